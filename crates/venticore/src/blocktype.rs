@@ -1,0 +1,76 @@
+//! Block types, in the one numbering shared by disk and wire (venti.md 1).
+
+use std::fmt;
+
+/// The type of a block: part of its identity, beside the score.
+///
+/// Pointers to data and pointers to directories share their numbers on disk
+/// and wire, so they need no telling apart here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BlockType {
+    /// A root block, disk type 1.
+    Root,
+    /// A directory block (entries), disk type 2.
+    Dir,
+    /// A block of scores, `level` 1..=7 above the data, disk types 3..=9.
+    Pointer(u8),
+    /// A data block, disk type 13.
+    Data,
+}
+
+impl BlockType {
+    /// The number on disk and wire that marks a clump given up by the repair
+    /// tools, or written under an unknown type.
+    pub const CORRUPT: u8 = 255;
+
+    /// The type with this number on disk and wire; `None` for unknown and
+    /// corrupt ones, which must be skipped and never sent.
+    #[must_use]
+    pub fn from_disk(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Root),
+            2 => Some(Self::Dir),
+            3..=9 => Some(Self::Pointer(number - 2)),
+            13 => Some(Self::Data),
+            _ => None,
+        }
+    }
+
+    /// The number on disk and wire.
+    #[must_use]
+    pub fn to_disk(self) -> u8 {
+        match self {
+            Self::Root => 1,
+            Self::Dir => 2,
+            Self::Pointer(level) => 2 + level,
+            Self::Data => 13,
+        }
+    }
+}
+
+impl fmt::Display for BlockType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::Dir => f.write_str("directory"),
+            Self::Pointer(level) => write!(f, "pointer level {level}"),
+            Self::Data => f.write_str("data"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_goes_both_ways_or_is_refused() {
+        let known: Vec<u8> = (0..=255)
+            .filter(|&n| BlockType::from_disk(n).is_some())
+            .collect();
+        assert_eq!(known, [1, 2, 3, 4, 5, 6, 7, 8, 9, 13]);
+        for n in known {
+            assert_eq!(BlockType::from_disk(n).unwrap().to_disk(), n);
+        }
+    }
+}
