@@ -5,6 +5,7 @@
 //! readers are not checked against themselves.
 
 pub mod arena;
+pub mod command;
 
 pub mod golden;
 pub mod random;
