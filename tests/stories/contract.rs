@@ -169,7 +169,7 @@ fn an_unreadable_input_is_refused() {
         // Permissions do not hold root back.
         if !rustix::process::geteuid().is_root() {
             let (_directory, path) = file("locked", &golden::bytes("g5.part"));
-            fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
             refuse(name, contract, &path);
         }
     }
