@@ -1,1 +1,12 @@
-//! Shared by the tests, the demo and the benchmark.
+//! Shared by the tests, the demo and the benchmark: golden data, arena
+//! partitions to order, and the commands of the workspace run hermetically.
+//!
+//! What writes arenas here knows nothing of venticore's readers, so that the
+//! readers are not checked against themselves.
+
+pub mod arena;
+pub mod command;
+
+pub mod golden;
+pub mod random;
+pub mod sample;

@@ -1,0 +1,317 @@
+//! The commands of the workspace, built once and run hermetically.
+//!
+//! A run sees no environment but `PATH`, a `HOME` and a state directory of its
+//! own, `TZ=UTC`, an empty configuration, and what the test adds.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a command may take before its test fails.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The root of the workspace.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests are a directory of the workspace")
+}
+
+/// The commands of the suite: the crates under `crates/` that have a
+/// `src/main.rs`, sorted.
+#[must_use]
+pub fn names() -> Vec<String> {
+    let crates = root().join("crates");
+    let entries = fs::read_dir(&crates).unwrap_or_else(|e| panic!("{}: {e}", crates.display()));
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok())
+        .filter(|entry| entry.path().join("src/main.rs").exists())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The path of a command's program, built from the present sources.
+///
+/// # Panics
+///
+/// When the commands cannot be built, or there is none of this name.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    static PROFILE: OnceLock<PathBuf> = OnceLock::new();
+    let program = PROFILE.get_or_init(build).join(name);
+    assert!(program.exists(), "{}: not built", program.display());
+    program
+}
+
+/// Builds all commands in the profile of the running program; says where they
+/// are.
+fn build() -> PathBuf {
+    let directory = profile_directory();
+    let profile = match directory.file_name().and_then(OsStr::to_str) {
+        None | Some("debug") => "dev",
+        Some(name) => name,
+    };
+    let target = directory.parent().expect("a profile is in a target");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = process::Command::new(cargo);
+    build
+        .current_dir(root())
+        .args(["build", "--quiet", "--profile", profile, "--target-dir"])
+        .arg(target);
+    for name in names() {
+        build.args(["--package", &name]);
+    }
+    let status = build.status().unwrap_or_else(|e| panic!("cargo: {e}"));
+    assert!(status.success(), "cargo build: {status}");
+    directory
+}
+
+/// `target/PROFILE`, where the running test or task lies, or in its `deps`.
+fn profile_directory() -> PathBuf {
+    let program = std::env::current_exe().expect("a running program has a path");
+    let directory = program.parent().expect("a program is in a directory");
+    match directory.file_name() {
+        Some(name) if name == "deps" => directory.parent().expect("deps is in a profile"),
+        _ => directory,
+    }
+    .to_owned()
+}
+
+/// One run of a command, being prepared.
+#[derive(Debug)]
+pub struct Command {
+    name: String,
+    home: TempDir,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    input: Vec<u8>,
+}
+
+/// What a command said and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status; 128 + N when it was ended by signal N.
+    pub status: i32,
+    /// Everything on standard output.
+    pub stdout: String,
+    /// Everything on standard error.
+    pub stderr: String,
+}
+
+/// A command that is running. It is killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    call: String,
+    child: Child,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<String>>,
+    _home: TempDir,
+}
+
+impl Command {
+    /// A run of the command of this name, without arguments.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let home = tempfile::tempdir().expect("a directory for temporary files");
+        fs::write(home.path().join("ventiprog.toml"), "").expect("a fresh directory");
+        Command {
+            name: name.to_owned(),
+            home,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            input: Vec::new(),
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = S>) -> Self {
+        arguments.into_iter().fold(self, Self::arg)
+    }
+
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment
+            .push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Gives it this configuration.
+    #[must_use]
+    pub fn config(self, toml: &str) -> Self {
+        fs::write(self.home.path().join("ventiprog.toml"), toml).expect("our own directory");
+        self
+    }
+
+    /// Gives it this on standard input, which is empty otherwise.
+    #[must_use]
+    pub fn stdin(mut self, input: &[u8]) -> Self {
+        self.input = input.to_owned();
+        self
+    }
+
+    /// The directory that is its home and where it is started.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started or does not end.
+    #[must_use]
+    pub fn run(self) -> Output {
+        self.start().wait()
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(self) -> Running {
+        self.start_onto(Stdio::piped())
+    }
+
+    /// Runs it with a standard output that nobody reads any more.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started or does not end.
+    #[must_use]
+    pub fn run_into_closed_pipe(self) -> Output {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        self.start_onto(writer.into()).wait()
+    }
+
+    fn start_onto(self, stdout: Stdio) -> Running {
+        let home = self.home.path();
+        let mut command = process::Command::new(binary(&self.name));
+        command
+            .args(&self.arguments)
+            .current_dir(home)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", home)
+            .env("TZ", "UTC")
+            .env("STATE_DIRECTORY", home.join("state"))
+            .env("VENTIPROG_CONFIG", home.join("ventiprog.toml"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(stdout)
+            .stderr(Stdio::piped());
+        let call = format!("{} {:?}", self.name, self.arguments);
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{call}: {e}"));
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that ends without reading its input is no error here.
+            thread::spawn(move || stdin.write_all(&self.input));
+        }
+        Running {
+            call,
+            stdout: child.stdout.take().map(collect),
+            stderr: child.stderr.take().map(collect),
+            child,
+            _home: self.home,
+        }
+    }
+}
+
+impl Running {
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it, as `kill -9` does; [`Running::wait`] then gives 137.
+    pub fn kill(&mut self) {
+        // It may have ended already: no error.
+        let _ = self.child.kill();
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    ///
+    /// When the system does not know it.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
+        self.poll().is_none()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end.
+    #[must_use]
+    pub fn wait(mut self) -> Output {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.poll() {
+                Some(status) => break status,
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(2)),
+                None => panic!("{}: still running after {PATIENCE:?}", self.call),
+            }
+        };
+        let join = |pipe: Option<JoinHandle<String>>| {
+            pipe.map_or_else(String::new, |pipe| pipe.join().expect("a reading thread"))
+        };
+        Output {
+            status: status_number(status),
+            stdout: join(self.stdout.take()),
+            stderr: join(self.stderr.take()),
+        }
+    }
+
+    fn poll(&mut self) -> Option<ExitStatus> {
+        self.child
+            .try_wait()
+            .unwrap_or_else(|e| panic!("{}: {e}", self.call))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn status_number(status: ExitStatus) -> i32 {
+    let by_signal = status.signal().map(|signal| 128 + signal);
+    status.code().or(by_signal).expect("it ended")
+}
+
+/// Reads a pipe to its end, beside the test.
+fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came before an error is what there is.
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

@@ -1,0 +1,164 @@
+//! The repository itself: nothing is forgotten, nothing lies about.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use venti_tests::command;
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The names in a directory.
+fn entries(directory: &Path) -> BTreeSet<String> {
+    let entries =
+        fs::read_dir(directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+/// The crates of the workspace: their directories.
+fn crates() -> Vec<PathBuf> {
+    let root = command::root();
+    let mut crates: Vec<PathBuf> = entries(&root.join("crates"))
+        .iter()
+        .map(|name| root.join("crates").join(name))
+        .collect();
+    crates.extend([root.join("tests"), root.join("xtask")]);
+    crates
+}
+
+/// All Rust sources below a directory.
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for name in entries(directory) {
+        let path = directory.join(&name);
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn the_top_level_holds_what_it_should() {
+    let found: BTreeSet<String> = entries(command::root())
+        .into_iter()
+        .filter(|name| !name.starts_with('.') && name != "target")
+        .collect();
+    let expected = [
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "crates",
+        "docs",
+        "tests",
+        "xtask",
+    ];
+    assert_eq!(found, expected.map(String::from).into());
+}
+
+#[test]
+fn every_command_has_a_manual_page_and_every_page_a_command() {
+    let expected = command::names().iter().map(|n| format!("{n}.8")).collect();
+    assert_eq!(entries(&command::root().join("docs/man")), expected);
+}
+
+#[test]
+fn every_manual_page_is_whole() {
+    for name in command::names() {
+        let page = read(&command::root().join(format!("docs/man/{name}.8")));
+        for section in [
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "EXIT STATUS",
+            "EXAMPLES",
+            "DIAGNOSTICS",
+            "SEE ALSO",
+            "BUGS",
+        ] {
+            let line = format!(".Sh {section}");
+            assert!(page.lines().any(|l| l == line), "{name}.8 lacks {section}");
+        }
+        let title = format!(".Dt {} 8", name.to_uppercase());
+        assert!(page.lines().any(|l| l == title), "{name}.8 lacks {title}");
+    }
+}
+
+#[test]
+fn every_command_has_a_line_in_the_readme_and_every_line_a_command() {
+    let readme = read(&command::root().join("README.md"));
+    let listed: Vec<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(listed, command::names());
+}
+
+#[test]
+fn every_crate_inherits_what_the_workspace_says() {
+    for directory in crates() {
+        let manifest = read(&directory.join("Cargo.toml"));
+        for key in [
+            "version",
+            "edition",
+            "rust-version",
+            "license",
+            "repository",
+            "publish",
+        ] {
+            let line = format!("{key}.workspace = true");
+            let inherits = manifest.lines().any(|l| l == line);
+            assert!(inherits, "{}: lacks {line}", directory.display());
+        }
+        let lints = manifest.contains("[lints]\nworkspace = true\n");
+        assert!(lints, "{}: own lints", directory.display());
+        let elsewhere = manifest.lines().find(|l| l.contains("path = \"../"));
+        assert_eq!(elsewhere, None, "{}", directory.display());
+    }
+}
+
+#[test]
+fn every_story_is_told() {
+    let stories = command::root().join("tests/stories");
+    let main = read(&stories.join("main.rs"));
+    for name in entries(&stories) {
+        if let Some(module) = name.strip_suffix(".rs").filter(|&m| m != "main") {
+            let line = format!("mod {module};");
+            assert!(main.lines().any(|l| l == line), "{name} is not in main.rs");
+        }
+    }
+}
+
+#[test]
+fn every_source_says_what_it_is() {
+    for path in crates().iter().flat_map(|directory| sources(directory)) {
+        let source = read(&path);
+        assert!(source.starts_with("//! "), "{}: no //!", path.display());
+    }
+}
+
+#[test]
+fn a_command_is_a_door_to_a_library() {
+    for name in command::names() {
+        let main = command::root().join(format!("crates/{name}/src/main.rs"));
+        let lines = read(&main).lines().count();
+        assert!(lines <= 250, "{}: {lines} lines", main.display());
+    }
+}
+
+#[test]
+fn no_line_ends_in_a_blank() {
+    for path in crates().iter().flat_map(|directory| sources(directory)) {
+        for (number, line) in read(&path).lines().enumerate() {
+            let trimmed = line.trim_end();
+            assert_eq!(line, trimmed, "{}:{}", path.display(), number + 1);
+        }
+    }
+}
