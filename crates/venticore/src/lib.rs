@@ -7,3 +7,4 @@
 
 pub mod blocktype;
 pub mod score;
+pub mod whack;
