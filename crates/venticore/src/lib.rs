@@ -5,6 +5,8 @@
 //! back and do no I/O. The library does not print, prompt, exit or read the
 //! environment, except in `exit` and `config`.
 
+pub mod arena;
 pub mod blocktype;
 pub mod score;
 pub mod wrcmd;
+pub mod whack;
