@@ -6,4 +6,6 @@
 //! environment, except in `exit` and `config`.
 
 pub mod blocktype;
+pub mod dial;
 pub mod score;
+pub mod wire;
