@@ -7,6 +7,8 @@
 
 pub mod arena;
 pub mod blocktype;
+pub mod dial;
 pub mod score;
-pub mod wrcmd;
 pub mod whack;
+pub mod wire;
+pub mod wrcmd;

@@ -86,7 +86,10 @@ impl fmt::Display for ClumpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Magic { expected, found } => {
-                write!(f, "expected clump magic {expected:#010x}, found {found:#010x}")
+                write!(
+                    f,
+                    "expected clump magic {expected:#010x}, found {found:#010x}"
+                )
             }
             Self::Cut => f.write_str("header runs past the end of the log"),
             Self::Fields {
@@ -168,7 +171,11 @@ impl ClumpHeader {
     /// # Errors
     /// [`ClumpError::Fields`] when the sizes cannot be.
     pub fn from_entry(entry: &Entry) -> Result<Self, ClumpError> {
-        let encoding = if entry.size == entry.uncompressed { 1 } else { 2 };
+        let encoding = if entry.size == entry.uncompressed {
+            1
+        } else {
+            2
+        };
         Ok(ClumpHeader {
             disk_type: entry.disk_type,
             size: entry.size,
@@ -291,7 +298,10 @@ mod tests {
         assert_eq!((header.size, header.uncompressed), (5, 100));
         assert_eq!(header.block_type(), Some(BlockType::Data));
         assert_eq!(header.to_bytes(MAGIC), bytes[..HEADER_LEN]);
-        assert_eq!(header.block(&bytes[HEADER_LEN..]).unwrap(), &[b'a'; 100][..]);
+        assert_eq!(
+            header.block(&bytes[HEADER_LEN..]).unwrap(),
+            &[b'a'; 100][..]
+        );
     }
 
     #[test]

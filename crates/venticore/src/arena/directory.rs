@@ -87,7 +87,10 @@ mod tests {
     fn the_directory_is_counted_in_whole_blocks() {
         assert_eq!(entries_per_block(8192), 327);
         assert_eq!(entries_per_block(16384), 655);
-        assert_eq!([len(0, 8192), len(327, 8192), len(328, 8192)], [0, 8192, 16384]);
+        assert_eq!(
+            [len(0, 8192), len(327, 8192), len(328, 8192)],
+            [0, 8192, 16384]
+        );
     }
 
     proptest! {

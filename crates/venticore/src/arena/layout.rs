@@ -45,7 +45,10 @@ impl fmt::Display for LayoutError {
                     expected,
                     found,
                 } = error;
-                write!(f, "{record} at {offset}: expected {expected}, found {found}")
+                write!(
+                    f,
+                    "{record} at {offset}: expected {expected}, found {found}"
+                )
             }
             Self::Cut { want, have } => {
                 write!(f, "cut off: goes to {want}, the partition ends at {have}")

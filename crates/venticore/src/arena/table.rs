@@ -73,12 +73,7 @@ impl Header {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Header::LEN] {
         let mut bytes = [0; Header::LEN];
-        let fields = [
-            Self::MAGIC,
-            Self::VERSION,
-            self.block_size,
-            self.arena_base,
-        ];
+        let fields = [Self::MAGIC, Self::VERSION, self.block_size, self.arena_base];
         for (to, field) in bytes.chunks_exact_mut(4).zip(fields) {
             to.copy_from_slice(&field.to_be_bytes());
         }
@@ -192,7 +187,9 @@ fn entry(line: &[u8]) -> Result<Entry, FormatError> {
 }
 
 fn number(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?.trim_end_matches(['\r', ' ', '\t']);
+    let text = std::str::from_utf8(text)
+        .ok()?
+        .trim_end_matches(['\r', ' ', '\t']);
     if text.starts_with('+') {
         return None;
     }

@@ -85,13 +85,15 @@ impl Trailer {
             uncompressed,
             sealed: sealed != 0,
         };
-        let written = written.map(|(clumps, compressed, used, uncompressed, sealed)| Counters {
-            clumps,
-            compressed,
-            used,
-            uncompressed,
-            sealed: sealed != 0,
-        });
+        let written = written.map(
+            |(clumps, compressed, used, uncompressed, sealed)| Counters {
+                clumps,
+                compressed,
+                used,
+                uncompressed,
+                sealed: sealed != 0,
+            },
+        );
         Ok(Trailer {
             version,
             name,
@@ -184,7 +186,10 @@ mod tests {
     fn a_trailer_with_extension_goes_both_ways() {
         let trailer = Trailer::parse(&g5_2()).unwrap();
         assert_eq!(trailer.name.as_str(), "g5.2");
-        assert_eq!((trailer.created, trailer.modified), (1_795_315_842, 1_795_317_113));
+        assert_eq!(
+            (trailer.created, trailer.modified),
+            (1_795_315_842, 1_795_317_113)
+        );
         assert_eq!(trailer.clump_magic, 0x2973_1aa9);
         assert_eq!(
             trailer.indexed,
