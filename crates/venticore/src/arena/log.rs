@@ -257,45 +257,45 @@ impl Log {
 
     /// Header and directory disagree: what hashes right wins.
     fn contested(&mut self, header: Result<ClumpHeader, Fault>, entry: Option<Entry>) -> Item {
-        let by_entry = entry
-            .as_ref()
-            .and_then(|entry| ClumpHeader::from_entry(entry).ok())
-            .filter(|header| self.at + header.stored_len() <= self.used());
+        let at = self.at;
         let index = self.index.unwrap_or_default();
-        if let Ok(header) = &header
-            && self.verified(self.at, |_| Ok(*header)).is_ok()
-        {
-            let other = entry.map_or(BlockType::CORRUPT, |entry| entry.disk_type);
-            let note = format!("directory entry {index} does not agree with the clump");
-            return self.clump(*header, Some(other), Some(note));
-        }
-        let fault = match &header {
-            Ok(header) => self.verified(self.at, |_| Ok(*header)).err(),
-            Err(fault) => Some(fault.clone()),
-        }
-        .map_or_else(String::new, |fault| fault.to_string());
-        if let Some(by_entry) = by_entry
-            && self.verified(self.at, |_| Ok(by_entry)).is_ok()
-        {
+        let by_entry = entry
+            .and_then(|entry| ClumpHeader::from_entry(&entry).ok())
+            .filter(|by_entry| at + by_entry.stored_len() <= self.used());
+        let fault = match header.clone().and_then(|header| self.hashes_right(&header)) {
+            Ok(header) => {
+                let other = entry.map(|entry| entry.disk_type);
+                let note = format!("directory entry {index} does not agree with the clump");
+                return self.clump(header, other, Some(note));
+            }
+            Err(fault) => fault,
+        };
+        if let Some(Ok(by_entry)) = by_entry.map(|by_entry| self.hashes_right(&by_entry)) {
             let note = format!("clump header is damaged ({fault}), directory entry {index} is not");
             return self.clump(by_entry, None, Some(note));
         }
+        let header = header.ok();
         let loss = Loss {
             score: entry
                 .map(|entry| entry.score)
-                .or(header.as_ref().ok().map(|header| header.score)),
-            why: fault,
-            maybe_late: !self.settled && matches!(&header, Err(fault) if fault.is_no_clump()),
+                .or(header.map(|header| header.score)),
+            why: fault.to_string(),
+            maybe_late: !self.settled && fault.is_no_clump(),
         };
-        let next = [header.ok(), by_entry]
+        let next = [header, by_entry]
             .into_iter()
             .flatten()
-            .map(|header| self.at + header.stored_len())
+            .map(|header| at + header.stored_len())
             .find(|&next| next == self.used() || self.header(next).is_ok());
         match next {
             Some(next) => self.lost(next, self.index.map(|index| index + 1), loss),
             None => self.resync(loss),
         }
+    }
+
+    /// The header, if the block at `self.at` is what it says.
+    fn hashes_right(&mut self, header: &ClumpHeader) -> Result<ClumpHeader, Fault> {
+        self.verified(self.at, |_| Ok(*header))
     }
 
     /// Looks for the next clump that hashes to its score.

@@ -22,7 +22,7 @@ use nom::Parser;
 use nom::bytes::complete::take;
 use nom::combinator::map;
 
-pub use layout::{Arena, ArenaPartition, ArenaSource};
+pub use layout::{Arena, ArenaPartition, ArenaSource, LayoutError, Note};
 
 /// Something that can be read at any offset, by several threads at once: a
 /// partition, a file, a slice of bytes.
