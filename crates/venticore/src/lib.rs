@@ -7,4 +7,5 @@
 
 pub mod blocktype;
 pub mod score;
+pub mod state;
 pub mod wrcmd;
