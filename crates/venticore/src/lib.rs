@@ -11,4 +11,5 @@ pub mod dial;
 pub mod score;
 pub mod whack;
 pub mod wire;
+pub mod state;
 pub mod wrcmd;

@@ -748,6 +748,8 @@ mod tests {
         );
         assert_eq!(parse("wrarena -- -f 7").file(), "-f");
         assert_eq!(parse("wrarena -f -- 7").file(), "7");
+        let dash = parse("wrarena - 5");
+        assert_eq!((dash.file(), dash.clump_offset()), ("-", 5));
     }
 
     #[test]
@@ -780,7 +782,7 @@ mod tests {
             assert_eq!(number(text), Ok(value));
         }
         for text in [
-            "", "0x", "1M", "text", "-1", "+1", " 1", "1 ", "0x1g", "1_0", "٣",
+            "", "0x", "1M", "text", "-1", "+1", " 1", "1 ", "0x1g", "1_0", "12ab", "٣",
         ] {
             assert_eq!(number(text), Err(NumberError::Digit(text.to_owned())));
         }

@@ -1,0 +1,366 @@
+//! The state directory: the only module that writes state files.
+//!
+//! | file | how it is written |
+//! |---|---|
+//! | `lock` | [`StateDir::lock`]: flock, holds the pid, is never removed |
+//! | `wrcmd`, `wrcmds` | [`StateDir::replace`]: write, fsync, rename, fsync of the directory |
+//! | `rootscor` | [`StateDir::append_rootscor`]: under flock, one write, never renamed |
+//!
+//! All of them 0600. Readers need no lock: a replaced file is whole at any time.
+
+mod lock;
+mod replace;
+mod rootscor;
+mod utc;
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use lock::Lock;
+pub use rootscor::{Access, Stamp};
+pub use utc::Utc;
+
+use crate::wrcmd::WrCmd;
+
+/// The directory in which the places of the targets and the log of roots are kept.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    read_only: bool,
+}
+
+impl StateDir {
+    /// The name of the file with the command line that the rc scripts share.
+    pub const WRCMD: &'static str = "wrcmd";
+    /// The name of the file with one command line per target and partition.
+    pub const WRCMDS: &'static str = "wrcmds";
+    /// The name of the log of roots and command lines.
+    pub const ROOTSCOR: &'static str = "rootscor";
+    /// The name of the lock file.
+    pub const LOCK: &'static str = "lock";
+    /// The most bytes of `wrcmds` that are read: some hundred thousand lines.
+    pub const WRCMDS_MAX: usize = 64 << 20;
+    /// How long an append to `rootscor` waits for another writer, unless told otherwise.
+    pub const ROOTSCOR_WAIT: Duration = Duration::from_secs(30);
+
+    /// The directory at `path`, made with mode 0700 where there is none;
+    /// missing parents are made with mode 0755.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where something else is there, [`Error::Write`] where
+    /// it cannot be made.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |cause| Error::write(path, cause);
+        if Self::existing(path)?.is_none() {
+            if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+                let mut builder = DirBuilder::new();
+                builder.recursive(true).mode(0o755);
+                builder
+                    .create(parent)
+                    .map_err(|cause| Error::write(parent, cause))?;
+            }
+            match DirBuilder::new().mode(0o700).create(path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+                made => made.map_err(failed)?,
+            }
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            read_only: false,
+        })
+    }
+
+    /// The directory at `path` for reading only: nothing is made, and what
+    /// would write is refused. `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where it is no directory or cannot be looked at.
+    pub fn existing(path: &Path) -> Result<Option<Self>, Error> {
+        match fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => Ok(Some(Self {
+                path: path.to_owned(),
+                read_only: true,
+            })),
+            Ok(_) => Err(Error::read(path, io::ErrorKind::NotADirectory.into())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(Error::read(path, cause)),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the file of this name is, or would be.
+    #[must_use]
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The contents of `wrcmd`, for [`WrCmd::parse`]; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`StateDir::read`].
+    pub fn read_wrcmd(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.read(Self::WRCMD, WrCmd::MAX_LEN)
+    }
+
+    /// The contents of `wrcmds`; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`StateDir::read`].
+    pub fn read_wrcmds(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.read(Self::WRCMDS, Self::WRCMDS_MAX)
+    }
+
+    /// The contents of a file of at most `limit` bytes; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::NotAFile`], or [`Error::TooLong`] past the limit.
+    pub fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.path_of(name);
+        let file = match open_plain(&path, OpenOptions::new().read(true)) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(Error::read(&path, cause)),
+        };
+        regular(&path, &file)?;
+        let mut bytes = Vec::new();
+        let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        file.take(bound)
+            .read_to_end(&mut bytes)
+            .map_err(|cause| Error::read(&path, cause))?;
+        if bytes.len() > limit {
+            return Err(Error::TooLong { path, limit });
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The path of a file about to be written.
+    fn writable(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.path_of(name);
+        if self.read_only {
+            return Err(Error::write(
+                &path,
+                io::ErrorKind::ReadOnlyFilesystem.into(),
+            ));
+        }
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+            return Err(Error::write(&path, io::ErrorKind::InvalidFilename.into()));
+        }
+        Ok(path)
+    }
+}
+
+/// Opens without waiting for the other end of a fifo.
+fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    options
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
+        .open(path)
+}
+
+/// The state of an open file that must be a regular one.
+fn regular(path: &Path, file: &File) -> Result<Metadata, Error> {
+    let meta = file.metadata().map_err(|cause| Error::read(path, cause))?;
+    if meta.is_file() {
+        Ok(meta)
+    } else {
+        Err(Error::NotAFile(path.to_owned()))
+    }
+}
+
+/// Opens a file for reading and writing, or makes one; never cuts it.
+/// A new one belongs to the owner of the directory, so that what root did
+/// once by hand does not lock out the user whose cron runs.
+fn open_or_make(path: &Path, append: bool) -> Result<(File, Metadata), Error> {
+    let failed = |cause| Error::write(path, cause);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).append(append).mode(0o600);
+    let file = match open_plain(path, options.clone().create_new(true)) {
+        Ok(file) => {
+            adopt(&file, parent_of(path));
+            file
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            open_plain(path, options.create(true)).map_err(failed)?
+        }
+        Err(cause) => return Err(failed(cause)),
+    };
+    let meta = regular(path, &file)?;
+    Ok((file, meta))
+}
+
+/// Gives a file to the owner of another, where it may.
+fn adopt(file: &File, like: &Path) {
+    if let (Ok(ours), Ok(theirs)) = (file.metadata(), fs::metadata(like))
+        && (ours.uid(), ours.gid()) != (theirs.uid(), theirs.gid())
+    {
+        // Only root may; for others the file stays theirs, as it must.
+        let _ = fchown(file, Some(theirs.uid()), Some(theirs.gid()));
+    }
+}
+
+/// Makes a file 0600, and says the mode it has then (a FAT has none to set).
+fn make_private(file: &File) -> io::Result<u32> {
+    let mode = |file: &File| Ok::<_, io::Error>(file.metadata()?.mode() & 0o7777);
+    if mode(file)? != 0o600 {
+        match file.set_permissions(fs::Permissions::from_mode(0o600)) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(e) if e.kind() == io::ErrorKind::Unsupported => {}
+            done => done?,
+        }
+    }
+    mode(file)
+}
+
+/// The directory a file is in.
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes a new name in a directory last.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    match File::open(dir)?.sync_all() {
+        // Some file systems have no fsync for directories.
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        done => done,
+    }
+}
+
+/// Why a state file could not be read or written.
+#[derive(Debug)]
+pub enum Error {
+    /// Another run holds the lock; its pid where the lock file has one.
+    Locked {
+        /// The pid of that run.
+        pid: Option<u32>,
+    },
+    /// `rootscor` was locked by another writer for as long as this.
+    Busy {
+        /// The log.
+        path: PathBuf,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// A file or directory cannot be read.
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// A file or directory cannot be written; what was there is unchanged.
+    Write {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// A file was replaced and is in place, but may not outlast a power cut.
+    Unsynced {
+        /// The directory that could not be synced.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// A directory, device or fifo where a regular file is expected.
+    NotAFile(PathBuf),
+    /// A file has more bytes than it may have.
+    TooLong {
+        /// Which one.
+        path: PathBuf,
+        /// The most bytes it may have.
+        limit: usize,
+    },
+    /// A line for the log has a newline or a NUL byte in it.
+    Entry(String),
+}
+
+impl Error {
+    fn read(path: &Path, cause: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Read { path, cause }
+    }
+
+    fn write(path: &Path, cause: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Write { path, cause }
+    }
+
+    /// True where another run is at work, rather than something wrong.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked { pid: Some(pid) } => write!(f, "another run holds the lock: pid {pid}"),
+            Self::Locked { pid: None } => f.write_str("another run holds the lock"),
+            Self::Busy { path, waited } => write!(
+                f,
+                "{}: cannot be written: locked by another writer for {} s, run again when it is done",
+                shown(path),
+                waited.as_secs()
+            ),
+            Self::Read { path, cause } => write!(f, "{}: cannot be read: {cause}", shown(path)),
+            Self::Write { path, cause } => write!(f, "{}: cannot be written: {cause}", shown(path)),
+            Self::Unsynced { path, cause } => write!(
+                f,
+                "{}: a file in it was replaced, but the directory cannot be synced: {cause}",
+                shown(path)
+            ),
+            Self::NotAFile(path) => write!(
+                f,
+                "{}: expected a regular file, found something else: move it away",
+                shown(path)
+            ),
+            Self::TooLong { path, limit } => {
+                write!(
+                    f,
+                    "{}: expected at most {limit} bytes, found more",
+                    shown(path)
+                )
+            }
+            Self::Entry(line) => write!(
+                f,
+                "expected one line for the log without NUL bytes, found {line:?}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { cause, .. } | Self::Write { cause, .. } | Self::Unsynced { cause, .. } => {
+                Some(cause)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A path on one line.
+fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.chars().any(char::is_control) {
+        return text.escape_default().to_string();
+    }
+    text.into_owned()
+}
+
+#[cfg(test)]
+mod tests;

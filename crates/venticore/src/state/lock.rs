@@ -1,0 +1,59 @@
+//! The lock of a run: flock on the file `lock`, which holds the pid for the message.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::{Error, StateDir, open_or_make, replace};
+
+/// A pid and its newline are shorter than this.
+const PID_LEN: u64 = 16;
+
+/// Held while a run is at work; released when dropped, and by the system
+/// when the process ends, however it ends. The file stays.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl StateDir {
+    /// Takes the lock without waiting, and removes what crashed runs left
+    /// behind of files they were replacing.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] where another run has it, [`Error::Write`] where
+    /// the lock file cannot be made or written.
+    pub fn lock(&self) -> Result<Lock, Error> {
+        let path = self.writable(Self::LOCK)?;
+        let (mut file, _) = open_or_make(&path, false)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {
+                return Err(Error::Locked {
+                    pid: read_pid(&file),
+                });
+            }
+            taken => taken.map_err(|e| Error::write(&path, e.into()))?,
+        }
+        write_pid(&path, &mut file)?;
+        replace::remove_leftovers(self);
+        Ok(Lock { _file: file })
+    }
+}
+
+fn write_pid(path: &Path, file: &mut File) -> Result<(), Error> {
+    let pid = format!("{}\n", std::process::id());
+    file.set_len(0)
+        .and_then(|()| file.write_all(pid.as_bytes()))
+        .map_err(|cause| Error::write(path, cause))
+}
+
+/// The pid, where a whole line of digits is there: the holder may be about to write it.
+fn read_pid(file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(PID_LEN).read_to_string(&mut text).ok()?;
+    let (digits, _) = text.split_once('\n')?;
+    digits.parse().ok()
+}

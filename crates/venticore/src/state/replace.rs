@@ -1,0 +1,176 @@
+//! Replacing a file so that either the old one or the new one is there, whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::{Error, StateDir, adopt, make_private, open_plain, parent_of, sync_dir};
+
+/// Links followed before a chain of them counts as a loop, as in Linux.
+const MAX_LINKS: usize = 40;
+
+/// Names tried before a new file is given up.
+const MAX_TRIES: usize = 16;
+
+impl StateDir {
+    /// Replaces the file of this name: a new file in the same directory is
+    /// written and synced, takes the name, and the directory is synced.
+    ///
+    /// The result has mode 0600 and the owner of the old file, or else of the
+    /// directory. Where the name is a symbolic link, the link stays and the file it
+    /// leads to is replaced, made if need be.
+    ///
+    /// # Errors
+    /// [`Error::Write`] or [`Error::NotAFile`]: the old file is as it was, and
+    /// the new one is gone. [`Error::Unsynced`]: the new file is in place,
+    /// but the last step failed.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.writable(name)?;
+        if [Self::LOCK, Self::ROOTSCOR].contains(&name) {
+            return Err(Error::write(&path, io::ErrorKind::InvalidFilename.into()));
+        }
+        let target = resolve(&path).map_err(|cause| Error::write(&path, cause))?;
+        let owner = match fs::metadata(&target) {
+            Ok(meta) if meta.is_file() => target.as_path(),
+            Ok(_) => return Err(Error::NotAFile(target)),
+            Err(_) => parent_of(&target),
+        };
+        write_and_rename(&target, owner, name, bytes)
+            .map_err(|cause| Error::write(&target, cause))?;
+        let dir = parent_of(&target);
+        sync_dir(dir).map_err(|cause| Error::Unsynced {
+            path: dir.to_owned(),
+            cause,
+        })
+    }
+}
+
+fn write_and_rename(target: &Path, owner: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut temp = Temp::create(parent_of(target), name)?;
+    temp.file.write_all(bytes)?;
+    adopt(&temp.file, owner);
+    make_private(&temp.file)?;
+    temp.file.sync_all()?;
+    temp.rename(target)
+}
+
+/// Where a chain of symbolic links leads, whether something is there or not.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&path) {
+            Ok(target) => path = parent_of(&path).join(target),
+            // Not a link; not there.
+            Err(e) if e.kind() == io::ErrorKind::InvalidInput => return Ok(path),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(path),
+            Err(e) => return Err(e),
+        }
+    }
+    Err(Errno::LOOP.into())
+}
+
+/// A file that is to take another's name, removed when dropped before that.
+///
+/// It is locked as long as it is in use: what no one has locked was left by a crash.
+struct Temp {
+    path: PathBuf,
+    file: File,
+}
+
+impl Temp {
+    fn create(dir: &Path, name: &str) -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        for _ in 0..MAX_TRIES {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = dir.join(format!(".{name}.{}-{count}.new", process::id()));
+            let mut options = OpenOptions::new();
+            let options = options.write(true).create_new(true).mode(0o600);
+            match open_plain(&path, options) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e),
+                Ok(file) => {
+                    // A run that took the lock may have removed it before this.
+                    if lock_unused(&file) && file.metadata()?.nlink() > 0 {
+                        return Ok(Temp { path, file });
+                    }
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    fn rename(mut self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)?;
+        self.path.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if !self.path.as_os_str().is_empty() {
+            // Nothing more can be done: the next run with the lock tries again.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Locks a file; false where somebody else has it locked.
+/// A file system without locks has no locked files.
+fn lock_unused(file: &File) -> bool {
+    flock(file, FlockOperation::NonBlockingLockExclusive) != Err(Errno::WOULDBLOCK)
+}
+
+/// The name of the file that a temporary file was to replace.
+fn replaced_by(temp: &str) -> Option<&str> {
+    let (name, numbers) = temp
+        .strip_prefix('.')?
+        .strip_suffix(".new")?
+        .rsplit_once('.')?;
+    let (pid, count) = numbers.split_once('-')?;
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (number(pid) && number(count) && !name.is_empty()).then_some(name)
+}
+
+/// Removes what crashed runs left: in the directory itself, and where links
+/// lead. What cannot be removed stays; it is in nobody's way.
+pub(super) fn remove_leftovers(state: &StateDir) {
+    remove_from(state.path(), |_| true);
+    for known in [StateDir::WRCMD, StateDir::WRCMDS] {
+        let path = state.path_of(known);
+        match resolve(&path) {
+            Ok(target) if target != path => remove_from(parent_of(&target), |name| name == known),
+            _ => {}
+        }
+    }
+}
+
+fn remove_from(dir: &Path, ours: impl Fn(&str) -> bool) {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if name.to_str().and_then(replaced_by).is_some_and(&ours) {
+            remove_unused(&entry.path());
+        }
+    }
+}
+
+fn remove_unused(path: &Path) {
+    let plain = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
+    if !plain {
+        return;
+    }
+    if let Ok(file) = open_plain(path, OpenOptions::new().read(true))
+        && lock_unused(&file)
+    {
+        let _ = fs::remove_file(path);
+    }
+}

@@ -1,0 +1,195 @@
+//! The log of roots and command lines, `rootscor`: appended to, never renamed,
+//! since a shell may hold it open (`fossilize >>rootscor`).
+
+use std::fmt;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::{Error, StateDir, Utc, make_private, open_or_make, parent_of, sync_dir};
+
+/// Between two looks at a lock that another has. There is no flock with a
+/// time limit but by a signal, which safe code cannot arm, or by a
+/// thread that may stay behind for ever.
+const NAP: Duration = Duration::from_millis(20);
+
+/// Who writes an entry, and when: `# 2026-11-22T03:56:12Z HOST TOOL`.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// The time of the entry.
+    pub time: SystemTime,
+    /// The name of this machine.
+    pub host: &'a str,
+    /// The command that writes.
+    pub tool: &'a str,
+}
+
+/// Who may read the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner only, as it should be.
+    Private,
+    /// Others could, with this mode; now its owner only. The caller warns.
+    Tightened(u32),
+    /// Others can, with this mode, and the file system or its owner does not
+    /// let us change that. The caller warns.
+    Open(u32),
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Private => f.write_str("readable by its owner only"),
+            Self::Tightened(mode) => write!(
+                f,
+                "was open to others, mode {mode:03o}: now 600, the scores in it are as secret as the data"
+            ),
+            Self::Open(mode) => write!(
+                f,
+                "open to others, mode {mode:03o}, and cannot be changed: the scores in it are as secret as the data"
+            ),
+        }
+    }
+}
+
+impl StateDir {
+    /// Appends one entry to `rootscor`: a comment line that says who and
+    /// when, and the lines given (without newlines), in a single write, synced.
+    ///
+    /// Another writer that has the file locked is waited for as long as
+    /// `wait`; see [`StateDir::ROOTSCOR_WAIT`].
+    ///
+    /// # Errors
+    /// [`Error::Entry`] for a NUL or newline in a line, [`Error::Busy`] after
+    /// the wait, [`Error::Write`]: nothing of the entry is in the log.
+    pub fn append_rootscor(
+        &self,
+        stamp: &Stamp<'_>,
+        lines: &[impl AsRef<[u8]>],
+        wait: Duration,
+    ) -> Result<Access, Error> {
+        let entry = compose(stamp, lines)?;
+        let path = self.writable(Self::ROOTSCOR)?;
+        let (file, meta) = open_locked(&path, wait)?;
+        let failed = |cause| Error::write(&path, cause);
+        let access = tighten(&file, meta.mode()).map_err(failed)?;
+        append(&file, meta.len(), entry).map_err(failed)?;
+        if meta.len() == 0 {
+            sync_dir(parent_of(&path)).map_err(failed)?;
+        }
+        Ok(access)
+    }
+}
+
+/// The bytes of an entry.
+fn compose(stamp: &Stamp<'_>, lines: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Error> {
+    let comment = format!("# {} {} {}", Utc(stamp.time), stamp.host, stamp.tool);
+    let mut entry = Vec::new();
+    for line in std::iter::once(comment.as_bytes()).chain(lines.iter().map(AsRef::as_ref)) {
+        if line.iter().any(|byte| matches!(byte, b'\n' | b'\0')) {
+            return Err(Error::Entry(String::from_utf8_lossy(line).into_owned()));
+        }
+        entry.extend_from_slice(line);
+        entry.push(b'\n');
+    }
+    Ok(entry)
+}
+
+/// The log, locked, and the file that has its name now: while we waited for
+/// the lock somebody may have put another in its place.
+fn open_locked(path: &Path, wait: Duration) -> Result<(File, Metadata), Error> {
+    let start = Instant::now();
+    loop {
+        let (file, _) = open_or_make(path, true)?;
+        while let Err(e) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if e != Errno::WOULDBLOCK {
+                return Err(Error::write(path, e.into()));
+            }
+            if start.elapsed() >= wait {
+                return Err(Error::Busy {
+                    path: path.to_owned(),
+                    waited: wait,
+                });
+            }
+            thread::sleep(NAP);
+        }
+        let failed = |cause| Error::write(path, cause);
+        let ours = file.metadata().map_err(failed)?;
+        match fs::metadata(path) {
+            Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {
+                return Ok((file, ours));
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(failed(cause)),
+        }
+    }
+}
+
+fn tighten(file: &File, mode: u32) -> io::Result<Access> {
+    let mode = mode & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(Access::Private);
+    }
+    match make_private(file)? {
+        now if now & 0o077 == 0 => Ok(Access::Tightened(mode)),
+        now => Ok(Access::Open(now)),
+    }
+}
+
+/// Appends to a file of `len` bytes, or leaves it as it is.
+fn append(mut file: &File, len: u64, mut entry: Vec<u8>) -> io::Result<()> {
+    if !ends_with_newline(file, len)? {
+        entry.insert(0, b'\n');
+    }
+    let written = file.write(&entry)?;
+    let done = if written == entry.len() {
+        file.sync_all()
+    } else {
+        let text = format!("only {written} of {} bytes could be", entry.len());
+        Err(io::Error::new(io::ErrorKind::WriteZero, text))
+    };
+    done.inspect_err(|_| take_back(file, len, written))
+}
+
+fn ends_with_newline(file: &File, len: u64) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if let Some(at) = len.checked_sub(1) {
+        file.read_exact_at(&mut last, at)?;
+    }
+    Ok(last == [b'\n'])
+}
+
+/// Cuts off what was written of an entry, unless a shell that takes no lock
+/// has appended meanwhile: its lines are worth more than ours.
+fn take_back(file: &File, len: u64, written: usize) {
+    let end = u64::try_from(written).ok().and_then(|n| len.checked_add(n));
+    if file.metadata().ok().map(|meta| meta.len()) == end {
+        // If this fails as well, the next entry begins with a newline.
+        let _ = file.set_len(len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shell_wrote_meanwhile_is_not_taken_back() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"old\npart of an en").unwrap();
+        take_back(&file, 4, 13);
+        assert_eq!(file.metadata().unwrap().len(), 4);
+        file.set_len(4 + 13 + 9).unwrap();
+        take_back(&file, 4, 13);
+        assert_eq!(file.metadata().unwrap().len(), 4 + 13 + 9);
+        take_back(&file, u64::MAX, 13);
+        assert_eq!(file.metadata().unwrap().len(), 4 + 13 + 9);
+    }
+}
