@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod contract;
+mod real_arenas;
 mod tidy;
