@@ -5,5 +5,10 @@
 //! back and do no I/O. The library does not print, prompt, exit or read the
 //! environment, except in `exit` and `config`.
 
+pub mod arena;
 pub mod blocktype;
+pub mod dial;
 pub mod score;
+pub mod whack;
+pub mod wire;
+pub mod wrcmd;

@@ -1,2 +1,73 @@
-//! placeholder
-fn main() {}
+//! Send the clumps of a venti arena to a venti server.
+
+use std::process::ExitCode;
+
+use eyre::Result;
+use lexopt::prelude::*;
+use venticore::config::Config;
+use venticore::exit::{self, Status, Tool};
+use venticore::terminal::Terminal;
+use venticore::wrarena::{self, Options};
+use venticore::wrcmd;
+
+const TOOL: Tool = Tool {
+    name: "wrarena",
+    version: env!("CARGO_PKG_VERSION"),
+    synopsis: "[-fv] [-o fileoffset] [-h host] [-M n] arenafile [clumpoffset]",
+    help: "\
+Send the clumps of an arena to a venti server, and sync it.
+
+  -o, --offset FILEOFFSET  the arena's head is there; print the end offset
+  -h, --host HOST          the server, else $venti; /dev/null: only verify
+  -M, --max N              stop after N clumps
+  -f, --fast               accepted; damaged clumps are still not sent
+  -v, --verbose            print the score of every block
+      --help               print this text
+  -V, --version            print the version
+
+Numbers are decimal, 0x hexadecimal or 0 octal. On a partition without -o
+every arena is sent from its start.",
+};
+
+fn main() -> ExitCode {
+    TOOL.run(run)
+}
+
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
+    let options = options(tool, parser)?;
+    let terminal = Terminal::new(tool.name, false, options.verbose);
+    wrarena::run(&options, &Config::load()?, &terminal)
+}
+
+fn options(tool: &Tool, mut parser: lexopt::Parser) -> Result<Options> {
+    let mut options = Options::default();
+    let mut operands = Vec::new();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("help") => return Err(tool.help()),
+            Short('V') | Long("version") => return Err(tool.version()),
+            Short('f') | Long("fast") => {}
+            Short('v') | Long("verbose") => options.verbose = true,
+            Short('o') | Long("offset") => options.file_offset = Some(number(&mut parser)?),
+            Short('M') | Long("max") => options.max_clumps = Some(number(&mut parser)?),
+            Short('h') | Long("host") => options.host = Some(parser.value()?.string()?),
+            Value(first) => operands = exit::operands(&mut parser, first)?,
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    let mut operands = operands.into_iter();
+    options.file = operands
+        .next()
+        .ok_or_else(|| tool.usage("expected an arena file, found none"))?;
+    if let Some(offset) = operands.next() {
+        options.clump_offset = Some(wrcmd::number(&offset.string()?)?);
+    }
+    match operands.next() {
+        Some(extra) => Err(tool.usage(&format!("unexpected operand {}", extra.display()))),
+        None => Ok(options),
+    }
+}
+
+fn number(parser: &mut lexopt::Parser) -> Result<u64> {
+    Ok(wrcmd::number(&parser.value()?.string()?)?)
+}

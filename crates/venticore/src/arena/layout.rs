@@ -1,0 +1,366 @@
+//! Finding the arenas of a partition, or the one arena of a file, and what
+//! their trailers say of them (venti.md 2, 3 and 10).
+
+use std::fmt;
+use std::io;
+
+use super::head::Head;
+use super::table::{self, Entry, Header};
+use super::trailer::{Counters, Trailer};
+use super::{FormatError, Name, ReadAt, directory};
+use crate::arena::clump::HEADER_LEN;
+
+/// Why an arena or a partition cannot be read.
+#[derive(Debug)]
+pub enum LayoutError {
+    /// A record is not what the format says.
+    Format {
+        /// Where the record starts, bytes from the start of the partition.
+        offset: u64,
+        /// What is wrong with it.
+        error: FormatError,
+    },
+    /// The arena goes on past the end of the partition or file.
+    Cut {
+        /// Where it should end.
+        want: u64,
+        /// Where the partition ends.
+        have: u64,
+    },
+    /// The partition could not be read.
+    Read {
+        /// Where, bytes from the start of the partition.
+        offset: u64,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for LayoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format { offset, error } => {
+                let FormatError {
+                    record,
+                    expected,
+                    found,
+                } = error;
+                write!(
+                    f,
+                    "{record} at {offset}: expected {expected}, found {found}"
+                )
+            }
+            Self::Cut { want, have } => {
+                write!(f, "cut off: goes to {want}, the partition ends at {have}")
+            }
+            Self::Read { offset, error } => write!(f, "cannot read at {offset}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LayoutError {}
+
+/// The header and table of an arena partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArenaPartition {
+    /// Disk block size in bytes.
+    pub block_size: u32,
+    /// The arenas in the order of the table, which is that of their offsets.
+    pub entries: Vec<Entry>,
+}
+
+impl ArenaPartition {
+    /// Reads header and table of a partition.
+    ///
+    /// Entries may lie past the end of a partition that was cut short; such
+    /// arenas fail one by one in [`ArenaPartition::arena`].
+    ///
+    /// # Errors
+    /// There is no header or table, or they cannot be.
+    pub fn read(source: &dyn ReadAt) -> Result<Self, LayoutError> {
+        let mut bytes = [0; Header::LEN];
+        read_at(source, &mut bytes, Header::OFFSET)?;
+        let header = Header::parse(&bytes).map_err(at(Header::OFFSET))?;
+        let offset = header.table_offset();
+        let text = table_text(source, &header)?;
+        let entries = table::parse(&text, header.arena_base.into()).map_err(at(offset))?;
+        Ok(ArenaPartition {
+            block_size: header.block_size,
+            entries,
+        })
+    }
+
+    /// Reads trailer and head of the arena of a table entry.
+    ///
+    /// As the server does, it goes by the table and the trailer; what the head
+    /// says otherwise is noted in [`Arena::notes`].
+    ///
+    /// # Errors
+    /// The arena is cut off, or both its head and its trailer are unreadable.
+    pub fn arena(&self, source: &dyn ReadAt, entry: &Entry) -> Result<Arena, LayoutError> {
+        let place = Place {
+            head: entry.start,
+            total: entry.stop - entry.start,
+            block_size: self.block_size,
+        };
+        place.check(source)?;
+        let mut bytes = [0; Head::LEN];
+        let head = read_at(source, &mut bytes, entry.start)
+            .and_then(|()| Head::parse(&bytes).map_err(at(entry.start)));
+        match (place.trailer(source), head) {
+            (Ok(trailer), head) => Ok(place.with_trailer(trailer, head)),
+            (Err(error), Ok(head)) => Ok(place.without_trailer(&head, error)),
+            (Err(error), Err(_)) => Err(error),
+        }
+    }
+}
+
+/// The text of the table, read block by block up to its first zero byte.
+fn table_text(source: &dyn ReadAt, header: &Header) -> Result<Vec<u8>, LayoutError> {
+    const LONGEST: usize = table::MAX_ENTRIES * (Name::LEN + 2 * 21);
+    let mut text = Vec::new();
+    let mut block = vec![0; header.block_size as usize];
+    let mut offset = header.table_offset();
+    while offset < header.arena_base.into() && !text.contains(&0) && text.len() < LONGEST {
+        read_at(source, &mut block, offset)?;
+        text.extend_from_slice(&block);
+        offset += u64::from(header.block_size);
+    }
+    Ok(text)
+}
+
+/// An arena: where it lies and what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arena {
+    /// Its name.
+    pub name: Name,
+    /// Its head block, bytes from the start of the partition.
+    pub head: u64,
+    /// Bytes of the data section: clump log and directory.
+    pub size: u64,
+    /// Disk block size in bytes.
+    pub block_size: u32,
+    /// What every clump begins with.
+    pub clump_magic: u32,
+    /// Clumps and bytes that the log holds by the trailer's larger set. Zero
+    /// when the trailer is damaged: the log is then scanned from its start.
+    pub live: Counters,
+    /// No clump will be added: by either set of counters.
+    pub sealed: bool,
+    /// The server has indexed the whole log of a sealed arena, so its log is
+    /// final on disk.
+    pub settled: bool,
+    /// What head and trailer do not agree on, or the one that is damaged.
+    pub notes: Vec<Note>,
+}
+
+/// Something odd about an arena that does not keep its clumps from being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Head or trailer is damaged; the other one was believed.
+    Damaged(String),
+    /// Head and trailer disagree; the trailer was believed.
+    Disagree(String),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Damaged(text) | Self::Disagree(text)) = self;
+        f.write_str(text)
+    }
+}
+
+impl Arena {
+    /// Reads head and trailer of the arena whose head block is at `head`.
+    ///
+    /// # Errors
+    /// No arena head there, or the arena is cut off.
+    pub fn read(source: &dyn ReadAt, head_offset: u64) -> Result<Self, LayoutError> {
+        let mut bytes = [0; Head::LEN];
+        read_at(source, &mut bytes, head_offset)?;
+        let head = Head::parse(&bytes).map_err(at(head_offset))?;
+        let place = Place {
+            head: head_offset,
+            total: head.total,
+            block_size: head.block_size,
+        };
+        place.check(source)?;
+        Ok(match place.trailer(source) {
+            Ok(trailer) => place.with_trailer(trailer, Ok(head)),
+            Err(error) => place.without_trailer(&head, error),
+        })
+    }
+
+    /// Where the data section starts, bytes from the start of the partition.
+    #[must_use]
+    pub fn base(&self) -> u64 {
+        self.head + u64::from(self.block_size)
+    }
+
+    /// Bytes the log may reach to when it holds `clumps` clumps: the rest of
+    /// the data section is their directory.
+    #[must_use]
+    pub fn room(&self, clumps: u64) -> u64 {
+        self.size
+            .saturating_sub(directory::len(clumps, self.block_size))
+    }
+}
+
+/// Where an arena lies.
+struct Place {
+    head: u64,
+    total: u64,
+    block_size: u32,
+}
+
+impl Place {
+    fn check(&self, source: &dyn ReadAt) -> Result<(), LayoutError> {
+        let want = self.head.saturating_add(self.total);
+        let have = source.size();
+        if want > have {
+            return Err(LayoutError::Cut { want, have });
+        }
+        if self.total < 3 * u64::from(self.block_size) {
+            let error = FormatError::new(
+                "arena",
+                "at least three blocks",
+                format!("{} bytes", self.total),
+            );
+            return Err(at(self.head)(error));
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> u64 {
+        self.total - 2 * u64::from(self.block_size)
+    }
+
+    fn trailer(&self, source: &dyn ReadAt) -> Result<Trailer, LayoutError> {
+        let offset = self.head + self.total - u64::from(self.block_size);
+        let mut block = vec![0; self.block_size as usize];
+        read_at(source, &mut block, offset)?;
+        let trailer = Trailer::parse(&block).map_err(at(offset))?;
+        self.check_counters(&trailer.live()).map_err(at(offset))?;
+        Ok(trailer)
+    }
+
+    fn check_counters(&self, live: &Counters) -> Result<(), FormatError> {
+        let room = self
+            .size()
+            .saturating_sub(directory::len(live.clumps.into(), self.block_size));
+        let least = u64::from(live.clumps) * HEADER_LEN as u64;
+        if (least..=room).contains(&live.used) {
+            return Ok(());
+        }
+        Err(FormatError::new(
+            "arena trailer",
+            format!("{} clumps in {least} to {room} bytes", live.clumps),
+            format!("{} bytes used", live.used),
+        ))
+    }
+
+    fn with_trailer(&self, trailer: Trailer, head: Result<Head, LayoutError>) -> Arena {
+        let notes = match head {
+            Ok(head) => self.disagreement(&head, &trailer).into_iter().collect(),
+            Err(error) => vec![Note::Damaged(error.to_string())],
+        };
+        Arena {
+            head: self.head,
+            size: self.size(),
+            block_size: self.block_size,
+            clump_magic: trailer.clump_magic,
+            live: trailer.live(),
+            sealed: trailer.is_sealed(),
+            settled: trailer.indexed.sealed,
+            name: trailer.name,
+            notes,
+        }
+    }
+
+    fn without_trailer(&self, head: &Head, error: LayoutError) -> Arena {
+        Arena {
+            name: head.name.clone(),
+            head: self.head,
+            size: self.size(),
+            block_size: self.block_size,
+            clump_magic: head.clump_magic,
+            live: Counters::default(),
+            sealed: false,
+            settled: false,
+            notes: vec![Note::Damaged(error.to_string())],
+        }
+    }
+
+    fn disagreement(&self, head: &Head, trailer: &Trailer) -> Option<Note> {
+        let by_head = (&head.name, head.version, head.clump_magic, head.total);
+        let by_trailer = (
+            &trailer.name,
+            trailer.version,
+            trailer.clump_magic,
+            self.total,
+        );
+        (by_head != by_trailer).then(|| {
+            Note::Disagree(format!(
+                "head says name {}, version {}, clump magic {:#010x}, {} bytes; \
+                 table and trailer say {}, {}, {:#010x}, {}",
+                by_head.0,
+                by_head.1,
+                by_head.2,
+                by_head.3,
+                by_trailer.0,
+                by_trailer.1,
+                by_trailer.2,
+                by_trailer.3,
+            ))
+        })
+    }
+}
+
+/// What an operand holds: a whole arena partition, or one arena.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArenaSource {
+    /// A partition with its table.
+    Partition(ArenaPartition),
+    /// An arena at an offset: an `rdarena` file, or several behind each other.
+    Single(Arena),
+}
+
+impl ArenaSource {
+    /// Looks for a partition first, and failing that for an arena at `head`,
+    /// as venti/wrarena does.
+    ///
+    /// # Errors
+    /// Neither is there. The error is the partition's where its header has the
+    /// right magic, else the arena's.
+    pub fn read(source: &dyn ReadAt, head: u64) -> Result<Self, LayoutError> {
+        match ArenaPartition::read(source) {
+            Ok(partition) => Ok(Self::Partition(partition)),
+            Err(of_partition) => match Arena::read(source, head) {
+                Ok(arena) => Ok(Self::Single(arena)),
+                Err(_) if has_partition_magic(source) => Err(of_partition),
+                Err(of_arena) => Err(of_arena),
+            },
+        }
+    }
+}
+
+fn has_partition_magic(source: &dyn ReadAt) -> bool {
+    let mut magic = [0; 4];
+    read_at(source, &mut magic, Header::OFFSET).is_ok()
+        && u32::from_be_bytes(magic) == Header::MAGIC
+}
+
+fn read_at(source: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Result<(), LayoutError> {
+    let have = source.size();
+    let want = offset.saturating_add(buf.len() as u64);
+    if want > have {
+        return Err(LayoutError::Cut { want, have });
+    }
+    source
+        .read_at(buf, offset)
+        .map_err(|error| LayoutError::Read { offset, error })
+}
+
+fn at(offset: u64) -> impl Fn(FormatError) -> LayoutError {
+    move |error| LayoutError::Format { offset, error }
+}

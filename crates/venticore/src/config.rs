@@ -1,0 +1,306 @@
+//! The environment and the configuration file, read once: option, environment,
+//! file, default, in this order of precedence.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::client::Limits;
+use crate::dial::{Dial, DialError};
+
+/// What the environment and the configuration file say.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// `$venti`: the venti that commands talk to unless told otherwise.
+    pub venti: Option<String>,
+    /// `$targetventis`, else `targets` of the file.
+    pub targets: Vec<String>,
+    /// `source` of the file: the venti whose arenas are replicated.
+    pub source: Option<String>,
+    /// `dir` of the file.
+    dir: Option<PathBuf>,
+    /// `$STATE_DIRECTORY`.
+    state_directory: Option<PathBuf>,
+    /// `[limits]` of the file.
+    pub limits: Limits,
+}
+
+/// The configuration file, TOML. A key that is not listed here is an error.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    dir: Option<PathBuf>,
+    source: Option<String>,
+    targets: Option<Vec<String>>,
+    limits: Option<FileLimits>,
+}
+
+/// Time limits in seconds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLimits {
+    connect: Option<u32>,
+    silence: Option<u32>,
+    sync: Option<u32>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum Error {
+    /// A configuration file could not be read.
+    Read(PathBuf, io::Error),
+    /// Its text is not what was expected.
+    Text(PathBuf, String),
+    /// A variable holds what is not text.
+    Variable(&'static str),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Text(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Variable(name) => write!(f, "${name}: expected text, found other bytes"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Where the scripts keep their state.
+const NINE_FAT: &str = "/n/9fat";
+
+impl Config {
+    /// Reads the process's environment and the configuration file it leads to.
+    ///
+    /// # Errors
+    /// A file is named by `$VENTIPROG_CONFIG` and missing, a file cannot be
+    /// read or holds an unknown key or a value of the wrong kind.
+    pub fn load() -> Result<Self, Error> {
+        Self::from(&std::env::vars_os().collect())
+    }
+
+    fn from(env: &HashMap<OsString, OsString>) -> Result<Self, Error> {
+        let path = |name: &str| {
+            env.get(&OsString::from(name))
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let file = match path("VENTIPROG_CONFIG") {
+            Some(file) => read(&file)?,
+            None => {
+                let home = path("XDG_CONFIG_HOME")
+                    .or_else(|| path("HOME").map(|home| home.join(".config")));
+                let mut file = read_if_there(Path::new("/etc/ventiprog.toml"))?;
+                if let Some(home) = home {
+                    file = read_if_there(&home.join("ventiprog.toml"))?.over(file);
+                }
+                file
+            }
+        };
+        let words = list(env, "targetventis")?;
+        Ok(Config {
+            venti: list(env, "venti")?.into_iter().next(),
+            targets: if words.is_empty() {
+                file.targets.unwrap_or_default()
+            } else {
+                words
+            },
+            source: file.source,
+            dir: file.dir,
+            state_directory: path("STATE_DIRECTORY").map(|dirs| first_directory(&dirs)),
+            limits: file.limits.unwrap_or_default().limits(),
+        })
+    }
+
+    /// The state directory: the one given, the configured one, `/n/9fat` where
+    /// it exists, `$STATE_DIRECTORY`, or `/var/lib/ventiprog`.
+    #[must_use]
+    pub fn state_dir(&self, given: Option<&Path>) -> PathBuf {
+        let nine_fat = || Path::new(NINE_FAT).is_dir().then(|| NINE_FAT.into());
+        given
+            .map(Path::to_path_buf)
+            .or_else(|| self.dir.clone())
+            .or_else(nine_fat)
+            .or_else(|| self.state_directory.clone())
+            .unwrap_or_else(|| "/var/lib/ventiprog".into())
+    }
+
+    /// An address, with `$venti` as the environment has it.
+    ///
+    /// # Errors
+    /// The text is no address, or `$venti` is not set.
+    pub fn dial(&self, text: &str) -> Result<Dial, DialError> {
+        Dial::parse_with(text, self.venti.as_deref())
+    }
+}
+
+impl File {
+    /// The keys of this file, and those of `below` that it does not have.
+    fn over(self, below: File) -> File {
+        let limits = self.limits.unwrap_or_default();
+        let limits_below = below.limits.unwrap_or_default();
+        File {
+            dir: self.dir.or(below.dir),
+            source: self.source.or(below.source),
+            targets: self.targets.or(below.targets),
+            limits: Some(FileLimits {
+                connect: limits.connect.or(limits_below.connect),
+                silence: limits.silence.or(limits_below.silence),
+                sync: limits.sync.or(limits_below.sync),
+            }),
+        }
+    }
+}
+
+impl FileLimits {
+    fn limits(&self) -> Limits {
+        let default = Limits::default();
+        let seconds = |given: Option<u32>, default| {
+            given.map_or(default, |s| Duration::from_secs(s.max(1).into()))
+        };
+        Limits {
+            connect: seconds(self.connect, default.connect),
+            silence: seconds(self.silence, default.silence),
+            sync: seconds(self.sync, default.sync),
+        }
+    }
+}
+
+/// The words of a variable: split at blanks, and at byte 1, which is how
+/// plan9port's rc separates the elements of a list.
+fn list(env: &HashMap<OsString, OsString>, name: &'static str) -> Result<Vec<String>, Error> {
+    let Some(value) = env.get(&OsString::from(name)) else {
+        return Ok(Vec::new());
+    };
+    let value = value.to_str().ok_or(Error::Variable(name))?;
+    Ok(value
+        .split(|c: char| c == '\x01' || c.is_ascii_whitespace())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
+/// systemd separates several state directories by colons.
+fn first_directory(dirs: &Path) -> PathBuf {
+    match dirs.to_str().and_then(|dirs| dirs.split_once(':')) {
+        Some((first, _)) => first.into(),
+        None => dirs.into(),
+    }
+}
+
+fn read_if_there(path: &Path) -> Result<File, Error> {
+    match read(path) {
+        Err(Error::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(File::default())
+        }
+        result => result,
+    }
+}
+
+fn read(path: &Path) -> Result<File, Error> {
+    let text = fs::read_to_string(path).map_err(|error| Error::Read(path.into(), error))?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .map_or(1, |before| before.matches('\n').count() + 1);
+        Error::Text(path.into(), format!("line {line}: {}", error.message()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str, env: &[(&str, &str)]) -> Result<Config, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        fs::write(&file, text).unwrap();
+        let mut env: HashMap<OsString, OsString> = env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        env.insert("VENTIPROG_CONFIG".into(), file.into());
+        Config::from(&env)
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file() {
+        let text = "targets = ['c']\nsource = 's'\ndir = '/d'\n[limits]\nsilence = 3\n";
+        let config = config(
+            text,
+            &[("targetventis", "a\x01 b"), ("venti", "v"), ("STATE_DIRECTORY", "/s:/t")],
+        )
+        .unwrap();
+        assert_eq!(config.targets, ["a", "b"]);
+        assert_eq!(config.source.as_deref(), Some("s"));
+        assert_eq!(config.venti.as_deref(), Some("v"));
+        assert_eq!(config.limits.silence, Duration::from_secs(3));
+        assert_eq!(config.limits.connect, Limits::default().connect);
+        assert_eq!(config.state_dir(None), Path::new("/d"));
+        assert_eq!(config.state_dir(Some(Path::new("/o"))), Path::new("/o"));
+    }
+
+    #[test]
+    fn without_a_key_the_state_directory_is_that_of_systemd() {
+        let with = config("", &[("STATE_DIRECTORY", "/s:/t")]).unwrap();
+        if !Path::new(NINE_FAT).is_dir() {
+            assert_eq!(with.state_dir(None), Path::new("/s"));
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it_and_its_line() {
+        let error = config("dir = '/d'\ntarget = 'x'\n", &[]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("line 2") && text.contains("`target`"), "{text}");
+        let error = config("[limits]\nsilense = 1\n", &[]).unwrap_err();
+        assert!(error.to_string().contains("`silense`"), "{error}");
+    }
+
+    #[test]
+    fn a_named_file_must_be_there() {
+        let env = [("VENTIPROG_CONFIG".into(), "/nonexistent/c.toml".into())];
+        assert!(matches!(
+            Config::from(&HashMap::from(env)),
+            Err(Error::Read(..))
+        ));
+    }
+
+    #[test]
+    fn the_nearer_file_wins_key_by_key() {
+        let near = File {
+            dir: Some("/near".into()),
+            limits: Some(FileLimits {
+                sync: Some(1),
+                ..FileLimits::default()
+            }),
+            ..File::default()
+        };
+        let far = File {
+            dir: Some("/far".into()),
+            source: Some("far".into()),
+            limits: Some(FileLimits {
+                sync: Some(2),
+                connect: Some(2),
+                ..FileLimits::default()
+            }),
+            ..File::default()
+        };
+        let both = near.over(far);
+        assert_eq!(both.dir, Some("/near".into()));
+        assert_eq!(both.source.as_deref(), Some("far"));
+        let limits = both.limits.unwrap().limits();
+        assert_eq!(
+            [limits.sync, limits.connect],
+            [Duration::from_secs(1), Duration::from_secs(2)]
+        );
+    }
+}

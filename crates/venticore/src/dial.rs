@@ -1,0 +1,434 @@
+//! Dial strings: where a venti listens (venti.md 7, design.md "Dial strings").
+//!
+//! Read: `tcp!host!port`, `net!host!service`, `tcp!host`, `host!port`, `host`,
+//! `host:port`, `[v6]:port`, a bare v6 address, and `$venti` where the caller
+//! gives its value. Written: `tcp!HOST!PORT` and nothing else.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+
+/// A host and a port: the place of a server, and the key of a target.
+///
+/// Two texts for one place are equal once parsed, as far as that can be told
+/// without a name look-up: names are lower-cased, v6 addresses are written in
+/// their shortest form and the port is filled in. The host is made of letters,
+/// digits, `.`, `-`, `_` (and `:`, `%` in v6 addresses), so a printed dial
+/// string needs no quoting but that for `!`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Dial {
+    host: String,
+    port: u16,
+}
+
+/// Ports known by name without a services file.
+const SERVICES: [(&str, u16); 3] = [("venti", Dial::VENTI), ("9fs", 564), ("fossil", 564)];
+
+/// The longest host name the name system can carry.
+const HOST_MAX: usize = 253;
+
+impl Dial {
+    /// The conventional port of a venti, used where a text names none.
+    pub const VENTI: u16 = 17034;
+
+    /// Parses a text in which `$venti` may stand for the whole or for the host.
+    ///
+    /// `venti` is the value of that variable, `None` (or nothing) when unset. A
+    /// port beside `$venti` beats the one in the value; without either it is
+    /// 17034.
+    ///
+    /// # Errors
+    /// [`DialError::Unset`] when the text needs the value and there is none,
+    /// and every other kind for a text or a value of the wrong form.
+    pub fn parse_with(text: &str, venti: Option<&str>) -> Result<Self, DialError> {
+        Self::parse(text, venti, Self::VENTI)
+    }
+
+    /// Parses a text that takes this port unless it brings its own.
+    ///
+    /// # Errors
+    /// As `FromStr`; `$venti` is refused.
+    pub fn with_default_port(text: &str, port: u16) -> Result<Self, DialError> {
+        Words::split(text)?.fill(port)
+    }
+
+    /// Parses a text with both: a value for `$venti` and a port to fill in.
+    ///
+    /// # Errors
+    /// As [`Dial::parse_with`].
+    pub fn parse(text: &str, venti: Option<&str>, port: u16) -> Result<Self, DialError> {
+        let words = Words::split(text)?;
+        match words.host.strip_prefix('$') {
+            None => words.fill(port),
+            Some("venti") => {
+                let value = venti.filter(|v| !v.is_empty()).ok_or(DialError::Unset)?;
+                let inner = Words::split(value)?;
+                let port_text = words.port.or(inner.port);
+                Words {
+                    host: inner.host,
+                    port: port_text,
+                }
+                .fill(port)
+            }
+            Some(_) => Err(DialError::Variable(words.host.to_owned())),
+        }
+    }
+
+    /// The host: a name in lower case, or an address; v6 without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, never 0.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The addresses of this place, at least one. Asks the name system, so it
+    /// may block for as long as that does.
+    ///
+    /// # Errors
+    /// Whatever the look-up says; `NotFound` for a name without addresses.
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let found: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
+        if found.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the host has no address",
+            ));
+        }
+        Ok(found)
+    }
+}
+
+impl fmt::Display for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tcp!{}!{}", self.host, self.port)
+    }
+}
+
+impl FromStr for Dial {
+    type Err = DialError;
+
+    fn from_str(text: &str) -> Result<Self, DialError> {
+        Self::with_default_port(text, Self::VENTI)
+    }
+}
+
+/// Why a text is not a dial string. The text found is shown quoted, with
+/// control characters escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DialError {
+    /// The whole text has another form.
+    Form(String),
+    /// The network is neither `tcp` nor `net`.
+    Net(String),
+    /// The host is empty, `*`, or holds what no host name holds.
+    Host(String),
+    /// The port is neither a number from 1 to 65535 nor a known service.
+    Port(String),
+    /// A bare v6 address that may as well be an address and a port.
+    Ambiguous(String),
+    /// The text says `$venti` and the variable is not set.
+    Unset,
+    /// Another variable than `$venti`.
+    Variable(String),
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form(found) => write!(f, "expected tcp!host!port, found {found:?}"),
+            Self::Net(found) => write!(f, "expected network tcp or net, found {found:?}"),
+            Self::Host(found) => write!(f, "expected a host name or address, found {found:?}"),
+            Self::Port(found) => write!(
+                f,
+                "expected a port from 1 to 65535 or one of venti, 9fs, fossil, found {found:?}"
+            ),
+            Self::Ambiguous(found) => write!(
+                f,
+                "{found:?} may be an address or an address and a port, \
+                 write tcp!address!port or [address]:port"
+            ),
+            Self::Unset => f.write_str("the variable $venti is not set"),
+            Self::Variable(found) => {
+                write!(f, "expected a host or the variable $venti, found {found:?}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for DialError {}
+
+/// Host and port as typed, nothing filled in or checked.
+struct Words<'a> {
+    host: &'a str,
+    port: Option<&'a str>,
+}
+
+impl<'a> Words<'a> {
+    fn new(host: &'a str, port: Option<&'a str>) -> Self {
+        Words { host, port }
+    }
+
+    fn split(text: &'a str) -> Result<Self, DialError> {
+        let is_net = |word: &str| word == "tcp" || word == "net";
+        let fields: Vec<&str> = text.splitn(4, '!').collect();
+        match fields[..] {
+            [bare] => Self::split_bare(bare),
+            [net, host] if is_net(net) => Ok(Self::new(host, None)),
+            [host, port] => Ok(Self::new(host, Some(port))),
+            [net, host, port] if is_net(net) => Ok(Self::new(host, Some(port))),
+            [net, _, _] => Err(DialError::Net(net.to_owned())),
+            _ => Err(DialError::Form(text.to_owned())),
+        }
+    }
+
+    /// The forms without `!`: `host`, `host:port`, `v6`, `[v6]`, `[v6]:port`.
+    fn split_bare(text: &'a str) -> Result<Self, DialError> {
+        let wrong = || DialError::Form(text.to_owned());
+        if text.starts_with('[') {
+            let (host, after) = text.split_at(text.find(']').ok_or_else(wrong)? + 1);
+            return match after.strip_prefix(':') {
+                Some(port) => Ok(Self::new(host, Some(port))),
+                None if after.is_empty() => Ok(Self::new(host, None)),
+                None => Err(wrong()),
+            };
+        }
+        let Some((host, port)) = text.rsplit_once(':') else {
+            return Ok(Self::new(text, None));
+        };
+        match v6(text) {
+            Some(_) if v6(host).is_some() && port_number(port).is_some() => {
+                Err(DialError::Ambiguous(text.to_owned()))
+            }
+            Some(_) => Ok(Self::new(text, None)),
+            None if host.contains(':') => Err(wrong()),
+            None => Ok(Self::new(host, Some(port))),
+        }
+    }
+
+    fn fill(&self, default: u16) -> Result<Dial, DialError> {
+        Ok(Dial {
+            host: host(self.host)?,
+            port: match self.port {
+                Some(text) => port_number(text).ok_or_else(|| DialError::Port(text.to_owned()))?,
+                None => default,
+            },
+        })
+    }
+}
+
+fn port_number(text: &str) -> Option<u16> {
+    if let Some((_, port)) = SERVICES.iter().find(|(name, _)| *name == text) {
+        return Some(*port);
+    }
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|&port| port != 0)
+}
+
+/// The canonical form of a host. A word of digits alone is taken for a
+/// misplaced port, not for an address.
+fn host(text: &str) -> Result<String, DialError> {
+    let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    if let Some(address) = v6(inner.unwrap_or(text)) {
+        return Ok(address);
+    }
+    let good = (1..=HOST_MAX).contains(&text.len())
+        && text.bytes().all(is_name_byte)
+        && !text.starts_with('-')
+        && !text.bytes().all(|b| b.is_ascii_digit());
+    if good {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(DialError::Host(text.to_owned()))
+    }
+}
+
+fn is_name_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')
+}
+
+/// The shortest form of a v6 address, with its zone if it has one.
+fn v6(text: &str) -> Option<String> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    let address: Ipv6Addr = address.parse().ok()?;
+    match zone {
+        None => Some(address.to_string()),
+        Some(zone) if !zone.is_empty() && zone.len() <= 15 && zone.bytes().all(is_name_byte) => {
+            Some(format!("{address}%{zone}"))
+        }
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn canonical(text: &str) -> String {
+        match text.parse::<Dial>() {
+            Ok(dial) => dial.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn every_accepted_form_has_one_canonical_form() {
+        for (text, expected) in [
+            ("tcp!venti.example.org!17034", "tcp!venti.example.org!17034"),
+            ("net!Venti.Example.ORG!venti", "tcp!venti.example.org!17034"),
+            ("tcp!host", "tcp!host!17034"),
+            ("host!17035", "tcp!host!17035"),
+            ("host!9fs", "tcp!host!564"),
+            ("host!fossil", "tcp!host!564"),
+            ("host", "tcp!host!17034"),
+            ("host:1", "tcp!host!1"),
+            ("host:venti", "tcp!host!17034"),
+            ("192.168.1.123:65535", "tcp!192.168.1.123!65535"),
+            ("[::1]:17035", "tcp!::1!17035"),
+            ("[2001:DB8:0:0::5]", "tcp!2001:db8::5!17034"),
+            ("::1", "tcp!::1!17034"),
+            ("2001:db8::5:abcd", "tcp!2001:db8::5:abcd!17034"),
+            ("1:2:3:4:5:6:7:8", "tcp!1:2:3:4:5:6:7:8!17034"),
+            ("tcp!2001:db8::5:1234!1", "tcp!2001:db8::5:1234!1"),
+            ("tcp![::1]!1", "tcp!::1!1"),
+            ("tcp!fe80::1%eth0!1", "tcp!fe80::1%eth0!1"),
+            ("tcp!host!017034", "tcp!host!17034"),
+        ] {
+            assert_eq!(canonical(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_refused_with_the_reason() {
+        let host = |found: &str| format!("expected a host name or address, found {found:?}");
+        for text in [
+            "",
+            "*",
+            "a b",
+            "a\tb",
+            "a\nb",
+            "/net/tcp",
+            "a&b",
+            "-host",
+            "a$b",
+            "$venti",
+            "a;b",
+            "a`b",
+            "a'b",
+            "h\u{f6}st",
+            "17034",
+            "a%b",
+            "[host]",
+        ] {
+            let full = format!("tcp!{text}!1");
+            assert_eq!(canonical(&full), host(text), "{full:?}");
+        }
+        assert_eq!(canonical(&"a".repeat(254)), host(&"a".repeat(254)));
+        for port in ["0", "65536", "+1", "-1", "", "http", "1 ", "0x1"] {
+            let text = format!("tcp!host!{port}");
+            assert_eq!(
+                text.parse::<Dial>(),
+                Err(DialError::Port(port.to_owned())),
+                "{text}"
+            );
+        }
+        for text in ["tcp!a!1!2", "[::1", "[::1]x", "a:b:c", "::1:17034:x"] {
+            assert_eq!(
+                text.parse::<Dial>(),
+                Err(DialError::Form(text.to_owned())),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            canonical("udp!host!1"),
+            "expected network tcp or net, found \"udp\""
+        );
+        assert_eq!(
+            canonical("::1:564"),
+            "\"::1:564\" may be an address or an address and a port, \
+             write tcp!address!port or [address]:port"
+        );
+        assert_eq!(
+            canonical("tcp!a!1!\u{1b}"),
+            "expected tcp!host!port, found \"tcp!a!1!\\u{1b}\""
+        );
+    }
+
+    #[test]
+    fn the_variable_is_filled_in_by_the_caller() {
+        let with = |text, venti| Dial::parse_with(text, venti).map(|d| d.to_string());
+        let full = |text: &str| Ok(text.to_owned());
+        assert_eq!(with("$venti", Some("tcp!a!1")), full("tcp!a!1"));
+        assert_eq!(with("tcp!$venti!venti", Some("a:1")), full("tcp!a!17034"));
+        assert_eq!(with("net!$venti", Some("a:1")), full("tcp!a!1"));
+        assert_eq!(with("$venti:2", Some("a")), full("tcp!a!2"));
+        assert_eq!(with("b", None), full("tcp!b!17034"));
+        assert_eq!(with("$venti", None), Err(DialError::Unset));
+        assert_eq!(with("$venti", Some("")), Err(DialError::Unset));
+        let again = DialError::Host("$venti".to_owned());
+        assert_eq!(with("$venti", Some("$venti")), Err(again));
+        let other = DialError::Variable("$auth".to_owned());
+        assert_eq!(with("tcp!$auth!1", Some("a")), Err(other));
+        assert_eq!(
+            Dial::parse("$venti", Some("a"), 7).unwrap().to_string(),
+            "tcp!a!7"
+        );
+    }
+
+    #[test]
+    fn a_default_port_fills_in_only_what_is_missing() {
+        let with = |text| Dial::with_default_port(text, 7).unwrap().port();
+        assert_eq!(with("host"), 7);
+        assert_eq!(with("::1"), 7);
+        assert_eq!(with("tcp!host"), 7);
+        assert_eq!(with("host:8"), 8);
+        assert_eq!(with("tcp!host!venti"), 17034);
+    }
+
+    #[test]
+    fn numeric_hosts_resolve_without_a_name_server() {
+        let at = |text: &str| text.parse::<Dial>().unwrap().resolve().unwrap();
+        assert_eq!(at("127.0.0.1:1"), ["127.0.0.1:1".parse().unwrap()]);
+        assert_eq!(at("[::1]:2"), ["[::1]:2".parse().unwrap()]);
+    }
+
+    proptest! {
+        #[test]
+        fn printed_text_is_read_back(
+            host in "[a-zA-Z_][a-zA-Z0-9._-]{0,20}|([0-9]{1,3}\\.){3}[0-9]{1,3}",
+            port in 1u16..,
+        ) {
+            let dial: Dial = format!("{host}:{port}").parse().unwrap();
+            prop_assert_eq!(dial.host(), host.to_lowercase());
+            prop_assert_eq!(dial.port(), port);
+            prop_assert_eq!(dial.to_string().parse(), Ok(dial));
+        }
+
+        #[test]
+        fn printed_addresses_are_read_back(address: [u16; 8], port in 1u16..) {
+            let address = Ipv6Addr::from(address);
+            let dial: Dial = format!("[{address}]:{port}").parse().unwrap();
+            prop_assert_eq!(dial.host().parse(), Ok(address));
+            prop_assert_eq!(dial.to_string().parse(), Ok(dial));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "[a-z0-9:!.%$\\[\\]*-]{0,12}|.*") {
+            match text.parse::<Dial>() {
+                Ok(dial) => prop_assert_eq!(dial.to_string().parse(), Ok(dial)),
+                Err(error) => prop_assert!(!error.to_string().contains(char::is_control)),
+            }
+        }
+    }
+}

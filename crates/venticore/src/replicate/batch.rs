@@ -1,0 +1,208 @@
+//! A batch: neighbouring clumps of one arena, as stored and as blocks.
+
+use std::ops::{Deref, DerefMut, Range};
+
+use crossbeam_channel::Sender;
+
+use crate::arena::clump::{Encoding, MAX_BLOCK};
+use crate::arena::log::{self, Item, Loss, StartError, What};
+use crate::arena::{Arena, ReadAt};
+use crate::blocktype::BlockType;
+use crate::score::Score;
+
+/// What is known of a clump's block.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Not looked at yet.
+    Pending,
+    /// It hashes to its score, and lies here.
+    Good(Place),
+    /// The log itself marks it corrupt.
+    Corrupt,
+    /// It cannot be had.
+    Lost(Loss),
+}
+
+/// Where in its batch a block lies.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// Stored as it is.
+    Stored(Range<usize>),
+    /// Decompressed.
+    Plain(Range<usize>),
+}
+
+/// One stretch of the log in a batch.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) item: Item,
+    stored: Range<usize>,
+    pub(super) verdict: Verdict,
+}
+
+/// Neighbouring clumps of one span.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Which span of the job.
+    pub(super) span: usize,
+    pub(super) blocks: Vec<Block>,
+    /// Why the span could not start; then there are no blocks.
+    pub(super) error: Option<StartError>,
+    stored: Vec<u8>,
+    plain: Vec<u8>,
+    /// Bytes that the compressed blocks take up once decompressed.
+    plain_len: usize,
+}
+
+impl Batch {
+    /// Stored and decompressed bytes of a full batch, each: enough for system
+    /// calls of a useful size, little enough for a dozen batches.
+    const FULL: usize = 512 * 1024;
+
+    pub(super) fn clear(&mut self) {
+        self.blocks.clear();
+        self.error = None;
+        self.stored.clear();
+        self.plain_len = 0;
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.stored.len() + MAX_BLOCK > Self::FULL
+            || self.plain_len + MAX_BLOCK > Self::FULL
+            || self.blocks.len() >= Self::FULL / 128
+    }
+
+    /// Adds a stretch of the log; `stored` is what follows a clump's header.
+    pub(super) fn push(&mut self, item: Item, stored: &[u8]) {
+        let start = self.stored.len();
+        self.stored.extend_from_slice(stored);
+        let verdict = match &item.what {
+            What::Clump { header, .. } => {
+                if header.encoding == Encoding::Whack {
+                    self.plain_len += usize::from(header.uncompressed);
+                }
+                Verdict::Pending
+            }
+            What::Corrupt => Verdict::Corrupt,
+            What::Lost(loss) => Verdict::Lost(loss.clone()),
+        };
+        self.blocks.push(Block {
+            item,
+            stored: start..self.stored.len(),
+            verdict,
+        });
+    }
+
+    /// Decompresses and hashes every clump.
+    pub(super) fn verify(&mut self, source: &dyn ReadAt, arena: &Arena, synced: bool) {
+        if self.plain.len() < self.plain_len {
+            self.plain.resize(self.plain_len, 0);
+        }
+        let mut rest = self.plain.as_mut_slice();
+        let mut at = 0;
+        for block in &mut self.blocks {
+            let What::Clump { header, .. } = &block.item.what else {
+                continue;
+            };
+            let len = match header.encoding {
+                Encoding::Plain => 0,
+                Encoding::Whack => usize::from(header.uncompressed),
+            };
+            let (room, after) = rest.split_at_mut(len);
+            rest = after;
+            let place = match header.encoding {
+                Encoding::Plain => Place::Stored(block.stored.clone()),
+                Encoding::Whack => Place::Plain(at..at + len),
+            };
+            at += len;
+            let Some(stored) = self.stored.get_mut(block.stored.clone()) else {
+                continue;
+            };
+            block.verdict = match verify_block(&block.item, stored, room, source, arena, synced) {
+                Ok(()) => Verdict::Good(place),
+                Err(loss) => Verdict::Lost(loss),
+            };
+        }
+    }
+
+    /// The verified blocks with their types, in log order. A block whose type
+    /// the log names twice over comes under both.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (BlockType, Score, &[u8])> {
+        self.blocks.iter().flat_map(|block| {
+            let place = match &block.verdict {
+                Verdict::Good(Place::Stored(range)) => self.stored.get(range.clone()),
+                Verdict::Good(Place::Plain(range)) => self.plain.get(range.clone()),
+                _ => None,
+            };
+            let types = match &block.item.what {
+                What::Clump {
+                    header,
+                    block_type,
+                    other_type,
+                } => [Some(*block_type), *other_type].map(|t| t.map(|t| (t, header.score))),
+                _ => [None, None],
+            };
+            types
+                .into_iter()
+                .flatten()
+                .filter_map(move |(block_type, score)| Some((block_type, score, place?)))
+        })
+    }
+}
+
+/// Decodes one clump. One that fails is read once more from the source: it may
+/// have been looked at while the server was writing it.
+fn verify_block(
+    item: &Item,
+    stored: &mut [u8],
+    room: &mut [u8],
+    source: &dyn ReadAt,
+    arena: &Arena,
+    synced: bool,
+) -> Result<(), Loss> {
+    let What::Clump { header, .. } = &item.what else {
+        return Ok(());
+    };
+    if header.decode(stored, room).is_ok() {
+        return Ok(());
+    }
+    let data = arena.base() + item.end() - stored.len() as u64;
+    let again = source.read_at(stored, data);
+    match (header.decode(stored, room), again) {
+        (Ok(_), _) => Ok(()),
+        (Err(error), _) => Err(log::loss(arena, item, stored, &error, synced)),
+    }
+}
+
+/// A batch on loan from the pool, to which it returns when dropped.
+pub(super) struct Lease {
+    batch: Batch,
+    home: Sender<Batch>,
+}
+
+impl Lease {
+    pub(super) fn new(batch: Batch, home: Sender<Batch>) -> Self {
+        Lease { batch, home }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Batch;
+
+    fn deref(&self) -> &Batch {
+        &self.batch
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Batch {
+        &mut self.batch
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // The pool is gone when the run has ended.
+        let _ = self.home.try_send(std::mem::take(&mut self.batch));
+    }
+}

@@ -1,0 +1,163 @@
+//! Reading ahead and verifying on all cores, in order.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::{self, Scope};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Job;
+use super::batch::{Batch, Lease};
+use crate::arena::log::Log;
+
+/// Batches that may wait for one target.
+pub(super) const QUEUE: usize = 4;
+
+/// Verifying threads at most: more would only hold more batches.
+const MOST_WORKERS: usize = 8;
+
+type Ticket = Receiver<Lease>;
+
+/// The verified batches of a job, as they come.
+pub(super) struct Pipeline {
+    /// One ticket a batch, in the order of the log; each brings its batch when
+    /// that is verified.
+    pub(super) tickets: Receiver<Ticket>,
+}
+
+/// A batch to verify, and where to send it then.
+struct Work {
+    batch: Lease,
+    done: Sender<Lease>,
+}
+
+impl Pipeline {
+    /// Starts a thread that reads and one for each core that verifies. They
+    /// end by themselves when the pipeline is dropped.
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, job: &'scope Job) -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let workers = cores.min(MOST_WORKERS);
+        let batches = 2 * workers + QUEUE + 2;
+        let (home, pool) = bounded(batches);
+        for _ in 0..batches {
+            let _ = home.try_send(Batch::default());
+        }
+        let (work_in, work_out) = bounded::<Work>(batches);
+        let (ticket_in, tickets) = bounded(batches);
+        for _ in 0..workers {
+            let work = work_out.clone();
+            scope.spawn(move || verify(job, &work));
+        }
+        scope.spawn(move || {
+            Reader {
+                job,
+                home,
+                pool,
+                work: work_in,
+                tickets: ticket_in,
+                left: job.max_clumps.unwrap_or(u64::MAX),
+            }
+            .read()
+        });
+        Pipeline { tickets }
+    }
+}
+
+fn verify(job: &Job, work: &Receiver<Work>) {
+    for Work { mut batch, done } in work {
+        if let Some(span) = job.spans.get(batch.span) {
+            batch.verify(job.source.as_ref(), &span.arena, job.synced);
+        }
+        // Nobody waits for it when the run has ended early.
+        let _ = done.send(batch);
+    }
+}
+
+/// The run has ended: nobody takes batches any more.
+struct Ended;
+
+/// Walks the logs and fills batches.
+struct Reader<'a> {
+    job: &'a Job,
+    home: Sender<Batch>,
+    pool: Receiver<Batch>,
+    work: Sender<Work>,
+    tickets: Sender<Ticket>,
+    /// Clumps still to be read.
+    left: u64,
+}
+
+impl Reader<'_> {
+    fn read(mut self) {
+        for span in 0..self.job.spans.len() {
+            if self.read_span(span).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn read_span(&mut self, number: usize) -> Result<(), Ended> {
+        let Some(span) = self.job.spans.get(number) else {
+            return Ok(());
+        };
+        let source = Arc::clone(&self.job.source);
+        let mut batch = self.empty(number)?;
+        let mut log = match Log::open(source, &span.arena, span.from, self.job.synced) {
+            Ok(log) => log,
+            Err(error) => {
+                batch.error = Some(error);
+                return self.send(batch);
+            }
+        };
+        while self.left > 0
+            && let Some(item) = log.next()
+        {
+            self.left -= 1;
+            match item.what {
+                crate::arena::log::What::Clump { .. } => match log.stored(&item) {
+                    Ok(stored) => batch.push(item, stored),
+                    Err(error) => batch.push(unreadable(item, &error), &[]),
+                },
+                _ => batch.push(item, &[]),
+            }
+            if batch.is_full() {
+                let full = std::mem::replace(&mut batch, self.empty(number)?);
+                self.send(full)?;
+            }
+        }
+        self.send(batch)
+    }
+
+    /// An empty batch from the pool: here a reader that is ahead waits.
+    fn empty(&self, span: usize) -> Result<Lease, Ended> {
+        let mut batch = self.pool.recv().map_err(|_| Ended)?;
+        batch.clear();
+        batch.span = span;
+        Ok(Lease::new(batch, self.home.clone()))
+    }
+
+    fn send(&self, batch: Lease) -> Result<(), Ended> {
+        let (done, ticket) = bounded(1);
+        self.tickets.send(ticket).map_err(|_| Ended)?;
+        self.work.send(Work { batch, done }).map_err(|_| Ended)
+    }
+}
+
+fn unreadable(
+    item: crate::arena::log::Item,
+    error: &std::io::Error,
+) -> crate::arena::log::Item {
+    use crate::arena::log::{Item, Loss, What};
+    let score = match &item.what {
+        What::Clump { header, .. } => Some(header.score),
+        _ => None,
+    };
+    Item {
+        what: What::Lost(Loss {
+            score,
+            why: format!("cannot be read: {error}"),
+            maybe_late: false,
+        }),
+        ..item
+    }
+}

@@ -1,0 +1,65 @@
+//! What a command says while it runs: lines on standard error, and progress
+//! where that is a terminal.
+
+use std::io::{IsTerminal, stderr};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::exit;
+
+/// Standard error of one command.
+pub struct Terminal {
+    tool: &'static str,
+    verbose: bool,
+    bar: ProgressBar,
+}
+
+impl Terminal {
+    /// Progress is shown only on a terminal that can move its cursor, and not
+    /// when `quiet`.
+    #[must_use]
+    pub fn new(tool: &'static str, quiet: bool, verbose: bool) -> Self {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let shown = !quiet && !dumb && stderr().is_terminal();
+        Terminal {
+            tool,
+            verbose,
+            bar: if shown {
+                ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+            } else {
+                ProgressBar::hidden()
+            },
+        }
+    }
+
+    /// One line: `tool: line`.
+    pub fn say(&self, line: &str) {
+        self.bar.suspend(|| exit::say(self.tool, line));
+    }
+
+    /// One line, if `-v` was given.
+    pub fn detail(&self, line: impl FnOnce() -> String) {
+        if self.verbose {
+            self.say(&line());
+        }
+    }
+
+    /// Starts to show progress towards `total` bytes: bytes, rate, time left.
+    pub fn start(&self, total: u64) {
+        const LINE: &str = "{bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+        self.bar.set_length(total);
+        if let Ok(style) = ProgressStyle::with_template(LINE) {
+            self.bar.set_style(style);
+        }
+    }
+
+    /// So many bytes are done.
+    pub fn advance(&self, done: u64) {
+        self.bar.set_position(done);
+    }
+
+    /// Takes the progress line away.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
