@@ -301,7 +301,8 @@ impl Drop for Running {
     }
 }
 
-fn status_number(status: ExitStatus) -> i32 {
+/// The status a shell would show.
+pub(crate) fn status_number(status: ExitStatus) -> i32 {
     let by_signal = status.signal().map(|signal| 128 + signal);
     status.code().or(by_signal).expect("it ended")
 }

@@ -8,5 +8,6 @@ pub mod arena;
 pub mod command;
 
 pub mod golden;
+pub mod plan9;
 pub mod random;
 pub mod sample;

@@ -4,4 +4,5 @@
 
 mod contract;
 mod log;
+mod real_arenas;
 mod tidy;

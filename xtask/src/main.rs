@@ -1,2 +1,80 @@
-//! Tasks of the workspace.
-fn main() {}
+//! Tasks of the workspace, `cargo xtask TASK`: one file a task.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+mod bench;
+mod demo;
+mod measure;
+mod sink;
+mod test;
+
+/// One task.
+struct Task {
+    name: &'static str,
+    does: &'static str,
+    run: fn(Vec<OsString>) -> eyre::Result<()>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "demo",
+        does: "replicate a scratch partition into ventis in memory, in plain words",
+        run: demo::run,
+    },
+    Task {
+        name: "test",
+        does: "all tests; with --real also against plan9port in $PLAN9",
+        run: test::run,
+    },
+    Task {
+        name: "bench",
+        does: "wrarena against a hashing null sink, beside the C one where $PLAN9 is set",
+        run: bench::run,
+    },
+    Task {
+        name: "sink",
+        does: "the hashing null sink of the benchmark, until its input ends",
+        run: sink::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(name) = arguments.next() else {
+        print!("{}", listing());
+        return ExitCode::SUCCESS;
+    };
+    let Some(task) = TASKS.iter().find(|task| name == task.name) else {
+        eprint!("xtask: {}: no such task\n{}", name.display(), listing());
+        return ExitCode::from(2);
+    };
+    match (task.run)(arguments.collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {}: {error:#}", task.name);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The tasks, a line each.
+fn listing() -> String {
+    let line = |task: &Task| format!("cargo xtask {:<6} {}\n", task.name, task.does);
+    TASKS.iter().map(line).collect()
+}
+
+/// A call of cargo, the one that runs this.
+fn cargo() -> std::process::Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut cargo = std::process::Command::new(program);
+    cargo.current_dir(venti_tests::command::root());
+    cargo
+}
+
+/// Runs a command that must succeed.
+fn succeed(command: &mut std::process::Command) -> eyre::Result<()> {
+    let status = command.status()?;
+    eyre::ensure!(status.success(), "{command:?}: {status}");
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! plan9port's own programs, found by `$PLAN9`: what the suite is measured
+//! against.
+//!
+//! Stories that need them are marked
+//! `#[ignore = "needs plan9port: cargo xtask test --real"]`, so that a run
+//! without them says so.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::command::Output;
+
+/// Programs that the stories use.
+const PROGRAMS: &[&str] = &[
+    "rc",
+    "unvac",
+    "vac",
+    "venti/buildindex",
+    "venti/checkarenas",
+    "venti/fmtarenas",
+    "venti/fmtindex",
+    "venti/fmtisect",
+    "venti/rdarena",
+    "venti/read",
+    "venti/sync",
+    "venti/venti",
+    "venti/verifyarena",
+    "venti/wrarena",
+    "venti/write",
+];
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An installation of plan9port.
+#[derive(Clone, Debug)]
+pub struct Plan9 {
+    root: PathBuf,
+}
+
+impl Plan9 {
+    /// The installation that `$PLAN9` names.
+    ///
+    /// # Errors
+    ///
+    /// A text that says what is missing.
+    pub fn find() -> Result<Self, String> {
+        let root = std::env::var_os("PLAN9").ok_or("$PLAN9 is not set; it names plan9port")?;
+        let plan9 = Plan9 { root: root.into() };
+        for name in PROGRAMS {
+            let program = plan9.program(name);
+            if !program.exists() {
+                return Err(format!("{}: no such program", program.display()));
+            }
+        }
+        Ok(plan9)
+    }
+
+    /// [`Plan9::find`], for a story that cannot do without.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    #[must_use]
+    pub fn expect() -> Self {
+        Self::find().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// The path of a program: `vac`, `venti/wrarena`.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.root.join("bin").join(name)
+    }
+
+    /// A program to be run, in an environment that finds the others. The
+    /// programs stand last in `PATH`: they have names like `grep`.
+    #[must_use]
+    pub fn command(&self, name: &str) -> Command {
+        let mut path = std::env::var_os("PATH").unwrap_or_default();
+        path.push(":");
+        path.push(self.root.join("bin"));
+        let mut command = Command::new(self.program(name));
+        command.env("PLAN9", &self.root).env("PATH", path);
+        command.env_remove("venti");
+        command
+    }
+
+    /// Runs a program to its end.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn run<S: AsRef<OsStr>>(&self, name: &str, arguments: &[S]) -> Output {
+        self.run_at(name, arguments, "")
+    }
+
+    /// Runs a program to its end, with `$venti` set to this address.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn run_at<S: AsRef<OsStr>>(&self, name: &str, arguments: &[S], venti: &str) -> Output {
+        let output = self
+            .command(name)
+            .args(arguments)
+            .env("venti", venti)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        Output {
+            status: crate::command::status_number(output.status),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// [`Plan9::run`] of a program that must succeed.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn succeed<S: AsRef<OsStr>>(&self, name: &str, arguments: &[S]) -> Output {
+        let output = self.run(name, arguments);
+        assert_eq!(output.status, 0, "{name}: {output:?}");
+        output
+    }
+}
+
+/// A real venti server on the loopback. It is killed when dropped.
+#[derive(Debug)]
+pub struct Venti {
+    plan9: Plan9,
+    partition: PathBuf,
+    configuration: PathBuf,
+    port: u16,
+    server: Option<Child>,
+}
+
+impl Venti {
+    /// A server on a fresh partition `NAME.arenas` in a directory, of so many
+    /// bytes, in arenas of `arena` bytes.
+    ///
+    /// # Panics
+    ///
+    /// When one of the programs fails.
+    #[must_use]
+    pub fn fresh(plan9: &Plan9, directory: &Path, name: &str, bytes: u64, arena: u64) -> Self {
+        let partition = directory.join(format!("{name}.arenas"));
+        zeros(&partition, bytes);
+        let arena = arena.to_string();
+        let arguments: [&OsStr; 4] = [
+            "-a".as_ref(),
+            arena.as_ref(),
+            name.as_ref(),
+            partition.as_ref(),
+        ];
+        plan9.succeed("venti/fmtarenas", &arguments);
+        Self::on(plan9, &partition)
+    }
+
+    /// A server on this partition, with an index made for it beside it.
+    ///
+    /// # Panics
+    ///
+    /// When one of the programs fails.
+    #[must_use]
+    pub fn on(plan9: &Plan9, partition: &Path) -> Self {
+        let section = partition.with_extension("isect");
+        zeros(&section, 20 << 20);
+        let arguments: [&OsStr; 2] = ["isect".as_ref(), section.as_ref()];
+        plan9.succeed("venti/fmtisect", &arguments);
+        let port = free_port();
+        let configuration = partition.with_extension("conf");
+        let text = format!(
+            "index main\nisect {}\narenas {}\nmem 10m\nbcmem 20m\nicmem 10m\naddr tcp!127.0.0.1!{port}\nhttpaddr tcp!127.0.0.1!{}\n",
+            section.display(),
+            partition.display(),
+            free_port(),
+        );
+        fs::write(&configuration, text).expect("a configuration beside the partition");
+        plan9.succeed("venti/fmtindex", &[&configuration]);
+        plan9.succeed("venti/buildindex", &[&configuration]);
+        let mut venti = Venti {
+            plan9: plan9.clone(),
+            partition: partition.to_owned(),
+            configuration,
+            port,
+            server: None,
+        };
+        venti.start();
+        venti
+    }
+
+    /// Its arena partition.
+    #[must_use]
+    pub fn partition(&self) -> &Path {
+        &self.partition
+    }
+
+    /// Its address as a dial string.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("tcp!127.0.0.1!{}", self.port)
+    }
+
+    /// Makes it sync.
+    ///
+    /// # Panics
+    ///
+    /// When that fails.
+    pub fn sync(&self) {
+        let address = self.address();
+        self.plan9.succeed("venti/sync", &["-h", address.as_str()]);
+    }
+
+    /// Starts it again, on the same partition and port.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    pub fn start(&mut self) {
+        let log = fs::File::create(self.partition.with_extension("log")).expect("a log file");
+        let server = self
+            .plan9
+            .command("venti/venti")
+            .args([
+                OsString::from("-s"),
+                "-c".into(),
+                self.configuration.clone().into(),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|e| panic!("venti: {e}"));
+        self.server = Some(server);
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "venti does not come up");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills it.
+    pub fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            // It may have ended already: no error.
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+impl Drop for Venti {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn zeros(path: &Path, bytes: u64) {
+    let file = fs::File::create(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    file.set_len(bytes)
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// A port of the loopback that is free now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
