@@ -56,7 +56,10 @@ pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
     for round in 1..=options.rounds {
         for contender in in_turn(&mut contenders, round) {
             contender.send(&partition)?;
-            println!("round {round}: {}", contender.line(partition.clumps().count())?);
+            println!(
+                "round {round}: {}",
+                contender.line(partition.clumps().count())?
+            );
         }
     }
     summary(&contenders)
@@ -194,14 +197,20 @@ fn summary(contenders: &[Contender]) -> eyre::Result<()> {
         println!("{name}: seconds {}", each(|m| m.elapsed.as_secs_f64()));
         println!("{name}: processor seconds {}", each(|m| m.processor));
         let peak = contender.took.iter().map(|m| m.peak_kib).max();
-        println!("{name}: peak memory {} MB", peak.ok_or_eyre("no run")? / 1024);
+        println!(
+            "{name}: peak memory {} MB",
+            peak.ok_or_eyre("no run")? / 1024
+        );
     }
     if let [native, c] = contenders {
         let ratios = |f: fn(&Measured) -> f64| {
             let pairs = c.took.iter().zip(&native.took);
             spread(pairs.map(|(c, native)| f(c) / f(native)).collect())
         };
-        println!("throughput, times the C one: {}", ratios(|m| m.elapsed.as_secs_f64()));
+        println!(
+            "throughput, times the C one: {}",
+            ratios(|m| m.elapsed.as_secs_f64())
+        );
         println!("processor time, C / native:  {}", ratios(|m| m.processor));
     }
     Ok(())

@@ -1,3 +1,5 @@
 //! stub
 use std::ffi::OsString;
-pub(crate) fn run(_: Vec<OsString>) -> eyre::Result<()> { Ok(()) }
+pub(crate) fn run(_: Vec<OsString>) -> eyre::Result<()> {
+    Ok(())
+}

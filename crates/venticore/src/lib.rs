@@ -7,9 +7,17 @@
 
 pub mod arena;
 pub mod blocktype;
+pub mod client;
+pub mod config;
 pub mod dial;
+pub mod exit;
+pub mod partition;
+pub mod replicate;
 pub mod score;
+pub mod state;
+pub mod terminal;
+pub mod ventiprog;
 pub mod whack;
 pub mod wire;
-pub mod state;
+pub mod wrarena;
 pub mod wrcmd;
