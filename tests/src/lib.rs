@@ -1,1 +1,3 @@
 //! Shared by the tests, the demo and the benchmark.
+
+pub mod venti;

@@ -6,6 +6,7 @@
 //! environment, except in `exit` and `config`.
 
 pub mod blocktype;
+pub mod client;
 pub mod dial;
 pub mod score;
 pub mod wire;
