@@ -6,6 +6,7 @@
 //! environment, except in `exit` and `config`.
 
 pub mod blocktype;
+pub mod partition;
 pub mod score;
 pub mod state;
 pub mod wrcmd;
