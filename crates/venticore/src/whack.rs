@@ -1,9 +1,9 @@
 //! Whack, encoding 2 of a clump: LZ77 inside one block (venti.md 6).
 //!
-//! Two loops decode the one format. [`Decoder::run`] goes on while input and
-//! room are plenty: it looks at 56 bits or more at once, takes plain literals
-//! several at a time, copies in chunks, and may write beyond what it has
-//! decoded. [`Decoder::walk`] takes over near either end, symbol by symbol.
+//! Two loops decode the one format. `Decoder::run` goes on while input and room
+//! are plenty: it looks at 56 bits or more at once, takes plain literals several
+//! at a time, copies in chunks, and may write beyond what it has decoded.
+//! `Decoder::walk` takes over near either end, symbol by symbol.
 
 use std::fmt;
 
@@ -118,6 +118,8 @@ impl Decoder<'_> {
         let output = &mut *self.output;
         while output.len() - at >= ROOM && bits.refill() {
             if hist & RECENT == 0 {
+                // Plain literals are their own codes: write eight bytes and
+                // keep those that are. Counting beats a branch for each.
                 let run = plain_run(bits.window);
                 store(output, at, bits.window.to_be_bytes());
                 at += run as usize;
@@ -234,8 +236,8 @@ const DISTANCES: [(u16, u32); 16] = [
     (8192, 13),
 ];
 
-/// More ones than this make a match longer than 65535. So many still leave
-/// room for the longest distance in the 56 bits of a window.
+/// More ones than this make a match longer than 65535. Encoders stop at thirteen
+/// ones; this many still fit a window of 56 bits with any distance.
 const MAX_ONES: u32 = 18;
 
 #[derive(Clone, Copy)]
