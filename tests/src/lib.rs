@@ -6,11 +6,8 @@
 
 pub mod arena;
 pub mod command;
-
 pub mod golden;
 pub mod plan9;
 pub mod random;
 pub mod sample;
-//! Shared by the tests, the demo and the benchmark.
-
 pub mod venti;
