@@ -1,3 +1,5 @@
+//! The state directory: locks, replaced files and the log, against every fault that can be made here.
+
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::process::{Command, Output};
