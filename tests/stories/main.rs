@@ -1,1 +1,3 @@
 //! One module a story.
+
+mod client;
