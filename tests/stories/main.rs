@@ -8,3 +8,6 @@ mod real_arenas;
 mod tidy;
 mod ventiprog;
 mod wrarena;
+//! One module a story.
+
+mod client;
