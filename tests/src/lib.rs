@@ -6,8 +6,8 @@
 
 pub mod arena;
 pub mod command;
-
 pub mod golden;
 pub mod plan9;
 pub mod random;
 pub mod sample;
+pub mod venti;

@@ -56,7 +56,10 @@ pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
     for round in 1..=options.rounds {
         for contender in in_turn(&mut contenders, round) {
             contender.send(&partition)?;
-            println!("round {round}: {}", contender.line(partition.clumps().count())?);
+            println!(
+                "round {round}: {}",
+                contender.line(partition.clumps().count())?
+            );
         }
     }
     summary(&contenders)
@@ -157,7 +160,7 @@ impl Contender {
             None => Command::new(&self.program),
         };
         command
-            .args(["-h", &format!("tcp!127.0.0.1!{}", sink.port)])
+            .args(["-h", &sink.address])
             .arg(partition.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -194,14 +197,20 @@ fn summary(contenders: &[Contender]) -> eyre::Result<()> {
         println!("{name}: seconds {}", each(|m| m.elapsed.as_secs_f64()));
         println!("{name}: processor seconds {}", each(|m| m.processor));
         let peak = contender.took.iter().map(|m| m.peak_kib).max();
-        println!("{name}: peak memory {} MB", peak.ok_or_eyre("no run")? / 1024);
+        println!(
+            "{name}: peak memory {} MB",
+            peak.ok_or_eyre("no run")? / 1024
+        );
     }
     if let [native, c] = contenders {
         let ratios = |f: fn(&Measured) -> f64| {
             let pairs = c.took.iter().zip(&native.took);
             spread(pairs.map(|(c, native)| f(c) / f(native)).collect())
         };
-        println!("throughput, times the C one: {}", ratios(|m| m.elapsed.as_secs_f64()));
+        println!(
+            "throughput, times the C one: {}",
+            ratios(|m| m.elapsed.as_secs_f64())
+        );
         println!("processor time, C / native:  {}", ratios(|m| m.processor));
     }
     Ok(())
@@ -219,7 +228,7 @@ fn spread(mut numbers: Vec<f64>) -> String {
 /// The sink's process.
 struct Sink {
     child: Child,
-    port: u16,
+    address: String,
     stdout: BufReader<ChildStdout>,
 }
 
@@ -231,12 +240,12 @@ impl Sink {
             .stdout(Stdio::piped())
             .spawn()?;
         let mut stdout = BufReader::new(child.stdout.take().ok_or_eyre("the sink has no output")?);
-        let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        let port = line.trim().parse().wrap_err("the sink's port")?;
+        let mut address = String::new();
+        stdout.read_line(&mut address)?;
+        address.truncate(address.trim_end().len());
         Ok(Sink {
             child,
-            port,
+            address,
             stdout,
         })
     }

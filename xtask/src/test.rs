@@ -19,7 +19,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
     crate::succeed(crate::cargo().args(["build", "--workspace", "--bins"]))?;
     let rest: Vec<OsString> = arguments.into_iter().filter(|a| a != "--real").collect();
     let mut test = crate::cargo();
-    test.args(["test", "--workspace"]).args(with_ignored(rest, real));
+    test.args(["test", "--workspace"])
+        .args(with_ignored(rest, real));
     crate::succeed(&mut test)?;
     if !real {
         println!("not run: the tests against plan9port; they need cargo xtask test --real");
