@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod blocktype;
+pub mod client;
 pub mod dial;
 pub mod score;
 pub mod whack;

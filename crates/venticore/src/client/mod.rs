@@ -1,0 +1,583 @@
+//! A client of a venti: pipelined, windowed, every wait with a limit
+//! (venti.md 7). Blocking, one connection and no thread of its own.
+//!
+//! A block counts as replicated only once [`Client::sync`] has returned after
+//! it was written; a write that returned has merely been sent. After an error
+//! of the connection or of a write every further call fails with
+//! [`Error::GivenUp`]: dial again. A read or probe that the server refuses, or
+//! answers with wrong data, leaves the connection usable.
+//!
+//! Dropping a client closes the connection. Nothing is waited for then:
+//! requests outstanding may or may not be carried out.
+
+mod conn;
+mod error;
+mod line;
+mod window;
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use error::{Asked, Error, Kind};
+pub use window::WINDOW;
+
+use crate::blocktype::BlockType;
+use crate::dial::Dial;
+use crate::score::Score;
+use crate::wire::{BLOCK_MAX, Reply, Request, Version, WriteHead, printable};
+use conn::Conn;
+use line::Line;
+
+/// Blocks in one system call. Half a window, so that one half is on its way
+/// while the other is answered; two slices a block stay below the 1024 a
+/// system call takes.
+const BATCH: usize = WINDOW / 2;
+
+/// The most addresses of one name that are tried.
+const ADDRESSES: usize = 8;
+
+/// Takes each block read, or why not, with its position.
+type EachBlock<'f> = dyn FnMut(usize, Result<&[u8], Error>) -> ControlFlow<()> + 'f;
+
+/// Takes each reply, with the position of its request.
+type EachReply<'f> = dyn FnMut(Asked, usize, Reply<'_>) -> Result<ControlFlow<()>, Error> + 'f;
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For the name look-up, the connection and the version line together.
+    pub connect: Duration,
+    /// For the next complete reply while requests are outstanding.
+    pub silence: Duration,
+    /// For the reply to a sync.
+    pub sync: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connect: Duration::from_secs(10),
+            silence: Duration::from_secs(120),
+            sync: Duration::from_secs(600),
+        }
+    }
+}
+
+/// What a server has acknowledged on this connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Blocks written and acknowledged; empty ones, never sent, among them.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The answer to a probe (venti.md 7.5). It comes from the server's index:
+/// what is present may still be damaged or lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// The server has the block.
+    Present {
+        /// Its size in bytes.
+        size: u32,
+    },
+    /// The server does not have the block under this type.
+    Absent,
+    /// The server said something that does not tell, escaped.
+    NoAnswer(String),
+}
+
+/// A connection to a server.
+pub struct Client {
+    line: Line,
+    limits: Limits,
+    acknowledged: Acknowledged,
+    given_up: Option<Error>,
+}
+
+impl Client {
+    /// Connects to the first address that answers, agrees on a version and
+    /// says hello.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Silent`] and [`Error::Lost`] when no
+    /// address gave a connection, [`Error::Protocol`] and [`Error::Refused`]
+    /// when something answered that will not do.
+    pub fn dial(dial: &Dial, limits: Limits) -> Result<Self, Error> {
+        let deadline = Instant::now() + limits.connect;
+        let addresses = resolve(dial, limits.connect)?;
+        let mut count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        let mut failed = Error::Unreachable(io::ErrorKind::NotFound.into());
+        for address in &addresses {
+            // Each address gets its share of the time left.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = Instant::now() + left / count.max(1);
+            count -= 1;
+            match Conn::open(address, share, limits.connect) {
+                Ok(conn) => return Self::hello(conn, limits),
+                Err(error) if error.kind() == Kind::Transient => failed = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed)
+    }
+
+    /// The first request, with tag 0 and everything empty but the version
+    /// (venti.md 7.3).
+    fn hello(conn: Conn, limits: Limits) -> Result<Self, Error> {
+        let mut client = Client {
+            line: Line::new(conn, limits.silence)?,
+            limits,
+            acknowledged: Acknowledged::default(),
+            given_up: None,
+        };
+        let request = Request::Hello {
+            version: client.version().text().as_bytes(),
+            uid: b"",
+            strength: 0,
+            crypto: b"",
+            codec: b"",
+        };
+        client.call(Asked::Hello, &request, limits.silence)?;
+        Ok(client)
+    }
+
+    /// The version agreed on.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.line.conn.version()
+    }
+
+    /// The blocks acknowledged so far. Only what was acknowledged before a
+    /// [`Client::sync`] that succeeded is known to be on disk.
+    #[must_use]
+    pub fn acknowledged(&self) -> Acknowledged {
+        self.acknowledged
+    }
+
+    /// Requests sent and not answered yet.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.line.window.outstanding()
+    }
+
+    /// Sends one block; its acknowledgement is taken later, by
+    /// [`Client::sync`] at the latest. For many blocks see
+    /// [`Client::write_all`].
+    ///
+    /// # Errors
+    /// As [`Client::write_all`].
+    pub fn write(&mut self, ty: BlockType, score: &Score, data: &[u8]) -> Result<(), Error> {
+        self.write_all([(ty, *score, data)])
+    }
+
+    /// Sends blocks of 1 to 57344 bytes with their scores, many in one system
+    /// call and without copying them. An empty block is never sent: it counts
+    /// as acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] and [`Error::WrongScore`] for any block sent before
+    /// that the server would not or did not rightly take, [`Error::Size`] for
+    /// one that cannot be sent, and the errors of the connection. Each of them
+    /// ends the use of the client.
+    pub fn write_all<'a>(
+        &mut self,
+        blocks: impl IntoIterator<Item = (BlockType, Score, &'a [u8])>,
+    ) -> Result<(), Error> {
+        self.guarded(|client| client.send_blocks(blocks.into_iter()))
+    }
+
+    fn send_blocks<'a>(
+        &mut self,
+        mut blocks: impl Iterator<Item = (BlockType, Score, &'a [u8])>,
+    ) -> Result<(), Error> {
+        let mut heads = Vec::with_capacity(BATCH);
+        loop {
+            let done = &mut self.acknowledged;
+            let room = self.line.room(BATCH, &mut |a, n, r| done.note(a, n, &r))?;
+            let mut taken = 0;
+            for (ty, score, data) in blocks.by_ref().take(room) {
+                taken += 1;
+                if let Some(head) = self.open_write(ty, score, data)? {
+                    heads.push((head, data));
+                }
+            }
+            self.send_heads(&heads)?;
+            heads.clear();
+            if taken < room {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes a tag for a write; `None` for an empty block.
+    fn open_write(
+        &mut self,
+        ty: BlockType,
+        score: Score,
+        data: &[u8],
+    ) -> Result<Option<WriteHead>, Error> {
+        if data.is_empty() && score.is_nil() {
+            self.acknowledged.blocks += 1;
+            return Ok(None);
+        }
+        if data.is_empty() || data.len() > BLOCK_MAX {
+            let found = data.len();
+            return Err(Error::Size { score, found });
+        }
+        let tag = self.line.open(Asked::Write(ty, score), data.len())?;
+        let head = WriteHead::new(self.version(), tag, ty.to_disk(), data.len())?;
+        Ok(Some(head))
+    }
+
+    fn send_heads(&mut self, heads: &[(WriteHead, &[u8])]) -> Result<(), Error> {
+        let both = |(head, data)| [IoSlice::new(WriteHead::as_bytes(head)), IoSlice::new(data)];
+        let mut slices: Vec<_> = heads.iter().map(|(h, d)| (h, *d)).flat_map(both).collect();
+        let done = &mut self.acknowledged;
+        self.line
+            .send(&mut slices, &mut |a, n, r| done.note(a, n, &r))
+    }
+
+    /// Waits for the reply to every write, then asks the server to put
+    /// everything acknowledged on disk and waits for that.
+    ///
+    /// # Errors
+    /// Those of [`Client::write_all`] for the writes still outstanding, then
+    /// [`Error::Refused`] and the errors of the connection for the sync itself.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        self.guarded(|client| {
+            client.settle()?;
+            client.call(Asked::Sync, &Request::Sync, client.limits.sync)
+        })
+    }
+
+    /// Receives until nothing is outstanding.
+    fn settle(&mut self) -> Result<(), Error> {
+        let done = &mut self.acknowledged;
+        let silence = self.limits.silence;
+        self.line
+            .receive_until(0, silence, &mut |a, n, r| done.note(a, n, &r))
+    }
+
+    /// One request and its reply, with nothing else outstanding.
+    fn call(&mut self, asked: Asked, request: &Request<'_>, limit: Duration) -> Result<(), Error> {
+        let done = &mut self.acknowledged;
+        let mut sink = |asked, number, reply: Reply<'_>| done.note(asked, number, &reply);
+        let mut bytes = Vec::new();
+        let tag = self.line.open(asked, 0)?;
+        request.encode(self.line.conn.version(), tag, &mut bytes)?;
+        self.line.send(&mut [IoSlice::new(&bytes)], &mut sink)?;
+        self.line.receive_until(0, limit, &mut sink)
+    }
+
+    /// Reads one block of at most `max` bytes and checks it against its score.
+    /// A nil score is the empty block; the server is not asked for it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the server has no such block
+    /// ([`Error::is_absent`]) or cannot read it, [`Error::WrongScore`] when its
+    /// data is not the block; neither ends the use of the client. Then the
+    /// errors of the connection.
+    pub fn read(&mut self, score: &Score, ty: BlockType, max: u32) -> Result<Vec<u8>, Error> {
+        let mut block = Ok(Vec::new());
+        self.guarded(|client| {
+            client.read_each([(*score, ty)].into_iter(), max, &mut |_, result| {
+                block = result.map(<[u8]>::to_vec);
+                ControlFlow::Continue(())
+            })
+        })?;
+        block
+    }
+
+    /// Reads many blocks, a window of them at a time, and gives each to `f`
+    /// with its position in `wanted`, in the order of the replies. What a
+    /// single block can fail with ([`Client::read`]) goes to `f`. After `f`
+    /// breaks, no more are asked for and the replies still outstanding are
+    /// passed over.
+    ///
+    /// # Errors
+    /// The errors of the connection.
+    pub fn read_many(
+        &mut self,
+        wanted: impl IntoIterator<Item = (Score, BlockType)>,
+        mut f: impl FnMut(usize, Result<&[u8], Error>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let max = u32::try_from(BLOCK_MAX).unwrap_or(u32::MAX);
+        self.guarded(|client| client.read_each(wanted.into_iter(), max, &mut f))
+    }
+
+    fn read_each(
+        &mut self,
+        wanted: impl Iterator<Item = (Score, BlockType)>,
+        max: u32,
+        f: &mut EachBlock<'_>,
+    ) -> Result<(), Error> {
+        let wanted = wanted.map(|(score, ty)| (Asked::Read(ty, score), score, ty));
+        self.ask_each(wanted, max, &mut |asked, number, reply| {
+            Ok(f(number, block_in(asked, max, reply)?))
+        })
+    }
+
+    /// Asks whether the server has a block, without moving its data.
+    ///
+    /// The answer rests on error texts: where a known block is not
+    /// [`Presence::Present`], the server cannot be probed.
+    ///
+    /// # Errors
+    /// The errors of the connection.
+    pub fn probe(&mut self, score: &Score, ty: BlockType) -> Result<Presence, Error> {
+        let mut answer = Presence::NoAnswer(String::new());
+        self.probe_many([(*score, ty)], |_, presence| {
+            answer = presence;
+            ControlFlow::Continue(())
+        })?;
+        Ok(answer)
+    }
+
+    /// Probes for many blocks as [`Client::read_many`] reads them.
+    ///
+    /// # Errors
+    /// The errors of the connection.
+    pub fn probe_many(
+        &mut self,
+        wanted: impl IntoIterator<Item = (Score, BlockType)>,
+        mut f: impl FnMut(usize, Presence) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let wanted = wanted.into_iter();
+        let wanted = wanted.map(|(score, ty)| (Asked::Probe(ty, score), score, ty));
+        self.guarded(|client| {
+            client.ask_each(wanted, 0, &mut |asked, number, reply| {
+                Ok(f(number, presence_in(asked, &reply)?))
+            })
+        })
+    }
+
+    /// Sends a Tread for each, and gives each reply to `f`; a nil score is
+    /// answered with the empty block at once.
+    fn ask_each(
+        &mut self,
+        wanted: impl Iterator<Item = (Asked, Score, BlockType)>,
+        count: u32,
+        f: &mut EachReply<'_>,
+    ) -> Result<(), Error> {
+        self.settle()?;
+        let silence = self.limits.silence;
+        let stopped = Cell::new(false);
+        let mut sink = |asked, number, reply: Reply<'_>| {
+            if !stopped.get() {
+                stopped.set(f(asked, number, reply)?.is_break());
+            }
+            Ok(())
+        };
+        let mut wanted = wanted.enumerate();
+        let mut bytes = Vec::new();
+        loop {
+            let room = self.line.room(BATCH, &mut sink)?;
+            let mut taken = 0;
+            for (number, (asked, score, ty)) in wanted.by_ref().take(room) {
+                taken += 1;
+                if score.is_nil() {
+                    sink(asked, number, Reply::Read(&[]))?;
+                } else if !stopped.get() {
+                    self.open_read(asked, number, (score, ty, count), &mut bytes)?;
+                }
+            }
+            self.line.send(&mut [IoSlice::new(&bytes)], &mut sink)?;
+            bytes.clear();
+            if stopped.get() || taken < room {
+                return self.line.receive_until(0, silence, &mut sink);
+            }
+        }
+    }
+
+    /// Takes a tag for a Tread and appends it.
+    fn open_read(
+        &mut self,
+        asked: Asked,
+        number: usize,
+        (score, ty, count): (Score, BlockType, u32),
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let tag = self.line.open(asked, number)?;
+        let ty = ty.to_disk();
+        Ok(Request::Read { score, ty, count }.encode(self.version(), tag, bytes)?)
+    }
+
+    /// Refuses after an error that ended the use of the client, and remembers
+    /// one that does.
+    fn guarded<T>(&mut self, call: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        if let Some(error) = &self.given_up {
+            return Err(error.given_up());
+        }
+        let result = call(self);
+        self.given_up = result.as_ref().err().map(Error::given_up);
+        result
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("version", &self.version())
+            .field("outstanding", &self.outstanding())
+            .field("acknowledged", &self.acknowledged)
+            .field("given_up", &self.given_up)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Acknowledged {
+    /// Judges a reply to anything but a read; `size` is that of a write.
+    fn note(&mut self, asked: Asked, size: usize, reply: &Reply<'_>) -> Result<(), Error> {
+        match (asked, reply) {
+            // What `f` of a read left behind when it did not return.
+            (Asked::Read(..) | Asked::Probe(..), _) => Ok(()),
+            (_, Reply::Error(text)) => Err(refused(asked, text)),
+            (Asked::Write(_, score), Reply::Write(found)) if *found == score => {
+                self.blocks += 1;
+                self.bytes += u64::try_from(size).unwrap_or(u64::MAX);
+                Ok(())
+            }
+            (Asked::Write(_, expected), Reply::Write(found)) => Err(Error::WrongScore {
+                asked,
+                expected,
+                found: *found,
+            }),
+            (Asked::Hello, Reply::Hello { .. }) | (Asked::Sync, Reply::Sync) => Ok(()),
+            _ => Err(mismatch(asked, reply)),
+        }
+    }
+}
+
+/// The verdict on a reply to a read: the block, what is wrong with this block,
+/// or what is wrong with the server.
+fn block_in(asked: Asked, max: u32, reply: Reply<'_>) -> Result<Result<&[u8], Error>, Error> {
+    match (asked, reply) {
+        (Asked::Read(..), Reply::Error(text)) => Ok(Err(refused(asked, text))),
+        (Asked::Read(..), Reply::Read(data)) if data.len() > usize_of(max) => {
+            Err(Error::Protocol {
+                expected: format!("at most {max} bytes"),
+                found: format!("{} in Rread", data.len()),
+            })
+        }
+        (Asked::Read(_, expected), Reply::Read(data)) => Ok(match Score::of(data) {
+            found if found == expected => Ok(data),
+            _ if data.is_empty() && expected.is_nil() => Ok(data),
+            found => Err(Error::WrongScore {
+                asked,
+                expected,
+                found,
+            }),
+        }),
+        _ => Err(mismatch(asked, &reply)),
+    }
+}
+
+/// The verdict on a reply to a probe.
+fn presence_in(asked: Asked, reply: &Reply<'_>) -> Result<Presence, Error> {
+    match (asked, reply) {
+        (Asked::Probe(_, score), Reply::Read([])) if score.is_nil() => {
+            Ok(Presence::Present { size: 0 })
+        }
+        (Asked::Probe(..), Reply::Read(data)) => Ok(Presence::NoAnswer(format!(
+            "{} bytes where none were asked for",
+            data.len()
+        ))),
+        (Asked::Probe(_, score), Reply::Error(text)) => Ok(presence(&score, printable(text))),
+        _ => Err(mismatch(asked, reply)),
+    }
+}
+
+/// What an error text tells about a block (venti.md 7.5).
+fn presence(score: &Score, text: String) -> Presence {
+    if error::says_absent(&text, score) {
+        return Presence::Absent;
+    }
+    let size = text.strip_prefix("read too small").and_then(|rest| {
+        let (_, last) = rest.rsplit_once(' ')?;
+        last.parse().ok()
+    });
+    match size {
+        Some(size) => Presence::Present { size },
+        None => Presence::NoAnswer(text),
+    }
+}
+
+fn refused(asked: Asked, text: &[u8]) -> Error {
+    Error::Refused {
+        asked,
+        text: printable(text),
+    }
+}
+
+fn mismatch(asked: Asked, reply: &Reply<'_>) -> Error {
+    Error::Protocol {
+        expected: format!("a reply to {asked}"),
+        found: reply.name().to_owned(),
+    }
+}
+
+fn usize_of(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// The addresses of a place. A name look-up knows no time limit, so it is left
+/// to a thread that may stay behind.
+fn resolve(dial: &Dial, limit: Duration) -> Result<Vec<SocketAddr>, Error> {
+    let mut found = if dial.host().parse::<IpAddr>().is_ok() {
+        dial.resolve()
+    } else {
+        resolve_within(dial.clone(), limit)
+    }
+    .map_err(Error::Unreachable)?;
+    found.truncate(ADDRESSES);
+    Ok(found)
+}
+
+fn resolve_within(dial: Dial, limit: Duration) -> io::Result<Vec<SocketAddr>> {
+    let (tell, told) = mpsc::channel();
+    thread::Builder::new().spawn(move || tell.send(dial.resolve()))?;
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the name look-up took too long");
+    told.recv_timeout(limit).map_err(late)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_believes_only_the_two_texts() {
+        let abc = Score::of(b"abc");
+        let says = |text: &str| presence(&abc, text.to_owned());
+        let present = |size| Presence::Present { size };
+        assert_eq!(
+            says("read too small: asked for 0 need at least 33"),
+            present(33)
+        );
+        assert_eq!(
+            says("read too small 1: asked for 0 need at least 8192"),
+            present(8192)
+        );
+        assert_eq!(
+            says(&format!("no block with score {abc}/9 exists")),
+            Presence::Absent
+        );
+        let other = format!("no block with score {}/0 exists", Score::ZERO);
+        for text in [
+            "unknown request",
+            "read too small",
+            "read too small: asked for 0 need at least",
+            "clump is marked corrupt",
+            &other,
+            "",
+        ] {
+            assert_eq!(says(text), Presence::NoAnswer(text.to_owned()));
+        }
+    }
+}
