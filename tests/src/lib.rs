@@ -10,4 +10,9 @@ pub mod golden;
 pub mod plan9;
 pub mod random;
 pub mod sample;
+<<<<<<< HEAD
+=======
+//! Shared by the tests, the demo and the benchmark.
+
+>>>>>>> 62a84dc334d4d80feab6ef50d903eb6a77c6a241
 pub mod venti;

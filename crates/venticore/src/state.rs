@@ -24,6 +24,7 @@ pub use lock::Lock;
 pub use rootscor::{Access, Stamp};
 pub use utc::Utc;
 
+use crate::partition::shown;
 use crate::wrcmd::WrCmd;
 
 /// The directory in which the places of the targets and the log of roots are kept.
@@ -351,15 +352,6 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
-}
-
-/// A path on one line.
-fn shown(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    if text.chars().any(char::is_control) {
-        return text.escape_default().to_string();
-    }
-    text.into_owned()
 }
 
 #[cfg(test)]

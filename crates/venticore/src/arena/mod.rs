@@ -37,6 +37,16 @@ pub trait ReadAt: Send + Sync {
     fn size(&self) -> u64;
 }
 
+impl ReadAt for crate::partition::Partition {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        crate::partition::Partition::read_at(self, buf, offset)
+    }
+
+    fn size(&self) -> u64 {
+        self.len()
+    }
+}
+
 impl ReadAt for Vec<u8> {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let range = usize::try_from(offset)

@@ -75,7 +75,7 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     Err(Errno::LOOP.into())
 }
 
-/// A file that is to take another's name, removed when dropped before that.
+/// A file that is to take another's name, removed when dropped before it did.
 ///
 /// It is locked as long as it is in use: what no one has locked was left by a crash.
 struct Temp {
@@ -105,19 +105,16 @@ impl Temp {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    fn rename(mut self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)?;
-        self.path.clear();
-        Ok(())
+    fn rename(self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)
     }
 }
 
 impl Drop for Temp {
     fn drop(&mut self) {
-        if !self.path.as_os_str().is_empty() {
-            // Nothing more can be done: the next run with the lock tries again.
-            let _ = fs::remove_file(&self.path);
-        }
+        // After the rename nothing has this name any more. Where it cannot be
+        // removed, the next run with the lock tries again.
+        let _ = fs::remove_file(&self.path);
     }
 }
 

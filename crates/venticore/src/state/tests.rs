@@ -192,6 +192,25 @@ fn a_file_is_replaced_whole_and_private() {
 }
 
 #[test]
+fn a_file_is_as_private_as_it_should_be_under_any_umask() {
+    let dir = tempfile::tempdir().unwrap();
+    for umask in ["umask 0", "umask 277"] {
+        assert!(passed(&in_child(umask, &[], "child_replaces", dir.path())));
+        assert_eq!(mode(dir.path().join("wrcmd")), 0o600);
+    }
+}
+
+#[test]
+#[ignore = "run by a_file_is_as_private_as_it_should_be_under_any_umask"]
+fn child_replaces() {
+    let Some(dir) = child_scratch() else { return };
+    StateDir::open(&dir)
+        .unwrap()
+        .replace("wrcmd", b"x")
+        .unwrap();
+}
+
+#[test]
 fn a_file_that_is_too_long_or_no_file_is_not_read() {
     let (dir, state) = scratch();
     state.replace("wrcmd", &[b'x'; WrCmd::MAX_LEN]).unwrap();
@@ -275,6 +294,7 @@ fn what_crashed_runs_left_is_removed_with_the_lock() {
     let kept = [
         ".wrcmd.new",
         ".wrcmd.1-x.new",
+        ".wrcmd.1-.new",
         "wrcmd.1-2.new",
         ".wrcmd.1-2.new~",
         "..1-2.new",
@@ -377,8 +397,9 @@ fn a_log_that_another_has_locked_is_waited_for_so_long_and_no_longer() {
     waiting.join().unwrap().unwrap();
 }
 
-#[test]
-fn a_log_moved_away_during_the_wait_is_made_anew() {
+/// Appends to a log that is locked, moved away during the wait, and then
+/// replaced by a file with these bytes, if any.
+fn append_to_moved(replacement: Option<&str>) -> String {
     let (dir, state) = scratch();
     let path = dir.path().join("rootscor");
     fs::write(&path, "old\n").unwrap();
@@ -388,10 +409,20 @@ fn a_log_moved_away_during_the_wait_is_made_anew() {
         thread::spawn(move || state.append_rootscor(&stamp(), &["x"], Duration::from_secs(30)));
     thread::sleep(Duration::from_millis(100));
     fs::rename(&path, dir.path().join("moved")).unwrap();
+    if let Some(text) = replacement {
+        fs::write(&path, text).unwrap();
+    }
     drop(other);
     waiting.join().unwrap().unwrap();
     assert_eq!(fs::read(dir.path().join("moved")).unwrap(), b"old\n");
-    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{COMMENT}x\n"));
+    fs::read_to_string(&path).unwrap()
+}
+
+#[test]
+fn a_log_moved_away_during_the_wait_is_not_written_to() {
+    let entry = format!("{COMMENT}x\n");
+    assert_eq!(append_to_moved(None), entry);
+    assert_eq!(append_to_moved(Some("new\n")), format!("new\n{entry}"));
 }
 
 #[test]

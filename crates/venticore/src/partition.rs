@@ -1,0 +1,458 @@
+//! Partitions: an operand -> something that is read at byte offsets.
+//!
+//! An [`Operand`] is a file or block device, a range of one, or a partition
+//! of a Plan 9 disk. A [`Partition`] is one that is open; all its offsets count
+//! from its own start (venti.md 2).
+
+mod disk;
+mod node;
+mod operand;
+
+use std::fmt;
+use std::fs::{self, File, FileType, Metadata, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+
+pub use disk::{DiskError, Entry, Slice, Table};
+pub use operand::{Operand, OperandError};
+
+use disk::SECTOR;
+use operand::Suffix;
+
+/// An open partition. Clones share it, and several threads may read at once.
+#[derive(Clone, Debug)]
+pub struct Partition(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    operand: Operand,
+    path: PathBuf,
+    block_device: bool,
+    start: u64,
+    len: u64,
+}
+
+/// Whether a partition is opened for writing as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Read,
+    ReadWrite,
+}
+
+impl Partition {
+    /// Opens what an operand names, for reading.
+    ///
+    /// A text that is the path of something is that, whatever colons it has.
+    ///
+    /// # Errors
+    /// [`Error`]: not there, neither file nor block device, no such range, no such partition.
+    pub fn open(operand: &Operand) -> Result<Self, Error> {
+        open(operand, Mode::Read, Path::new(node::SYSFS))
+    }
+
+    /// Opens what an operand names, for reading and writing. A block device
+    /// must not be mounted or otherwise claimed by the system.
+    ///
+    /// # Errors
+    /// As [`Partition::open`].
+    pub fn open_rw(operand: &Operand) -> Result<Self, Error> {
+        open(operand, Mode::ReadWrite, Path::new(node::SYSFS))
+    }
+
+    /// Its length in bytes, as it was when opened.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.len
+    }
+
+    /// True where there is no byte in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.len == 0
+    }
+
+    /// The operand it was opened by, which messages show.
+    #[must_use]
+    pub fn operand(&self) -> &Operand {
+        &self.0.operand
+    }
+
+    /// The file or block device it is in.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Where in that file or device it starts, in bytes.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.0.start
+    }
+
+    /// True for a block device, false for a file.
+    #[must_use]
+    pub fn is_block_device(&self) -> bool {
+        self.0.block_device
+    }
+
+    /// Fills `buf` from the bytes at `offset`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`], before anything is read, where they
+    /// are not all inside; else what the system says. The message has the
+    /// operand and the offset.
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let at = self.place(buf.len(), offset)?;
+        let done = self.0.file.read_exact_at(buf, at);
+        done.map_err(|e| self.failed("read", buf.len(), offset, &e))
+    }
+
+    /// Writes `buf` over the bytes at `offset`; see [`Partition::sync`].
+    ///
+    /// # Errors
+    /// As [`Partition::read_at`]; it fails where the partition was opened for reading.
+    pub fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let at = self.place(buf.len(), offset)?;
+        let done = self.0.file.write_all_at(buf, at);
+        done.map_err(|e| self.failed("write", buf.len(), offset, &e))
+    }
+
+    /// Returns when all that was written will outlast a power cut.
+    ///
+    /// # Errors
+    /// What the system says, with the operand.
+    pub fn sync(&self) -> io::Result<()> {
+        let done = self.0.file.sync_all();
+        done.map_err(|e| io::Error::new(e.kind(), format!("{}: cannot sync: {e}", self.0.operand)))
+    }
+
+    /// Where in the file `count` bytes at `offset` are, if they are inside.
+    fn place(&self, count: usize, offset: u64) -> io::Result<u64> {
+        let end = u64::try_from(count)
+            .ok()
+            .and_then(|count| offset.checked_add(count))
+            .filter(|&end| end <= self.0.len);
+        let at = self.0.start.checked_add(offset);
+        end.and(at).ok_or_else(|| {
+            let text = format!(
+                "{}: expected a place in 0-{}, found {count} bytes at {offset}",
+                self.0.operand, self.0.len
+            );
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })
+    }
+
+    fn failed(&self, verb: &str, count: usize, offset: u64, e: &io::Error) -> io::Error {
+        let text = format!(
+            "{}: cannot {verb} {count} bytes at {offset}: {e}",
+            self.0.operand
+        );
+        io::Error::new(e.kind(), text)
+    }
+}
+
+fn open(operand: &Operand, mode: Mode, sysfs: &Path) -> Result<Partition, Error> {
+    let (path, meta, suffix) = find(operand)?;
+    let file = open_file(path, &meta, mode).map_err(|cause| Error::system(path, cause))?;
+    let whole = Opened::whole(file, operand, path)?;
+    let part = match suffix {
+        None => whole,
+        Some(Suffix::Range { lo, hi }) => whole.range(*lo, *hi)?,
+        Some(Suffix::Name(name)) => whole.named(name, sysfs)?,
+        Some(Suffix::Bad(e)) => {
+            let operand = operand.clone();
+            let error = e.clone();
+            return Err(Error::Operand { operand, error });
+        }
+    };
+    Ok(Partition(Arc::new(part)))
+}
+
+/// The path in an operand, what is there, and what follows the path.
+fn find(operand: &Operand) -> Result<(&Path, Metadata, Option<&Suffix>), Error> {
+    if let Some(meta) = look(operand.as_path())? {
+        return Ok((operand.as_path(), meta, None));
+    }
+    if let Some((path, suffix)) = operand.split()
+        && let Some(meta) = look(path)?
+    {
+        return Ok((path, meta, Some(suffix)));
+    }
+    Err(Error::NotFound(operand.clone()))
+}
+
+/// What is at a path, if anything; refused where it cannot be a partition.
+/// Asked before opening, since opening a fifo or a tape waits or acts.
+fn look(path: &Path) -> Result<Option<Metadata>, Error> {
+    let meta = match fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+        Err(cause) => return Err(Error::system(path, cause)),
+    };
+    check_kind(path, meta.file_type())?;
+    Ok(Some(meta))
+}
+
+fn check_kind(path: &Path, kind: FileType) -> Result<(), Error> {
+    let found = if kind.is_file() || kind.is_block_device() {
+        return Ok(());
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_char_device() {
+        "a character device"
+    } else if kind.is_fifo() {
+        "a fifo"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "something else"
+    };
+    let path = path.to_owned();
+    Err(Error::Kind { path, found })
+}
+
+fn open_file(path: &Path, meta: &Metadata, mode: Mode) -> io::Result<File> {
+    // NONBLOCK: should a fifo have taken the name meanwhile, do not wait for its other end.
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    if mode == Mode::ReadWrite && meta.file_type().is_block_device() {
+        // Without CREATE this means: not while it is mounted.
+        flags |= OFlags::EXCL;
+    }
+    OpenOptions::new()
+        .read(true)
+        .write(mode == Mode::ReadWrite)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
+        .open(path)
+}
+
+impl Opened {
+    fn whole(mut file: File, operand: &Operand, path: &Path) -> Result<Self, Error> {
+        let failed = |cause| Error::system(path, cause);
+        let meta = file.metadata().map_err(failed)?;
+        check_kind(path, meta.file_type())?;
+        let block_device = meta.file_type().is_block_device();
+        let len = if block_device {
+            file.seek(SeekFrom::End(0)).map_err(failed)?
+        } else {
+            meta.len()
+        };
+        if block_device && len == 0 {
+            return Err(Error::NoMedium(path.to_owned()));
+        }
+        Ok(Opened {
+            file,
+            operand: operand.clone(),
+            path: path.to_owned(),
+            block_device,
+            start: 0,
+            len,
+        })
+    }
+
+    /// The bytes from `lo` up to `hi`, or up to the end.
+    fn range(mut self, lo: u64, hi: Option<u64>) -> Result<Self, Error> {
+        let hi = hi.unwrap_or(self.len);
+        if lo >= hi || hi > self.len {
+            return Err(Error::Range {
+                operand: self.operand,
+                lo,
+                hi,
+                len: self.len,
+            });
+        }
+        self.start = lo;
+        self.len = hi - lo;
+        Ok(self)
+    }
+
+    /// The Plan 9 partition of this name.
+    fn named(self, name: &str, sysfs: &Path) -> Result<Self, Error> {
+        let failed = |error| Error::Disk {
+            path: self.path.clone(),
+            error,
+        };
+        let slice = self.slice(sysfs)?;
+        let sector = self.sector(slice.start.saturating_add(SECTOR))?;
+        let table = Table::parse(&sector, slice.len / SECTOR).map_err(failed)?;
+        let entry = table.find(name).map_err(failed)?;
+        let (lo, hi) = slice.bytes_of(entry).map_err(failed)?;
+        self.range(lo, Some(hi))
+    }
+
+    /// The Plan 9 slice: the whole of a device that is a slice already, else
+    /// the one in the disk's MBR.
+    fn slice(&self, sysfs: &Path) -> Result<Slice, Error> {
+        if self.block_device {
+            let meta = self.file.metadata();
+            let dev = meta
+                .map_err(|cause| Error::system(&self.path, cause))?
+                .rdev();
+            if node::is_slice(sysfs, dev) {
+                return Ok(Slice {
+                    start: 0,
+                    len: self.len,
+                });
+            }
+            let nodes = node::nodes_on(sysfs, dev);
+            if !nodes.is_empty() {
+                let operand = self.operand.clone();
+                return Err(Error::Nodes { operand, nodes });
+            }
+        }
+        let error = |error| Error::Disk {
+            path: self.path.clone(),
+            error,
+        };
+        Slice::of_mbr(&self.sector(0)?).map_err(error)
+    }
+
+    fn sector(&self, at: u64) -> Result<[u8; disk::SECTOR_LEN], Error> {
+        if at.checked_add(SECTOR).is_none_or(|end| end > self.len) {
+            let error = DiskError::Outside {
+                what: format!("the sector at {at}"),
+                len: self.len,
+            };
+            let path = self.path.clone();
+            return Err(Error::Disk { path, error });
+        }
+        let mut sector = [0; disk::SECTOR_LEN];
+        let read = self.file.read_exact_at(&mut sector, at);
+        read.map_err(|cause| Error::system(&self.path, cause))?;
+        Ok(sector)
+    }
+}
+
+/// Why an operand could not be opened.
+#[derive(Debug)]
+pub enum Error {
+    /// Neither the whole text nor what is before its last colon is there.
+    NotFound(Operand),
+    /// The path is there, but what follows it says nothing.
+    Operand {
+        /// The operand.
+        operand: Operand,
+        /// What is wrong with it.
+        error: OperandError,
+    },
+    /// Something that has no offsets.
+    Kind {
+        /// Where it is.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A block device of length 0.
+    NoMedium(PathBuf),
+    /// A range that is empty or not inside the file.
+    Range {
+        /// The operand.
+        operand: Operand,
+        /// Its first byte.
+        lo: u64,
+        /// One past its last byte.
+        hi: u64,
+        /// The length of the file or device.
+        len: u64,
+    },
+    /// A disk whose slices have device nodes, which Linux caches apart from the disk's.
+    Nodes {
+        /// The operand.
+        operand: Operand,
+        /// The names of the nodes in `/dev`.
+        nodes: Vec<String>,
+    },
+    /// No such partition on a disk.
+    Disk {
+        /// The disk.
+        path: PathBuf,
+        /// What was found instead.
+        error: DiskError,
+    },
+    /// Anything else the system says.
+    System {
+        /// The file or device.
+        path: PathBuf,
+        /// What it says.
+        cause: io::Error,
+    },
+}
+
+impl Error {
+    fn system(path: &Path, cause: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::System { path, cause }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(operand) => match operand.split() {
+                Some((path, _)) => write!(
+                    f,
+                    "{operand}: no such file or device, and no {} of which it could be a part",
+                    shown(path)
+                ),
+                None => write!(f, "{operand}: no such file or device"),
+            },
+            Self::Operand { operand, error } => write!(f, "{operand}: {error}"),
+            Self::Kind { path, found } => write!(
+                f,
+                "{}: expected a file or a block device, found {found}",
+                shown(path)
+            ),
+            Self::NoMedium(path) => write!(
+                f,
+                "{}: expected a block device with something on it, found one of length 0",
+                shown(path)
+            ),
+            Self::Range {
+                operand,
+                lo,
+                hi,
+                len,
+            } => write!(f, "{operand}: expected a range in 0-{len}, found {lo}-{hi}"),
+            Self::Nodes { operand, nodes } => {
+                let name = operand.name().unwrap_or_default();
+                write!(
+                    f,
+                    "{operand}: the disk's slices have device nodes, which the system caches apart: use one of"
+                )?;
+                nodes
+                    .iter()
+                    .try_for_each(|node| write!(f, " /dev/{node}:{name}"))
+            }
+            Self::Disk { path, error } => write!(f, "{}: {error}", shown(path)),
+            Self::System { path, cause } => write!(f, "{}: {cause}", shown(path)),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Operand { error, .. } => Some(error),
+            Self::Disk { error, .. } => Some(error),
+            Self::System { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+/// A path on one line.
+pub(crate) fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.chars().any(char::is_control) {
+        return text.escape_default().to_string();
+    }
+    text.into_owned()
+}
+
+#[cfg(test)]
+mod tests;
