@@ -1,6 +1,7 @@
 //! What every command of the suite keeps to, by being a command: see
 //! `CONTRACT` for how each one is called.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,9 @@ const CONTRACT: &[(&str, Contract)] = &[
     ),
 ];
 
+/// Where the first arena of `g5.part` begins.
+const FIRST_ARENA: usize = 794_624;
+
 impl Contract {
     /// A call that only reads, with this partition as its input.
     fn call(&self, name: &str, input: &Path, state: &Path) -> Command {
@@ -58,7 +62,7 @@ impl Contract {
 fn state(input: &Path) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let wrcmd = format!(
-        "wrarena -h tcp!127.0.0.1!1 -o 794624 {} 0x0\n",
+        "wrarena -h tcp!127.0.0.1!1 -o {FIRST_ARENA} {} 0x0\n",
         input.display()
     );
     fs::write(directory.path().join("wrcmd"), wrcmd).unwrap();
@@ -177,10 +181,10 @@ fn an_unreadable_input_is_refused() {
 
 #[test]
 fn a_corrupt_input_is_refused() {
+    // With the header gone, an arena could still be found by its offset.
     let mut no_magic = golden::bytes("g5.part");
-    // Neither a partition nor, at its first head, an arena.
     no_magic[256 * 1024] ^= 1;
-    no_magic[794_624] ^= 1;
+    no_magic[FIRST_ARENA] ^= 1;
     let inputs: [(&str, Vec<u8>); 5] = [
         ("empty", Vec::new()),
         ("one-byte", vec![1]),
@@ -240,4 +244,36 @@ fn snapshot(directory: &Path) -> Vec<(PathBuf, Score, std::time::SystemTime)> {
         .collect();
     files.sort();
     files
+}
+
+/// The options a text lists, each as `-x, --long`, `--long` or `-x`: taken
+/// from lines that `pick` recognizes.
+fn options(text: &str, pick: impl Fn(&str) -> Option<String>) -> BTreeSet<String> {
+    text.lines()
+        .filter_map(pick)
+        .flat_map(|line| {
+            let words = line.split([' ', ',', '=']).filter(|w| w.starts_with('-'));
+            words.map(String::from).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn the_manual_page_and_the_help_list_the_same_options() {
+    for (name, _) in CONTRACT {
+        let help = Command::new(name).arg("--help").run().stdout;
+        let in_help = options(&help, |line| {
+            let option = line.trim_start();
+            let option = option.split("  ").next().filter(|o| o.starts_with('-'))?;
+            Some(option.to_owned())
+        });
+        let path = command::root().join(format!("docs/man/{name}.8"));
+        let page = fs::read_to_string(path).unwrap();
+        let in_page = options(&page, |line| {
+            let flags = line.strip_prefix(".It Fl ")?;
+            Some(format!("-{}", flags.replace("Fl ", "-")))
+        });
+        assert_eq!(in_help, in_page, "{name}");
+        assert!(in_help.contains("--help"), "{name}: {help}");
+    }
 }

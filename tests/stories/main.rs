@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
+mod client;
 mod contract;
 mod log;
 mod real_arenas;
 mod tidy;
 mod ventiprog;
 mod wrarena;
-//! One module a story.
-
-mod client;

@@ -160,7 +160,7 @@ impl Contender {
             None => Command::new(&self.program),
         };
         command
-            .args(["-h", &format!("tcp!127.0.0.1!{}", sink.port)])
+            .args(["-h", &sink.address])
             .arg(partition.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -228,7 +228,7 @@ fn spread(mut numbers: Vec<f64>) -> String {
 /// The sink's process.
 struct Sink {
     child: Child,
-    port: u16,
+    address: String,
     stdout: BufReader<ChildStdout>,
 }
 
@@ -240,12 +240,12 @@ impl Sink {
             .stdout(Stdio::piped())
             .spawn()?;
         let mut stdout = BufReader::new(child.stdout.take().ok_or_eyre("the sink has no output")?);
-        let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        let port = line.trim().parse().wrap_err("the sink's port")?;
+        let mut address = String::new();
+        stdout.read_line(&mut address)?;
+        address.truncate(address.trim_end().len());
         Ok(Sink {
             child,
-            port,
+            address,
             stdout,
         })
     }

@@ -1,5 +1,213 @@
-//! stub
+//! `cargo xtask demo`: the main job on a scratch partition, in plain words.
+//!
+//! Everything it says it has checked; what is not true ends it with an error.
+
 use std::ffi::OsString;
+<<<<<<< HEAD
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use eyre::{OptionExt, WrapErr, ensure};
+use tempfile::TempDir;
+use venti_tests::arena::{Partition, PartitionBuilder};
+use venti_tests::command::Command;
+use venti_tests::sample::Sample;
+use venti_tests::venti::Venti;
+use venticore::blocktype::BlockType;
+use venticore::client::{Client, Limits};
+use venticore::dial::Dial;
+
+const DATA: u8 = 13;
+const FIRST: u64 = 2000;
+const ADDED: u64 = 100;
+
+/// The scratch partition, the ventis in memory, and the state directory.
+struct Demo {
+    partition: Partition,
+    sample: Sample,
+    targets: [Venti; 2],
+    state: PathBuf,
+    _scratch: TempDir,
+}
+
+pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
+    ensure!(arguments.is_empty(), "takes no arguments");
+    let mut demo = Demo::set_up()?;
+
+    println!("\n1. The first run: everything is new.");
+    demo.replicate(FIRST)?;
+
+    println!("\n2. The same again: nothing is new.");
+    demo.replicate(0)?;
+
+    println!("\n3. {ADDED} more blocks are stored in the source.");
+    demo.add(ADDED)?;
+    demo.replicate(ADDED)?;
+
+    println!("\n4. Every block is read back from each target and hashed.");
+    demo.read_back()?;
+
+    println!("\nAll of this was checked as it was said. The scratch directory is removed.");
+    Ok(())
+}
+
+impl Demo {
+    fn set_up() -> eyre::Result<Self> {
+        let scratch = tempfile::tempdir()?;
+        let path = scratch.path().join("arenas");
+        let partition = PartitionBuilder::new()
+            .arenas(2, 32 << 20)
+            .create(&path)
+            .wrap_err_with(|| path.display().to_string())?;
+        let state = scratch.path().join("state");
+        fs::create_dir(&state)?;
+        let mut demo = Demo {
+            partition,
+            sample: Sample::new(1, 65),
+            targets: [Venti::start(), Venti::start()],
+            state,
+            _scratch: scratch,
+        };
+        demo.add(FIRST)?;
+        demo.introduce()?;
+        Ok(demo)
+    }
+
+    /// Says what there is, and writes the wrcmd of a first run.
+    fn introduce(&self) -> eyre::Result<()> {
+        let head = self.partition.arenas()[0].head();
+        let path = self.partition.path().display();
+        let [first, second] = &self.targets;
+        println!("The source: a scratch arena partition, {path}");
+        println!("  with {FIRST} blocks, as a venti server would have stored them.");
+        println!("The targets: two empty ventis in the memory of this process,");
+        println!("  {} and {}.", first.dial(), second.dial());
+        println!("The state: a wrcmd that names the first target, the arena at {head},");
+        println!("  and clump offset 0x0, that is: nothing is replicated yet.");
+        let wrcmd = format!("wrarena -h {} -o {head} {path} 0x0\n", first.dial());
+        fs::write(self.wrcmd_path(), wrcmd)?;
+        Ok(())
+    }
+
+    /// Stores so many more blocks in the source.
+    fn add(&mut self, blocks: u64) -> eyre::Result<()> {
+        for _ in 0..blocks {
+            let size = 1000 + self.sample.size(7000);
+            let block = self.sample.block(size);
+            self.partition.append(DATA, &block)?;
+        }
+        self.partition.sync()?;
+        Ok(())
+    }
+
+    /// Runs ventiprog, and checks that it sent just so many blocks to each
+    /// target and moved its place to the end of the log.
+    fn replicate(&self, expected: u64) -> eyre::Result<()> {
+        let before = self.targets.each_ref().map(writes);
+        println!("  wrcmd before:  {}", self.wrcmd()?);
+        let second = self.targets[1].dial();
+        println!("  $ ventiprog -d {} {second}", self.state.display());
+        let output = Command::new("ventiprog")
+            .arg("-d")
+            .arg(&self.state)
+            .arg(&second)
+            .run();
+        ensure!(output.status == 0, "ventiprog failed: {output:?}");
+        println!("  exit status 0");
+        println!("  wrcmd after:   {}", self.wrcmd()?);
+        for (number, target) in self.targets.iter().enumerate() {
+            let sent = writes(target) - before[number];
+            ensure!(
+                sent == expected,
+                "target {} was sent {sent} blocks, expected {expected}",
+                number + 1
+            );
+            println!("  target {} was sent {sent} blocks.", number + 1);
+        }
+        self.check_place()
+    }
+
+    /// The wrcmd has to be at the end of the log.
+    fn check_place(&self) -> eyre::Result<()> {
+        let used = self.partition.arenas()[0].counters().used;
+        let wrcmd = self.wrcmd()?;
+        let offset = wrcmd.split(' ').next_back().unwrap_or_default();
+        ensure!(
+            offset == format!("{used:#x}"),
+            "wrcmd is at {offset}, the log ends at {used:#x}"
+        );
+        println!("  The log of the arena ends at {used:#x}: nothing is left to send.");
+        Ok(())
+    }
+
+    fn read_back(&self) -> eyre::Result<()> {
+        for (number, target) in self.targets.iter().enumerate() {
+            let found = self.read_back_from(&target.dial())?;
+            println!(
+                "  target {}: {found} blocks, every score is right.",
+                number + 1
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads every block of the source from a target; the client refuses data
+    /// that does not hash to its score.
+    fn read_back_from(&self, address: &str) -> eyre::Result<usize> {
+        let mut client =
+            Client::dial(&Dial::parse(address, None, Dial::VENTI)?, Limits::default())?;
+        let clumps: Vec<_> = self.partition.clumps().collect();
+        let mut wanted = Vec::new();
+        for clump in &clumps {
+            let block_type = BlockType::from_disk(clump.block_type).ok_or_eyre("unknown type")?;
+            wanted.push((clump.score, block_type));
+        }
+        let (mut found, mut failed) = (0, None);
+        client.read_many(wanted, |n, block| {
+            match block {
+                Ok(block) if block.len() == usize::from(clumps[n].size) => found += 1,
+                Ok(_) => failed = Some(eyre::eyre!("{}: wrong size", clumps[n].score)),
+                Err(error) => failed = Some(error.into()),
+            }
+            match failed {
+                None => ControlFlow::Continue(()),
+                Some(_) => ControlFlow::Break(()),
+            }
+        })?;
+        match failed {
+            Some(error) => Err(error).wrap_err_with(|| address.to_owned()),
+            None => {
+                ensure!(
+                    found == clumps.len(),
+                    "{address}: {found} blocks of {}",
+                    clumps.len()
+                );
+                Ok(found)
+            }
+        }
+    }
+
+    fn wrcmd_path(&self) -> PathBuf {
+        self.state.join("wrcmd")
+    }
+
+    fn wrcmd(&self) -> eyre::Result<String> {
+        read_line(&self.wrcmd_path())
+    }
+}
+
+fn read_line(path: &Path) -> eyre::Result<String> {
+    let text = fs::read_to_string(path).wrap_err_with(|| path.display().to_string())?;
+    Ok(text.trim_end().to_owned())
+}
+
+/// How many blocks a venti was sent.
+fn writes(venti: &Venti) -> u64 {
+    venti.counts().writes
+}
+=======
 pub(crate) fn run(_: Vec<OsString>) -> eyre::Result<()> {
     Ok(())
 }
+>>>>>>> 62a84dc334d4d80feab6ef50d903eb6a77c6a241
