@@ -3,7 +3,6 @@
 //! Everything it says it has checked; what is not true ends it with an error.
 
 use std::ffi::OsString;
-<<<<<<< HEAD
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -32,7 +31,7 @@ struct Demo {
 }
 
 pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
-    ensure!(arguments.is_empty(), "takes no arguments");
+    ensure!(arguments.into_iter().next().is_none(), "takes no arguments");
     let mut demo = Demo::set_up()?;
 
     println!("\n1. The first run: everything is new.");
@@ -206,8 +205,3 @@ fn read_line(path: &Path) -> eyre::Result<String> {
 fn writes(venti: &Venti) -> u64 {
     venti.counts().writes
 }
-=======
-pub(crate) fn run(_: Vec<OsString>) -> eyre::Result<()> {
-    Ok(())
-}
->>>>>>> 62a84dc334d4d80feab6ef50d903eb6a77c6a241
