@@ -6,3 +6,5 @@ mod contract;
 mod log;
 mod real_arenas;
 mod tidy;
+mod ventiprog;
+mod wrarena;

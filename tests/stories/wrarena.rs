@@ -179,10 +179,16 @@ fn active(clumps: usize) -> (TempDir, Partition) {
 fn damage_in_the_active_arena_costs_one_clump() {
     let damages: [fn(&mut Partition); 4] = [
         |partition| partition.flip_data(0, 30, 2).unwrap(),
-        |partition| partition.edit_header(0, 30, |header| header[5] ^= 1).unwrap(),
+        |partition| {
+            partition
+                .edit_header(0, 30, |header| header[5] ^= 1)
+                .unwrap()
+        },
         |partition| partition.edit_entry(0, 30, |entry| entry[2] ^= 1).unwrap(),
         |partition| {
-            partition.edit_header(0, 30, |header| header.fill(0)).unwrap();
+            partition
+                .edit_header(0, 30, |header| header.fill(0))
+                .unwrap();
             partition.edit_entry(0, 30, |entry| entry.fill(0)).unwrap();
         },
     ];
@@ -208,14 +214,20 @@ fn damage_in_the_active_arena_costs_one_clump() {
 fn what_is_late_is_left_for_later() {
     let (_directory, mut partition) = active(20);
     let last = partition.arenas()[0].clumps()[19].offset;
-    partition.edit_header(0, 19, |header| header.fill(0)).unwrap();
+    partition
+        .edit_header(0, 19, |header| header.fill(0))
+        .unwrap();
     let late = partition.read_raw(partition.arenas()[0].entry_offset(19), 25);
     partition.edit_entry(0, 19, |entry| entry.fill(0)).unwrap();
     let venti = Venti::start();
     let output = send(&venti, &["-o", "794624"], partition.path());
     assert_eq!(output.status, 3, "{late:?}");
     assert_eq!(output.stdout, format!("end offset {last:#x}\n"));
-    assert!(output.stderr.contains("not on disk yet"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("not on disk yet"),
+        "{}",
+        output.stderr
+    );
     assert_eq!(venti.counts().writes, 19);
 }
 
@@ -233,8 +245,13 @@ fn blocks_of_every_kind_arrive_with_their_type() {
     let types = [1, 2, 3, 4, 5, 6, 7, 8, 9, 13];
     let mut expected = Vec::new();
     for block_type in types {
-        for data in [sample.block(sizes[usize::from(block_type) % 5]), vec![0; 57344]] {
-            partition.append_block(&Block::pack(block_type, &data)).unwrap();
+        for data in [
+            sample.block(sizes[usize::from(block_type) % 5]),
+            vec![0; 57344],
+        ] {
+            partition
+                .append_block(&Block::pack(block_type, &data))
+                .unwrap();
             expected.push((BlockType::from_disk(block_type).unwrap(), data));
         }
     }
@@ -294,7 +311,10 @@ fn dev_null_reads_and_verifies_only() {
 fn without_a_host_it_is_the_venti_variable() {
     let (_directory, path) = unpacked("g5.2.arena");
     let venti = Venti::start();
-    let output = Command::new("wrarena").env("venti", venti.dial()).arg(&path).run();
+    let output = Command::new("wrarena")
+        .env("venti", venti.dial())
+        .arg(&path)
+        .run();
     assert_eq!((output.status, venti.counts().writes), (0, 600));
     let output = Command::new("wrarena").arg(&path).run();
     assert_eq!(output.status, 2, "{output:?}");
@@ -333,7 +353,11 @@ fn a_target_that_fails_gets_no_end_offset() {
         assert_eq!(output.stdout, "", "{what}");
         assert_eq!(output.stderr.lines().count(), 1, "{what} {}", output.stderr);
         let named = format!("wrarena: {}: ", venti.dial());
-        assert!(output.stderr.starts_with(&named), "{what} {}", output.stderr);
+        assert!(
+            output.stderr.starts_with(&named),
+            "{what} {}",
+            output.stderr
+        );
     }
     let output = Command::new("wrarena")
         .args(["-o", "0", "-h", &closed_port()])

@@ -3,7 +3,6 @@
 //! Everything it says it has checked; what is not true ends it with an error.
 
 use std::ffi::OsString;
-<<<<<<< HEAD
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -206,8 +205,3 @@ fn read_line(path: &Path) -> eyre::Result<String> {
 fn writes(venti: &Venti) -> u64 {
     venti.counts().writes
 }
-=======
-pub(crate) fn run(_: Vec<OsString>) -> eyre::Result<()> {
-    Ok(())
-}
->>>>>>> 62a84dc334d4d80feab6ef50d903eb6a77c6a241

@@ -236,7 +236,11 @@ mod tests {
         let text = "targets = ['c']\nsource = 's'\ndir = '/d'\n[limits]\nsilence = 3\n";
         let config = config(
             text,
-            &[("targetventis", "a\x01 b"), ("venti", "v"), ("STATE_DIRECTORY", "/s:/t")],
+            &[
+                ("targetventis", "a\x01 b"),
+                ("venti", "v"),
+                ("STATE_DIRECTORY", "/s:/t"),
+            ],
         )
         .unwrap();
         assert_eq!(config.targets, ["a", "b"]);
@@ -260,7 +264,10 @@ mod tests {
     fn an_unknown_key_is_an_error_that_names_it_and_its_line() {
         let error = config("dir = '/d'\ntarget = 'x'\n", &[]).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("line 2") && text.contains("`target`"), "{text}");
+        assert!(
+            text.contains("line 2") && text.contains("`target`"),
+            "{text}"
+        );
         let error = config("[limits]\nsilense = 1\n", &[]).unwrap_err();
         assert!(error.to_string().contains("`silense`"), "{error}");
     }

@@ -63,7 +63,11 @@ impl Status {
     #[must_use]
     pub fn worst(self, other: Self) -> Self {
         let rank = |status| Self::ALL.iter().position(|&of| of == status);
-        if rank(other) < rank(self) { other } else { self }
+        if rank(other) < rank(self) {
+            other
+        } else {
+            self
+        }
     }
 
     /// The status of an error: that of the first cause in its chain that has
@@ -163,7 +167,10 @@ pub struct Tool {
 
 impl Tool {
     /// Runs the command on the process's arguments and decides how it ends.
-    pub fn run(&self, body: impl FnOnce(&Tool, lexopt::Parser) -> eyre::Result<Status>) -> ExitCode {
+    pub fn run(
+        &self,
+        body: impl FnOnce(&Tool, lexopt::Parser) -> eyre::Result<Status>,
+    ) -> ExitCode {
         let status = match body(self, lexopt::Parser::from_env()) {
             Ok(status) => status,
             Err(report) => self.explain(&report),

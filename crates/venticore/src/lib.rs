@@ -13,7 +13,6 @@ pub mod dial;
 pub mod exit;
 pub mod partition;
 pub mod replicate;
-pub mod partition;
 pub mod score;
 pub mod state;
 pub mod terminal;

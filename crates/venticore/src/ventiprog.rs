@@ -55,7 +55,8 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let lock = (!options.dry_run).then(|| state.lock()).transpose();
     let _lock = lock.wrap_err_with(|| dir.display().to_string())?;
     let text = state.read_wrcmd()?.ok_or_else(|| no_wrcmd(&dir))?;
-    let old = WrCmd::parse(text).wrap_err_with(|| state.path_of(StateDir::WRCMD).display().to_string())?;
+    let old = WrCmd::parse(text)
+        .wrap_err_with(|| state.path_of(StateDir::WRCMD).display().to_string())?;
     if old.had_en_dash() {
         terminal.say("wrcmd: an option begins with an en dash, read as -");
     }
@@ -156,7 +157,9 @@ impl Run<'_> {
         let mut status = self.sync_source();
         let synced = self.source.is_some() && status == Status::Done;
         let file = self.old.file();
-        let job = self.job(synced, &mut status).wrap_err_with(|| file.to_owned())?;
+        let job = self
+            .job(synced, &mut status)
+            .wrap_err_with(|| file.to_owned())?;
         let targets = if self.options.dry_run {
             &[]
         } else {
@@ -227,7 +230,10 @@ impl Run<'_> {
         if report.tally.damaged > 0 {
             status = status.worst(Status::Partly);
         }
-        let failed = report.targets.iter().filter_map(|target| target.as_ref().err());
+        let failed = report
+            .targets
+            .iter()
+            .filter_map(|target| target.as_ref().err());
         for error in failed.clone() {
             status = status.worst(client_status(error));
         }
@@ -243,7 +249,10 @@ impl Run<'_> {
         if new.clump_offset() == self.old.clump_offset() {
             return Ok(());
         }
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
         let stamp = Stamp {
             time: SystemTime::now(),
             host: &host,

@@ -47,7 +47,8 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     let target = target(options, config)?;
     let subject = options.file.to_string_lossy().into_owned();
     let partition = open(&options.file).wrap_err_with(|| subject.clone())?;
-    let (spans, mut status) = spans(options, &partition, terminal).wrap_err_with(|| subject.clone())?;
+    let (spans, mut status) =
+        spans(options, &partition, terminal).wrap_err_with(|| subject.clone())?;
     let job = Job {
         source: Arc::new(partition),
         spans,
@@ -56,7 +57,13 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     };
     let targets: Vec<Dial> = target.into_iter().collect();
     let mut output = Output::stdout();
-    let report = copy(&job, &targets, config, terminal, options.verbose.then_some(&mut output));
+    let report = copy(
+        &job,
+        &targets,
+        config,
+        terminal,
+        options.verbose.then_some(&mut output),
+    );
     if let Some(Err(error)) = report.targets.first() {
         return Ok(status.worst(client_status(error)));
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use eyre::Result;
+use eyre::{Result, WrapErr};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
@@ -48,8 +48,12 @@ fn options(tool: &Tool, mut parser: lexopt::Parser) -> Result<Options> {
             Short('V') | Long("version") => return Err(tool.version()),
             Short('f') | Long("fast") => {}
             Short('v') | Long("verbose") => options.verbose = true,
-            Short('o') | Long("offset") => options.file_offset = Some(number(&mut parser)?),
-            Short('M') | Long("max") => options.max_clumps = Some(number(&mut parser)?),
+            Short('o') | Long("offset") => {
+                options.file_offset = Some(number(&mut parser).wrap_err("-o")?)
+            }
+            Short('M') | Long("max") => {
+                options.max_clumps = Some(number(&mut parser).wrap_err("-M")?)
+            }
             Short('h') | Long("host") => options.host = Some(parser.value()?.string()?),
             Value(first) => operands = exit::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
@@ -60,7 +64,7 @@ fn options(tool: &Tool, mut parser: lexopt::Parser) -> Result<Options> {
         .next()
         .ok_or_else(|| tool.usage("expected an arena file, found none"))?;
     if let Some(offset) = operands.next() {
-        options.clump_offset = Some(wrcmd::number(&offset.string()?)?);
+        options.clump_offset = Some(wrcmd::number(&offset.string()?).wrap_err("clumpoffset")?);
     }
     match operands.next() {
         Some(extra) => Err(tool.usage(&format!("unexpected operand {}", extra.display()))),

@@ -1,3 +1,5 @@
+//! Partitions of every kind that can be made here, and operands of every form.
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;

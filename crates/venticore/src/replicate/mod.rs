@@ -266,7 +266,11 @@ impl Collector<'_, '_> {
     /// False when there were targets and all have failed.
     fn hand_on(&mut self, batch: &Arc<Lease>) -> bool {
         for index in 0..self.feeds.len() {
-            if self.feeds.get_mut(index).is_some_and(|feed| !feed.send(batch)) {
+            if self
+                .feeds
+                .get_mut(index)
+                .is_some_and(|feed| !feed.send(batch))
+            {
                 self.finish(index);
             }
         }

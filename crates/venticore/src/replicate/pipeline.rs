@@ -143,10 +143,7 @@ impl Reader<'_> {
     }
 }
 
-fn unreadable(
-    item: crate::arena::log::Item,
-    error: &std::io::Error,
-) -> crate::arena::log::Item {
+fn unreadable(item: crate::arena::log::Item, error: &std::io::Error) -> crate::arena::log::Item {
     use crate::arena::log::{Item, Loss, What};
     let score = match &item.what {
         What::Clump { header, .. } => Some(header.score),
