@@ -182,7 +182,6 @@ fn an_unreadable_input_is_refused() {
 #[test]
 fn a_corrupt_input_is_refused() {
     let mut no_magic = golden::bytes("g5.part");
-    // Neither a partition nor, at its first head, an arena.
     no_magic[256 * 1024] ^= 1;
     no_magic[FIRST_ARENA] ^= 1;
     let inputs: [(&str, Vec<u8>); 5] = [

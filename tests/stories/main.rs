@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
+mod client;
 mod contract;
 mod log;
 mod real_arenas;

@@ -1,3 +1,5 @@
+//! The state directory: locks, replaced files and the log, against every fault that can be made here.
+
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::process::{Command, Output};
@@ -242,7 +244,7 @@ fn only_plain_names_are_replaced() {
     let (dir, state) = scratch();
     fs::create_dir(dir.path().join("sub")).unwrap();
     for name in [
-        "", ".", "..", "a/b", "../x", ".hidden", "a\0b", "lock", "rootscor", "sub",
+        "", ".", "..", "sub/x", "../x", ".hidden", "a\0b", "lock", "rootscor", "sub",
     ] {
         assert!(state.replace(name, b"x").is_err(), "{name:?}");
     }

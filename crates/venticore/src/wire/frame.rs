@@ -9,7 +9,8 @@ use super::{BLOCK_MAX, HEAD, Version, WireError, message};
 /// right is refused before the rest is waited for or room is made for it.
 ///
 /// # Errors
-/// [`WireError::Length`] for a message without type and tag, or over the bound.
+/// [`WireError::Length`] for a message over the bound, [`WireError::Body`] for
+/// one without type and tag.
 pub fn unframe(
     version: Version,
     bytes: &[u8],
@@ -18,15 +19,19 @@ pub fn unframe(
     let Some((length, rest)) = split_length(version, bytes) else {
         return Ok(None);
     };
-    let most = rest.first().map_or(usize::MAX, |&kind| most(kind));
     let found = u64::from(length);
-    let refused = WireError::Length { found, most };
-    match usize::try_from(length) {
-        Ok(length) if length < HEAD => Err(refused),
-        Ok(length) if length <= most => Ok(rest
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length < HEAD {
+        return Err(WireError::Body {
+            message: "message",
+            found: length,
+        });
+    }
+    match rest.first().map(|&kind| most(kind)) {
+        Some(most) if length > most => Err(WireError::Length { found, most }),
+        _ => Ok(rest
             .get(..length)
             .map(|message| (message, version.length_size() + length))),
-        _ => Err(refused),
     }
 }
 
