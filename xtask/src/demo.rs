@@ -30,7 +30,7 @@ struct Demo {
     _scratch: TempDir,
 }
 
-pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
+pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     ensure!(arguments.is_empty(), "takes no arguments");
     let mut demo = Demo::set_up()?;
 
