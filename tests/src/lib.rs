@@ -1,5 +1,6 @@
 //! Shared by the tests, the demo and the benchmark: golden data, arena
-//! partitions to order, and the commands of the workspace run hermetically.
+//! partitions to order, a loopback venti, and the commands of the workspace run
+//! hermetically.
 //!
 //! What writes arenas here knows nothing of venticore's readers, so that the
 //! readers are not checked against themselves.

@@ -39,8 +39,8 @@ struct Contender {
     took: Vec<Measured>,
 }
 
-pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
-    let options = Options::parse(arguments.clone())?;
+pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
+    let options = Options::parse(arguments)?;
     let mut build = crate::cargo();
     build.args(["build", "--release", "-p", "wrarena", "-p", "xtask"]);
     crate::succeed(&mut build)?;
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
 }
 
 impl Options {
-    fn parse(arguments: Vec<OsString>) -> eyre::Result<Self> {
+    fn parse(arguments: &[OsString]) -> eyre::Result<Self> {
         let mut options = Options {
             rounds: 5,
             megabytes: 840,

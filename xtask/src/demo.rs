@@ -30,8 +30,8 @@ struct Demo {
     _scratch: TempDir,
 }
 
-pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
-    ensure!(arguments.into_iter().next().is_none(), "takes no arguments");
+pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
+    ensure!(arguments.is_empty(), "takes no arguments");
     let mut demo = Demo::set_up()?;
 
     println!("\n1. The first run: everything is new.");

@@ -13,7 +13,7 @@ mod test;
 struct Task {
     name: &'static str,
     does: &'static str,
-    run: fn(Vec<OsString>) -> eyre::Result<()>,
+    run: fn(&[OsString]) -> eyre::Result<()>,
 }
 
 const TASKS: &[Task] = &[
@@ -40,16 +40,16 @@ const TASKS: &[Task] = &[
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    let Some(name) = arguments.next() else {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let Some((name, arguments)) = arguments.split_first() else {
         print!("{}", listing());
         return ExitCode::SUCCESS;
     };
-    let Some(task) = TASKS.iter().find(|task| name == task.name) else {
+    let Some(task) = TASKS.iter().find(|task| *name == *task.name) else {
         eprint!("xtask: {}: no such task\n{}", name.display(), listing());
         return ExitCode::from(2);
     };
-    match (task.run)(arguments.collect()) {
+    match (task.run)(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {}: {error:#}", task.name);

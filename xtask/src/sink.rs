@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 
 use venti_tests::venti::Venti;
 
-pub(crate) fn run(_arguments: Vec<OsString>) -> eyre::Result<()> {
+pub(crate) fn run(_arguments: &[OsString]) -> eyre::Result<()> {
     let venti = Venti::null();
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", venti.dial())?;

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use eyre::WrapErr;
 use venti_tests::plan9::Plan9;
 
-pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
+pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     let real = arguments.iter().any(|a| a == "--real");
     if real {
         Plan9::find()
@@ -17,7 +17,11 @@ pub(crate) fn run(arguments: Vec<OsString>) -> eyre::Result<()> {
             .wrap_err("--real")?;
     }
     crate::succeed(crate::cargo().args(["build", "--workspace", "--bins"]))?;
-    let rest: Vec<OsString> = arguments.into_iter().filter(|a| a != "--real").collect();
+    let rest: Vec<OsString> = arguments
+        .iter()
+        .filter(|a| *a != "--real")
+        .cloned()
+        .collect();
     let mut test = crate::cargo();
     test.args(["test", "--workspace"])
         .args(with_ignored(rest, real));

@@ -483,16 +483,18 @@ mod tests {
     #[test]
     fn the_room_rule_is_that_of_the_real_server() {
         let directory = tempfile::tempdir().unwrap();
-        let path = golden::unpack("g5.part", directory.path());
-        let partition = Partition::open(&path).unwrap();
-        for pair in partition.arenas().windows(2) {
-            let (full, next) = (&pair[0], &pair[1]);
-            for (n, clump) in full.clumps().iter().enumerate() {
-                let before = full.counters_at(n);
-                assert!(full.shape.has_room(&before, clump.stored.into()));
+        for name in golden::PARTITIONS {
+            let path = golden::unpack(&format!("{name}.part"), directory.path());
+            let partition = Partition::open(&path).unwrap();
+            for pair in partition.arenas().windows(2) {
+                let (full, next) = (&pair[0], &pair[1]);
+                for (n, clump) in full.clumps().iter().enumerate() {
+                    let before = full.counters_at(n);
+                    assert!(full.shape.has_room(&before, clump.stored.into()));
+                }
+                let first = next.clumps()[0].stored;
+                assert!(!full.shape.has_room(&full.counters(), first.into()));
             }
-            let first = next.clumps()[0].stored;
-            assert!(!full.shape.has_room(&full.counters(), first.into()));
         }
     }
 
