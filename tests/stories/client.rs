@@ -753,6 +753,18 @@ fn probes_find_what_is_not_synced_yet() {
 }
 
 #[test]
+fn limits_may_be_endless() {
+    let venti = Venti::start();
+    let endless = Limits {
+        connect: Duration::MAX,
+        silence: Duration::MAX,
+        sync: Duration::MAX,
+    };
+    let mut client = Client::dial(&venti.dial().parse().unwrap(), endless).unwrap();
+    write_and_sync(&mut client, &blocks(500, 100)).unwrap();
+}
+
+#[test]
 fn closing_a_client_ends_its_connection_only() {
     let venti = Venti::start();
     let mut kept = dial(&venti);

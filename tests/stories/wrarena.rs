@@ -182,7 +182,7 @@ fn damage_in_the_active_arena_costs_one_clump() {
         |partition| {
             partition
                 .edit_header(0, 30, |header| header[5] ^= 1)
-                .unwrap()
+                .unwrap();
         },
         |partition| partition.edit_entry(0, 30, |entry| entry[2] ^= 1).unwrap(),
         |partition| {

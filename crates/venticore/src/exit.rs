@@ -179,7 +179,6 @@ impl Tool {
     }
 
     /// What an option loop returns for `--help`.
-    #[must_use]
     pub fn help(&self) -> Report {
         Report::new(Answer(format!(
             "usage: {} {}\n\n{}\n",
@@ -190,13 +189,11 @@ impl Tool {
     }
 
     /// What an option loop returns for `--version`.
-    #[must_use]
     pub fn version(&self) -> Report {
         Report::new(Answer(format!("{} {}\n", self.name, self.version)))
     }
 
     /// A usage error.
-    #[must_use]
     pub fn usage(&self, cause: &str) -> Report {
         Failure::report(Status::Usage, format!("{cause}; {}", self.short_usage()))
     }

@@ -118,7 +118,7 @@ fn source(options: &Options, config: &Config) -> Result<Option<Dial>> {
         .or(config.venti.as_ref())
         .or(config.source.as_ref());
     let dial = text.map(|text| config.dial(text)).transpose();
-    Ok(dial.wrap_err("source")?)
+    dial.wrap_err("source")
 }
 
 /// One run, with everything that was given for it.

@@ -227,7 +227,6 @@ fn no_arena(table: &ArenaPartition, head: u64) -> Report {
 }
 
 /// What an arena holds, said where an offset does not fit it.
-#[must_use]
 pub fn past_the_log(arena: &Arena, why: &str) -> Report {
     Failure::report(
         Status::Failed,

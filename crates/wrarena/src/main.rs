@@ -49,10 +49,10 @@ fn options(tool: &Tool, mut parser: lexopt::Parser) -> Result<Options> {
             Short('f') | Long("fast") => {}
             Short('v') | Long("verbose") => options.verbose = true,
             Short('o') | Long("offset") => {
-                options.file_offset = Some(number(&mut parser).wrap_err("-o")?)
+                options.file_offset = Some(number(&mut parser).wrap_err("-o")?);
             }
             Short('M') | Long("max") => {
-                options.max_clumps = Some(number(&mut parser).wrap_err("-M")?)
+                options.max_clumps = Some(number(&mut parser).wrap_err("-M")?);
             }
             Short('h') | Long("host") => options.host = Some(parser.value()?.string()?),
             Value(first) => operands = exit::operands(&mut parser, first)?,

@@ -109,7 +109,7 @@ impl ArenaPartition {
             .and_then(|()| Head::parse(&bytes).map_err(at(entry.start)));
         match (place.trailer(source), head) {
             (Ok(trailer), head) => Ok(place.with_trailer(trailer, head)),
-            (Err(error), Ok(head)) => Ok(place.without_trailer(&head, error)),
+            (Err(error), Ok(head)) => Ok(place.without_trailer(&head, &error)),
             (Err(error), Err(_)) => Err(error),
         }
     }
@@ -187,7 +187,7 @@ impl Arena {
         place.check(source)?;
         Ok(match place.trailer(source) {
             Ok(trailer) => place.with_trailer(trailer, Ok(head)),
-            Err(error) => place.without_trailer(&head, error),
+            Err(error) => place.without_trailer(&head, &error),
         })
     }
 
@@ -277,7 +277,7 @@ impl Place {
         }
     }
 
-    fn without_trailer(&self, head: &Head, error: LayoutError) -> Arena {
+    fn without_trailer(&self, head: &Head, error: &LayoutError) -> Arena {
         Arena {
             name: head.name.clone(),
             head: self.head,

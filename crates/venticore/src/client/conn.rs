@@ -191,6 +191,9 @@ impl Conn {
 
     /// Sends as much as one system call takes; returns the number of bytes
     /// taken, 0 when the other side does not read.
+    ///
+    /// The vectored call has no way to ask for no SIGPIPE: a program that gives
+    /// that signal its default action again is killed by a server that closes.
     pub(super) fn send_some(&mut self, data: &[IoSlice<'_>]) -> Result<usize, Error> {
         match self.stream.write_vectored(data) {
             Ok(0) if !data.is_empty() => Err(Error::Lost(ErrorKind::WriteZero.into())),

@@ -1,5 +1,6 @@
 //! A client of a venti: pipelined, windowed, every wait with a limit
-//! (venti.md 7). Blocking, one connection and no thread of its own.
+//! (venti.md 7). Blocking, one connection; the only thread is one for the look-up
+//! of a name.
 //!
 //! A block counts as replicated only once [`Client::sync`] has returned after
 //! it was written; a write that returned has merely been sent. After an error
@@ -48,7 +49,7 @@ type EachBlock<'f> = dyn FnMut(usize, Result<&[u8], Error>) -> ControlFlow<()> +
 /// Takes each reply, with the position of its request.
 type EachReply<'f> = dyn FnMut(Asked, usize, Reply<'_>) -> Result<ControlFlow<()>, Error> + 'f;
 
-/// How long to wait for what.
+/// How long to wait for what; a year is the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// For the name look-up, the connection and the version line together.
@@ -65,6 +66,19 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(120),
             sync: Duration::from_secs(600),
+        }
+    }
+}
+
+/// The longest limit there is: sums of times must not overflow.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl Limits {
+    fn clamped(self) -> Self {
+        Limits {
+            connect: self.connect.min(LONGEST),
+            silence: self.silence.min(LONGEST),
+            sync: self.sync.min(LONGEST),
         }
     }
 }
@@ -110,6 +124,7 @@ impl Client {
     /// address gave a connection, [`Error::Protocol`] and [`Error::Refused`]
     /// when something answered that will not do.
     pub fn dial(dial: &Dial, limits: Limits) -> Result<Self, Error> {
+        let limits = limits.clamped();
         let deadline = Instant::now() + limits.connect;
         let addresses = resolve(dial, limits.connect)?;
         let mut count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);

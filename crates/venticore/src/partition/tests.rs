@@ -71,7 +71,7 @@ fn a_file_is_read_where_asked() {
     );
     assert_eq!(part.path(), Path::new(&path));
     assert_eq!(bytes_at(&part, 258, 3), [2, 3, 4]);
-    assert_eq!(bytes_at(&part, 1000, 0), []);
+    assert!(bytes_at(&part, 1000, 0).is_empty());
     assert!(part.write_at(&[1], 0).is_err());
 }
 

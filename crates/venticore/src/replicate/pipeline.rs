@@ -57,7 +57,7 @@ impl Pipeline {
                 tickets: ticket_in,
                 left: job.max_clumps.unwrap_or(u64::MAX),
             }
-            .read()
+            .read();
         });
         Pipeline { tickets }
     }
