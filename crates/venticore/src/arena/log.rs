@@ -51,8 +51,9 @@ pub enum What {
         /// possible: nothing tells which is right.
         other_type: Option<BlockType>,
     },
-    /// A clump marked corrupt or of unknown type: counted, never sent.
-    Corrupt,
+    /// A clump marked corrupt or of unknown type, and the score in its header:
+    /// counted, never sent.
+    Corrupt(Score),
     /// No block can be had from here.
     Lost(Loss),
 }
@@ -361,7 +362,7 @@ impl Log {
                 block_type,
                 other_type: other.filter(|&other| other != block_type),
             },
-            (None, _) => What::Corrupt,
+            (None, _) => What::Corrupt(header.score),
         };
         let item = Item {
             offset: self.at,
