@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::client::Limits;
 use crate::dial::{Dial, DialError};
+use crate::replicate::Checkpoint;
 
 /// What the environment and the configuration file say.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,12 @@ pub struct Config {
     state_directory: Option<PathBuf>,
     /// `[limits]` of the file.
     pub limits: Limits,
+    /// `retries` of `[limits]`: how often a target that was lost in the middle
+    /// is dialled again.
+    pub retries: u32,
+    /// `checkpoint` of `[limits]`: bytes of log after which a target is asked
+    /// to sync.
+    pub checkpoint_bytes: u64,
 }
 
 /// The configuration file, TOML. A key that is not listed here is an error.
@@ -48,13 +55,15 @@ struct File {
     limits: Option<FileLimits>,
 }
 
-/// Time limits in seconds.
+/// Time limits in seconds, and how to go on after a fault.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileLimits {
     connect: Option<u32>,
     silence: Option<u32>,
     sync: Option<u32>,
+    retries: Option<u32>,
+    checkpoint: Option<u64>,
 }
 
 /// Why there is no configuration.
@@ -112,6 +121,7 @@ impl Config {
             }
         };
         let words = list(env, "targetventis")?;
+        let limits = file.limits.unwrap_or_default();
         Ok(Config {
             venti: list(env, "venti")?.into_iter().next(),
             targets: if words.is_empty() {
@@ -124,7 +134,12 @@ impl Config {
             partitions: file.partitions.unwrap_or_default(),
             dir: file.dir,
             state_directory: path("STATE_DIRECTORY").map(|dirs| first_directory(&dirs)),
-            limits: file.limits.unwrap_or_default().limits(),
+            retries: limits.retries.unwrap_or(5),
+            checkpoint_bytes: limits
+                .checkpoint
+                .unwrap_or(Checkpoint::default().bytes)
+                .max(1),
+            limits: limits.limits(),
         })
     }
 
@@ -187,6 +202,8 @@ impl File {
                 connect: limits.connect.or(limits_below.connect),
                 silence: limits.silence.or(limits_below.silence),
                 sync: limits.sync.or(limits_below.sync),
+                retries: limits.retries.or(limits_below.retries),
+                checkpoint: limits.checkpoint.or(limits_below.checkpoint),
             }),
         }
     }

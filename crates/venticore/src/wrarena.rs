@@ -51,8 +51,8 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     let (arenas, mut status) = arenas(options, &partition, terminal).wrap_err_with(subject)?;
     let job = Job {
         source: Arc::new(partition),
-        enter: arenas.len(),
         arenas,
+        cross: true,
         synced: false,
         max_clumps: options.max_clumps,
         tell_blocks: options.verbose,

@@ -269,7 +269,9 @@ impl Line {
         let sent = if others {
             queue.send_timeout(parcel, PATIENCE)
         } else {
-            queue.send(parcel).map_err(|error| SendTimeoutError::Disconnected(error.0))
+            queue
+                .send(parcel)
+                .map_err(|error| SendTimeoutError::Disconnected(error.0))
         };
         if let Err(error) = sent {
             if error.is_timeout() {

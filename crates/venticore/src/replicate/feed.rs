@@ -187,7 +187,10 @@ impl Feeder<'_> {
             }
             ControlFlow::Continue(())
         })?;
-        let first = has.iter().position(|&has| has).and_then(|at| blocks.get(at));
+        let first = has
+            .iter()
+            .position(|&has| has)
+            .and_then(|at| blocks.get(at));
         if let (Probing::Untested, Some(&(ty, score, _))) = (self.probing, first) {
             let read = client.read(&score, ty, u32::try_from(MAX_BLOCK).unwrap_or(u32::MAX));
             self.probing = match read {
@@ -203,7 +206,10 @@ impl Feeder<'_> {
             return Ok(blocks);
         }
         let blocks = blocks.into_iter().zip(has);
-        Ok(blocks.filter(|(_, has)| !has).map(|(block, _)| block).collect())
+        Ok(blocks
+            .filter(|(_, has)| !has)
+            .map(|(block, _)| block)
+            .collect())
     }
 }
 

@@ -36,14 +36,24 @@ pub struct Job {
     pub source: Arc<dyn ReadAt>,
     /// The arenas, in the order in which they are to be copied.
     pub arenas: Vec<Arena>,
-    /// How many of them, from the first on, may be entered.
-    pub enter: usize,
+    /// Go on to the next arena even from one that can still grow. Without
+    /// this or a sync, what it may yet get would be left behind.
+    pub cross: bool,
     /// The source's server acknowledged a sync before the arenas were read.
     pub synced: bool,
     /// Stop after this many clumps.
     pub max_clumps: Option<u64>,
     /// Tell of every block ([`Event::Block`]).
     pub tell_blocks: bool,
+}
+
+impl Job {
+    /// Whether a target that is at the end of an arena's log may go on to the
+    /// next arena.
+    #[must_use]
+    pub fn may_leave(&self, arena: &Arena) -> bool {
+        self.cross || self.synced || arena.sealed
+    }
 }
 
 /// A place in a job: everything before it has been dealt with.

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::batch::{Batch, Lease};
 use super::{At, Job};
+use crate::arena::Arena;
 use crate::arena::log::{Item, Log, Loss, What};
 
 /// Batches that may wait for one target.
@@ -34,7 +35,11 @@ struct Work {
 impl Pipeline {
     /// Starts a thread that reads and one for each core that verifies. They
     /// end by themselves when the pipeline is dropped.
-    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, job: &'scope Job, from: At) -> Self {
+    pub(super) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        job: &'scope Job,
+        from: At,
+    ) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let workers = cores.min(MOST_WORKERS);
         let batches = 2 * workers + QUEUE + 2;
@@ -91,18 +96,14 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(mut self) {
-        let enter = self.job.enter.min(self.job.arenas.len());
-        for number in self.from.arena..enter {
-            if self.read_arena(number).is_err() {
+        for (number, arena) in self.job.arenas.iter().enumerate().skip(self.from.arena) {
+            if self.read_arena(number, arena).is_err() || !self.job.may_leave(arena) {
                 return;
             }
         }
     }
 
-    fn read_arena(&mut self, number: usize) -> Result<(), Ended> {
-        let Some(arena) = self.job.arenas.get(number) else {
-            return Ok(());
-        };
+    fn read_arena(&mut self, number: usize, arena: &Arena) -> Result<(), Ended> {
         let from = match number == self.from.arena {
             true => self.from.offset,
             false => 0,

@@ -62,7 +62,11 @@ pub fn run(
         };
         books.start_groups();
         books.keep(&inbox);
-        books.accounts.into_iter().map(|account| account.outcome).collect()
+        books
+            .accounts
+            .into_iter()
+            .map(|account| account.outcome)
+            .collect()
     })
 }
 
