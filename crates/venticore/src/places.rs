@@ -368,11 +368,12 @@ impl Belief {
             remarks,
         } = self;
         let name = &partition.name;
+        let at = partition.next_place(at);
         Start {
             target: target.clone(),
             partition: index,
-            at: partition.next_place(at),
-            probe_to,
+            at,
+            probe_to: probe_to.filter(|&to| at < to),
             remarks: remarks.iter().map(|r| format!("{name}: {r}")).collect(),
         }
     }
@@ -404,7 +405,8 @@ fn without_line(
 ) -> Belief {
     match hint {
         Some(at) if known.trust => Belief::exact(at),
-        Some(at) if is_host => Belief::probed(Point::START, at),
+        // At the very start, a wrcmd says nothing about what is there.
+        Some(at) if is_host && at > Point::START => Belief::probed(Point::START, at),
         _ => Belief::probed(Point::START, partition.end()),
     }
 }
@@ -693,3 +695,6 @@ fn clumps_from(
         from => source.clumps_from(&partition.name, arena.head, from),
     }
 }
+
+#[cfg(test)]
+mod tests;

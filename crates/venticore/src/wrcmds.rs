@@ -275,13 +275,18 @@ impl Wrcmds {
         };
         let mut spare = self.commands(target, partition);
         spare.retain(|&at| at != kept);
+        let known: Vec<&Damage> = self.damages_at(kept).collect();
         let found = spare.iter().flat_map(|&at| self.damages_at(at));
-        let damages: Vec<Damage> = found.cloned().collect();
+        let new = found.filter(|damage| !known.contains(damage));
+        let damages: Vec<String> = new.map(Damage::to_string).collect();
         for &at in spare.iter().rev() {
             self.remove(at);
         }
-        let mut damages = damages.into_iter();
-        damages.try_for_each(|damage| self.insert_damage(target, partition, &damage))
+        for damage in damages {
+            let at = self.chosen(target, partition).unwrap_or(0);
+            self.insert(at, &damage)?;
+        }
+        Ok(())
     }
 
     /// The stretches that could not be sent to a target, accepted ones too.
@@ -303,15 +308,13 @@ impl Wrcmds {
         partition: &str,
         damage: &Damage,
     ) -> Result<(), Error> {
-        let before = self.lines.len();
-        self.insert_damage(target, partition, damage)?;
-        if self.lines.len() > before
-            && let Err(error) = self.check_size()
-        {
-            self.remove_damage(target, partition, damage);
-            return Err(error);
+        if self.lines.len() >= Self::MAX_LINES {
+            return Err(Problem::TooMany.in_file());
         }
-        Ok(())
+        match self.len() + Line::MAX_LEN {
+            len if len > Self::MAX_LEN => Err(Problem::TooLong(len).in_file()),
+            _ => self.insert_damage(target, partition, damage),
+        }
     }
 
     fn insert_damage(
@@ -926,3 +929,6 @@ impl fmt::Display for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

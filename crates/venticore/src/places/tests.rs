@@ -1,0 +1,1 @@
+//! Where targets start, told as stories.
