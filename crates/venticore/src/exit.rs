@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use eyre::Report;
 
-use crate::{client, config, dial, index, score, state, wrcmd};
+use crate::{client, config, dial, index, score, state, wrcmd, wrcmds};
+
+use crate::wrcmds::Problem;
 
 /// The exit statuses, the same for every command.
 ///
@@ -99,6 +101,12 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
         return Some(match error {
             state::Error::Locked { .. } => Status::Locked,
             _ => Status::Failed,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<wrcmds::Error>() {
+        return Some(match error.problem {
+            Problem::TooLong(_) | Problem::TooMany | Problem::NoPlace(_) => Status::Failed,
+            _ => Status::Usage,
         });
     }
     let usage = cause.is::<lexopt::Error>()
