@@ -121,7 +121,9 @@ fn of_io(error: &io::Error) -> Error {
 /// venti tells its versions. One more connection, on which nothing is sent.
 fn greeting(uri: &Uri, limits: Limits) -> Option<String> {
     let host = uri.host()?.trim_matches(['[', ']']);
-    let mut addresses = (host, uri.port_u16().unwrap_or(80)).to_socket_addrs().ok()?;
+    let mut addresses = (host, uri.port_u16().unwrap_or(80))
+        .to_socket_addrs()
+        .ok()?;
     let patience = GREETING.min(limits.connect);
     let mut stream = TcpStream::connect_timeout(&addresses.next()?, patience).ok()?;
     stream.set_read_timeout(Some(patience)).ok()?;

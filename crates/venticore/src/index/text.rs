@@ -348,7 +348,9 @@ fn number_of_groups(digits: &[u8]) -> Option<u64> {
 /// Everything before the last `end`, which must be there.
 fn before_last<'a>(end: &'static str) -> impl Fn(&'a [u8]) -> IResult<&'a [u8], &'a [u8]> {
     move |input| {
-        let place = input.windows(end.len()).rposition(|at| at == end.as_bytes());
+        let place = input
+            .windows(end.len())
+            .rposition(|at| at == end.as_bytes());
         take(place.unwrap_or(usize::MAX)).parse(input)
     }
 }
