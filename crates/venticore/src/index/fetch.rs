@@ -16,7 +16,7 @@ use crate::client::Limits;
 pub const PAGE_MAX: u64 = 64 * 1024 * 1024;
 
 /// How long something that is no HTTP server may take to say what it is.
-const GREETING: Duration = Duration::from_secs(2);
+const GREETING: Duration = Duration::from_secs(1);
 
 /// Gets the index page at `url`, `http://HOST:PORT/index`.
 ///
@@ -45,11 +45,15 @@ fn uri(url: &str) -> Result<Uri, Error> {
     let wrong = || Error::Url(excerpt(url.as_bytes()));
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let authority = uri.authority().ok_or_else(wrong)?;
-    let plain = uri.scheme_str() == Some("http");
-    if !plain || authority.host().is_empty() || authority.as_str().contains('@') {
-        return Err(wrong());
+    let host = authority.host();
+    // What is not a port would be passed over, and port 80 asked.
+    let port = authority.as_str() == host || authority.port_u16().is_some();
+    let plain = uri.scheme_str() == Some("http") && !authority.as_str().contains('@');
+    if plain && port && !host.is_empty() {
+        Ok(uri)
+    } else {
+        Err(wrong())
     }
-    Ok(uri)
 }
 
 fn agent(limits: Limits) -> Agent {
@@ -172,6 +176,8 @@ mod tests {
             "http://me:secret@venti/index",
             "http://venti/a b",
             "http://venti:99999/index",
+            "http://venti:/index",
+            "http://[::1]:x/index",
             "tcp!venti!8000",
         ] {
             let error = uri(url).map(|_| url).unwrap_err();
