@@ -10,5 +10,6 @@ pub mod command;
 pub mod golden;
 pub mod plan9;
 pub mod random;
+pub mod relay;
 pub mod sample;
 pub mod venti;

@@ -5,6 +5,7 @@
 mod client;
 mod contract;
 mod log;
+mod real;
 mod real_arenas;
 mod tidy;
 mod ventiprog;
