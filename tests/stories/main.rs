@@ -4,6 +4,7 @@
 
 mod client;
 mod contract;
+mod external;
 mod log;
 mod real;
 mod real_arenas;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use eyre::Report;
 
-use crate::{client, config, dial, score, state, wrcmd};
+use crate::{client, config, dial, external, score, state, wrcmd};
 
 /// The exit statuses, the same for every command.
 ///
@@ -88,6 +88,9 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
     if let Some(error) = cause.downcast_ref::<client::Error>() {
         return Some(client_status(error));
     }
+    if let Some(error) = cause.downcast_ref::<external::Error>() {
+        return Some(external_status(error));
+    }
     if let Some(error) = cause.downcast_ref::<state::Error>() {
         return Some(match error {
             state::Error::Locked { .. } => Status::Locked,
@@ -110,6 +113,17 @@ pub fn client_status(error: &client::Error) -> Status {
         client::Kind::Verification => Status::Unverified,
         client::Kind::Transient => Status::Unreachable,
         client::Kind::Failed => Status::Failed,
+    }
+}
+
+/// The status that the failure of an external engine stands for.
+#[must_use]
+pub fn external_status(error: &external::Error) -> Status {
+    match error.kind() {
+        external::Kind::Damage => Status::Partly,
+        external::Kind::Failed => Status::Failed,
+        external::Kind::Transient => Status::Unreachable,
+        external::Kind::Usage => Status::Usage,
     }
 }
 
