@@ -11,5 +11,6 @@ pub mod golden;
 pub mod http;
 pub mod plan9;
 pub mod random;
+pub mod relay;
 pub mod sample;
 pub mod venti;

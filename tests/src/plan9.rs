@@ -7,6 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -138,6 +139,7 @@ pub struct Venti {
     partition: PathBuf,
     configuration: PathBuf,
     port: u16,
+    web: u16,
     server: Option<Child>,
 }
 
@@ -174,13 +176,12 @@ impl Venti {
         zeros(&section, 20 << 20);
         let arguments: [&OsStr; 2] = ["isect".as_ref(), section.as_ref()];
         plan9.succeed("venti/fmtisect", &arguments);
-        let port = free_port();
+        let (port, web) = (free_port(), free_port());
         let configuration = partition.with_extension("conf");
         let text = format!(
-            "index main\nisect {}\narenas {}\nmem 10m\nbcmem 20m\nicmem 10m\naddr tcp!127.0.0.1!{port}\nhttpaddr tcp!127.0.0.1!{}\n",
+            "index main\nisect {}\narenas {}\nmem 10m\nbcmem 20m\nicmem 10m\naddr tcp!127.0.0.1!{port}\nhttpaddr tcp!127.0.0.1!{web}\n",
             section.display(),
             partition.display(),
-            free_port(),
         );
         fs::write(&configuration, text).expect("a configuration beside the partition");
         plan9.succeed("venti/fmtindex", &[&configuration]);
@@ -190,6 +191,7 @@ impl Venti {
             partition: partition.to_owned(),
             configuration,
             port,
+            web,
             server: None,
         };
         venti.start();
@@ -206,6 +208,45 @@ impl Venti {
     #[must_use]
     pub fn address(&self) -> String {
         format!("tcp!127.0.0.1!{}", self.port)
+    }
+
+    /// Its port on the loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A page of its web server, `/index` or `/storage`, after a sync.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come.
+    #[must_use]
+    pub fn page(&self, path: &str) -> String {
+        self.sync();
+        let mut stream = connect(self.web);
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("a request");
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("a page");
+        let answer = String::from_utf8(bytes).expect("a page of text");
+        let (head, page) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.contains(" 200 "), "{path}: {head}");
+        page.to_owned()
+    }
+
+    /// How many clumps it says that it holds.
+    ///
+    /// # Panics
+    ///
+    /// When it does not say.
+    #[must_use]
+    pub fn clumps(&self) -> u64 {
+        let page = self.page("/storage");
+        let number = page.lines().find_map(|line| {
+            let (number, _) = line.strip_prefix("clumps=")?.split_once(' ')?;
+            number.replace(',', "").parse().ok()
+        });
+        number.unwrap_or_else(|| panic!("no number of clumps: {page}"))
     }
 
     /// Makes it sync.
@@ -239,11 +280,7 @@ impl Venti {
             .spawn()
             .unwrap_or_else(|e| panic!("venti: {e}"));
         self.server = Some(server);
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(Instant::now() < deadline, "venti does not come up");
-            thread::sleep(Duration::from_millis(20));
-        }
+        connect(self.port);
     }
 
     /// Kills it.
@@ -259,6 +296,18 @@ impl Venti {
 impl Drop for Venti {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A connection to this port of the loopback, as soon as it answers.
+fn connect(port: u16) -> TcpStream {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => return stream,
+            Err(e) => assert!(Instant::now() < deadline, "port {port}: {e}"),
+        }
+        thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -4,8 +4,10 @@
 
 mod client;
 mod contract;
+mod external;
 mod index;
 mod log;
+mod real;
 mod real_arenas;
 mod tidy;
 mod ventiprog;

@@ -8,10 +8,7 @@ use std::process::ExitCode;
 
 use eyre::Report;
 
-use crate::{client, config, dial, index, score, state, wrcmd, wrcmds};
-
-
-use crate::wrcmds::Problem;
+use crate::{client, config, dial, external, index, score, state, wrcmd, wrcmds};
 
 /// The exit statuses, the same for every command.
 ///
@@ -98,6 +95,9 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
             index::Kind::Failed => Status::Failed,
         });
     }
+    if let Some(error) = cause.downcast_ref::<external::Error>() {
+        return Some(external_status(error));
+    }
     if let Some(error) = cause.downcast_ref::<state::Error>() {
         return Some(match error {
             state::Error::Locked { .. } => Status::Locked,
@@ -106,7 +106,9 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
     }
     if let Some(error) = cause.downcast_ref::<wrcmds::Error>() {
         return Some(match error.problem {
-            Problem::TooLong(_) | Problem::TooMany | Problem::NoPlace(_) => Status::Failed,
+            wrcmds::Problem::TooLong(_)
+            | wrcmds::Problem::TooMany
+            | wrcmds::Problem::NoPlace(_) => Status::Failed,
             _ => Status::Usage,
         });
     }
@@ -126,6 +128,17 @@ pub fn client_status(error: &client::Error) -> Status {
         client::Kind::Verification => Status::Unverified,
         client::Kind::Transient => Status::Unreachable,
         client::Kind::Failed => Status::Failed,
+    }
+}
+
+/// The status that the failure of an external engine stands for.
+#[must_use]
+pub fn external_status(error: &external::Error) -> Status {
+    match error.kind() {
+        external::Kind::Damage => Status::Partly,
+        external::Kind::Failed => Status::Failed,
+        external::Kind::Transient => Status::Unreachable,
+        external::Kind::Usage => Status::Usage,
     }
 }
 

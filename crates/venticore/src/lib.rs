@@ -11,6 +11,7 @@ pub mod client;
 pub mod config;
 pub mod dial;
 pub mod exit;
+pub mod external;
 pub mod index;
 pub mod partition;
 pub mod places;

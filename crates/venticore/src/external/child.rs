@@ -1,0 +1,230 @@
+//! Running a program to its end: both streams drained beside it, nothing kept
+//! of them but what matters, and no wait without a limit.
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use rustix::process::{Pid, Signal};
+
+use super::error::Fault;
+use super::said::{Listener, Said};
+use super::{Limits, Program};
+
+/// How much is read at once.
+const BUFFER: usize = 16 * 1024;
+
+/// How long a killed program may take to go before it is left to the system.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The longest pause between two looks at a program that has closed its streams.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A program that has ended by itself.
+pub(super) struct Ended {
+    /// How.
+    pub(super) status: ExitStatus,
+    /// What it said on standard output.
+    pub(super) stdout: Said,
+    /// What it said on standard error.
+    pub(super) stderr: Said,
+}
+
+/// Which stream.
+#[derive(Clone, Copy)]
+enum Stream {
+    Output,
+    Error,
+}
+
+/// What the threads at the streams report.
+enum Event {
+    /// Something came.
+    Spoke,
+    /// More came than is taken.
+    Flood,
+    /// The stream has ended.
+    Done(Stream, Said),
+}
+
+/// Runs a program to its end. Where that takes too long, it is killed, with
+/// what it has started.
+pub(super) fn run(
+    program: &Program,
+    arguments: &[OsString],
+    limits: &Limits,
+) -> Result<Ended, Fault> {
+    let mut command = Command::new(&program.name);
+    command
+        .args(&program.arguments)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // So that what it has started can be killed with it.
+        .process_group(0);
+    let mut running = Running {
+        child: command.spawn().map_err(Fault::Start)?,
+        ended: false,
+    };
+    let events = running.listen(limits).map_err(Fault::Watch)?;
+    let mut clock = Clock::start(limits);
+    let (stdout, stderr) = hear_out(&events, &mut clock, limits)?;
+    let status = running.wait(&clock)?;
+    Ok(Ended {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+/// Waits for the end of both streams.
+fn hear_out(
+    events: &Receiver<Event>,
+    clock: &mut Clock,
+    limits: &Limits,
+) -> Result<(Said, Said), Fault> {
+    let (mut stdout, mut stderr) = (None, None);
+    loop {
+        match events.recv_timeout(clock.left()?) {
+            Ok(Event::Spoke) => clock.heard = Instant::now(),
+            Ok(Event::Flood) => {
+                let why = format!("more than {} bytes", limits.output);
+                return Err(Fault::Unread(why));
+            }
+            Ok(Event::Done(Stream::Output, said)) => stdout = Some(said),
+            Ok(Event::Done(Stream::Error, said)) => stderr = Some(said),
+            // The clock says which limit it was.
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Fault::Watch(io::ErrorKind::BrokenPipe.into()));
+            }
+        }
+        if stdout.is_some() && stderr.is_some() {
+            return Ok((stdout.unwrap_or_default(), stderr.unwrap_or_default()));
+        }
+    }
+}
+
+/// How long it has been.
+struct Clock<'a> {
+    limits: &'a Limits,
+    started: Instant,
+    heard: Instant,
+}
+
+impl<'a> Clock<'a> {
+    fn start(limits: &'a Limits) -> Self {
+        let started = Instant::now();
+        Clock {
+            limits,
+            started,
+            heard: started,
+        }
+    }
+
+    /// The time until the next limit.
+    fn left(&self) -> Result<Duration, Fault> {
+        let left = |limit: Duration, since: Instant| limit.checked_sub(since.elapsed());
+        let Limits { silence, whole, .. } = *self.limits;
+        let in_all = left(whole, self.started).ok_or(Fault::Endless(whole))?;
+        let silent = left(silence, self.heard).ok_or(Fault::Silent(silence))?;
+        Ok(in_all.min(silent))
+    }
+}
+
+/// A program that runs; it is killed when dropped before its end was seen.
+struct Running {
+    child: Child,
+    ended: bool,
+}
+
+impl Running {
+    /// A thread at each stream. They end with the streams, or once nobody
+    /// listens to them any more.
+    fn listen(&mut self, limits: &Limits) -> io::Result<Receiver<Event>> {
+        let (sender, receiver) = crossbeam_channel::bounded(16);
+        let most = limits.output;
+        if let Some(pipe) = self.child.stdout.take() {
+            spawn(pipe, Stream::Output, most, sender.clone())?;
+        }
+        if let Some(pipe) = self.child.stderr.take() {
+            spawn(pipe, Stream::Error, most, sender)?;
+        }
+        Ok(receiver)
+    }
+
+    /// Waits for the end of a program that has closed its streams.
+    fn wait(&mut self, clock: &Clock<'_>) -> Result<ExitStatus, Fault> {
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(Fault::Watch)? {
+                self.ended = true;
+                return Ok(status);
+            }
+            thread::sleep(pause.min(clock.left()?));
+            pause = (2 * pause).min(PAUSE);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // It has not been waited for, so its group is still its own.
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.kill();
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn spawn(
+    pipe: impl Read + Send + 'static,
+    stream: Stream,
+    most: u64,
+    events: Sender<Event>,
+) -> io::Result<()> {
+    let listen = move || listen(pipe, stream, most, &events);
+    thread::Builder::new().spawn(listen).map(drop)
+}
+
+/// Reads a stream to its end. An event that nobody takes any more ends it.
+fn listen(mut pipe: impl Read, stream: Stream, most: u64, events: &Sender<Event>) {
+    let mut listener = Listener::default();
+    let mut buffer = [0; BUFFER];
+    let mut total = 0;
+    loop {
+        match pipe.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                total += n as u64;
+                listener.hear(&buffer[..n]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                listener.broke(error.to_string());
+                break;
+            }
+        }
+        let event = match total {
+            _ if total > most => Event::Flood,
+            _ => Event::Spoke,
+        };
+        if events.send(event).is_err() || total > most {
+            return;
+        }
+    }
+    // Nobody may be there any more.
+    let _ = events.send(Event::Done(stream, listener.finish()));
+}
