@@ -740,7 +740,10 @@ impl World {
         let sealed = found.arena.sealed;
         let magic = found.arena.magic;
         match fate {
-            Fate::Refilled { clumps, .. } => *found = shelf(arena as u64, clumps, sealed, 1),
+            Fate::Refilled { clumps, .. } => {
+                let index = (found.arena.head - 1000) / 100_000;
+                *found = shelf(index, clumps, sealed, 1);
+            }
             _ => found.arena.magic = magic + 1,
         }
     }
@@ -779,10 +782,12 @@ proptest! {
         let mut world = World::new();
         world.partitions[0].1 = shelves;
         let mut has = std::collections::HashSet::new();
+        let mut passed = Vec::new();
         let line = line.map(|(arena, clumps)| place_in(&world, arena, clumps));
         if let Some((arena, clumps)) = line {
             let end = Point::new(arena, CLUMP * clumps);
             let before = world.clumps().into_iter().filter(|(at, _)| *at < end);
+            passed = world.partitions[0].1.iter().take(arena).cloned().collect();
             // An operator's line may claim what the target does not have.
             has.extend(before.filter(|_| !bare).map(|(_, score)| score));
             world = if bare {
@@ -795,6 +800,11 @@ proptest! {
         for &fate in &fates {
             world.suffer(fate);
         }
+        // An arena filled again, with as many clumps and bytes, is seen by reading back only.
+        let now = world.partitions[0].1.iter();
+        prop_assume!(now.zip(&passed).all(|(now, then)| {
+            now.arena != then.arena || now.clumps == then.clumps
+        }));
         if let Some((arena, clumps)) = wrcmd
             && !world.partitions[0].1.is_empty()
         {
