@@ -349,6 +349,12 @@ fn an_arena_of_another_name_or_magic_is_another_arena() {
         said.contains("was arena 2 with clump magic 0x00000007, and is arena 2 with 0x00000008"),
         "{said}"
     );
+    // Where that arena has nothing, there is nothing to probe.
+    let mut world = World::new();
+    *world.shelf(1) = shelf(1, 0, true, 0);
+    let mut world = world.line("h", 1, 0);
+    world.shelf(1).arena.magic = 8;
+    assert_eq!(world.start().0, "2+0");
     let mut world = World::new().line("h", 2, 0);
     world.shelf(2).arena.name = Name::from_field(b"new");
     assert_eq!(world.start().0, "2+0 probed to 3+0");
@@ -519,6 +525,8 @@ fn the_next_place_is_in_the_next_arena_that_has_clumps() {
     assert_eq!(next(&world, 2, 3), (2, 3));
     world.shelf(3).arena.used = CLUMP;
     assert_eq!(next(&world, 2, 3), (3, 0));
+    world.shelf(2).arena.sealed = false;
+    assert_eq!(next(&world, 2, 3), (2, 3));
     assert_eq!(next(&world, 9, 0), (9, 0));
 }
 
