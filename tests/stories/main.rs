@@ -4,6 +4,7 @@
 
 mod client;
 mod contract;
+mod index;
 mod log;
 mod real_arenas;
 mod tidy;

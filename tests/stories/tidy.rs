@@ -162,3 +162,23 @@ fn no_line_ends_in_a_blank() {
         }
     }
 }
+
+#[test]
+fn every_real_story_is_run_by_real_only() {
+    let stories = command::root().join("tests/stories");
+    for name in entries(&stories) {
+        let path = stories.join(&name);
+        if path.is_dir() {
+            continue;
+        }
+        let source = read(&path);
+        let count = |text: &str| source.lines().filter(|l| l.trim() == text).count();
+        let ignored = count("#[ignore = \"needs plan9port: cargo xtask test --real\"]");
+        let expected = if name.starts_with("real_") {
+            count("#[test]")
+        } else {
+            0
+        };
+        assert_eq!(ignored, expected, "{name}");
+    }
+}

@@ -389,6 +389,9 @@ pub(super) mod tests {
             );
             assert!(!error.contains('\n') && !error.contains('\x01'), "{error}");
         }
+        let odd = Table::parse(&table_with("part \u{1}\u{7f} 1 2\n"), 9).unwrap();
+        let error = odd.find("a").unwrap_err().to_string();
+        assert!(!error.contains(char::is_control), "{error}");
         assert!(refused("part a 0 0\n").ends_with("before it: none"));
         for text in ["", "\n", "\u{1}\n", "hello\n"] {
             assert_eq!(

@@ -114,6 +114,12 @@ fn outside_is_an_error_that_names_the_offsets() {
         let said = format!("expected a place in 0-100, found {len} bytes at {offset}");
         assert!(text.contains(&said) && text.starts_with(&path), "{text}");
     }
+    let whole = open_text(&path).unwrap();
+    let error = whole
+        .read_at(&mut [0; 2], u64::MAX)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("expected a place in 0-1000"), "{error}");
     fs::write(&path, "short").unwrap();
     let error = part.read_at(&mut [0; 10], 0).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);

@@ -244,10 +244,15 @@ fn only_plain_names_are_replaced() {
     let (dir, state) = scratch();
     fs::create_dir(dir.path().join("sub")).unwrap();
     for name in [
-        "", ".", "..", "sub/x", "../x", ".hidden", "a\0b", "lock", "rootscor", "sub",
+        "", ".", "..", "sub/x", "../x", ".hidden", "a\0b", "lock", "rootscor",
     ] {
-        assert!(state.replace(name, b"x").is_err(), "{name:?}");
+        let error = state.replace(name, b"x").unwrap_err();
+        assert!(error.to_string().contains("invalid filename"), "{error}");
     }
+    assert!(matches!(
+        state.replace("sub", b"x"),
+        Err(Error::NotAFile(_))
+    ));
     assert_eq!(names(dir.path()), ["sub"]);
 }
 
