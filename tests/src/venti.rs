@@ -106,6 +106,9 @@ pub enum How {
     Trickle(Duration),
     /// The write is acknowledged and the block not kept.
     Lose,
+    /// What was acknowledged but not synced is lost, and all connections are
+    /// cut.
+    Crash,
 }
 
 /// Something that goes wrong at the `first` of what it is counted by, and the
@@ -358,12 +361,13 @@ impl Venti {
         state.blocks.get(&key).is_some_and(|block| block.synced)
     }
 
-    /// Whether it acknowledged this block, did not keep it ([`How::Lose`]), and
-    /// was not given it again.
+    /// The blocks that it acknowledged since the last call, did not keep
+    /// ([`How::Lose`]) and was not given again.
     #[must_use]
-    pub fn has_lost(&self, ty: BlockType, score: &Score) -> bool {
-        let key = (ty.to_disk(), *score);
-        self.shared.state().lost.contains(&key)
+    pub fn take_lost(&self) -> HashSet<(BlockType, Score)> {
+        let lost = std::mem::take(&mut self.shared.state().lost);
+        let known = |key: Key| Some((BlockType::from_disk(key.0)?, key.1));
+        lost.into_iter().filter_map(known).collect()
     }
 
     /// The data of a block.
@@ -838,6 +842,10 @@ impl Session<'_> {
                 Ok(())
             }
             How::Lose => self.answer(tag, request, true),
+            How::Crash => {
+                self.shared.cut_all(|block| block.synced);
+                Err(closed())
+            }
             How::Wrong | How::WrongTag | How::Short | How::TooLong | How::Trickle(_) => {
                 let start = self.out.len();
                 self.answer(tag, request, false)?;

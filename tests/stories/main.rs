@@ -9,6 +9,7 @@ mod index;
 mod log;
 mod real_arenas;
 mod real_ventiprog;
+mod schedules;
 mod tidy;
 mod ventiprog;
 mod wrarena;

@@ -349,6 +349,9 @@ impl<'a> Run<'a> {
                 start.at = Point::START;
                 start.probe_to = Some(part.rules.end());
             }
+            // Its line says what is not so until all is there again, however
+            // this run ends.
+            self.record.set_back(&target.dial, part, self.terminal);
         }
         target.read_back.right += read_back.right;
         target.read_back.missing += read_back.missing;
