@@ -64,6 +64,7 @@ fn no_place_is_ahead_of_what_was_acknowledged_and_the_last_run_completes() {
             if seed >= end {
                 return;
             }
+            if std::env::var_os("SCHED_DEBUG").is_some() { eprintln!("{:?} seed {seed} {:?}", thread::current().id(), std::time::Instant::now()); }
             let _flag = Flag(&failed);
             let seen_here = Schedule::new(seed, &servers).play();
             let mut seen = seen.lock().unwrap();
@@ -567,7 +568,9 @@ impl<'a> Schedule<'a> {
         let noticed: HashSet<Score> = missing.union(&damaged).copied().collect();
         let unheeded = run.killed || missing.is_empty();
         for key in self.lacking(wrcmds, target) {
-            let known = vanished.contains(&key) && !moved && unheeded;
+            // What cannot be read is told, and nothing here can cure it.
+            let unread = missing.is_empty() && !damaged.is_empty();
+            let known = vanished.contains(&key) && (unread || !moved && unheeded);
             assert!(
                 lost.contains(&key) || known,
                 "{target}: its line claims {key:?} (vanished before: {})",
@@ -678,7 +681,7 @@ impl Run {
         let said = self.kept.said();
         let of_target = said.iter().filter_map(|line| line.strip_prefix(&start));
         of_target
-            .filter(|line| line.contains(what))
+            .filter(|line| line.contains(what) && line.contains(" block "))
             .map(|line| {
                 let (_, after) = line.split_once(" block ").unwrap();
                 after.split(' ').next().unwrap().parse().unwrap()
