@@ -64,7 +64,6 @@ fn no_place_is_ahead_of_what_was_acknowledged_and_the_last_run_completes() {
             if seed >= end {
                 return;
             }
-            if std::env::var_os("SCHED_DEBUG").is_some() { eprintln!("{:?} seed {seed} {:?}", thread::current().id(), std::time::Instant::now()); }
             let _flag = Flag(&failed);
             let seen_here = Schedule::new(seed, &servers).play();
             let mut seen = seen.lock().unwrap();
