@@ -33,7 +33,7 @@ pub(super) enum How {
     Current,
     /// It was slower than the others, and acknowledged what it was given.
     Behind,
-    /// It failed; `met` says that it had been connected.
+    /// It failed; `met` says that it had been connected this time.
     Failed { error: client::Error, met: bool },
 }
 
@@ -74,6 +74,8 @@ pub fn run(
 struct Account {
     /// Where it would go on.
     from: At,
+    /// It has been connected in this run.
+    met: bool,
     tries: u32,
     outcome: Outcome,
     /// Damage in what it was given and has not yet acknowledged.
@@ -84,6 +86,7 @@ impl Account {
     fn new(seat: &Seat) -> Self {
         Account {
             from: seat.from,
+            met: false,
             tries: 0,
             outcome: Outcome::default(),
             damage: Vec::new(),
@@ -222,7 +225,8 @@ impl Books<'_, '_, '_> {
             }
             How::Failed { error, met } => {
                 account.damage.clear();
-                let again = met
+                account.met |= met;
+                let again = account.met
                     && error.kind() == client::Kind::Transient
                     && account.tries < self.manner.retries;
                 if again {
