@@ -606,7 +606,11 @@ impl<'a> Schedule<'a> {
             self.seen.push("a loss behind a failure");
             return;
         }
-        for (_, score) in vanished {
+        // Many are only counted.
+        let said = run.kept.said();
+        let more = format!("{dial}: and ");
+        let all_told = !said.iter().any(|line| line.starts_with(&more));
+        for (_, score) in vanished.iter().filter(|_| all_told) {
             assert!(noticed.contains(score), "{target}: {score} was not missed");
         }
         assert_eq!(run.status.0, Status::Unverified);
