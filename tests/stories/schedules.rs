@@ -107,7 +107,7 @@ fn a_target_that_was_met_is_dialled_again_until_it_answers() {
         times: 4,
         how: How::Close,
     });
-    let status = schedule.run(&[0], config, None, false);
+    let status = schedule.run(&[0], &config, None, false);
     assert_eq!(status, Status::Done);
     assert_eq!(servers[0].counts().connections, counts.connections + 6);
 }
@@ -474,7 +474,7 @@ impl<'a> Schedule<'a> {
         if self.chance(20) {
             targets.truncate(1);
         }
-        self.run(&targets, config, steps, verify);
+        self.run(&targets, &config, steps, verify);
         self.servers.iter().for_each(Venti::heal);
     }
 
@@ -507,7 +507,7 @@ impl<'a> Schedule<'a> {
     fn run(
         &mut self,
         targets: &[usize],
-        config: Config,
+        config: &Config,
         steps: Option<usize>,
         verify: bool,
     ) -> Status {
@@ -517,7 +517,7 @@ impl<'a> Schedule<'a> {
         let state = StateDir::open(&self.state()).unwrap();
         let state = state.guarded(Arc::clone(&fuse) as Arc<dyn Guard>);
         let (terminal, kept) = Terminal::keeping("ventiprog");
-        let result = ventiprog::run_in(state, "ventiprog", &options, &config, &terminal);
+        let result = ventiprog::run_in(state, "ventiprog", &options, config, &terminal);
         let killed = fuse.has_blown();
         if killed && self.chance(50) {
             fuse.cut_power(&mut self.random);
@@ -654,7 +654,7 @@ impl<'a> Schedule<'a> {
         let targets: Vec<usize> = (0..self.dials.len()).collect();
         let gone = self.look().gone.iter().any(|gone| !gone.is_empty());
         let config = self.config();
-        let status = self.run(&targets, config, None, true);
+        let status = self.run(&targets, &config, None, true);
         let expected = if gone {
             Status::Unverified
         } else {
@@ -664,7 +664,7 @@ impl<'a> Schedule<'a> {
         let sent = || self.servers.iter().map(|s| s.counts().writes).sum::<u64>();
         let before = sent();
         let config = self.config();
-        assert_eq!(self.run(&targets, config, None, true), Status::Done);
+        assert_eq!(self.run(&targets, &config, None, true), Status::Done);
         let sent = || self.servers.iter().map(|s| s.counts().writes).sum::<u64>();
         assert_eq!(sent(), before, "nothing was new");
         for target in targets {
