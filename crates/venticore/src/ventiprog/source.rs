@@ -11,6 +11,7 @@ use crate::arena::{Arena, ArenaSource, ReadAt};
 use crate::config::Config;
 use crate::exit::{Failure, Status};
 use crate::index;
+use crate::partition::Partition;
 use crate::places;
 use crate::score::Score;
 use crate::terminal::Terminal;
@@ -21,6 +22,7 @@ use crate::wrcmd::WrCmd;
 pub(super) struct Part {
     /// How wrcmd and wrcmds name it.
     pub(super) name: String,
+    pub(super) opened: Arc<Partition>,
     pub(super) source: Arc<dyn ReadAt>,
     pub(super) arenas: Vec<Arena>,
     /// The same, as the rules for places see it.
@@ -120,13 +122,15 @@ impl Part {
                 (vec![arena], status)
             }
         };
+        let opened = Arc::new(opened);
         let rules = places::Partition {
             name: name.to_owned(),
             arenas: arenas.iter().map(places::Arena::from).collect(),
         };
         let part = Part {
             name: name.to_owned(),
-            source: Arc::new(opened),
+            source: Arc::clone(&opened) as Arc<dyn ReadAt>,
+            opened,
             arenas,
             rules,
         };
