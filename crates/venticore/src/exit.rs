@@ -10,7 +10,6 @@ use eyre::Report;
 
 use crate::{client, config, dial, index, score, state, wrcmd, wrcmds};
 
-
 use crate::wrcmds::Problem;
 
 /// The exit statuses, the same for every command.
