@@ -8,6 +8,7 @@
 pub mod arena;
 pub mod command;
 pub mod golden;
+pub mod http;
 pub mod plan9;
 pub mod random;
 pub mod relay;

@@ -5,18 +5,23 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 use venti_tests::command::{self, Command, Output};
 use venti_tests::golden;
+use venti_tests::http::{Answer, Http};
 use venti_tests::random::Random;
 use venticore::score::Score;
 
 /// How one command is called.
 struct Contract {
     /// Arguments of a call that only reads; `INPUT` stands for an arena
-    /// partition, `STATE` for a state directory whose wrcmd names it.
+    /// partition, `STATE` for a state directory whose wrcmd names it, `URL`
+    /// for where an HTTP server has that file.
     read_only: &'static [&'static str],
+    /// The configuration of a call without operands.
+    config: &'static str,
     /// Whether `-h` is short for `--help`; it is `-h host` for some.
     short_help: bool,
     /// Whether it needs an operand, so that a call without one is a usage
@@ -26,9 +31,19 @@ struct Contract {
 
 const CONTRACT: &[(&str, Contract)] = &[
     (
+        "ventioffsets",
+        Contract {
+            read_only: &["-v", "URL"],
+            config: "index = 'http://127.0.0.1:1/index'",
+            short_help: true,
+            needs_operand: false,
+        },
+    ),
+    (
         "ventiprog",
         Contract {
             read_only: &["-n", "-d", "STATE"],
+            config: "",
             short_help: true,
             needs_operand: false,
         },
@@ -37,6 +52,7 @@ const CONTRACT: &[(&str, Contract)] = &[
         "wrarena",
         Contract {
             read_only: &["-h", "/dev/null", "INPUT"],
+            config: "",
             short_help: false,
             needs_operand: true,
         },
@@ -49,13 +65,28 @@ const FIRST_ARENA: usize = 794_624;
 impl Contract {
     /// A call that only reads, with this partition as its input.
     fn call(&self, name: &str, input: &Path, state: &Path) -> Command {
+        let url = url(input);
         let arguments = self.read_only.iter().map(|&argument| match argument {
             "INPUT" => input.as_os_str(),
             "STATE" => state.as_os_str(),
+            "URL" => url.as_ref(),
             other => other.as_ref(),
         });
         Command::new(name).args(arguments)
     }
+}
+
+/// Where an HTTP server has every file of this machine that can be read.
+fn url(file: &Path) -> String {
+    static SERVER: OnceLock<Http> = OnceLock::new();
+    let server = SERVER.get_or_init(|| {
+        Http::serve(|path| match fs::read(path) {
+            Ok(content) => Answer::page(content),
+            Err(error) => Answer::with("404 Not Found", "", error.to_string()),
+        })
+    });
+    let root = server.url();
+    format!("{}{}", root.trim_end_matches("/index"), file.display())
 }
 
 /// A state directory whose wrcmd sends `input` to a port where nothing listens.
@@ -143,7 +174,7 @@ fn an_unknown_option_is_a_usage_error() {
 #[test]
 fn a_call_without_operands_says_what_is_missing() {
     for (name, contract) in CONTRACT {
-        let output = Command::new(name).run();
+        let output = Command::new(name).config(contract.config).run();
         assert_ne!(output.status, 0, "{name}: {output:?}");
         if contract.needs_operand {
             assert_eq!(output.status, 2, "{name}: {output:?}");

@@ -278,7 +278,8 @@ fn a_corrupt_clump_is_counted_and_skipped() {
     let source = source(fs::read(partition.path()).unwrap());
     let arena = &arenas(source.as_ref())[0];
     let items = walk(&source, arena, 0, false);
-    assert_eq!(items[5].what, What::Corrupt);
+    let score = partition.arenas()[0].clumps()[5].score;
+    assert_eq!(items[5].what, What::Corrupt(score));
     assert!(items.iter().all(|item| !matches!(item.what, What::Lost(_))));
     assert_eq!(items.len(), partition.arenas()[0].clumps().len());
 }

@@ -5,6 +5,7 @@
 mod client;
 mod contract;
 mod external;
+mod index;
 mod log;
 mod real;
 mod real_arenas;

@@ -1,6 +1,7 @@
 //! The environment and the configuration file, read once: option, environment,
 //! file, default, in this order of precedence.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 use crate::client::Limits;
 use crate::dial::{Dial, DialError};
+use crate::replicate::Checkpoint;
 
 /// What the environment and the configuration file say.
 #[derive(Clone, Debug, Default)]
@@ -23,12 +25,22 @@ pub struct Config {
     pub targets: Vec<String>,
     /// `source` of the file: the venti whose arenas are replicated.
     pub source: Option<String>,
+    /// `index` of the file: the URL of the source's index page.
+    pub index: Option<String>,
+    /// `[partitions]` of the file: see [`Config::local_path`].
+    partitions: HashMap<String, String>,
     /// `dir` of the file.
     dir: Option<PathBuf>,
     /// `$STATE_DIRECTORY`.
     state_directory: Option<PathBuf>,
     /// `[limits]` of the file.
     pub limits: Limits,
+    /// `retries` of `[limits]`: how often a target that was lost in the middle
+    /// is dialled again.
+    pub retries: u32,
+    /// `checkpoint` of `[limits]`: bytes of log after which a target is asked
+    /// to sync.
+    pub checkpoint_bytes: u64,
 }
 
 /// The configuration file, TOML. A key that is not listed here is an error.
@@ -38,16 +50,20 @@ struct File {
     dir: Option<PathBuf>,
     source: Option<String>,
     targets: Option<Vec<String>>,
+    index: Option<String>,
+    partitions: Option<HashMap<String, String>>,
     limits: Option<FileLimits>,
 }
 
-/// Time limits in seconds.
+/// Time limits in seconds, and how to go on after a fault.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileLimits {
     connect: Option<u32>,
     silence: Option<u32>,
     sync: Option<u32>,
+    retries: Option<u32>,
+    checkpoint: Option<u64>,
 }
 
 /// Why there is no configuration.
@@ -105,6 +121,7 @@ impl Config {
             }
         };
         let words = list(env, "targetventis")?;
+        let limits = file.limits.unwrap_or_default();
         Ok(Config {
             venti: list(env, "venti")?.into_iter().next(),
             targets: if words.is_empty() {
@@ -113,9 +130,16 @@ impl Config {
                 words
             },
             source: file.source,
+            index: file.index,
+            partitions: file.partitions.unwrap_or_default(),
             dir: file.dir,
             state_directory: path("STATE_DIRECTORY").map(|dirs| first_directory(&dirs)),
-            limits: file.limits.unwrap_or_default().limits(),
+            retries: limits.retries.unwrap_or(5),
+            checkpoint_bytes: limits
+                .checkpoint
+                .unwrap_or(Checkpoint::default().bytes)
+                .max(1),
+            limits: limits.limits(),
         })
     }
 
@@ -130,6 +154,21 @@ impl Config {
             .or_else(nine_fat)
             .or_else(|| self.state_directory.clone())
             .unwrap_or_else(|| "/var/lib/ventiprog".into())
+    }
+
+    /// The path here of a partition that a server knows as `partition`, by the
+    /// table `[partitions]`. What follows the last colon (`:lo-hi`) is kept
+    /// where only what is before it has a key; a name without a key stays
+    /// what it is.
+    #[must_use]
+    pub fn local_path<'a>(&'a self, partition: &'a str) -> Cow<'a, str> {
+        if let Some(path) = self.partitions.get(partition) {
+            return Cow::Borrowed(path);
+        }
+        let part = partition
+            .rsplit_once(':')
+            .and_then(|(of, part)| Some(format!("{}:{part}", self.partitions.get(of)?)));
+        part.map_or(Cow::Borrowed(partition), Cow::Owned)
     }
 
     /// An address, with `$venti` as the environment has it.
@@ -150,10 +189,21 @@ impl File {
             dir: self.dir.or(below.dir),
             source: self.source.or(below.source),
             targets: self.targets.or(below.targets),
+            index: self.index.or(below.index),
+            partitions: Some(
+                below
+                    .partitions
+                    .into_iter()
+                    .chain(self.partitions)
+                    .flatten()
+                    .collect(),
+            ),
             limits: Some(FileLimits {
                 connect: limits.connect.or(limits_below.connect),
                 silence: limits.silence.or(limits_below.silence),
                 sync: limits.sync.or(limits_below.sync),
+                retries: limits.retries.or(limits_below.retries),
+                checkpoint: limits.checkpoint.or(limits_below.checkpoint),
             }),
         }
     }
@@ -273,6 +323,31 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_is_where_the_table_says() {
+        let text = "index = 'http://h:8000/index'\n[partitions]\n'/dev/a' = '/here/a'\n\
+                    '/dev/a:1-2' = '/here/b'\n";
+        let config = config(text, &[]).unwrap();
+        assert_eq!(config.index.as_deref(), Some("http://h:8000/index"));
+        for (partition, path) in [
+            ("/dev/a", "/here/a"),
+            ("/dev/a:1-2", "/here/b"),
+            ("/dev/a:3-4", "/here/a:3-4"),
+            ("/dev/b", "/dev/b"),
+            ("/dev/b:1-2", "/dev/b:1-2"),
+            ("arenas", "arenas"),
+        ] {
+            assert_eq!(config.local_path(partition), path);
+        }
+    }
+
+    #[test]
+    fn a_partition_has_one_path() {
+        for text in ["[partitions]\na = 1\n", "partitions = 'a'\n", "index = 1\n"] {
+            assert!(matches!(config(text, &[]), Err(Error::Text(..))), "{text}");
+        }
+    }
+
+    #[test]
     fn a_named_file_must_be_there() {
         let env = [("VENTIPROG_CONFIG".into(), "/nonexistent/c.toml".into())];
         assert!(matches!(
@@ -283,8 +358,10 @@ mod tests {
 
     #[test]
     fn the_nearer_file_wins_key_by_key() {
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         let near = File {
             dir: Some("/near".into()),
+            partitions: Some([("a", "near")].map(owned).into()),
             limits: Some(FileLimits {
                 sync: Some(1),
                 ..FileLimits::default()
@@ -294,6 +371,8 @@ mod tests {
         let far = File {
             dir: Some("/far".into()),
             source: Some("far".into()),
+            index: Some("far".into()),
+            partitions: Some([("a", "far"), ("b", "far")].map(owned).into()),
             limits: Some(FileLimits {
                 sync: Some(2),
                 connect: Some(2),
@@ -304,6 +383,9 @@ mod tests {
         let both = near.over(far);
         assert_eq!(both.dir, Some("/near".into()));
         assert_eq!(both.source.as_deref(), Some("far"));
+        assert_eq!(both.index.as_deref(), Some("far"));
+        let partitions = both.partitions.unwrap();
+        assert_eq!(partitions, [("a", "near"), ("b", "far")].map(owned).into());
         let limits = both.limits.unwrap().limits();
         assert_eq!(
             [limits.sync, limits.connect],

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use eyre::Report;
 
-use crate::{client, config, dial, external, score, state, wrcmd};
+use crate::wrcmds::Problem;
+use crate::{client, config, dial, external, index, score, state, wrcmd, wrcmds};
 
 /// The exit statuses, the same for every command.
 ///
@@ -91,10 +92,23 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
     if let Some(error) = cause.downcast_ref::<external::Error>() {
         return Some(external_status(error));
     }
+    if let Some(error) = cause.downcast_ref::<index::Error>() {
+        return Some(match error.kind() {
+            index::Kind::Usage => Status::Usage,
+            index::Kind::Transient => Status::Unreachable,
+            index::Kind::Failed => Status::Failed,
+        });
+    }
     if let Some(error) = cause.downcast_ref::<state::Error>() {
         return Some(match error {
             state::Error::Locked { .. } => Status::Locked,
             _ => Status::Failed,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<wrcmds::Error>() {
+        return Some(match error.problem {
+            Problem::TooLong(_) | Problem::TooMany | Problem::NoPlace(_) => Status::Failed,
+            _ => Status::Usage,
         });
     }
     let usage = cause.is::<lexopt::Error>()
@@ -332,6 +346,13 @@ mod tests {
         let report = Report::new("zz".parse::<score::Score>().unwrap_err()).wrap_err("x");
         assert_eq!(Status::of(&report), Status::Usage);
         assert_eq!(Status::of(&eyre::eyre!("no idea")), Status::Failed);
+        for (error, status) in [
+            (index::Error::Url(String::new()), Status::Usage),
+            (index::Error::Lost(String::new()), Status::Unreachable),
+            (index::Error::Html, Status::Failed),
+        ] {
+            assert_eq!(Status::of(&Report::new(error).wrap_err("url")), status);
+        }
     }
 
     #[test]

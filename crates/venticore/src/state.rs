@@ -22,7 +22,7 @@ use std::time::Duration;
 
 pub use lock::Lock;
 pub use rootscor::{Access, Stamp};
-pub use utc::Utc;
+pub use utc::{Utc, UtcError};
 
 use crate::partition::shown;
 use crate::wrcmd::WrCmd;

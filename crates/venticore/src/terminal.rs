@@ -53,9 +53,9 @@ impl Terminal {
         }
     }
 
-    /// So many bytes are done.
-    pub fn advance(&self, done: u64) {
-        self.bar.set_position(done);
+    /// So many more bytes are done.
+    pub fn advance(&self, bytes: u64) {
+        self.bar.inc(bytes);
     }
 
     /// Takes the progress line away.

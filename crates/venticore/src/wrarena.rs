@@ -5,19 +5,20 @@
 //! offset is printed only after the target has acknowledged a sync of all that
 //! lies before it; a damaged clump costs only itself.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::sync::Arc;
 
 use eyre::{Context, Report, Result};
 
+use crate::arena::log::StartError;
 use crate::arena::table::Entry;
 use crate::arena::{Arena, ArenaPartition, ArenaSource, Note};
 use crate::config::Config;
 use crate::dial::Dial;
 use crate::exit::{Failure, Output, Status, client_status};
 use crate::partition::{Operand, Partition};
-use crate::replicate::{self, Event, Job, Span};
+use crate::replicate::{self, At, Checkpoint, Event, Job, Manner, Outcome, Seat, Trouble};
 use crate::terminal::Terminal;
 
 /// What was asked for on the command line.
@@ -45,79 +46,98 @@ pub struct Options {
 /// What happened on the way is in the status.
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let target = target(options, config)?;
-    let subject = options.file.to_string_lossy().into_owned();
-    let partition = open(&options.file).wrap_err_with(|| subject.clone())?;
-    let (spans, mut status) =
-        spans(options, &partition, terminal).wrap_err_with(|| subject.clone())?;
+    let subject = || options.file.to_string_lossy().into_owned();
+    let partition = open(&options.file).wrap_err_with(subject)?;
+    let (arenas, mut status) = arenas(options, &partition, terminal).wrap_err_with(subject)?;
     let job = Job {
         source: Arc::new(partition),
-        spans,
+        arenas,
+        cross: true,
         synced: false,
         max_clumps: options.max_clumps,
+        tell_blocks: options.verbose,
     };
-    let targets: Vec<Dial> = target.into_iter().collect();
+    let from = At {
+        arena: 0,
+        offset: options.clump_offset.unwrap_or(0),
+    };
+    let seat = Seat {
+        target: target.clone(),
+        from,
+        probe_to: At::default(),
+    };
     let mut output = Output::stdout();
-    let report = copy(
-        &job,
-        &targets,
-        config,
-        terminal,
-        options.verbose.then_some(&mut output),
-    );
-    if let Some(Err(error)) = report.targets.first() {
-        return Ok(status.worst(client_status(error)));
+    let outcome = send(&job, seat, config, terminal, &mut output);
+    status = status.worst(judge(&outcome, terminal));
+    match outcome.trouble {
+        Some(Trouble::Target(error)) => return Ok(status.worst(client_status(&error))),
+        Some(Trouble::Start(error)) => {
+            return Err(not_a_place(job.arenas.first(), &error)).wrap_err_with(subject);
+        }
+        None => {}
     }
-    for (span, reached) in job.spans.iter().zip(report.spans) {
-        let reached = reached
-            .map_err(|error| past_the_log(&span.arena, &error.to_string()))
-            .wrap_err_with(|| subject.clone())?;
-        if let Some(late) = reached.late {
-            terminal.say(&format!("{late}; not on disk yet, run again later"));
-            status = status.worst(Status::Partly);
-        }
-        if options.file_offset.is_some() && !targets.is_empty() {
-            writeln!(output, "end offset {:#x}", reached.end).wrap_err("standard output")?;
-        }
+    if options.file_offset.is_some() && target.is_some() {
+        let end = outcome.place.map_or(from, |place| place.at);
+        writeln!(output, "end offset {:#x}", end.offset).wrap_err("standard output")?;
     }
     output.flush().wrap_err("standard output")?;
-    if report.tally.damaged > 0 {
-        status = status.worst(Status::Partly);
-    }
     Ok(status)
+}
+
+fn send(
+    job: &Job,
+    seat: Seat,
+    config: &Config,
+    terminal: &Terminal,
+    output: &mut Output,
+) -> Outcome {
+    let target = seat.target.clone();
+    let manner = Manner {
+        limits: config.limits,
+        retries: 0,
+        rate: None,
+        checkpoint: Checkpoint::NEVER,
+    };
+    let logs = job.arenas.iter().map(|arena| arena.live.used);
+    terminal.start(logs.sum::<u64>().saturating_sub(seat.from.offset));
+    let outcomes = replicate::run(job, &[seat], manner, &mut |event| match event {
+        Event::Block(score) => {
+            // A full disk behind standard output shows in the last flush.
+            let _ = writeln!(output, "{score}");
+        }
+        Event::Progress(bytes) => terminal.advance(bytes),
+        Event::Damage(damage) => terminal.say(&damage.to_string()),
+        Event::Lost { error, .. } => {
+            let target = target.as_ref().map(Dial::to_string).unwrap_or_default();
+            terminal.say(&format!("{target}: {error}"));
+        }
+        Event::Acknowledged { .. } | Event::Retry { .. } => {}
+    });
+    terminal.clear();
+    outcomes.into_iter().next().unwrap_or_default()
 }
 
 /// An operand, opened for reading.
 ///
 /// # Errors
 /// It cannot be opened.
-pub fn open(operand: &std::ffi::OsStr) -> Result<Partition> {
+pub fn open(operand: &OsStr) -> Result<Partition> {
     let operand = Operand::try_from(operand)?;
     Ok(Partition::open(&operand)?)
 }
 
-/// Runs a job, says what goes wrong while it runs, and shows progress.
-pub fn copy(
-    job: &Job,
-    targets: &[Dial],
-    config: &Config,
-    terminal: &Terminal,
-    mut scores: Option<&mut Output>,
-) -> replicate::Report {
-    let total = |span: &Span| span.arena.live.used.saturating_sub(span.from);
-    terminal.start(job.spans.iter().map(total).sum());
-    let report = replicate::run(job, targets, config.limits, &mut |event| match event {
-        Event::Block(score) => {
-            if let Some(output) = scores.as_deref_mut() {
-                // A full disk behind standard output shows in the last flush.
-                let _ = writeln!(output, "{score}");
-            }
-        }
-        Event::Damage(damage) => terminal.say(&damage.to_string()),
-        Event::Progress(tally) => terminal.advance(tally.log_bytes),
-        Event::Lost(dial, error) => terminal.say(&format!("{dial}: {error}")),
-    });
-    terminal.clear();
-    report
+/// What damage, and clumps that are late, make of the status; late ones are
+/// said.
+pub fn judge(outcome: &Outcome, terminal: &Terminal) -> Status {
+    if let Some(late) = &outcome.late {
+        terminal.say(&format!(
+            "{late}; not on disk yet, run again once the server has synced"
+        ));
+    }
+    match outcome.late.is_some() || !outcome.damage.is_empty() {
+        true => Status::Partly,
+        false => Status::Done,
+    }
 }
 
 /// The target: `-h`, else `$venti`; none for `/dev/null`.
@@ -135,43 +155,43 @@ fn target(options: &Options, config: &Config) -> Result<Option<Dial>> {
 
 /// What to send: one arena where `-o` or the file says so, else all of a
 /// partition. Arenas that cannot be read are named and left out.
-fn spans(
+fn arenas(
     options: &Options,
     partition: &Partition,
     terminal: &Terminal,
-) -> Result<(Vec<Span>, Status)> {
-    let from = options.clump_offset.unwrap_or(0);
+) -> Result<(Vec<Arena>, Status)> {
     let head = options.file_offset.unwrap_or(0);
-    match ArenaSource::read(partition, head)? {
-        ArenaSource::Single(arena) => {
-            let status = say_notes(&arena, terminal);
-            Ok((vec![Span { arena, from }], status))
-        }
+    let arena = match ArenaSource::read(partition, head)? {
+        ArenaSource::Single(arena) => arena,
         ArenaSource::Partition(table) if options.file_offset.is_some() => {
-            let arena = arena_at(partition, &table, head)?;
-            let status = say_notes(&arena, terminal);
-            Ok((vec![Span { arena, from }], status))
+            arena_at(partition, &table, head)?
         }
-        ArenaSource::Partition(_) if options.clump_offset.is_some() => Err(Failure::report(
-            Status::Usage,
-            "a clump offset in a partition of several arenas needs -o fileoffset",
-        )),
-        ArenaSource::Partition(table) => Ok(all_arenas(partition, &table, terminal)),
-    }
+        ArenaSource::Partition(_) if options.clump_offset.is_some() => {
+            return Err(Failure::report(
+                Status::Usage,
+                "a clump offset in a partition of several arenas needs -o fileoffset",
+            ));
+        }
+        ArenaSource::Partition(table) => return Ok(all_arenas(partition, &table, terminal)),
+    };
+    let status = say_notes(&arena, terminal);
+    Ok((vec![arena], status))
 }
 
-fn all_arenas(
+/// The arenas of a partition, in the order of its table. Those that cannot be
+/// read are named and left out.
+pub fn all_arenas(
     partition: &Partition,
     table: &ArenaPartition,
     terminal: &Terminal,
-) -> (Vec<Span>, Status) {
+) -> (Vec<Arena>, Status) {
     let mut status = Status::Done;
-    let mut spans = Vec::new();
+    let mut arenas = Vec::new();
     for entry in &table.entries {
         match table.arena(partition, entry) {
             Ok(arena) => {
                 status = status.worst(say_notes(&arena, terminal));
-                spans.push(Span { arena, from: 0 });
+                arenas.push(arena);
             }
             Err(error) => {
                 terminal.say(&format!("arena {}: {error}; not sent", entry.name));
@@ -179,7 +199,7 @@ fn all_arenas(
             }
         }
     }
-    (spans, status)
+    (arenas, status)
 }
 
 /// The arena of a partition whose head block lies at `head`.
@@ -226,13 +246,14 @@ fn no_arena(table: &ArenaPartition, head: u64) -> Report {
     Failure::report(Status::Failed, format!("no arena at {head}: {nearest}"))
 }
 
-/// What an arena holds, said where an offset does not fit it.
-pub fn past_the_log(arena: &Arena, why: &str) -> Report {
-    Failure::report(
-        Status::Failed,
+/// Why an offset is not a place, and what the arena holds.
+#[must_use = "it is the error of the run"]
+pub fn not_a_place(arena: Option<&Arena>, error: &StartError) -> Report {
+    let holds = arena.map_or_else(String::new, |arena| {
         format!(
-            "arena {} at {}: {why} (its trailer counts {} clumps, {:#x} bytes)",
+            " (arena {} at {}: its trailer counts {} clumps, {:#x} bytes)",
             arena.name, arena.head, arena.live.clumps, arena.live.used
-        ),
-    )
+        )
+    });
+    Failure::report(Status::Failed, format!("{error}{holds}"))
 }

@@ -7,24 +7,34 @@ use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
 use venticore::terminal::Terminal;
-use venticore::ventiprog::{self, Options};
+use venticore::ventiprog::{self, Options, Task};
+use venticore::wrcmd;
 
 const TOOL: Tool = Tool {
     name: "ventiprog",
     version: env!("CARGO_PKG_VERSION"),
-    synopsis: "[-jnqv] [-d dir] [-s sourceventi] [ventilist ...]",
+    synopsis: "[-jlnqv] [-b rate] [-d dir] [-i indexurl] [-p partition] [-s sourceventi] [ventilist ...]",
     help: "\
-Send what is new in a venti's arenas to the host of the wrcmd and to every
-venti of the list, else of $targetventis; then move the place in the wrcmd.
+Bring the host of the wrcmd and every venti of the list, else of
+$targetventis, up to date with the arenas of the source; then move the place
+in the wrcmd. Without a wrcmd, one is built from the index page.
 
-  -d, --dir DIR      where wrcmd and rootscor lie
-  -s, --source HOST  the venti whose arenas are read, else $venti; synced first
-  -n, --dry-run      say what would be sent, write nothing
-  -j, --json         one JSON object a target, and one for the run
-  -q, --quiet        no progress
-  -v, --verbose      say more
-  -h, --help         print this text
-  -V, --version      print the version",
+  -b, --rate RATE        bytes a second that each target is sent at most: 2M
+  -d, --dir DIR          where wrcmd, wrcmds and rootscor lie
+  -i, --index URL        the source's index page, which names its partitions
+  -p, --partition PART   the arena partition, where there is no wrcmd yet
+  -s, --source HOST      the source venti, else $venti; synced first
+  -n, --dry-run          say what would be sent, write nothing
+  -j, --json             one JSON object a target, and one for the run
+  -q, --quiet            no progress
+  -v, --verbose          say more
+  -l, --list             show the place of every target, and how far behind
+      --older HOURS      with -l: status 3 if one has been behind for so long
+      --verify           read back everything that earlier runs recorded
+      --trust            believe a wrcmd that no line in wrcmds confirms
+      --forget TARGET    remove the lines of a target from wrcmds
+  -h, --help             print this text
+  -V, --version          print the version",
 };
 
 fn main() -> ExitCode {
@@ -33,17 +43,29 @@ fn main() -> ExitCode {
 
 fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
-    let (mut quiet, mut verbose) = (false, false);
+    let (mut quiet, mut verbose, mut older) = (false, false, None);
     while let Some(arg) = parser.next()? {
         match arg {
             Short('h') | Long("help") => return Err(tool.help()),
             Short('V') | Long("version") => return Err(tool.version()),
+            Short('b') | Long("rate") => {
+                options.rate = Some(ventiprog::rate(&parser.value()?.string()?)?);
+            }
+            Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Short('i') | Long("index") => options.index = Some(parser.value()?.string()?),
+            Short('p') | Long("partition") => {
+                options.partition = Some(parser.value()?.string()?);
+            }
+            Short('s') | Long("source") => options.source = Some(parser.value()?.string()?),
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,
             Short('v') | Long("verbose") => verbose = true,
-            Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
-            Short('s') | Long("source") => options.source = Some(parser.value()?.string()?),
+            Short('l') | Long("list") => options.task = Task::List { older: None },
+            Long("older") => older = Some(wrcmd::number(&parser.value()?.string()?)?),
+            Long("verify") => options.verify = true,
+            Long("trust") => options.trust = true,
+            Long("forget") => options.task = Task::Forget(parser.value()?.string()?),
             Value(first) => {
                 for word in exit::operands(&mut parser, first)? {
                     options.targets.push(word.string()?);
@@ -51,6 +73,11 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             }
             _ => return Err(arg.unexpected().into()),
         }
+    }
+    match (&mut options.task, older) {
+        (Task::List { older }, hours) => *older = hours,
+        (_, None) => {}
+        (_, Some(_)) => return Err(tool.usage("--older goes with -l")),
     }
     let terminal = Terminal::new(tool.name, quiet, verbose);
     ventiprog::run(tool.name, &options, &Config::load()?, &terminal)

@@ -51,8 +51,9 @@ pub enum What {
         /// possible: nothing tells which is right.
         other_type: Option<BlockType>,
     },
-    /// A clump marked corrupt or of unknown type: counted, never sent.
-    Corrupt,
+    /// A clump marked corrupt or of unknown type, and the score in its header:
+    /// counted, never sent.
+    Corrupt(Score),
     /// No block can be had from here.
     Lost(Loss),
 }
@@ -122,6 +123,8 @@ pub struct Log {
     /// The directory entry of the clump at `at`; unknown after damage to both.
     index: Option<u64>,
     stopped: Option<ClumpError>,
+    /// The header of the clump that ends where the walk started.
+    before: Option<ClumpHeader>,
 }
 
 impl Log {
@@ -148,10 +151,25 @@ impl Log {
             at: from,
             index: None,
             stopped: None,
+            before: None,
             arena: arena.clone(),
         };
         log.go_to(from)?;
         Ok(log)
+    }
+
+    /// The header of the clump that ends exactly where the walk was opened, or
+    /// what the directory knows of it; none at 0, and none where nothing tells.
+    #[must_use]
+    pub fn before(&self) -> Option<&ClumpHeader> {
+        self.before.as_ref()
+    }
+
+    /// How many clumps the trailer counts before the place where the walk is,
+    /// where the directory tells.
+    #[must_use]
+    pub fn index(&self) -> Option<u64> {
+        self.index
     }
 
     /// Where the walk is: everything before has been returned.
@@ -188,23 +206,42 @@ impl Log {
         } else if from >= used {
             self.index = Some(clumps);
             self.at = used;
+            self.before = self.header_before(used);
             self.scan_to(from)?;
         } else {
             self.index = self.index_in_directory(from)?;
+            self.before = self.header_before(from);
         }
         Ok(())
+    }
+
+    /// The clump that ends at `end`, where `self.index` is that of the next.
+    fn header_before(&mut self, end: u64) -> Option<ClumpHeader> {
+        let entry = self.directory.entry(self.index?.checked_sub(1)?).ok()?;
+        let by_entry = ClumpHeader::from_entry(&entry).ok()?;
+        let start = end.checked_sub(by_entry.stored_len())?;
+        let by_header = self.header(start).ok();
+        Some(
+            by_header
+                .filter(|h| h.score == by_entry.score)
+                .unwrap_or(by_entry),
+        )
     }
 
     fn scan_to(&mut self, from: u64) -> Result<(), StartError> {
         let mut before = self.at;
         while self.at < from {
             before = self.at;
-            if self.next().is_none() {
+            let Some(item) = self.next() else {
                 return Err(StartError::Past {
                     offset: from,
                     end: self.at,
                 });
-            }
+            };
+            self.before = match item.what {
+                What::Clump { header, .. } => Some(header),
+                _ => None,
+            };
         }
         if self.at > from {
             return Err(StartError::Inside {
@@ -361,7 +398,7 @@ impl Log {
                 block_type,
                 other_type: other.filter(|&other| other != block_type),
             },
-            (None, _) => What::Corrupt,
+            (None, _) => What::Corrupt(header.score),
         };
         let item = Item {
             offset: self.at,
@@ -563,8 +600,8 @@ impl Window {
     }
 }
 
-/// The clump directory, one disk block of it at a time.
-struct Directory {
+/// The clump directory of an arena, one disk block of it at a time.
+pub struct Directory {
     source: Arc<dyn ReadAt>,
     /// The end of the data section, bytes from the start of the partition.
     end: u64,
@@ -575,7 +612,9 @@ struct Directory {
 }
 
 impl Directory {
-    fn new(source: Arc<dyn ReadAt>, arena: &Arena) -> Self {
+    /// The directory of an arena.
+    #[must_use]
+    pub fn new(source: Arc<dyn ReadAt>, arena: &Arena) -> Self {
         Directory {
             source,
             end: arena.base() + arena.size,
@@ -586,7 +625,11 @@ impl Directory {
         }
     }
 
-    fn entry(&mut self, index: u64) -> io::Result<Entry> {
+    /// The entry of clump `index`, from 0 in log order.
+    ///
+    /// # Errors
+    /// The trailer counts no such clump, or the directory cannot be read.
+    pub fn entry(&mut self, index: u64) -> io::Result<Entry> {
         if index >= self.clumps {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

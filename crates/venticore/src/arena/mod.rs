@@ -168,7 +168,7 @@ fn score(input: &[u8]) -> IResult<&[u8], crate::score::Score> {
 
 /// True for the block sizes an arena partition can have: a power of two from
 /// 512 to 65536 bytes.
-fn block_size_is_possible(size: u32) -> bool {
+pub(crate) fn block_size_is_possible(size: u32) -> bool {
     size.is_power_of_two() && (512..=65536).contains(&size)
 }
 

@@ -40,13 +40,13 @@ pub(super) struct Block {
     pub(super) verdict: Verdict,
 }
 
-/// Neighbouring clumps of one span.
+/// Neighbouring clumps of one arena.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Which span of the job.
-    pub(super) span: usize,
+    /// Which arena of the job.
+    pub(super) arena: usize,
     pub(super) blocks: Vec<Block>,
-    /// Why the span could not start; then there are no blocks.
+    /// Why the walk could not start; then there are no blocks.
     pub(super) error: Option<StartError>,
     stored: Vec<u8>,
     plain: Vec<u8>,
@@ -83,7 +83,7 @@ impl Batch {
                 }
                 Verdict::Pending
             }
-            What::Corrupt => Verdict::Corrupt,
+            What::Corrupt(_) => Verdict::Corrupt,
             What::Lost(loss) => Verdict::Lost(loss.clone()),
         };
         self.blocks.push(Block {

@@ -6,9 +6,10 @@ use std::thread::{self, Scope};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::Job;
 use super::batch::{Batch, Lease};
-use crate::arena::log::Log;
+use super::{At, Job};
+use crate::arena::Arena;
+use crate::arena::log::{Item, Log, Loss, What};
 
 /// Batches that may wait for one target.
 pub(super) const QUEUE: usize = 4;
@@ -34,7 +35,11 @@ struct Work {
 impl Pipeline {
     /// Starts a thread that reads and one for each core that verifies. They
     /// end by themselves when the pipeline is dropped.
-    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, job: &'scope Job) -> Self {
+    pub(super) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        job: &'scope Job,
+        from: At,
+    ) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let workers = cores.min(MOST_WORKERS);
         let batches = 2 * workers + QUEUE + 2;
@@ -51,6 +56,7 @@ impl Pipeline {
         scope.spawn(move || {
             Reader {
                 job,
+                from,
                 home,
                 pool,
                 work: work_in,
@@ -65,8 +71,8 @@ impl Pipeline {
 
 fn verify(job: &Job, work: &Receiver<Work>) {
     for Work { mut batch, done } in work {
-        if let Some(span) = job.spans.get(batch.span) {
-            batch.verify(job.source.as_ref(), &span.arena, job.synced);
+        if let Some(arena) = job.arenas.get(batch.arena) {
+            batch.verify(job.source.as_ref(), arena, job.synced);
         }
         // Nobody waits for it when the run has ended early.
         let _ = done.send(batch);
@@ -79,6 +85,7 @@ struct Ended;
 /// Walks the logs and fills batches.
 struct Reader<'a> {
     job: &'a Job,
+    from: At,
     home: Sender<Batch>,
     pool: Receiver<Batch>,
     work: Sender<Work>,
@@ -89,20 +96,21 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(mut self) {
-        for span in 0..self.job.spans.len() {
-            if self.read_span(span).is_err() {
+        for (number, arena) in self.job.arenas.iter().enumerate().skip(self.from.arena) {
+            if self.read_arena(number, arena).is_err() || !self.job.may_leave(arena) {
                 return;
             }
         }
     }
 
-    fn read_span(&mut self, number: usize) -> Result<(), Ended> {
-        let Some(span) = self.job.spans.get(number) else {
-            return Ok(());
+    fn read_arena(&mut self, number: usize, arena: &Arena) -> Result<(), Ended> {
+        let from = match number == self.from.arena {
+            true => self.from.offset,
+            false => 0,
         };
         let source = Arc::clone(&self.job.source);
         let mut batch = self.empty(number)?;
-        let mut log = match Log::open(source, &span.arena, span.from, self.job.synced) {
+        let mut log = match Log::open(source, arena, from, self.job.synced) {
             Ok(log) => log,
             Err(error) => {
                 batch.error = Some(error);
@@ -114,7 +122,7 @@ impl Reader<'_> {
         {
             self.left -= 1;
             match item.what {
-                crate::arena::log::What::Clump { .. } => match log.stored(&item) {
+                What::Clump { .. } => match log.stored(&item) {
                     Ok(stored) => batch.push(item, stored),
                     Err(error) => batch.push(unreadable(item, &error), &[]),
                 },
@@ -129,10 +137,10 @@ impl Reader<'_> {
     }
 
     /// An empty batch from the pool: here a reader that is ahead waits.
-    fn empty(&self, span: usize) -> Result<Lease, Ended> {
+    fn empty(&self, arena: usize) -> Result<Lease, Ended> {
         let mut batch = self.pool.recv().map_err(|_| Ended)?;
         batch.clear();
-        batch.span = span;
+        batch.arena = arena;
         Ok(Lease::new(batch, self.home.clone()))
     }
 
@@ -143,8 +151,7 @@ impl Reader<'_> {
     }
 }
 
-fn unreadable(item: crate::arena::log::Item, error: &std::io::Error) -> crate::arena::log::Item {
-    use crate::arena::log::{Item, Loss, What};
+fn unreadable(item: Item, error: &std::io::Error) -> Item {
     let score = match &item.what {
         What::Clump { header, .. } => Some(header.score),
         _ => None,

@@ -1,9 +1,11 @@
 //! A time as ISO 8601 in UTC.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Prints as `2026-11-22T03:56:12Z`; parts of a second are dropped.
+/// Prints as `2026-11-22T03:56:12Z`; parts of a second are dropped. That form,
+/// with a year of four digits, is also what is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Utc(pub SystemTime);
 
@@ -40,6 +42,58 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (400 * era + year + january, month, date)
 }
 
+/// The day, counted from 1970-01-01, of a year, month and day: [`civil`] backwards.
+fn days(year: i64, month: i64, date: i64) -> i64 {
+    const ERA: i64 = 400 * 365 + 97;
+    let year = year - i64::from(month <= 2);
+    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
+    let from_march = (month + 9) % 12;
+    let day = (153 * from_march + 2) / 5 + date - 1;
+    ERA * era + 365 * year + year / 4 - year / 100 + day - 719_468
+}
+
+/// A text that is not a time in the form that [`Utc`] prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UtcError(String);
+
+impl fmt::Display for UtcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "expected a time such as 2026-11-22T03:56:12Z, found {:?}",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for UtcError {}
+
+impl FromStr for Utc {
+    type Err = UtcError;
+
+    fn from_str(text: &str) -> Result<Self, UtcError> {
+        let field = |from: usize, to: usize| -> Option<i64> {
+            let digits = text.get(from..to)?;
+            let plain = digits.bytes().all(|b| b.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten()
+        };
+        let read = || {
+            let day = days(field(0, 4)?, field(5, 7)?, field(8, 10)?);
+            let second = 3600 * field(11, 13)? + 60 * field(14, 16)? + field(17, 19)?;
+            let seconds = DAY * day + second;
+            let distance = Duration::from_secs(seconds.unsigned_abs());
+            if seconds < 0 {
+                UNIX_EPOCH.checked_sub(distance)
+            } else {
+                UNIX_EPOCH.checked_add(distance)
+            }
+        };
+        // A date that does not exist, or other marks between the digits, prints otherwise.
+        let time = read().map(Utc).filter(|time| time.to_string() == text);
+        time.ok_or_else(|| UtcError(text.to_owned()))
+    }
+}
+
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.seconds();
@@ -57,7 +111,6 @@ impl fmt::Display for Utc {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::time::Duration;
 
     fn after(seconds: u64) -> String {
         Utc(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
@@ -99,7 +152,44 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "2026-11-22",
+            "2026-11-22T03:56:12",
+            "2026-11-22T03:56:12+",
+            "2026-11-22 03:56:12Z",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-11-00T00:00:00Z",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22T03:60:12Z",
+            "+026-11-22T03:56:12Z",
+            "2026-11-22T03:56:12Z ",
+            "2026-11-2\u{663}03:56:12Z",
+        ] {
+            let said = text.parse::<Utc>().unwrap_err().to_string();
+            assert!(said.contains("2026-11-22T03:56:12Z, found"), "{said}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_printed_time_is_read_back(seconds in -62_167_219_200..=253_402_300_799_i64) {
+            let step = Duration::from_secs(seconds.unsigned_abs());
+            let time = if seconds < 0 { UNIX_EPOCH - step } else { UNIX_EPOCH + step };
+            prop_assert_eq!(Utc(time).to_string().parse(), Ok(Utc(time)));
+        }
+
+        #[test]
+        fn any_text_is_a_time_or_refused(text in "\\PC{0,24}|[0-9TZ:-]{20}") {
+            if let Ok(time) = text.parse::<Utc>() {
+                prop_assert_eq!(time.to_string(), text);
+            }
+        }
+
         #[test]
         fn any_time_is_printed(seconds in any::<i64>()) {
             let step = Duration::from_secs(seconds.unsigned_abs());

@@ -1,0 +1,283 @@
+//! A group of targets at the same place: batches are taken in order, the books
+//! of the walk are kept, and each batch is handed to every target.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{SendTimeoutError, Sender, bounded};
+
+use super::batch::{Batch, Block, Verdict};
+use super::feed::{self, Parcel};
+use super::pipeline::{self, Pipeline};
+use super::schedule::Note;
+use super::{At, Damage, Job, Manner, Place};
+use crate::arena::Name;
+use crate::arena::log::{Item, Loss, What};
+use crate::dial::Dial;
+use crate::score::Score;
+
+/// A target in a group.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    /// Its seat in the run.
+    pub(super) seat: usize,
+    /// Its address; none to count only.
+    pub(super) target: Option<Dial>,
+    /// Where it may have blocks already.
+    pub(super) probe_to: At,
+}
+
+/// How long the others of a group wait for a target with a full queue. Then
+/// it goes on by itself.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Serves a group from its place to the end of the job.
+pub(super) fn run_group<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    job: &'scope Job,
+    members: Vec<Member>,
+    from: At,
+    manner: Manner,
+    notes: &Sender<Note>,
+) {
+    let (ready, reached) = bounded(members.len());
+    let mut lines = Vec::new();
+    for member in members {
+        let (queue, parcels) = bounded(pipeline::QUEUE);
+        let detached = Arc::new(AtomicBool::new(false));
+        lines.push(Line {
+            seat: member.seat,
+            queue: Some(queue),
+            detached: Arc::clone(&detached),
+        });
+        let (ready, notes) = (ready.clone(), notes.clone());
+        scope.spawn(move || feed::feed(member, manner, &parcels, ready, &detached, &notes));
+    }
+    drop(ready);
+    // All have been reached or have failed when the channel ends.
+    if reached.iter().count() == 0 {
+        return;
+    }
+    let collector = Collector {
+        job,
+        notes,
+        manner,
+        lines,
+        at: from,
+        place: None,
+        pending: Vec::new(),
+        since: Since::now(),
+    };
+    collector.collect(&Pipeline::start(scope, job, from));
+}
+
+/// The way to one target.
+struct Line {
+    seat: usize,
+    /// Gone when the target has failed or was left to itself.
+    queue: Option<Sender<Parcel>>,
+    /// Tells the target's thread that it was left to itself.
+    detached: Arc<AtomicBool>,
+}
+
+/// What has gone to the targets since they were last asked to sync.
+struct Since {
+    bytes: u64,
+    time: Instant,
+}
+
+impl Since {
+    fn now() -> Self {
+        Since {
+            bytes: 0,
+            time: Instant::now(),
+        }
+    }
+}
+
+struct Collector<'a> {
+    job: &'a Job,
+    notes: &'a Sender<Note>,
+    manner: Manner,
+    lines: Vec<Line>,
+    /// Everything before has been handed on, or is named damage.
+    at: At,
+    /// The place at `at`, once the walk has passed a clump.
+    place: Option<Place>,
+    /// Losses that may only be late: damage as soon as a whole clump follows.
+    pending: Vec<(At, Item, Loss)>,
+    since: Since,
+}
+
+impl Collector<'_> {
+    fn collect(mut self, pipeline: &Pipeline) {
+        for ticket in &pipeline.tickets {
+            let Ok(batch) = ticket.recv() else {
+                break;
+            };
+            if let Some(error) = batch.error.clone() {
+                self.tell(Note::Start(error, self.seats()));
+                break;
+            }
+            let at = self.at;
+            self.account(&batch);
+            let checkpoint = self.is_due();
+            self.hand_on(&Parcel {
+                batch: Arc::new(batch),
+                at,
+                place: self.place,
+                checkpoint,
+            });
+            if self.lines.iter().all(|line| line.queue.is_none()) {
+                break;
+            }
+        }
+        // Nothing whole follows what may be late: the next run starts there.
+        if let Some((at, item, loss)) = self.pending.first() {
+            let late = self.describe(*at, item, loss.score, &loss.why);
+            self.tell(Note::Late(late, self.seats()));
+        }
+    }
+
+    fn tell(&self, note: Note) {
+        // Nobody keeps books any more when the run was given up.
+        let _ = self.notes.send(note);
+    }
+
+    /// The targets that are still served.
+    fn seats(&self) -> Vec<usize> {
+        let served = self.lines.iter().filter(|line| line.queue.is_some());
+        served.map(|line| line.seat).collect()
+    }
+
+    fn is_due(&mut self) -> bool {
+        let every = self.manner.checkpoint;
+        let due = self.since.bytes >= every.bytes || self.since.time.elapsed() >= every.time;
+        if due {
+            self.since = Since::now();
+        }
+        due
+    }
+
+    fn hand_on(&mut self, parcel: &Parcel) {
+        for number in 0..self.lines.len() {
+            let others = self.seats().len() > 1;
+            if let Some(line) = self.lines.get_mut(number) {
+                line.send(parcel.clone(), others);
+            }
+        }
+    }
+
+    fn account(&mut self, batch: &Batch) {
+        let before: u64 = batch.blocks.iter().map(|block| block.item.len).sum();
+        for block in &batch.blocks {
+            self.account_block(batch.arena, block);
+        }
+        self.since.bytes += before;
+        self.tell(Note::Progress(before));
+    }
+
+    fn account_block(&mut self, arena: usize, block: &Block) {
+        let item = &block.item;
+        let at = At {
+            arena,
+            offset: item.offset,
+        };
+        match &block.verdict {
+            Verdict::Lost(loss) if loss.maybe_late || !self.pending.is_empty() => {
+                self.pending.push((at, item.clone(), loss.clone()));
+                return;
+            }
+            Verdict::Lost(loss) => self.damage(at, item, loss),
+            Verdict::Pending | Verdict::Corrupt => self.settle_pending(),
+            Verdict::Good(_) => {
+                self.settle_pending();
+                self.good(at, item);
+            }
+        }
+        self.at = At {
+            arena,
+            offset: item.end(),
+        };
+        self.place = Some(Place {
+            at: self.at,
+            last: score_of(item),
+        });
+    }
+
+    fn good(&self, at: At, item: &Item) {
+        if let (true, Some(score)) = (self.job.tell_blocks, score_of(item)) {
+            self.tell(Note::Block(score));
+        }
+        if let Some(note) = &item.note {
+            let damage = Damage {
+                block_is_whole: true,
+                ..self.describe(at, item, score_of(item), note)
+            };
+            self.tell(Note::Damage(damage, self.seats()));
+        }
+    }
+
+    fn describe(&self, at: At, item: &Item, score: Option<Score>, why: &str) -> Damage {
+        let arena = self.job.arenas.get(at.arena);
+        Damage {
+            at,
+            arena: arena.map_or_else(|| Name::from_field(b""), |arena| arena.name.clone()),
+            len: item.len,
+            score,
+            block_type: match &item.what {
+                What::Clump { block_type, .. } => Some(*block_type),
+                _ => None,
+            },
+            why: why.to_owned(),
+            block_is_whole: false,
+        }
+    }
+
+    fn damage(&self, at: At, item: &Item, loss: &Loss) {
+        let damage = self.describe(at, item, loss.score, &loss.why);
+        self.tell(Note::Damage(damage, self.seats()));
+    }
+
+    /// A whole clump follows what might have been late: it was damage.
+    fn settle_pending(&mut self) {
+        for (at, item, loss) in std::mem::take(&mut self.pending) {
+            self.damage(at, &item, &loss);
+        }
+    }
+}
+
+/// The score by which a place is recognised again: that of the clump before
+/// it, as its header or directory entry has it.
+fn score_of(item: &Item) -> Option<Score> {
+    match &item.what {
+        What::Clump { header, .. } => Some(header.score),
+        What::Corrupt(score) => Some(*score),
+        What::Lost(loss) => loss.score,
+    }
+}
+
+impl Line {
+    /// Hands a parcel on. A target that keeps others waiting is left to
+    /// itself: it gets nothing more here.
+    fn send(&mut self, parcel: Parcel, others: bool) {
+        let Some(queue) = &self.queue else {
+            return;
+        };
+        let sent = if others {
+            queue.send_timeout(parcel, PATIENCE)
+        } else {
+            queue
+                .send(parcel)
+                .map_err(|error| SendTimeoutError::Disconnected(error.0))
+        };
+        if let Err(error) = sent {
+            if error.is_timeout() {
+                self.detached.store(true, Ordering::Release);
+            }
+            self.queue = None;
+        }
+    }
+}

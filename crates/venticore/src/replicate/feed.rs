@@ -1,0 +1,238 @@
+//! One target: what it lacks is sent, and what it has acknowledged is told.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::batch::Lease;
+use super::collect::Member;
+use super::schedule::{Ended, How, Note};
+use super::{At, Manner, Place, Tally};
+use crate::arena::clump::MAX_BLOCK;
+use crate::blocktype::BlockType;
+use crate::client::{Client, Error, Presence};
+use crate::score::Score;
+
+/// A batch on its way to a target.
+#[derive(Clone)]
+pub(super) struct Parcel {
+    pub(super) batch: Arc<Lease>,
+    /// Where the batch starts.
+    pub(super) at: At,
+    /// What is reached once it is acknowledged; none before the first clump.
+    pub(super) place: Option<Place>,
+    /// Sync after it.
+    pub(super) checkpoint: bool,
+}
+
+/// A block and what it is.
+type Block<'a> = (BlockType, Score, &'a [u8]);
+
+/// Serves one target until its queue ends or it fails, and says how it ended.
+///
+/// `ready` hears whether the target could be reached, or is dropped.
+pub(super) fn feed(
+    member: Member,
+    manner: Manner,
+    queue: &Receiver<Parcel>,
+    ready: Sender<()>,
+    detached: &AtomicBool,
+    notes: &Sender<Note>,
+) {
+    let seat = member.seat;
+    let mut feeder = Feeder {
+        member,
+        notes,
+        client: None,
+        tally: Tally::default(),
+        probing: Probing::Untested,
+        quiet: 0,
+        pace: manner.rate.map(Pace::new),
+        place: None,
+        told: None,
+    };
+    let dialled = feeder.dial(manner);
+    let met = dialled.is_ok();
+    let result = dialled.and_then(|()| {
+        let _ = ready.send(());
+        drop(ready);
+        feeder.serve(queue)
+    });
+    let how = match result {
+        Ok(()) if detached.load(Ordering::Acquire) => How::Behind,
+        Ok(()) => How::Current,
+        Err(error) => How::Failed { error, met },
+    };
+    let tally = feeder.tally;
+    // Nobody keeps books any more when the run was given up.
+    let _ = notes.send(Note::Ended(seat, Ended { tally, how }));
+}
+
+/// What is known of probing a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Probing {
+    /// No block it claims to have has been read yet.
+    Untested,
+    /// A block it claimed to have was read, and was right.
+    Trusted,
+    /// Its answers do not tell: everything is written.
+    Useless,
+}
+
+/// Batches without a block that was there already, after which most are sent
+/// without asking.
+const QUIET: u32 = 2;
+
+/// In a stretch that may be there already, every so many batches is asked for
+/// all the same.
+const ASK_AGAIN: u32 = 8;
+
+struct Feeder<'a> {
+    member: Member,
+    notes: &'a Sender<Note>,
+    client: Option<Client>,
+    tally: Tally,
+    probing: Probing,
+    /// Batches in a row that had nothing the target had.
+    quiet: u32,
+    pace: Option<Pace>,
+    /// What is reached once everything sent is acknowledged.
+    place: Option<Place>,
+    told: Option<Place>,
+}
+
+impl Feeder<'_> {
+    fn dial(&mut self, manner: Manner) -> Result<(), Error> {
+        if let Some(target) = &self.member.target {
+            self.client = Some(Client::dial(target, manner.limits)?);
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, queue: &Receiver<Parcel>) -> Result<(), Error> {
+        for parcel in queue {
+            self.deliver(&parcel)?;
+            self.place = parcel.place.or(self.place);
+            if parcel.checkpoint {
+                self.acknowledge()?;
+            }
+        }
+        self.acknowledge()
+    }
+
+    fn acknowledge(&mut self) -> Result<(), Error> {
+        if let Some(client) = &mut self.client {
+            client.sync()?;
+        }
+        if let Some(place) = self.place
+            && self.told != self.place
+        {
+            self.told = self.place;
+            let _ = self.notes.send(Note::Acknowledged(self.member.seat, place));
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, parcel: &Parcel) -> Result<(), Error> {
+        let mut blocks: Vec<Block<'_>> = parcel.batch.blocks().collect();
+        if self.asks(parcel.at) {
+            let before = blocks.len();
+            blocks = self.lacking(blocks)?;
+            let present = before - blocks.len();
+            self.tally.present += present as u64;
+            self.quiet = if present == 0 { self.quiet + 1 } else { 0 };
+        } else {
+            self.quiet = self.quiet.saturating_add(1);
+        }
+        let bytes: u64 = blocks.iter().map(|(_, _, data)| data.len() as u64).sum();
+        self.tally.sent += blocks.len() as u64;
+        self.tally.bytes += bytes;
+        if let Some(client) = &mut self.client {
+            client.write_all(blocks)?;
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.wait(bytes);
+        }
+        Ok(())
+    }
+
+    /// Whether to ask before sending a batch: at first, as long as that finds
+    /// anything, and now and then in a stretch that may be there.
+    fn asks(&self, at: At) -> bool {
+        self.client.is_some()
+            && self.probing != Probing::Useless
+            && (self.quiet < QUIET
+                || at < self.member.probe_to && self.quiet.is_multiple_of(ASK_AGAIN))
+    }
+
+    /// Those of the blocks that the target does not have.
+    fn lacking<'b>(&mut self, blocks: Vec<Block<'b>>) -> Result<Vec<Block<'b>>, Error> {
+        let Some(client) = &mut self.client else {
+            return Ok(blocks);
+        };
+        let mut has = vec![false; blocks.len()];
+        let mut answers = true;
+        let wanted = blocks.iter().map(|&(ty, score, _)| (score, ty));
+        client.probe_many(wanted, |number, presence| {
+            match (presence, has.get_mut(number), blocks.get(number)) {
+                (Presence::Present { size }, Some(has), Some((_, _, data))) => {
+                    *has = usize::try_from(size) == Ok(data.len());
+                }
+                (Presence::NoAnswer(_), ..) => answers = false,
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        })?;
+        let first = has
+            .iter()
+            .position(|&has| has)
+            .and_then(|at| blocks.get(at));
+        if let (Probing::Untested, Some(&(ty, score, _))) = (self.probing, first) {
+            let read = client.read(&score, ty, u32::try_from(MAX_BLOCK).unwrap_or(u32::MAX));
+            self.probing = match read {
+                Ok(_) => Probing::Trusted,
+                Err(error) if error.kind() == crate::client::Kind::Transient => return Err(error),
+                Err(_) => Probing::Useless,
+            };
+        }
+        if !answers {
+            self.probing = Probing::Useless;
+        }
+        if self.probing == Probing::Useless {
+            return Ok(blocks);
+        }
+        let blocks = blocks.into_iter().zip(has);
+        Ok(blocks
+            .filter(|(_, has)| !has)
+            .map(|(block, _)| block)
+            .collect())
+    }
+}
+
+/// A limit on bytes a second.
+struct Pace {
+    rate: u64,
+    /// When the next byte may go.
+    next: Instant,
+}
+
+impl Pace {
+    fn new(rate: u64) -> Self {
+        Pace {
+            rate: rate.max(1),
+            next: Instant::now(),
+        }
+    }
+
+    /// Waits until what was sent before these bytes has taken its time.
+    fn wait(&mut self, bytes: u64) {
+        let now = Instant::now();
+        thread::sleep(self.next.saturating_duration_since(now));
+        let took = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
+        self.next = self.next.max(now) + took;
+    }
+}

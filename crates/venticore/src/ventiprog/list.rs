@@ -1,0 +1,124 @@
+//! `-l`: where every target is, and how far behind.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use eyre::{Result, WrapErr};
+use serde::Serialize;
+
+use super::Options;
+use super::record::Record;
+use super::source::{Asked, Part};
+use super::tell::{SCHEMA, json_line};
+use crate::exit::{Output, Status};
+use crate::places::{self, Behind};
+use crate::state::Utc;
+use crate::terminal::Terminal;
+
+/// Prints a line for each target and partition on record: status 3 where one
+/// is behind and has acknowledged nothing for `older` hours.
+pub(super) fn list(
+    record: &Record,
+    older: Option<u64>,
+    options: &Options,
+    terminal: &Terminal,
+) -> Result<Status> {
+    let mut names: Vec<String> = record
+        .wrcmds
+        .places()
+        .map(|place| place.partition)
+        .collect();
+    names.sort();
+    names.dedup();
+    let mut status = Status::Done;
+    let mut parts = Vec::new();
+    for name in &names {
+        match Part::open(name, record.wrcmd.as_ref(), terminal) {
+            Ok((part, _)) => parts.push(part),
+            Err(error) => {
+                terminal.say(&format!("{error:#}"));
+                status = status.worst(Status::Partly);
+            }
+        }
+    }
+    let rules: Vec<_> = parts.iter().map(|part| part.rules.clone()).collect();
+    let behind = places::behind(&record.wrcmds, &rules, &Asked(&parts))?;
+    let mut output = Output::stdout();
+    let now = SystemTime::now();
+    for line in &behind {
+        for remark in &line.remarks {
+            terminal.detail(|| remark.clone());
+        }
+        if older.is_some_and(|hours| is_overdue(line, hours, now)) {
+            status = status.worst(Status::Partly);
+        }
+        if options.json {
+            json_line(&mut output, &json(line))?;
+        } else {
+            writeln!(output, "{}", text(line))?;
+        }
+    }
+    output.flush().wrap_err("standard output")?;
+    Ok(status)
+}
+
+fn is_overdue(line: &Behind, hours: u64, now: SystemTime) -> bool {
+    let limit = Duration::from_secs(hours.saturating_mul(3600));
+    let silent = line
+        .place
+        .acknowledged
+        .and_then(|time| now.duration_since(time).ok());
+    line.bytes != Some(0) && silent.is_none_or(|silent| silent >= limit)
+}
+
+fn text(line: &Behind) -> String {
+    let Behind {
+        place,
+        clumps,
+        bytes,
+        ..
+    } = line;
+    let or_unknown = |n: &Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+    let arena = place.arena.as_ref().map_or("?", |name| name.as_str());
+    format!(
+        "{} {} {arena} {:#x} behind {} clumps {} bytes, acknowledged {}",
+        place.target,
+        place.partition,
+        place.offset,
+        or_unknown(clumps),
+        or_unknown(bytes),
+        acknowledged(line).unwrap_or_else(|| "never".to_owned())
+    )
+}
+
+fn acknowledged(line: &Behind) -> Option<String> {
+    line.place.acknowledged.map(|time| Utc(time).to_string())
+}
+
+#[derive(Serialize)]
+struct ListLine {
+    schema: u32,
+    target: String,
+    partition: String,
+    arena: Option<String>,
+    head: u64,
+    offset: u64,
+    behind_clumps: Option<u64>,
+    behind_bytes: Option<u64>,
+    acknowledged: Option<String>,
+}
+
+fn json(line: &Behind) -> ListLine {
+    let place = &line.place;
+    ListLine {
+        schema: SCHEMA,
+        target: place.target.to_string(),
+        partition: place.partition.clone(),
+        arena: place.arena.as_ref().map(ToString::to_string),
+        head: place.head,
+        offset: place.offset,
+        behind_clumps: line.clumps,
+        behind_bytes: line.bytes,
+        acknowledged: acknowledged(line),
+    }
+}

@@ -1,0 +1,143 @@
+//! What is on record: wrcmd, wrcmds and the log, read once and written as the
+//! run goes.
+
+use std::time::SystemTime;
+
+use eyre::{Result, WrapErr};
+
+use super::source::Part;
+use crate::dial::Dial;
+use crate::exit::{Failure, Status};
+use crate::places::Point;
+use crate::replicate;
+use crate::state::{self, Access, Stamp, StateDir};
+use crate::terminal::Terminal;
+use crate::wrcmd::WrCmd;
+use crate::wrcmds::{Damage, Wrcmds};
+
+/// The files of the state directory.
+pub(super) struct Record {
+    tool: String,
+    state: StateDir,
+    /// The wrcmd as it was found.
+    pub(super) wrcmd: Option<WrCmd>,
+    pub(super) wrcmds: Wrcmds,
+    /// Why a place that was acknowledged could not be written down.
+    unsaved: Option<state::Error>,
+}
+
+impl Record {
+    pub(super) fn read(tool: &str, state: StateDir) -> Result<Self> {
+        let path = |name| move |state: &StateDir| state.path_of(name).display().to_string();
+        let wrcmd = state.read_wrcmd()?.map(WrCmd::parse).transpose();
+        let wrcmd = wrcmd.wrap_err_with(|| path(StateDir::WRCMD)(&state))?;
+        let wrcmds = state.read_wrcmds()?;
+        let wrcmds = wrcmds.map(|bytes| Wrcmds::parse(&bytes)).transpose();
+        let wrcmds = wrcmds.wrap_err_with(|| path(StateDir::WRCMDS)(&state))?;
+        Ok(Record {
+            tool: tool.to_owned(),
+            state,
+            wrcmd,
+            wrcmds: wrcmds.unwrap_or_default(),
+            unsaved: None,
+        })
+    }
+
+    /// A target has acknowledged everything before a place, save this damage.
+    pub(super) fn acknowledged(
+        &mut self,
+        target: &Dial,
+        part: &Part,
+        place: replicate::Place,
+        damage: &[replicate::Damage],
+        terminal: &Terminal,
+    ) {
+        let at = Point::new(place.at.arena, place.at.offset);
+        let line = part.rules.place(target, at, place.last, SystemTime::now());
+        let Some(line) = line else {
+            return;
+        };
+        let mut set = self.wrcmds.set(&line);
+        for damage in damage.iter().filter(|damage| !damage.block_is_whole) {
+            if let (Ok(()), Some(damage)) = (&set, remembered(part, damage)) {
+                set = self.wrcmds.add_damage(target, &part.name, &damage);
+            }
+        }
+        match set {
+            Ok(()) => self.save_places(terminal),
+            Err(error) => terminal.say(&format!("{target}: its place cannot be written: {error}")),
+        }
+    }
+
+    /// Writes wrcmds. A failure is said once, and ends the run as one.
+    pub(super) fn save_places(&mut self, terminal: &Terminal) {
+        let saved = self.state.replace(StateDir::WRCMDS, &self.wrcmds.to_file());
+        match saved {
+            Ok(()) => self.unsaved = None,
+            Err(error) => {
+                if self.unsaved.is_none() {
+                    terminal.say(&error.to_string());
+                }
+                self.unsaved = Some(error);
+            }
+        }
+    }
+
+    /// Logs the old command and the new one, then moves the place: a run that
+    /// dies in between leaves a line too many in the log, never a place too far.
+    pub(super) fn move_wrcmd(&mut self, new: &WrCmd, terminal: &Terminal) -> Result<()> {
+        let old = self.wrcmd.as_ref().map(WrCmd::line);
+        if old.as_ref() == Some(&new.line()) {
+            return Ok(());
+        }
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy().into_owned();
+        let stamp = Stamp {
+            time: SystemTime::now(),
+            host: &host,
+            tool: &self.tool,
+        };
+        let lines: Vec<String> = old.into_iter().chain([new.line()]).collect();
+        let access = self
+            .state
+            .append_rootscor(&stamp, &lines, StateDir::ROOTSCOR_WAIT)?;
+        if access != Access::Private {
+            let path = self.state.path_of(StateDir::ROOTSCOR);
+            terminal.say(&format!("{}: {access}", path.display()));
+        }
+        self.state.replace(StateDir::WRCMD, &new.to_file())?;
+        Ok(())
+    }
+
+    /// Fails if a place that was acknowledged could not be written down.
+    pub(super) fn check_saved(&mut self) -> Result<()> {
+        self.unsaved
+            .take()
+            .map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Removes the lines of a target.
+    pub(super) fn forget(&mut self, target: &Dial) -> Result<()> {
+        if self.wrcmds.forget(target) == 0 {
+            let cause = format!("{target}: has no line in wrcmds");
+            return Err(Failure::report(Status::Failed, cause));
+        }
+        self.state
+            .replace(StateDir::WRCMDS, &self.wrcmds.to_file())?;
+        Ok(())
+    }
+}
+
+fn remembered(part: &Part, damage: &replicate::Damage) -> Option<Damage> {
+    let arena = part.arenas.get(damage.at.arena)?;
+    Some(Damage {
+        head: arena.head,
+        magic: arena.clump_magic,
+        offset: damage.at.offset,
+        len: damage.len,
+        block_type: damage.block_type,
+        score: damage.score,
+        arena: arena.name.clone(),
+        accepted: false,
+    })
+}

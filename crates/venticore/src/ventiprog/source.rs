@@ -1,0 +1,179 @@
+//! The source: which partitions it has, opened and read.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use eyre::{Result, WrapErr};
+
+use crate::arena::clump::ClumpHeader;
+use crate::arena::log::Log;
+use crate::arena::{Arena, ArenaSource, ReadAt};
+use crate::config::Config;
+use crate::exit::{Failure, Status};
+use crate::index;
+use crate::places;
+use crate::score::Score;
+use crate::terminal::Terminal;
+use crate::wrarena;
+use crate::wrcmd::WrCmd;
+
+/// One arena partition of the source.
+pub(super) struct Part {
+    /// How wrcmd and wrcmds name it.
+    pub(super) name: String,
+    pub(super) source: Arc<dyn ReadAt>,
+    pub(super) arenas: Vec<Arena>,
+    /// The same, as the rules for places see it.
+    pub(super) rules: places::Partition,
+}
+
+/// The names of the partitions to read: those of the index page, if one is
+/// known, in its order, and before them that of the wrcmd where it is none of
+/// them. Without either, the default page is asked.
+///
+/// # Errors
+/// No partition is named anywhere, or the only page that could is not there.
+pub(super) fn names(
+    wrcmd: Option<&WrCmd>,
+    partition: Option<&str>,
+    url: Option<&str>,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<(Vec<String>, Status)> {
+    let own = wrcmd.map(|wrcmd| wrcmd.file().to_owned());
+    if let Some(partition) = partition {
+        return Ok((
+            vec![own.unwrap_or_else(|| partition.to_owned())],
+            Status::Done,
+        ));
+    }
+    let url = url.or(config.index.as_deref());
+    let page = match (url, &own) {
+        (Some(url), _) => index::fetch(url, config.limits),
+        (None, Some(own)) => return Ok((vec![own.clone()], Status::Done)),
+        (None, None) => index::fetch(index::DEFAULT_URL, config.limits),
+    };
+    let page = match (page, own) {
+        (Ok(page), own) => with_own(on_page(&page, config), own),
+        (Err(error), Some(own)) => {
+            terminal.say(&format!(
+                "{}: {error}; going on with the wrcmd's partition",
+                url.unwrap_or(index::DEFAULT_URL)
+            ));
+            return Ok((vec![own], Status::Partly));
+        }
+        (Err(error), None) => {
+            return Err(error).wrap_err_with(|| {
+                format!(
+                    "no wrcmd, no partition (-p), and no index page at {}",
+                    url.unwrap_or(index::DEFAULT_URL)
+                )
+            });
+        }
+    };
+    if page.is_empty() {
+        let cause =
+            "the index page lists no arenas: nothing is stored yet, or name a partition (-p)";
+        return Err(Failure::report(Status::Failed, cause));
+    }
+    Ok((page, Status::Done))
+}
+
+fn on_page(page: &index::Page, config: &Config) -> Vec<String> {
+    let partitions = page.partitions();
+    let named = partitions.iter().map(|arenas| arenas.partition);
+    named
+        .map(|name| config.local_path(name).into_owned())
+        .collect()
+}
+
+fn with_own(mut names: Vec<String>, own: Option<String>) -> Vec<String> {
+    if let Some(own) = own
+        && !names.contains(&own)
+    {
+        names.insert(0, own);
+    }
+    names
+}
+
+impl Part {
+    /// Opens a partition and reads what its arenas hold now. What is odd about
+    /// them is said, and those that cannot be read are left out.
+    ///
+    /// # Errors
+    /// There is no such partition, or nothing on it that has arenas.
+    pub(super) fn open(
+        name: &str,
+        wrcmd: Option<&WrCmd>,
+        terminal: &Terminal,
+    ) -> Result<(Self, Status)> {
+        let opened = wrarena::open(OsStr::new(name)).wrap_err_with(|| {
+            format!("{name} (a table [partitions] in the configuration tells where a server's partition lies here)")
+        })?;
+        let head = wrcmd.filter(|wrcmd| wrcmd.file() == name);
+        let head = head.and_then(WrCmd::file_offset).unwrap_or(0);
+        let found = ArenaSource::read(&opened, head).wrap_err_with(|| name.to_owned())?;
+        let (arenas, status) = match found {
+            ArenaSource::Partition(table) => wrarena::all_arenas(&opened, &table, terminal),
+            ArenaSource::Single(arena) => {
+                let status = wrarena::say_notes(&arena, terminal);
+                (vec![arena], status)
+            }
+        };
+        let rules = places::Partition {
+            name: name.to_owned(),
+            arenas: arenas.iter().map(places::Arena::from).collect(),
+        };
+        let part = Part {
+            name: name.to_owned(),
+            source: Arc::new(opened),
+            arenas,
+            rules,
+        };
+        Ok((part, status))
+    }
+
+    /// Bytes of log from a place to the end.
+    pub(super) fn bytes_from(&self, at: places::Point) -> u64 {
+        let rest = self.arenas.iter().enumerate().skip(at.arena);
+        rest.map(|(number, arena)| match number == at.arena {
+            true => arena.live.used.saturating_sub(at.offset),
+            false => arena.live.used,
+        })
+        .sum()
+    }
+
+    /// The clump that ends at an offset of an arena.
+    pub(super) fn before(&self, arena: &Arena, offset: u64) -> Option<ClumpHeader> {
+        let log = Log::open(Arc::clone(&self.source), arena, offset, false).ok()?;
+        log.before().copied()
+    }
+}
+
+/// The source, as the rules for places ask it.
+pub(super) struct Asked<'a>(pub(super) &'a [Part]);
+
+impl Asked<'_> {
+    fn arena(&self, partition: &str, head: u64) -> Option<(&Part, &Arena)> {
+        let part = self.0.iter().find(|part| part.name == partition)?;
+        let arena = part.arenas.iter().find(|arena| arena.head == head)?;
+        Some((part, arena))
+    }
+}
+
+impl places::Source for Asked<'_> {
+    fn score_before(&self, partition: &str, head: u64, offset: u64) -> Result<Option<Score>> {
+        let clump = self
+            .arena(partition, head)
+            .and_then(|(part, arena)| part.before(arena, offset));
+        Ok(clump.map(|header| header.score))
+    }
+
+    fn clumps_from(&self, partition: &str, head: u64, offset: u64) -> Result<Option<u64>> {
+        let log = self.arena(partition, head).and_then(|(part, arena)| {
+            let log = Log::open(Arc::clone(&part.source), arena, offset, false).ok()?;
+            u64::from(arena.live.clumps).checked_sub(log.index()?)
+        });
+        Ok(log)
+    }
+}

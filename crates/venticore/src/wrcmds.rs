@@ -1,0 +1,934 @@
+//! The file `wrcmds` as a value: what each target has acknowledged, one line
+//! per target and partition.
+//!
+//! ```text
+//! # wrcmds: the place that each venti has acknowledged in each partition; ...
+//! # place magic=0xf4040f0d last=SCORE time=2026-11-22T04:00:00Z before=SCORE arena=NAME
+//! # damaged magic=0xf4040f0d head=794624 offset=0x56901 len=346 type=data score=SCORE arena=NAME
+//! # accepted magic=0xf4040f0d head=794624 offset=0x5a000 len=1102 type=data score=unknown arena=NAME
+//! wrarena -h tcp!hostb!17034 -o 794624 /dev/sdC0/arenas 0x13dd9
+//! ```
+//!
+//! The wrarena line is the place itself, and can be run as it stands. It says
+//! that the target acknowledged a sync after every clump before the offset in
+//! the arena at `-o`, and after every clump of the arenas before that one.
+//! The comments that begin with `place`, `damaged` or `accepted` belong to the
+//! wrarena line that follows; `place` comes first of them.
+//!
+//! | field | is |
+//! |---|---|
+//! | `magic`, `arena` | clump magic and name of the arena at `-o`, by which another arena in its place is known. The name goes to the end of the line, since names have blanks |
+//! | `last` | score of the clump that ends at the offset; `none` at offset 0 |
+//! | `time` | when the target acknowledged |
+//! | `before` | fingerprint of the arenas before that one (`places::Partition::fingerprint`): a line can look right although they were filled anew; `none` is a line made without |
+//!
+//! `unknown` stands where something is not known. A wrarena line without a
+//! `place` comment, from an operator or a script, is read, and nothing but
+//! the line itself is known.
+//!
+//! A `damaged` line is a stretch of the source's log that could not be sent.
+//! An operator who has looked at it changes the word into `accepted`, and it
+//! no longer counts. So that a slip there does not make damage go unnoticed, a
+//! comment that begins with one of the three words or goes on with `magic=`
+//! must be a whole one of ours. All other comments, and blank lines, are kept
+//! where they are, byte for byte.
+//!
+//! **Two lines for one target and partition**: the one with less progress is
+//! the place, because what lies between the two then costs probes, while
+//! with the other one a hole could stay for ever. The damage of both counts. The next
+//! [`Wrcmds::set`] makes one line of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::arena::Name;
+use crate::blocktype::BlockType;
+use crate::dial::{Dial, DialError};
+use crate::score::{Score, ScoreError};
+use crate::state::{StateDir, Utc, UtcError};
+use crate::wrcmd::{self, NumberError, WrCmd};
+
+/// What stands above the lines of a new file.
+const HEADER: &str = "# wrcmds: the place that each venti has acknowledged in each partition; \
+     each line can be run as it stands, the comments before it belong to it";
+
+/// How far a target is known to have come in a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The target.
+    pub target: Dial,
+    /// The arena partition, as it was named.
+    pub partition: String,
+    /// The arena's head block, bytes from the start of the partition.
+    pub head: u64,
+    /// Everything before this has been acknowledged: bytes of the arena's data section.
+    pub offset: u64,
+    /// The arena's name.
+    pub arena: Option<Name>,
+    /// The arena's clump magic.
+    pub magic: Option<u32>,
+    /// The score of the clump that ends at the offset; none at offset 0.
+    pub last: Option<Score>,
+    /// The fingerprint of the arenas before this one.
+    pub before: Option<Score>,
+    /// When the target acknowledged. Whole seconds of the years 0 to 9999 are kept.
+    pub acknowledged: Option<SystemTime>,
+}
+
+impl Place {
+    fn mark(&self) -> Mark {
+        Mark {
+            magic: self.magic,
+            last: self.last,
+            acknowledged: self.acknowledged,
+            before: self.before,
+            arena: self.arena.clone(),
+        }
+    }
+}
+
+/// A stretch of the source's log that could not be sent to a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The arena's head block, bytes from the start of the partition.
+    pub head: u64,
+    /// The arena's clump magic.
+    pub magic: u32,
+    /// Where it starts, bytes of the arena's data section.
+    pub offset: u64,
+    /// How many bytes it is long.
+    pub len: u64,
+    /// The type of the block, where that is known.
+    pub block_type: Option<BlockType>,
+    /// The score of the block, where that is known.
+    pub score: Option<Score>,
+    /// The arena's name.
+    pub arena: Name,
+    /// An operator said that it no longer counts.
+    pub accepted: bool,
+}
+
+impl Damage {
+    /// True where both are the same stretch, or begin as one.
+    fn is_at(&self, other: &Self) -> bool {
+        let key = |damage: &Self| (damage.head, damage.magic, damage.offset);
+        key(self) == key(other)
+    }
+}
+
+/// The contents of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrcmds {
+    lines: Vec<Line>,
+}
+
+impl Default for Wrcmds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Wrcmds {
+    /// The most bytes the file may have.
+    pub const MAX_LEN: usize = StateDir::WRCMDS_MAX;
+    /// The most lines the file may have, comments included.
+    pub const MAX_LINES: usize = 100_000;
+
+    /// A file in which no target has a place.
+    #[must_use]
+    pub fn new() -> Self {
+        let lines = vec![Line::other(HEADER)];
+        Wrcmds { lines }
+    }
+
+    /// Reads the contents of the file.
+    ///
+    /// # Errors
+    /// Whatever cannot be understood, and a file of blanks alone, which is what a
+    /// crash can make of one: that is never read as "no places". [`Wrcmds::new`]
+    /// is for a file that is not there.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.len() > Self::MAX_LEN {
+            return Err(Problem::TooLong(bytes.len()).in_file());
+        }
+        let mut lines = Vec::new();
+        for raw in bytes.split_inclusive(|&b| b == b'\n') {
+            let number = lines.len() + 1;
+            if number > Self::MAX_LINES {
+                return Err(Problem::TooMany.at_line(number));
+            }
+            lines.push(Line::parse(raw).map_err(|problem| problem.at_line(number))?);
+        }
+        if lines.iter().all(Line::is_blank) {
+            return Err(Problem::Empty.in_file());
+        }
+        let read = Wrcmds { lines };
+        read.check_groups()?;
+        Ok(read)
+    }
+
+    /// Each of our comments belongs to a command, and `place` comes first.
+    fn check_groups(&self) -> Result<(), Error> {
+        let mut open = None;
+        for (at, line) in self.lines.iter().enumerate() {
+            match (&line.kind, open) {
+                (Kind::Place(_), Some(first)) => return Err(Problem::Dangling.at_line(first)),
+                (Kind::Place(_) | Kind::Damage(_), None) => open = Some(at + 1),
+                (Kind::Command(_), _) => open = None,
+                (Kind::Damage(_), Some(_)) | (Kind::Other, _) => {}
+            }
+        }
+        match open {
+            Some(first) => Err(Problem::Dangling.at_line(first)),
+            None => Ok(()),
+        }
+    }
+
+    /// The contents to write: what was read, but for what was changed since.
+    #[must_use]
+    pub fn to_file(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len());
+        for line in &self.lines {
+            bytes.extend_from_slice(&line.text);
+            bytes.extend_from_slice(line.end.as_bytes());
+        }
+        bytes
+    }
+
+    fn len(&self) -> usize {
+        let lens = self.lines.iter().map(|l| l.text.len() + l.end.len());
+        lens.sum()
+    }
+
+    /// The place of a target in a partition; `None` where it has no line.
+    #[must_use]
+    pub fn get(&self, target: &Dial, partition: &str) -> Option<Place> {
+        self.place_at(self.chosen(target, partition)?)
+    }
+
+    /// The places of all targets in all partitions, one for each.
+    pub fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        let mut seen = BTreeSet::new();
+        let commands = self.lines.iter().filter_map(Line::command);
+        commands
+            .filter(move |command| seen.insert((&command.target, command.wrcmd.file())))
+            .filter_map(|command| self.get(&command.target, command.wrcmd.file()))
+    }
+
+    /// Sets the place of a target in a partition, in its line or in a new one at
+    /// the end. The line's command word, options and spelling are kept, and so are all other lines.
+    ///
+    /// # Errors
+    /// The partition cannot be written as one word, or the file would have
+    /// more bytes or lines than it may have. Nothing has changed then.
+    pub fn set(&mut self, place: &Place) -> Result<(), Error> {
+        let mut new = self.clone();
+        new.merge(&place.target, &place.partition)?;
+        match new.chosen(&place.target, &place.partition) {
+            Some(at) => new.rewrite(at, place)?,
+            None => new.append(place)?,
+        }
+        new.check_size()?;
+        *self = new;
+        Ok(())
+    }
+
+    fn rewrite(&mut self, at: usize, place: &Place) -> Result<(), Error> {
+        let Some(old) = self.lines.get(at).and_then(Line::command) else {
+            return Ok(());
+        };
+        let mut wrcmd = old.wrcmd.clone();
+        if wrcmd.file_offset().unwrap_or(0) != place.head {
+            wrcmd = wrcmd.with_file_offset(place.head);
+        }
+        self.change(at, &wrcmd.with_clump_offset(place.offset).line())?;
+        let first = self.own_lines(at).first().copied().unwrap_or(at);
+        let mark = place.mark();
+        match self.lines.get(first).map(|line| &line.kind) {
+            Some(Kind::Place(_)) => self.change(first, &mark.to_string()),
+            _ if mark.is_empty() => Ok(()),
+            _ => self.insert(first, &mark.to_string()),
+        }
+    }
+
+    fn append(&mut self, place: &Place) -> Result<(), Error> {
+        if let Some(last) = self.lines.last_mut()
+            && last.end.is_empty()
+        {
+            last.end = "\n";
+        }
+        let mark = place.mark();
+        if !mark.is_empty() {
+            self.insert(self.lines.len(), &mark.to_string())?;
+        }
+        let host = place.target.to_string();
+        let wrcmd = WrCmd::new(&host, place.head, &place.partition, place.offset);
+        let wrcmd = wrcmd.map_err(|e| Problem::Command(e).in_file())?;
+        self.insert(self.lines.len(), &wrcmd.line())
+    }
+
+    /// Makes one line of all those for a target and partition.
+    fn merge(&mut self, target: &Dial, partition: &str) -> Result<(), Error> {
+        let Some(kept) = self.chosen(target, partition) else {
+            return Ok(());
+        };
+        let mut spare = self.commands(target, partition);
+        spare.retain(|&at| at != kept);
+        let known: Vec<&Damage> = self.damages_at(kept).collect();
+        let found = spare.iter().flat_map(|&at| self.damages_at(at));
+        let new = found.filter(|damage| !known.contains(damage));
+        let damages: Vec<String> = new.map(Damage::to_string).collect();
+        for &at in spare.iter().rev() {
+            self.remove(at);
+        }
+        for damage in damages {
+            let at = self.chosen(target, partition).unwrap_or(0);
+            self.insert(at, &damage)?;
+        }
+        Ok(())
+    }
+
+    /// The stretches that could not be sent to a target, accepted ones too.
+    pub fn damages(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Damage> {
+        let commands = self.commands(target, partition);
+        commands.into_iter().flat_map(|at| self.damages_at(at))
+    }
+
+    /// Remembers a stretch that could not be sent. One known before is
+    /// replaced; it stays accepted unless it has become longer.
+    ///
+    /// # Errors
+    /// The target has no line for the partition yet, and a line at any place would
+    /// say too much: [`Wrcmds::set`] comes first. Or the file would have more
+    /// bytes or lines than it may have. Nothing has changed then.
+    pub fn add_damage(
+        &mut self,
+        target: &Dial,
+        partition: &str,
+        damage: &Damage,
+    ) -> Result<(), Error> {
+        if self.lines.len() >= Self::MAX_LINES {
+            return Err(Problem::TooMany.in_file());
+        }
+        match self.len() + Line::MAX_LEN {
+            len if len > Self::MAX_LEN => Err(Problem::TooLong(len).in_file()),
+            _ => self.insert_damage(target, partition, damage),
+        }
+    }
+
+    fn insert_damage(
+        &mut self,
+        target: &Dial,
+        partition: &str,
+        damage: &Damage,
+    ) -> Result<(), Error> {
+        let mut damage = damage.clone();
+        let known = self.find_damage(target, partition, &damage);
+        if let Some((_, known)) = known {
+            damage.accepted |= known.accepted && damage.len <= known.len;
+        }
+        match known {
+            Some((_, known)) if *known == damage => Ok(()),
+            Some((at, _)) => self.change(at, &damage.to_string()),
+            None => {
+                let at = self.chosen(target, partition);
+                let at = at.ok_or_else(|| Problem::NoPlace(target.clone()).in_file())?;
+                self.insert(at, &damage.to_string())
+            }
+        }
+    }
+
+    fn find_damage(
+        &self,
+        target: &Dial,
+        partition: &str,
+        damage: &Damage,
+    ) -> Option<(usize, &Damage)> {
+        let commands = self.commands(target, partition);
+        let own = commands.into_iter().flat_map(|at| self.own_lines(at));
+        let mut damages = own.filter_map(|at| Some((at, self.lines.get(at)?.damage()?)));
+        damages.find(|(_, known)| known.is_at(damage))
+    }
+
+    /// Forgets a stretch, because it could be sent after all or was found on
+    /// the target. False where it was not known.
+    pub fn remove_damage(&mut self, target: &Dial, partition: &str, damage: &Damage) -> bool {
+        let mut found = false;
+        while let Some((at, _)) = self.find_damage(target, partition, damage) {
+            self.lines.remove(at);
+            found = true;
+        }
+        found
+    }
+
+    /// Removes all lines of a target, and says how many there were.
+    pub fn forget(&mut self, target: &Dial) -> usize {
+        let is_its = |line: &Line| line.command().is_some_and(|c| c.target == *target);
+        let found: Vec<usize> = self.positions(is_its).collect();
+        for &at in found.iter().rev() {
+            self.remove(at);
+        }
+        if self.lines.iter().all(Line::is_blank) {
+            self.lines.insert(0, Line::other(HEADER));
+        }
+        found.len()
+    }
+
+    fn check_size(&self) -> Result<(), Error> {
+        if self.lines.len() > Self::MAX_LINES {
+            return Err(Problem::TooMany.in_file());
+        }
+        match self.len() {
+            len if len > Self::MAX_LEN => Err(Problem::TooLong(len).in_file()),
+            _ => Ok(()),
+        }
+    }
+
+    fn positions(&self, wanted: impl Fn(&Line) -> bool) -> impl Iterator<Item = usize> {
+        let lines = self.lines.iter().enumerate();
+        lines.filter_map(move |(at, line)| wanted(line).then_some(at))
+    }
+
+    /// Where the wrarena lines of a target and partition are.
+    fn commands(&self, target: &Dial, partition: &str) -> Vec<usize> {
+        let is_its = |line: &Line| {
+            line.command()
+                .is_some_and(|c| c.target == *target && c.wrcmd.file() == partition)
+        };
+        self.positions(is_its).collect()
+    }
+
+    /// Of those, the one with the least progress; of two at the same place the
+    /// one of which less is known.
+    fn chosen(&self, target: &Dial, partition: &str) -> Option<usize> {
+        let progress = |at: &usize| {
+            self.place_at(*at)
+                .map(|place| (place.head, place.offset, place.last.is_some()))
+        };
+        let commands = self.commands(target, partition);
+        commands.into_iter().min_by_key(progress)
+    }
+
+    /// Our comments before the wrarena line there, in their order.
+    fn own_lines(&self, command: usize) -> Vec<usize> {
+        let before = self.lines.get(..command).unwrap_or_default();
+        let group = before.iter().enumerate().rev();
+        let mut own: Vec<usize> = group
+            .take_while(|(_, line)| line.command().is_none())
+            .filter(|(_, line)| line.kind != Kind::Other)
+            .map(|(at, _)| at)
+            .collect();
+        own.reverse();
+        own
+    }
+
+    fn damages_at(&self, command: usize) -> impl Iterator<Item = &Damage> {
+        let own = self.own_lines(command).into_iter();
+        own.filter_map(|at| self.lines.get(at)?.damage())
+    }
+
+    fn place_at(&self, command: usize) -> Option<Place> {
+        let own = self.own_lines(command);
+        let first = own.first().and_then(|&at| self.lines.get(at));
+        let mark = match first.map(|line| &line.kind) {
+            Some(Kind::Place(mark)) => mark.clone(),
+            _ => Mark::default(),
+        };
+        let Command { wrcmd, target } = self.lines.get(command)?.command()?;
+        Some(Place {
+            target: target.clone(),
+            partition: wrcmd.file().to_owned(),
+            head: wrcmd.file_offset().unwrap_or(0),
+            offset: wrcmd.clump_offset(),
+            arena: mark.arena,
+            magic: mark.magic,
+            last: mark.last,
+            before: mark.before,
+            acknowledged: mark.acknowledged,
+        })
+    }
+
+    /// Removes a wrarena line and our comments on it.
+    fn remove(&mut self, command: usize) {
+        let own = self.own_lines(command);
+        for at in own.into_iter().chain([command]).rev() {
+            if at < self.lines.len() {
+                self.lines.remove(at);
+            }
+        }
+    }
+
+    /// Replaces the text of a line, by one that can be read back.
+    fn change(&mut self, at: usize, text: &str) -> Result<(), Error> {
+        let new = Line::parse(text.as_bytes()).map_err(Problem::in_file)?;
+        if let Some(line) = self.lines.get_mut(at) {
+            let end = line.end;
+            *line = Line { end, ..new };
+        }
+        Ok(())
+    }
+
+    /// Inserts a line that can be read back.
+    fn insert(&mut self, at: usize, text: &str) -> Result<(), Error> {
+        let new = Line::parse(text.as_bytes()).map_err(Problem::in_file)?;
+        self.lines.insert(at, Line { end: "\n", ..new });
+        Ok(())
+    }
+}
+
+/// One line: its bytes, what ends it, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    text: Vec<u8>,
+    end: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A comment of somebody else, or blank.
+    Other,
+    Place(Mark),
+    Damage(Box<Damage>),
+    Command(Box<Command>),
+}
+
+/// A wrarena line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Command {
+    wrcmd: WrCmd,
+    target: Dial,
+}
+
+impl Line {
+    /// The most bytes a line may have.
+    const MAX_LEN: usize = WrCmd::MAX_LEN;
+
+    fn other(text: &str) -> Self {
+        Line {
+            text: text.as_bytes().to_vec(),
+            end: "\n",
+            kind: Kind::Other,
+        }
+    }
+
+    fn parse(raw: &[u8]) -> Result<Self, Problem> {
+        let (text, end) = if let Some(text) = raw.strip_suffix(b"\r\n") {
+            (text, "\r\n")
+        } else if let Some(text) = raw.strip_suffix(b"\n") {
+            (text, "\n")
+        } else {
+            (raw, "")
+        };
+        if text.len() > Self::MAX_LEN {
+            return Err(Problem::LongLine(text.len()));
+        }
+        if let Some(&byte) = text.iter().find(|b| b.is_ascii_control() && **b != b'\t') {
+            return Err(Problem::Control(byte));
+        }
+        Ok(Line {
+            text: text.to_vec(),
+            end,
+            kind: Kind::of(text)?,
+        })
+    }
+
+    fn is_blank(&self) -> bool {
+        self.text.iter().all(|&b| is_blank(char::from(b)))
+    }
+
+    fn command(&self) -> Option<&Command> {
+        match &self.kind {
+            Kind::Command(command) => Some(command),
+            _ => None,
+        }
+    }
+
+    fn damage(&self) -> Option<&Damage> {
+        match &self.kind {
+            Kind::Damage(damage) => Some(damage),
+            _ => None,
+        }
+    }
+}
+
+fn is_blank(c: char) -> bool {
+    c == ' ' || c == '\t'
+}
+
+impl Kind {
+    fn of(text: &[u8]) -> Result<Self, Problem> {
+        let trimmed = text.trim_ascii_start();
+        match trimmed.strip_prefix(b"#") {
+            Some(comment) => Self::of_comment(comment),
+            None if trimmed.is_empty() => Ok(Kind::Other),
+            None => Command::parse(text).map(|command| Kind::Command(Box::new(command))),
+        }
+    }
+
+    fn of_comment(comment: &[u8]) -> Result<Self, Problem> {
+        // What is not text is not ours, and kept as it is.
+        let Ok(comment) = std::str::from_utf8(comment) else {
+            return Ok(Kind::Other);
+        };
+        let comment = comment.trim_start_matches(is_blank);
+        let (word, rest) = comment.split_once(is_blank).unwrap_or((comment, ""));
+        let rest = rest.trim_start_matches(is_blank);
+        match word {
+            "place" => Mark::parse(rest).map(Kind::Place),
+            "damaged" => Damage::parse(rest, false).map(|damage| Kind::Damage(Box::new(damage))),
+            "accepted" => Damage::parse(rest, true).map(|damage| Kind::Damage(Box::new(damage))),
+            _ if rest.starts_with("magic=") => Err(Problem::Word(word.to_owned())),
+            _ => Ok(Kind::Other),
+        }
+    }
+}
+
+impl Command {
+    fn parse(text: &[u8]) -> Result<Self, Problem> {
+        let wrcmd = WrCmd::parse(text).map_err(Problem::Command)?;
+        let host = wrcmd.host().ok_or(Problem::NoHost)?;
+        let target = host.parse().map_err(Problem::Host)?;
+        Ok(Command { wrcmd, target })
+    }
+}
+
+/// What the `place` comment of a line says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Mark {
+    magic: Option<u32>,
+    last: Option<Score>,
+    acknowledged: Option<SystemTime>,
+    before: Option<Score>,
+    arena: Option<Name>,
+}
+
+impl Mark {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let mut fields = Fields::split(text)?;
+        let mark = Mark {
+            magic: fields.known("magic", magic)?,
+            last: fields.known("last", score)?,
+            acknowledged: fields.known("time", time)?,
+            before: fields.known_if_there("before", score)?,
+            arena: fields.arena(),
+        };
+        fields.end()?;
+        Ok(mark)
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let acknowledged = self.acknowledged.map(Utc);
+        // A time that would not be read back is worse than none.
+        let time = acknowledged.filter(|time| time.to_string().parse::<Utc>().is_ok());
+        write!(
+            f,
+            "# place magic={} last={} time={} before={}",
+            shown_magic(self.magic),
+            shown(self.last, "none"),
+            shown(time, "unknown"),
+            shown(self.before, "none"),
+        )?;
+        match &self.arena {
+            Some(arena) => write!(f, " arena={arena}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Damage {
+    fn parse(text: &str, accepted: bool) -> Result<Self, Problem> {
+        let mut fields = Fields::split(text)?;
+        let damage = Damage {
+            accepted,
+            magic: magic("magic", fields.take("magic")?)?,
+            head: number("head", fields.take("head")?)?,
+            offset: number("offset", fields.take("offset")?)?,
+            len: number("len", fields.take("len")?)?,
+            block_type: fields.known("type", block_type)?,
+            score: fields.known("score", score)?,
+            arena: fields.arena().ok_or(Problem::Missing("arena"))?,
+        };
+        fields.end()?;
+        Ok(damage)
+    }
+}
+
+impl fmt::Display for Damage {
+    /// The comment line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.accepted { "accepted" } else { "damaged" };
+        write!(
+            f,
+            "# {word} magic={} head={} offset={:#x} len={} type={} score={} arena={}",
+            shown_magic(Some(self.magic)),
+            self.head,
+            self.offset,
+            self.len,
+            shown(self.block_type.map(type_word), "unknown"),
+            shown(self.score, "unknown"),
+            self.arena,
+        )
+    }
+}
+
+fn shown(value: Option<impl fmt::Display>, without: &str) -> String {
+    value.map_or_else(|| without.to_owned(), |value| value.to_string())
+}
+
+fn shown_magic(magic: Option<u32>) -> String {
+    shown(magic.map(|magic| format!("{magic:#010x}")), "unknown")
+}
+
+/// A block type as one word.
+fn type_word(of: BlockType) -> String {
+    match of {
+        BlockType::Pointer(level) => format!("pointer{level}"),
+        other => other.to_string(),
+    }
+}
+
+/// The fields of a comment of ours: `key=value`, the arena's name last.
+struct Fields<'a> {
+    found: BTreeMap<&'a str, &'a str>,
+    arena: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    fn split(text: &'a str) -> Result<Self, Problem> {
+        let mut fields = Fields {
+            found: BTreeMap::new(),
+            arena: None,
+        };
+        let mut rest = text.trim_start_matches(is_blank);
+        while !rest.is_empty() {
+            if let Some(name) = rest.strip_prefix("arena=") {
+                fields.arena = Some(name);
+                break;
+            }
+            let (word, after) = rest.split_once(is_blank).unwrap_or((rest, ""));
+            let pair = word.split_once('=');
+            let (key, value) = pair.ok_or_else(|| Problem::Field(word.to_owned()))?;
+            if fields.found.insert(key, value).is_some() {
+                return Err(Problem::Field(word.to_owned()));
+            }
+            rest = after.trim_start_matches(is_blank);
+        }
+        Ok(fields)
+    }
+
+    fn take(&mut self, key: &'static str) -> Result<&'a str, Problem> {
+        self.found.remove(key).ok_or(Problem::Missing(key))
+    }
+
+    /// The value of a field that may be `none` or `unknown`.
+    fn known<T>(&mut self, key: &'static str, read: Read<T>) -> Result<Option<T>, Problem> {
+        match self.take(key)? {
+            "none" | "unknown" => Ok(None),
+            value => read(key, value).map(Some),
+        }
+    }
+
+    fn known_if_there<T>(&mut self, key: &'static str, of: Read<T>) -> Result<Option<T>, Problem> {
+        if self.found.contains_key(key) {
+            self.known(key, of)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn arena(&self) -> Option<Name> {
+        self.arena.map(|name| Name::from_field(name.as_bytes()))
+    }
+
+    fn end(self) -> Result<(), Problem> {
+        match self.found.first_key_value() {
+            Some((key, value)) => Err(Problem::Field(format!("{key}={value}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+type Read<T> = fn(&'static str, &str) -> Result<T, Problem>;
+
+fn number(key: &'static str, text: &str) -> Result<u64, Problem> {
+    wrcmd::number(text).map_err(|e| Problem::Number(key, e))
+}
+
+fn magic(key: &'static str, text: &str) -> Result<u32, Problem> {
+    let too_large = |_| Problem::Number(key, NumberError::TooLarge(text.to_owned()));
+    u32::try_from(number(key, text)?).map_err(too_large)
+}
+
+fn score(key: &'static str, text: &str) -> Result<Score, Problem> {
+    text.parse().map_err(|e| Problem::Score(key, e))
+}
+
+fn time(_: &'static str, text: &str) -> Result<SystemTime, Problem> {
+    let time = text.parse::<Utc>().map_err(Problem::Time)?;
+    Ok(time.0)
+}
+
+fn block_type(_: &'static str, text: &str) -> Result<BlockType, Problem> {
+    let mut types = (0..=u8::MAX).filter_map(BlockType::from_disk);
+    types
+        .find(|&of| type_word(of) == text)
+        .ok_or_else(|| Problem::Type(text.to_owned()))
+}
+
+/// Why a file is no `wrcmds`, or would be none after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The line, counted from 1, where it is one.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        self.problem.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.problem {
+            Problem::Command(e) => Some(e),
+            Problem::Host(e) => Some(e),
+            Problem::Number(_, e) => Some(e),
+            Problem::Score(_, e) => Some(e),
+            Problem::Time(e) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+/// What can be wrong with a file, or with one of its lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The number of bytes of the file, of which there may be [`Wrcmds::MAX_LEN`].
+    TooLong(usize),
+    /// More lines than [`Wrcmds::MAX_LINES`].
+    TooMany,
+    /// Nothing but blanks.
+    Empty,
+    /// The number of bytes of a line, of which there may be [`WrCmd::MAX_LEN`].
+    LongLine(usize),
+    /// A control character.
+    Control(u8),
+    /// A line that is no wrarena command.
+    Command(wrcmd::Error),
+    /// A wrarena command without `-h`.
+    NoHost,
+    /// A wrarena command whose host is no dial string.
+    Host(DialError),
+    /// A comment of ours, and no wrarena command that it belongs to.
+    Dangling,
+    /// A comment that goes on as one of ours does, and its first word.
+    Word(String),
+    /// A comment of ours lacks this field.
+    Missing(&'static str),
+    /// A word in a comment of ours that is no field of it, or one too many.
+    Field(String),
+    /// A field that is no number.
+    Number(&'static str, NumberError),
+    /// A field that is no score.
+    Score(&'static str, ScoreError),
+    /// A field that is no time.
+    Time(UtcError),
+    /// A field that is no block type.
+    Type(String),
+    /// Damage of a target that has no line.
+    NoPlace(Dial),
+}
+
+impl Problem {
+    fn at_line(self, line: usize) -> Error {
+        Error {
+            line: Some(line),
+            problem: self,
+        }
+    }
+
+    fn in_file(self) -> Error {
+        Error {
+            line: None,
+            problem: self,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(len) => write!(
+                f,
+                "expected at most {} bytes, found {len}: mend or accept the damage, or forget targets",
+                Wrcmds::MAX_LEN
+            ),
+            Self::TooMany => write!(
+                f,
+                "expected at most {} lines, found more: mend or accept the damage, or forget targets",
+                Wrcmds::MAX_LINES
+            ),
+            Self::Empty => f.write_str(
+                "expected wrarena commands, found nothing: put it back from a copy, or remove it, \
+                 and every target is probed from the first arena on",
+            ),
+            Self::LongLine(len) => {
+                write!(f, "expected at most {} bytes, found {len}", Line::MAX_LEN)
+            }
+            Self::Control(byte) => write!(
+                f,
+                "expected text, found the control character {:?}: put the file back from a copy, \
+                 or remove the line, and its target is probed from the first arena on",
+                char::from(*byte)
+            ),
+            Self::Command(error) => error.fmt(f),
+            Self::NoHost => f.write_str(
+                "expected a wrarena command with -h, found none: add the target, or remove the line",
+            ),
+            Self::Host(error) => write!(f, "-h: {error}"),
+            Self::Dangling => f.write_str(
+                "expected a wrarena command after this comment, found none: \
+                 remove the comment, or put its command back",
+            ),
+            Self::Word(word) => write!(
+                f,
+                "expected place, damaged or accepted, found {word:?}: correct the word"
+            ),
+            Self::Missing(key) => write!(
+                f,
+                "expected a field {key}= in this comment, found none: put it back, \
+                 or begin a comment of your own with another word"
+            ),
+            Self::Field(word) => write!(
+                f,
+                "expected the fields of this comment, each once, found {word:?}: correct it, \
+                 or begin a comment of your own with another word"
+            ),
+            Self::Number(key, error) => write!(f, "{key}: {error}"),
+            Self::Score(key, error) => write!(f, "{key}: {error}"),
+            Self::Time(error) => write!(f, "time: {error}"),
+            Self::Type(word) => write!(
+                f,
+                "type: expected root, directory, data, pointer1 to pointer7 or unknown, found {word:?}"
+            ),
+            Self::NoPlace(target) => write!(f, "{target}: has no line yet"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
