@@ -1,5 +1,6 @@
 //! ventiprog: the place moves only when every target has acknowledged a sync.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,15 @@ use venti_tests::random::Random;
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Fault, How, On, Setup, Venti, closed_port};
 use venticore::blocktype::BlockType;
+use venticore::score::Score;
 
 /// A source partition and a state directory.
 struct Site {
     directory: TempDir,
     partition: Partition,
     sample: Sample,
+    /// The blocks, by score.
+    data: HashMap<Score, Vec<u8>>,
 }
 
 impl Site {
@@ -31,6 +35,7 @@ impl Site {
             directory,
             partition,
             sample: Sample::new(11, 65),
+            data: HashMap::new(),
         };
         site.add(blocks);
         site
@@ -40,6 +45,7 @@ impl Site {
         for _ in 0..blocks {
             let block = self.sample.block(4096);
             self.partition.append(13, &block).unwrap();
+            self.data.insert(Score::of(&block), block);
         }
         self.partition.sync().unwrap();
     }
@@ -75,7 +81,7 @@ impl Site {
 
     fn ventiprog(&self) -> Command {
         Command::new("ventiprog")
-            .config("[limits]\nconnect = 2\nsilence = 1\nsync = 1\n")
+            .config("[limits]\nconnect = 2\nsilence = 1\nsync = 1\nretries = 0\n")
             .arg("-d")
             .arg(self.state())
     }
@@ -117,7 +123,7 @@ fn only_what_is_new_goes_and_the_place_moves() {
     let log = site.rootscor();
     let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(lines, [&first, &second, &second, &third]);
-    for name in ["wrcmd", "rootscor", "lock"] {
+    for name in ["wrcmd", "wrcmds", "rootscor", "lock"] {
         let mode = fs::metadata(site.state().join(name)).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
     }
@@ -127,13 +133,14 @@ fn only_what_is_new_goes_and_the_place_moves() {
 fn when_nothing_is_new_both_commands_are_printed_and_nothing_is_logged() {
     let site = Site::new(3);
     let venti = Venti::start();
-    let command = site.command(&venti.dial(), site.end());
-    site.write_wrcmd(&command);
+    site.write_wrcmd(&site.command(&venti.dial(), 0));
+    assert_eq!(site.ventiprog().run().status, 0);
+    let (command, log) = (site.wrcmd(), site.rootscor());
     let output = site.ventiprog().run();
-    assert_eq!(output.status, 0);
-    assert_eq!(output.stdout, format!("{command}\n{command}\n"));
-    assert_eq!((site.wrcmd(), site.rootscor()), (command, String::new()));
-    assert_eq!(venti.counts().writes, 0);
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!(output.stdout, format!("{command}{command}"));
+    assert_eq!((site.wrcmd(), site.rootscor()), (command, log));
+    assert_eq!(venti.counts().writes, 3);
 }
 
 #[test]
@@ -159,10 +166,9 @@ fn every_venti_of_the_list_gets_it_on_the_port_of_the_command() {
     let writes = ventis.each_ref().map(|venti| venti.counts().writes);
     assert_eq!(
         writes,
-        [30, 30, 0],
-        "the third joined after the place had moved"
+        [30, 30, 30],
+        "the third gets what came before it joined"
     );
-    assert_eq!(ventis[0].counts().connections, 2);
 }
 
 #[test]
@@ -211,8 +217,12 @@ fn the_rc_script_and_we_can_take_turns() {
     .unwrap();
     assert_eq!(site.ventiprog().run().status, 0);
 
-    // The script's turn: it reads our line, and writes its own.
+    // The script's turn: it reads our line, sends, and writes its own.
+    let sent = site.partition.clumps().count();
     site.add(10);
+    for clump in site.partition.clumps().skip(sent) {
+        venti.insert(BlockType::Data, &site.data[&clump.score]);
+    }
     let ours = site.wrcmd();
     let theirs = rc_script_moves(ours.trim_end(), site.end());
     site.write_wrcmd(&format!("{theirs}\n"));
@@ -242,8 +252,13 @@ fn assert_unmoved(site: &Site, output: &Output, before: &str, status: i32, host:
         panic!("{lines:?}");
     };
     assert!(line.starts_with(&format!("ventiprog: {host}: ")), "{line}");
-    let entries = fs::read_dir(site.state()).unwrap();
-    assert_eq!(entries.count(), 2, "wrcmd and lock, nothing left behind");
+    let mut left: Vec<_> = fs::read_dir(site.state()).unwrap().collect();
+    left.retain(|entry| entry.as_ref().unwrap().file_name() != "wrcmds");
+    assert_eq!(
+        left.len(),
+        2,
+        "wrcmd and lock, nothing left behind: {left:?}"
+    );
 }
 
 #[test]
@@ -320,10 +335,7 @@ fn the_source_is_synced_first_and_never_a_target() {
     site.write_wrcmd(&before);
     let output = site.ventiprog().args(["-s", &closed_port()]).run();
     assert_eq!(output.status, 3, "{output:?}");
-    assert_eq!(
-        site.wrcmd(),
-        format!("{}\n", site.command(&target.dial(), site.end()))
-    );
+    assert_eq!(site.wrcmd(), before, "3, and not through damage alone");
 
     // A target that is the source, under another name.
     let port = target.dial().rsplit('!').next().unwrap().to_owned();
@@ -346,7 +358,10 @@ fn a_dry_run_counts_and_writes_nothing() {
     let output = site.ventiprog().arg("-n").run();
     assert_eq!(output.status, 0);
     let bytes = 40 * 4096;
-    let expected = format!("ventiprog: would send 40 clumps, {bytes} bytes, to 1 targets\n");
+    let expected = format!(
+        "ventiprog: {}: would send 40 clumps, {bytes} bytes, save what it has already\n",
+        venti.dial()
+    );
     assert_eq!(output.stderr, expected);
     assert_eq!(venti.counts().connections, 0);
     assert_eq!(site.wrcmd(), before);
@@ -371,16 +386,16 @@ fn json_tells_each_target_and_the_run() {
     assert_eq!(lines.len(), 3);
     assert!(lines.iter().all(|line| line["schema"] == 1));
     assert_eq!(
-        (&lines[0]["target"], &lines[0]["current"]),
-        (&venti.dial().into(), &true.into())
+        (&lines[0]["target"], &lines[0]["sent"]),
+        (&venti.dial().into(), &9.into())
     );
     assert_eq!(
         (&lines[1]["target"], &lines[1]["status"]),
         (&down.into(), &6.into())
     );
     assert_eq!(
-        (&lines[2]["clumps"], &lines[2]["status"]),
-        (&9.into(), &3.into())
+        (&lines[0]["status"], &lines[2]["status"]),
+        (&0.into(), &3.into())
     );
     assert_eq!(output.status, 3);
 }
@@ -439,7 +454,7 @@ fn a_hundred_kills_lose_nothing() {
     assert_eq!(site.ventiprog().run().status, 0);
     site.assert_complete(&venti);
     let left: Vec<_> = fs::read_dir(site.state()).unwrap().collect();
-    assert_eq!(left.len(), 3, "wrcmd, rootscor, lock: {left:?}");
+    assert_eq!(left.len(), 4, "wrcmd, wrcmds, rootscor, lock: {left:?}");
 }
 
 fn assert_wrcmd_is_whole(site: &Site, place: &str, venti: &Venti) {
@@ -485,8 +500,8 @@ fn a_wrcmd_that_makes_no_sense_is_refused() {
     }
     fs::remove_file(site.state().join("wrcmd")).unwrap();
     let output = site.ventiprog().run();
-    assert_eq!(output.status, 1);
-    assert!(output.stderr.contains("no wrcmd"), "{output:?}");
+    assert_eq!(output.status, 2);
+    assert!(output.stderr.contains("no target"), "{output:?}");
 }
 
 #[test]
@@ -515,7 +530,7 @@ fn the_state_directory_is_made_private() {
     let home = tempfile::tempdir().unwrap();
     let state: &Path = &home.path().join("new");
     let output = Command::new("ventiprog").arg("-d").arg(state).run();
-    assert_eq!(output.status, 1);
+    assert_eq!(output.status, 2);
     let mode = fs::metadata(state).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 
 use eyre::Report;
 
-use crate::wrcmds::Problem;
 use crate::{client, config, dial, external, index, score, state, wrcmd, wrcmds};
 
 /// The exit statuses, the same for every command.
@@ -89,15 +88,15 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
     if let Some(error) = cause.downcast_ref::<client::Error>() {
         return Some(client_status(error));
     }
-    if let Some(error) = cause.downcast_ref::<external::Error>() {
-        return Some(external_status(error));
-    }
     if let Some(error) = cause.downcast_ref::<index::Error>() {
         return Some(match error.kind() {
             index::Kind::Usage => Status::Usage,
             index::Kind::Transient => Status::Unreachable,
             index::Kind::Failed => Status::Failed,
         });
+    }
+    if let Some(error) = cause.downcast_ref::<external::Error>() {
+        return Some(external_status(error));
     }
     if let Some(error) = cause.downcast_ref::<state::Error>() {
         return Some(match error {
@@ -107,7 +106,9 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
     }
     if let Some(error) = cause.downcast_ref::<wrcmds::Error>() {
         return Some(match error.problem {
-            Problem::TooLong(_) | Problem::TooMany | Problem::NoPlace(_) => Status::Failed,
+            wrcmds::Problem::TooLong(_)
+            | wrcmds::Problem::TooMany
+            | wrcmds::Problem::NoPlace(_) => Status::Failed,
             _ => Status::Usage,
         });
     }

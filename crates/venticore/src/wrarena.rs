@@ -95,6 +95,7 @@ fn send(
     let manner = Manner {
         limits: config.limits,
         retries: 0,
+        probe: false,
         rate: None,
         checkpoint: Checkpoint::NEVER,
     };

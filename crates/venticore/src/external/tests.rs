@@ -1,3 +1,5 @@
+//! What a program may say, and what is made of it.
+
 use super::said::Listener;
 use super::*;
 use proptest::prelude::*;

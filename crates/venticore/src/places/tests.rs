@@ -349,6 +349,12 @@ fn an_arena_of_another_name_or_magic_is_another_arena() {
         said.contains("was arena 2 with clump magic 0x00000007, and is arena 2 with 0x00000008"),
         "{said}"
     );
+    // Where that arena has nothing, there is nothing to probe.
+    let mut world = World::new();
+    *world.shelf(1) = shelf(1, 0, true, 0);
+    let mut world = world.line("h", 1, 0);
+    world.shelf(1).arena.magic = 8;
+    assert_eq!(world.start().0, "2+0");
     let mut world = World::new().line("h", 2, 0);
     world.shelf(2).arena.name = Name::from_field(b"new");
     assert_eq!(world.start().0, "2+0 probed to 3+0");
@@ -519,6 +525,8 @@ fn the_next_place_is_in_the_next_arena_that_has_clumps() {
     assert_eq!(next(&world, 2, 3), (2, 3));
     world.shelf(3).arena.used = CLUMP;
     assert_eq!(next(&world, 2, 3), (3, 0));
+    world.shelf(2).arena.sealed = false;
+    assert_eq!(next(&world, 2, 3), (2, 3));
     assert_eq!(next(&world, 9, 0), (9, 0));
 }
 
@@ -740,7 +748,10 @@ impl World {
         let sealed = found.arena.sealed;
         let magic = found.arena.magic;
         match fate {
-            Fate::Refilled { clumps, .. } => *found = shelf(arena as u64, clumps, sealed, 1),
+            Fate::Refilled { clumps, .. } => {
+                let index = (found.arena.head - 1000) / 100_000;
+                *found = shelf(index, clumps, sealed, 1);
+            }
             _ => found.arena.magic = magic + 1,
         }
     }
@@ -779,10 +790,12 @@ proptest! {
         let mut world = World::new();
         world.partitions[0].1 = shelves;
         let mut has = std::collections::HashSet::new();
+        let mut passed = Vec::new();
         let line = line.map(|(arena, clumps)| place_in(&world, arena, clumps));
         if let Some((arena, clumps)) = line {
             let end = Point::new(arena, CLUMP * clumps);
             let before = world.clumps().into_iter().filter(|(at, _)| *at < end);
+            passed = world.partitions[0].1.iter().take(arena).cloned().collect();
             // An operator's line may claim what the target does not have.
             has.extend(before.filter(|_| !bare).map(|(_, score)| score));
             world = if bare {
@@ -795,6 +808,11 @@ proptest! {
         for &fate in &fates {
             world.suffer(fate);
         }
+        // An arena filled again, with as many clumps and bytes, is seen by reading back only.
+        let now = world.partitions[0].1.iter();
+        prop_assume!(now.zip(&passed).all(|(now, then)| {
+            now.arena != then.arena || now.clumps == then.clumps
+        }));
         if let Some((arena, clumps)) = wrcmd
             && !world.partitions[0].1.is_empty()
         {

@@ -49,7 +49,11 @@ pub(super) fn feed(
         notes,
         client: None,
         tally: Tally::default(),
-        probing: Probing::Untested,
+        probing: if manner.probe {
+            Probing::Untested
+        } else {
+            Probing::Useless
+        },
         quiet: 0,
         pace: manner.rate.map(Pace::new),
         place: None,

@@ -95,6 +95,8 @@ pub struct Manner {
     /// How often a target lost in the middle is dialled again without having
     /// acknowledged anything in between.
     pub retries: u32,
+    /// Ask targets what they have already, at first and as long as that pays.
+    pub probe: bool,
     /// Bytes of blocks a second that each target is sent at most.
     pub rate: Option<u64>,
     /// How much goes to a target between two syncs.

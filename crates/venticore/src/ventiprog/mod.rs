@@ -444,6 +444,7 @@ impl<'a> Run<'a> {
         Manner {
             limits: self.config.limits,
             retries: self.config.retries,
+            probe: true,
             rate: self.options.rate,
             checkpoint: Checkpoint {
                 bytes: self.config.checkpoint_bytes,

@@ -1,6 +1,7 @@
 //! The file as it is written, as operators change it, and as it breaks.
 
 use super::*;
+use crate::state::Utc;
 use proptest::prelude::*;
 use std::time::{Duration, UNIX_EPOCH};
 
