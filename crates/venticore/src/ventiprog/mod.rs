@@ -6,6 +6,7 @@
 //! run starts follows from both ([`crate::places`]).
 
 mod check;
+mod engine;
 mod list;
 mod record;
 mod source;
@@ -28,6 +29,7 @@ use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
 use crate::wrcmds::{Damage, Wrcmds};
 use check::{Fate, ReadBack};
+use engine::Engine;
 use record::Record;
 use source::{Asked, Part};
 
@@ -48,6 +50,8 @@ pub struct Options {
     pub source: Option<String>,
     /// `-b`: bytes a second that each target is sent at most.
     pub rate: Option<u64>,
+    /// `-e`: who sends, `native` or `external`.
+    pub engine: Option<String>,
     /// `--verify`: read back everything that earlier runs recorded.
     pub verify: bool,
     /// `--trust`: believe a wrcmd offset that no line in wrcmds confirms.
@@ -179,6 +183,7 @@ struct Run<'a> {
     config: &'a Config,
     terminal: &'a Terminal,
     record: Record,
+    engine: Engine,
     parts: Vec<Part>,
     targets: Vec<Target>,
     /// The wrcmd this run starts from: as found, or built.
@@ -202,6 +207,7 @@ impl<'a> Run<'a> {
         if wrcmd.is_some_and(WrCmd::had_en_dash) {
             terminal.say("wrcmd: an option begins with an en dash, read as -");
         }
+        let engine = Engine::choose(options.engine.as_deref(), config)?;
         let targets = targets(wrcmd, options, config)?;
         let source = source_venti(options, config)?;
         refuse_source(source.as_ref(), &targets)?;
@@ -227,6 +233,7 @@ impl<'a> Run<'a> {
             config,
             terminal,
             record,
+            engine,
             parts,
             targets,
             wrcmd,
@@ -266,7 +273,13 @@ impl<'a> Run<'a> {
         if !self.options.dry_run {
             self.check_all(number, &mut starts);
         }
-        self.copy(number, &starts);
+        match &self.engine {
+            Engine::External(program) if !self.options.dry_run => {
+                let program = program.clone();
+                engine::copy(self, number, &starts, &program);
+            }
+            _ => self.copy(number, &starts),
+        }
         self.say_unsettled(number);
     }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use eyre::{Result, WrapErr};
 
-use super::source::Part;
+use super::source::{Part, UNKNOWN};
 use crate::dial::Dial;
 use crate::exit::{Failure, Status};
 use crate::places::Point;
@@ -53,7 +53,8 @@ impl Record {
         terminal: &Terminal,
     ) {
         let at = Point::new(place.at.arena, place.at.offset);
-        let line = part.rules.place(target, at, place.last, SystemTime::now());
+        let last = Some(place.last.unwrap_or(UNKNOWN));
+        let line = part.rules.place(target, at, last, SystemTime::now());
         let Some(line) = line else {
             return;
         };
