@@ -370,7 +370,7 @@ impl<'a> Run<'a> {
             self.record
                 .wrcmds
                 .remove_damage(&target.dial, &part.name, &damage);
-            self.record.save_places(self.terminal);
+            self.record.save_places();
         }
     }
 
@@ -448,8 +448,8 @@ impl<'a> Run<'a> {
         });
         self.terminal.clear();
         let seconds = began.elapsed().as_secs_f64();
-        for ((&number, seat), outcome) in alive.iter().zip(&seats).zip(outcomes) {
-            self.settle(number, seat.from, outcome, seconds);
+        for ((&target, seat), outcome) in alive.iter().zip(&seats).zip(outcomes) {
+            self.settle(number, target, seat.from, outcome, seconds);
         }
     }
 
@@ -467,12 +467,18 @@ impl<'a> Run<'a> {
     }
 
     /// Takes in how the copy ended for one target.
-    fn settle(&mut self, seat: usize, from: At, outcome: Outcome, seconds: f64) {
+    fn settle(&mut self, part: usize, seat: usize, from: At, outcome: Outcome, seconds: f64) {
         let Some(target) = self.targets.get_mut(seat) else {
             return;
         };
         target.tally += outcome.tally;
         target.seconds += seconds;
+        if target.from.is_none() {
+            target.from = self
+                .parts
+                .get(part)
+                .and_then(|part| part.shown(point(from)));
+        }
         target.damaged += outcome.damage.len() as u64;
         let reached = outcome.place.map_or(from, |place| place.at);
         target.reached.push(point(reached));
@@ -524,12 +530,12 @@ impl<'a> Run<'a> {
 
     /// The last word: move the wrcmd, log, print.
     fn finish(mut self) -> Result<Status> {
+        self.record.check_saved()?;
         let new = self.next_wrcmd()?;
         let current = self.targets.iter().all(|target| target.failure.is_none());
         if current && !self.incomplete && !self.options.dry_run {
             self.record.move_wrcmd(&new, self.terminal)?;
         }
-        self.record.check_saved()?;
         let status = self.exit_status();
         tell::tell(&self, &new, current && !self.incomplete, status)?;
         Ok(status)

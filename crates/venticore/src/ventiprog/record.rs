@@ -65,23 +65,15 @@ impl Record {
             }
         }
         match set {
-            Ok(()) => self.save_places(terminal),
+            Ok(()) => self.save_places(),
             Err(error) => terminal.say(&format!("{target}: its place cannot be written: {error}")),
         }
     }
 
-    /// Writes wrcmds. A failure is said once, and ends the run as one.
-    pub(super) fn save_places(&mut self, terminal: &Terminal) {
+    /// Writes wrcmds. A failure ends the run as one: [`Record::check_saved`].
+    pub(super) fn save_places(&mut self) {
         let saved = self.state.replace(StateDir::WRCMDS, &self.wrcmds.to_file());
-        match saved {
-            Ok(()) => self.unsaved = None,
-            Err(error) => {
-                if self.unsaved.is_none() {
-                    terminal.say(&error.to_string());
-                }
-                self.unsaved = Some(error);
-            }
-        }
+        self.unsaved = saved.err();
     }
 
     /// Logs the old command and the new one, then moves the place: a run that

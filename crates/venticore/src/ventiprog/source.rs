@@ -140,6 +140,12 @@ impl Part {
         Ok((part, status))
     }
 
+    /// A place in words: partition, head, offset.
+    pub(super) fn shown(&self, at: places::Point) -> Option<String> {
+        let arena = self.arenas.get(at.arena)?;
+        Some(format!("{} {} {:#x}", self.name, arena.head, at.offset))
+    }
+
     /// Bytes of log from a place to the end.
     pub(super) fn bytes_from(&self, at: places::Point) -> u64 {
         let rest = self.arenas.iter().enumerate().skip(at.arena);
