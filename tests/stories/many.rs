@@ -10,7 +10,11 @@ fn one_that_is_down_neither_moves_nor_holds_back_the_others() {
     let mut site = Site::new(40);
     let (b, c, d) = (Venti::start(), Venti::start(), Venti::start());
     site.runs(&[&b, &c], 0);
-    let (line, wrcmd, log) = (site.place(&c.dial()), site.file("wrcmd"), site.file("rootscor"));
+    let (line, wrcmd, log) = (
+        site.place(&c.dial()),
+        site.file("wrcmd"),
+        site.file("rootscor"),
+    );
 
     site.add(10);
     c.fault(Fault::from(On::Connection, 1, How::Close));

@@ -12,7 +12,10 @@ fn damaged() -> (Site, Venti) {
     let venti = Venti::start();
     let output = site.runs(&[&venti], 3);
     let clump = site.clump(20);
-    let named = format!("ventiprog: arena arena0 clump {clump:#x} score {}: ", site.score(0, 20));
+    let named = format!(
+        "ventiprog: arena arena0 clump {clump:#x} score {}: ",
+        site.score(0, 20)
+    );
     assert!(output.stderr.contains(&named), "{output:?}");
     assert_eq!(site.holes(&venti), 1);
     (site, venti)
@@ -66,7 +69,10 @@ fn what_the_target_has_from_elsewhere_is_no_loss() {
     site.give(&venti, [site.score(0, 20)]);
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0, "{output:?}");
-    assert!(output.stderr.contains(": found intact there\n"), "{output:?}");
+    assert!(
+        output.stderr.contains(": found intact there\n"),
+        "{output:?}"
+    );
     assert_eq!(site.damages(&venti), 0);
     let output = site.ventiprog().run();
     assert_eq!((output.status, output.stderr.as_str()), (0, ""));

@@ -85,7 +85,10 @@ fn an_arena_that_may_still_grow_keeps_later_ones_waiting() {
     let said = "arena arena0 is not sealed on disk, and later ones have clumps: \
                 name the source venti (-s) so that it can be synced first";
     assert!(output.stderr.contains(said), "{output:?}");
-    assert_eq!((venti.counts().writes, site.file("wrcmd").as_str()), (30, ""));
+    assert_eq!(
+        (venti.counts().writes, site.file("wrcmd").as_str()),
+        (30, "")
+    );
     assert_eq!(site.stands(&venti.dial()), Some((0, site.end(0))));
 
     // Once the seal is on disk it goes on by itself.
