@@ -5,6 +5,7 @@
 mod client;
 mod contract;
 mod external;
+mod faults;
 mod index;
 mod log;
 mod many;

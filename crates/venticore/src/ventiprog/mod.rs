@@ -288,7 +288,11 @@ impl<'a> Run<'a> {
         let Some(part) = self.parts.get(number) else {
             return;
         };
-        let (config, all) = (self.config, self.options.verify);
+        let how = How {
+            config: self.config,
+            all: self.options.verify,
+            trust: self.options.trust,
+        };
         let wrcmds = &self.record.wrcmds;
         let checks: Vec<_> = thread::scope(|scope| {
             let running: Vec<_> = self
@@ -297,7 +301,7 @@ impl<'a> Run<'a> {
                 .map(|target| {
                     let alive = target.failure.is_none();
                     let dial = &target.dial;
-                    let work = move || check_one(dial, part, wrcmds, config, all);
+                    let work = move || check_one(dial, part, wrcmds, how);
                     alive.then(|| scope.spawn(work))
                 })
                 .collect();
@@ -342,6 +346,8 @@ impl<'a> Run<'a> {
                 start.at = Point::START;
                 start.probe_to = Some(part.rules.end());
             }
+            // A run that dies now must not leave it to the next one's sample.
+            self.record.set_back(&target.dial, part, self.terminal);
         }
         target.read_back.right += read_back.right;
         target.read_back.missing += read_back.missing;
@@ -532,12 +538,14 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Result<Status> {
         self.record.check_saved()?;
         let new = self.next_wrcmd()?;
-        let current = self.targets.iter().all(|target| target.failure.is_none());
-        if current && !self.incomplete && !self.options.dry_run {
+        self.record.check_saved()?;
+        let reached = |t: &Target| t.failure.is_none() && t.status != Status::Unverified;
+        let complete = !self.incomplete && self.targets.iter().all(reached);
+        if complete && !self.options.dry_run {
             self.record.move_wrcmd(&new, self.terminal)?;
         }
         let status = self.exit_status();
-        tell::tell(&self, &new, current && !self.incomplete, status)?;
+        tell::tell(&self, &new, complete, status)?;
         Ok(status)
     }
 
@@ -569,26 +577,33 @@ struct Checked {
     fates: Vec<(Damage, Fate)>,
 }
 
-/// Reads back what is recorded of a target, and tries again what was damaged;
-/// nothing where nothing is recorded.
+/// How targets are checked.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    config: &'a Config,
+    /// Read back everything.
+    all: bool,
+    /// Believe a line that nothing confirms.
+    trust: bool,
+}
+
+/// Reads back what is recorded of a target, as far as the source holds it
+/// still, and tries again what was damaged; nothing where nothing is recorded.
 fn check_one(
     dial: &Dial,
     part: &Part,
     wrcmds: &Wrcmds,
-    config: &Config,
-    all: bool,
+    how: How<'_>,
 ) -> Result<Option<Checked>, crate::client::Error> {
     let Some(line) = wrcmds.get(dial, &part.name) else {
         return Ok(None);
     };
-    let mut arenas = part.arenas.iter();
-    let Some(arena) = arenas.position(|arena| arena.head == line.head) else {
-        return Ok(None);
-    };
+    let asked = Asked(std::slice::from_ref(part));
+    // What cannot be believed was said when the places were looked at.
+    let to = places::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Point::START);
     let damages: Vec<Damage> = wrcmds.damages(dial, &part.name).cloned().collect();
-    let mut client = Client::dial(dial, config.limits)?;
-    let to = Point::new(arena, line.offset);
-    let read_back = check::read_back(&mut client, part, to, all, &damages)?;
+    let mut client = Client::dial(dial, how.config.limits)?;
+    let read_back = check::read_back(&mut client, part, to, how.all, &damages)?;
     let mut fates = Vec::new();
     for damage in damages.into_iter().filter(|damage| !damage.accepted) {
         let fate = check::try_again(&mut client, part, &damage)?;

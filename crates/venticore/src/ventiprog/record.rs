@@ -13,7 +13,7 @@ use crate::replicate;
 use crate::state::{self, Access, Stamp, StateDir};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
-use crate::wrcmds::{Damage, Wrcmds};
+use crate::wrcmds::{Damage, Place, Wrcmds};
 
 /// The files of the state directory.
 pub(super) struct Record {
@@ -65,6 +65,27 @@ impl Record {
             }
         }
         match set {
+            Ok(()) => self.save_places(),
+            Err(error) => terminal.say(&format!("{target}: its place cannot be written: {error}")),
+        }
+    }
+
+    /// A target lacks what it had acknowledged: it starts anew, from the first
+    /// arena on.
+    pub(super) fn set_back(&mut self, target: &Dial, part: &Part, terminal: &Terminal) {
+        let time = self.wrcmds.get(target, &part.name);
+        let time = time.and_then(|line| line.acknowledged);
+        let start = part
+            .rules
+            .place(target, Point::START, None, SystemTime::now());
+        let Some(start) = start else {
+            return;
+        };
+        let start = Place {
+            acknowledged: time,
+            ..start
+        };
+        match self.wrcmds.set(&start) {
             Ok(()) => self.save_places(),
             Err(error) => terminal.say(&format!("{target}: its place cannot be written: {error}")),
         }
