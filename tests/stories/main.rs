@@ -14,6 +14,7 @@ mod real_arenas;
 mod real_ventiprog;
 mod remembered;
 mod rollover;
+mod schedules;
 mod site;
 mod tidy;
 mod ventiprog;

@@ -13,7 +13,7 @@ use crate::replicate;
 use crate::state::{self, Access, Stamp, StateDir};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
-use crate::wrcmds::{Damage, Place, Wrcmds};
+use crate::wrcmds::{self, Damage, Wrcmds};
 
 /// The files of the state directory.
 pub(super) struct Record {
@@ -24,6 +24,8 @@ pub(super) struct Record {
     pub(super) wrcmds: Wrcmds,
     /// Why a place that was acknowledged could not be written down.
     unsaved: Option<state::Error>,
+    /// Why a place that was acknowledged has no line.
+    unset: Option<wrcmds::Error>,
 }
 
 impl Record {
@@ -40,6 +42,7 @@ impl Record {
             wrcmd,
             wrcmds: wrcmds.unwrap_or_default(),
             unsaved: None,
+            unset: None,
         })
     }
 
@@ -64,30 +67,36 @@ impl Record {
                 set = self.wrcmds.add_damage(target, &part.name, &damage);
             }
         }
-        match set {
-            Ok(()) => self.save_places(),
-            Err(error) => terminal.say(&format!("{target}: its place cannot be written: {error}")),
+        self.save_set(target, set, terminal);
+    }
+
+    /// A target has lost something of what it had acknowledged: its place is
+    /// the start of the partition again.
+    pub(super) fn set_back(&mut self, target: &Dial, part: &Part, terminal: &Terminal) {
+        let Some(old) = self.wrcmds.get(target, &part.name) else {
+            return;
+        };
+        let time = old.acknowledged.unwrap_or(SystemTime::UNIX_EPOCH);
+        let line = part.rules.place(target, Point::START, None, time);
+        if let Some(line) = line {
+            let set = self.wrcmds.set(&line);
+            self.save_set(target, set, terminal);
         }
     }
 
-    /// A target lacks what it had acknowledged: it starts anew, from the first
-    /// arena on.
-    pub(super) fn set_back(&mut self, target: &Dial, part: &Part, terminal: &Terminal) {
-        let time = self.wrcmds.get(target, &part.name);
-        let time = time.and_then(|line| line.acknowledged);
-        let start = part
-            .rules
-            .place(target, Point::START, None, SystemTime::now());
-        let Some(start) = start else {
-            return;
-        };
-        let start = Place {
-            acknowledged: time,
-            ..start
-        };
-        match self.wrcmds.set(&start) {
+    /// Writes wrcmds after a change, if that could be made.
+    fn save_set(
+        &mut self,
+        target: &Dial,
+        set: std::result::Result<(), wrcmds::Error>,
+        terminal: &Terminal,
+    ) {
+        match set {
             Ok(()) => self.save_places(),
-            Err(error) => terminal.say(&format!("{target}: its place cannot be written: {error}")),
+            Err(error) => {
+                terminal.say(&format!("{target}: its place cannot be written: {error}"));
+                self.unset = Some(error);
+            }
         }
     }
 
@@ -125,6 +134,9 @@ impl Record {
 
     /// Fails if a place that was acknowledged could not be written down.
     pub(super) fn check_saved(&mut self) -> Result<()> {
+        if let Some(error) = self.unset.take() {
+            return Err(error).wrap_err(StateDir::WRCMDS);
+        }
         self.unsaved
             .take()
             .map_or(Ok(()), |error| Err(error.into()))
