@@ -8,6 +8,7 @@ mod external;
 mod index;
 mod log;
 mod real_arenas;
+mod real_many;
 mod real_ventiprog;
 mod tidy;
 mod ventiprog;
