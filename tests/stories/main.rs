@@ -11,6 +11,7 @@ mod log;
 mod many;
 mod readback;
 mod real_arenas;
+mod real_many;
 mod real_ventiprog;
 mod remembered;
 mod rollover;
