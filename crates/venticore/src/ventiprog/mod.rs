@@ -218,8 +218,12 @@ impl<'a> Run<'a> {
             config,
             terminal,
         )?;
+        let dials: Vec<Dial> = targets.iter().map(|target| target.dial.clone()).collect();
+        let recorded = record.partitions(&dials);
+        let names = source::with_recorded(names, &recorded, wrcmd.is_some());
         let synced = sync_source(source.as_ref(), config, terminal);
-        let (parts, opened) = open_all(&names, wrcmd, terminal)?;
+        let (parts, opened) = open_all(&names, wrcmd, &recorded, terminal)?;
+        let all_here = parts.len() == names.len();
         let wrcmd = match wrcmd {
             Some(wrcmd) => wrcmd.clone(),
             None => first_wrcmd(&targets, &parts)?,
@@ -239,7 +243,7 @@ impl<'a> Run<'a> {
             wrcmd,
             synced: synced == Some(true),
             status: found.worst(opened).worst(sync_status),
-            incomplete: found != Status::Done || sync_status != Status::Done,
+            incomplete: found != Status::Done || sync_status != Status::Done || !all_here,
             start: Instant::now(),
         })
     }
@@ -347,7 +351,7 @@ impl<'a> Run<'a> {
                 start.probe_to = Some(part.rules.end());
             }
             // A run that dies now must not leave it to the next one's sample.
-            self.record.set_back(&target.dial, part, self.terminal);
+            self.record.set_back(&target.dial, part);
         }
         target.read_back.right += read_back.right;
         target.read_back.missing += read_back.missing;
@@ -376,7 +380,7 @@ impl<'a> Run<'a> {
             self.record
                 .wrcmds
                 .remove_damage(&target.dial, &part.name, &damage);
-            self.record.save_places(self.terminal);
+            self.record.save_places();
         }
     }
 
@@ -438,7 +442,7 @@ impl<'a> Run<'a> {
                 damage,
             } => {
                 if let (false, Some(dial)) = (dry_run, dial(seat)) {
-                    record.acknowledged(&dial, part, place, damage, terminal);
+                    record.acknowledged(&dial, part, place, damage);
                 }
             }
             Event::Retry { seat, error, after } => {
@@ -454,8 +458,11 @@ impl<'a> Run<'a> {
         });
         self.terminal.clear();
         let seconds = began.elapsed().as_secs_f64();
-        for ((&number, seat), outcome) in alive.iter().zip(&seats).zip(outcomes) {
-            self.settle(number, seat.from, outcome, seconds);
+        for ((&target, seat), outcome) in alive.iter().zip(&seats).zip(outcomes) {
+            if outcome.place.is_none() && outcome.trouble.is_none() {
+                self.remember_trusted(number, target, seat.from);
+            }
+            self.settle(number, target, seat.from, outcome, seconds);
         }
     }
 
@@ -473,12 +480,18 @@ impl<'a> Run<'a> {
     }
 
     /// Takes in how the copy ended for one target.
-    fn settle(&mut self, seat: usize, from: At, outcome: Outcome, seconds: f64) {
+    fn settle(&mut self, part: usize, seat: usize, from: At, outcome: Outcome, seconds: f64) {
         let Some(target) = self.targets.get_mut(seat) else {
             return;
         };
         target.tally += outcome.tally;
         target.seconds += seconds;
+        if target.from.is_none() {
+            target.from = self
+                .parts
+                .get(part)
+                .and_then(|part| part.shown(point(from)));
+        }
         target.damaged += outcome.damage.len() as u64;
         let reached = outcome.place.map_or(from, |place| place.at);
         target.reached.push(point(reached));
@@ -501,6 +514,25 @@ impl<'a> Run<'a> {
                 target.fail(Status::Failed, error.to_string());
             }
             None => {}
+        }
+    }
+
+    /// With `--trust`, a hint becomes a place also where nothing was new.
+    fn remember_trusted(&mut self, part: usize, seat: usize, at: At) {
+        let (Some(target), Some(part)) = (self.targets.get(seat), self.parts.get(part)) else {
+            return;
+        };
+        let known = self.record.wrcmds.get(&target.dial, &part.name);
+        let known = known.is_some_and(|line| line.last.is_some());
+        if !self.options.trust || self.options.dry_run || known {
+            return;
+        }
+        let arena = part.arenas.get(at.arena);
+        let before = arena.and_then(|arena| part.before(arena, at.offset));
+        if let Some(before) = before {
+            let last = Some(before.score);
+            let place = replicate::Place { at, last };
+            self.record.acknowledged(&target.dial, part, place, &[]);
         }
     }
 
@@ -530,8 +562,8 @@ impl<'a> Run<'a> {
 
     /// The last word: move the wrcmd, log, print.
     fn finish(mut self) -> Result<Status> {
-        let new = self.next_wrcmd()?;
         self.record.check_saved()?;
+        let new = self.next_wrcmd()?;
         let reached = |t: &Target| t.failure.is_none() && t.status != Status::Unverified;
         let complete = !self.incomplete && self.targets.iter().all(reached);
         if complete && !self.options.dry_run {
@@ -647,6 +679,7 @@ fn sync_source(source: Option<&Dial>, config: &Config, terminal: &Terminal) -> O
 fn open_all(
     names: &[String],
     wrcmd: Option<&WrCmd>,
+    recorded: &[String],
     terminal: &Terminal,
 ) -> Result<(Vec<Part>, Status)> {
     let mut parts = Vec::new();
@@ -661,7 +694,11 @@ fn open_all(
                 return Err(error);
             }
             Err(error) => {
-                terminal.say(&format!("{error:#}"));
+                let cure = match recorded.contains(name) {
+                    true => "; if it is gone for good, remove its lines from wrcmds",
+                    false => "",
+                };
+                terminal.say(&format!("{error:#}{cure}"));
                 status = status.worst(Status::Partly);
             }
         }
