@@ -56,7 +56,7 @@ fn two_hundred_kills_leave_no_hole_and_send_little_twice() {
     };
     for _ in 0..KILLS {
         let until = whole(&ventis) + random.below(1500) as u64;
-        let deadline = Instant::now() + Duration::from_millis(60 + random.below(60) as u64);
+        let deadline = Instant::now() + Duration::from_millis(10 + random.below(80) as u64);
         let mut running = run(&ventis).start();
         while whole(&ventis) < until && Instant::now() < deadline && running.is_running() {
             std::thread::yield_now();

@@ -10,6 +10,7 @@ use crate::site::Site;
 fn one_behind() -> (Site, Venti, Venti) {
     let mut site = Site::new(30);
     let (here, behind) = (Venti::start(), Venti::start());
+    site.runs(&[&here], 0);
     site.runs(&[&here, &behind], 0);
     site.add(10);
     site.runs(&[&here], 0);
@@ -24,7 +25,10 @@ fn the_list_shows_every_place() {
     let list = |options: &[&str]| site.ventiprog().args(options).run();
     let output = list(&["-l"]);
     assert_eq!((output.status, output.stderr.as_str()), (0, ""));
-    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @"");
+    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
+    HERE DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes, acknowledged TIME
+    BEHIND DIR/arenas arena0 0x1e474 behind 10 clumps 41340 bytes, acknowledged TIME
+    ");
     for (hours, status) in [("0", 3), ("1", 0), ("99999999999999999999", 2), ("x", 2)] {
         let output = list(&["-l", "--older", hours]);
         assert_eq!(output.status, status, "{hours}: {output:?}");
@@ -80,7 +84,12 @@ fn verbose_says_what_each_target_got() {
     let command = site.ventiprog().args(["-v", "-p", &site.part()]);
     let output = command.args([&venti.dial(), &down]).run();
     let names = [(&*venti.dial(), "HOST"), (&*down, "DOWN")];
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @"");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @r"
+    ventiprog: no source venti known (-s, $venti, configuration): what it has not yet written to disk is not seen
+    ventiprog: DOWN: cannot connect: connection refused (os error 111)
+    ventiprog: HOST: 30 blocks sent, 122880 bytes, 0 there already, 0 damaged in the source, 0 read back
+    ventiprog: DOWN: 0 blocks sent, 0 bytes, 0 there already, 0 damaged in the source, 0 read back
+    ");
 }
 
 #[test]
@@ -96,7 +105,11 @@ fn json_shows_places_and_read_back() {
         site.hermetic(&value.to_string(), &names)
     };
     let lines: Vec<String> = output.stdout.lines().map(seconds).collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    {"bytes":0,"damaged":0,"from":"DIR/arenas 794624 0x285f0","missing":0,"present":0,"read_back":40,"schema":1,"seconds":"SECONDS","sent":0,"status":0,"target":"HERE","to":"DIR/arenas 794624 0x285f0","unreadable":0}
+    {"bytes":40960,"damaged":0,"from":"DIR/arenas 794624 0x1e474","missing":0,"present":0,"read_back":30,"schema":1,"seconds":"SECONDS","sent":10,"status":0,"target":"BEHIND","to":"DIR/arenas 794624 0x285f0","unreadable":0}
+    {"dry_run":false,"new":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","old":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","schema":1,"seconds":"SECONDS","status":0}
+    "#);
 }
 
 #[test]
@@ -115,8 +128,15 @@ fn a_dry_run_of_several_counts_for_each() {
         (&*behind.dial(), "BEHIND"),
         (&*new, "NEW"),
     ];
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @"");
-    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @"");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @r"
+    ventiprog: HERE: would send 0 clumps, 0 bytes, save what it has already
+    ventiprog: BEHIND: would send 10 clumps, 40960 bytes, save what it has already
+    ventiprog: NEW: would send 40 clumps, 163840 bytes, save what it has already
+    ");
+    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
+    wrarena -h HERE -o 794624 DIR/arenas 0x285f0
+    wrarena -h HERE -o 794624 DIR/arenas 0x285f0
+    ");
     assert_eq!(
         (
             site.file("wrcmd"),

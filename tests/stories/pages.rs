@@ -28,12 +28,13 @@ fn page(partitions: &[(&Partition, &str)]) -> Http {
                 true => " mem=sealed disk=sealed",
                 false => "",
             };
+            let (clumps, used) = (u64::from(counters.clumps), counters.used);
             let count = format!(
                 "clumps={} compressed clumps=0 data={} compressed data={} storage={}",
-                counters.clumps,
-                counters.uncompressed,
-                counters.used - 38 * u64::from(counters.clumps),
-                counters.used + 25 * u64::from(counters.clumps)
+                grouped(clumps),
+                grouped(counters.uncompressed),
+                grouped(used - 38 * clumps),
+                grouped(used + 25 * clumps)
             );
             write!(
                 page,
@@ -47,6 +48,14 @@ fn page(partitions: &[(&Partition, &str)]) -> Http {
         }
     }
     Http::page(page)
+}
+
+/// As the page writes numbers: `122,880`.
+fn grouped(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
+    }
 }
 
 /// A site with a second partition; both have an arena without clumps.
@@ -127,12 +136,23 @@ fn every_partition_of_the_page_is_copied_without_other_input() {
     let (b, c) = (Venti::start(), Venti::start());
     let http = two.page();
     let command = two.ventiprog(&two.here()).args(["-i", &http.url()]);
+    let output = command.arg(b.dial()).run();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    let names = [(&*b.dial(), "B")];
+    insta::assert_snapshot!(two.site.hermetic(&two.site.file("wrcmds"), &names), @r#"
+    # wrcmds: the place that each venti has acknowledged in each partition; each line can be run as it stands, the comments before it belong to it
+    # place magic=0x910a2dec last=ed9fccf05f2116bf36521d890c484765c83a6388 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=it's <a> & "b". 0
+    wrarena -h B -o 794624 DIR/arenas 0x1e474
+    # place magic=0x63033b0c last=209414b0656063bf77aaea76c622a044e66a27e7 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=other0
+    wrarena -h B -o 794624 DIR/second 0x1e474
+    "#);
+    assert_eq!(http.paths(), ["/index"]);
+
+    let command = two.ventiprog(&two.here()).args(["-i", &http.url()]);
     let output = command.args([b.dial(), c.dial()]).run();
     assert_eq!((output.status, output.stderr.as_str()), (0, ""));
     assert_eq!((two.holes(&b), two.holes(&c)), ((0, 0), (0, 0)));
-    let names = [(&*b.dial(), "B"), (&*c.dial(), "C")];
-    insta::assert_snapshot!(two.site.hermetic(&two.site.file("wrcmds"), &names), @"");
-    assert_eq!(http.paths(), ["/index"]);
+    assert_eq!(two.site.wrcmds().places().count(), 4);
 }
 
 #[test]
@@ -168,7 +188,9 @@ fn a_partition_that_is_not_here_is_said_with_the_key_and_holds_nothing_back() {
     let command = two.ventiprog(&config).args(["-i", &http.url()]);
     let output = command.arg(venti.dial()).run();
     assert_eq!((output.status, output.stdout.as_str()), (3, ""));
-    insta::assert_snapshot!(two.site.hermetic(&output.stderr, &[]), @"");
+    insta::assert_snapshot!(two.site.hermetic(&output.stderr, &[]), @r"
+    ventiprog: DIR/missing (a table [partitions] in the configuration tells where a server's partition lies here): DIR/missing: no such file or device
+    ");
     assert_eq!(two.site.holes(&venti), 0);
     assert_eq!(two.site.stands(&venti.dial()), Some((0, two.site.end(0))));
     assert_eq!(two.site.file("wrcmd"), "", "not all has been reached");
@@ -224,7 +246,9 @@ fn a_page_that_cannot_be_had_leaves_the_wrcmd() {
     let url = "http://127.0.0.1:1/index";
     let output = site.ventiprog().args(["-i", url]).run();
     assert_eq!((output.status, output.stdout.as_str()), (3, ""));
-    insta::assert_snapshot!(output.stderr, @"");
+    insta::assert_snapshot!(output.stderr, @r"
+    ventiprog: http://127.0.0.1:1/index: cannot connect: connection refused (os error 111); going on with the wrcmd's partition
+    ");
     assert_eq!((site.holes(&venti), site.file("wrcmd")), (0, wrcmd));
 
     let fresh = Site::new(1);

@@ -91,7 +91,9 @@ fn a_wrcmd_ahead_is_said_and_the_stretch_is_probed() {
     site.write("wrcmd", &end_of(&site, &venti));
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0);
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @r"
+    ventiprog: DIR/arenas: wrcmd (0x46a64 in arena arena0 at 794624) is ahead of what HOST has acknowledged (0x3276c in arena arena0 at 794624): a script ran meanwhile, or it was edited; what lies between is probed
+    ");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (55, 0));
     assert_eq!(site.file("wrcmd"), end_of(&site, &venti));
     assert_quiet(&site.ventiprog().run());
@@ -108,7 +110,9 @@ fn a_wrcmd_set_back_is_obeyed() {
     let output = site.ventiprog().run();
     let said = site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]);
     let said: Vec<&str> = said.lines().filter(|l| l.contains("wrcmd")).collect();
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+    ventiprog: DIR/arenas: wrcmd (0x142f8 in arena arena0 at 794624) was set back behind what HOST has acknowledged (0x3276c in arena arena0 at 794624): starts there, what lies between is probed
+    ");
     // Read back as ever: it had acknowledged them.
     assert_eq!(output.status, 4, "{output:?}");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (53, 0));
@@ -135,7 +139,7 @@ fn a_wrcmd_in_an_earlier_arena_is_obeyed_too() {
 #[test]
 fn a_wrcmd_for_another_partition_is_a_new_source() {
     let (site, venti) = current(30);
-    let other = Site::new(10);
+    let other = Site::other(10);
     other.give(&venti, other.data.keys().copied().take(4));
     let line = site.place(&venti.dial());
     site.write("wrcmd", &other.command(&venti.dial(), 0, 0));
@@ -159,7 +163,9 @@ fn a_source_formatted_again_is_probed_from_its_start() {
     site.write("wrcmd", &site.command(&venti.dial(), 0, 0));
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0, "{output:?}");
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @r"
+    ventiprog: DIR/arenas: the arena at 794624 was arena0 with clump magic 0x910a2dec, and is arena0 with 0x975835de: HOST is probed from the start of the arena on
+    ");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (70, 0));
     assert_quiet(&site.ventiprog().run());
 }
@@ -177,7 +183,9 @@ fn a_source_that_lost_its_tail_and_was_filled_again_is_probed() {
     site.add(35);
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0, "{output:?}");
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @r"
+    ventiprog: DIR/arenas: arena arena0 at 794624 does not hold at 0x3c8e8 what it held: HOST is probed from the start of the arena on
+    ");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (95, 0));
     assert_quiet(&site.ventiprog().run());
 }
@@ -186,13 +194,17 @@ fn a_source_that_lost_its_tail_and_was_filled_again_is_probed() {
 fn a_target_that_is_not_asked_for_keeps_its_line_until_it_is_forgotten() {
     let mut site = Site::new(30);
     let (kept, left) = (Venti::start(), Venti::start());
+    site.runs(&[&kept], 0);
     site.runs(&[&kept, &left], 0);
     site.add(10);
     assert_quiet(&site.ventiprog().run());
     assert_eq!((kept.counts().writes, left.counts().writes), (40, 30));
     let output = site.ventiprog().arg("-l").run();
     let names = [(&*kept.dial(), "KEPT"), (&*left.dial(), "LEFT")];
-    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @"");
+    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
+    KEPT DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes, acknowledged TIME
+    LEFT DIR/arenas arena0 0x1e474 behind 10 clumps 41340 bytes, acknowledged TIME
+    ");
 
     let forget = || site.ventiprog().args(["--forget", &left.dial()]).run();
     let before = site.file("wrcmds");
@@ -200,7 +212,7 @@ fn a_target_that_is_not_asked_for_keeps_its_line_until_it_is_forgotten() {
     assert_eq!(site.place(&left.dial()), None);
     assert!(
         before.starts_with(&site.file("wrcmds")),
-        "nothing else goes"
+        "only its own goes"
     );
     let output = forget();
     assert_eq!(output.status, 1);
@@ -302,6 +314,14 @@ fn wrcmds_after_two_runs() {
     site.add(5);
     site.runs(&[&c], 0);
     let names = [(&*b.dial(), "B"), (&*c.dial(), "C")];
-    insta::assert_snapshot!(site.hermetic(&site.file("wrcmds"), &names), @"");
-    insta::assert_snapshot!(site.hermetic(&site.file("wrcmd"), &names), @"");
+    insta::assert_snapshot!(site.hermetic(&site.file("wrcmds"), &names), @r"
+    # wrcmds: the place that each venti has acknowledged in each partition; each line can be run as it stands, the comments before it belong to it
+    # place magic=0x910a2dec last=ef037b204c2ef4972d87f498b70703f0e5cb1b37 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=arena0
+    wrarena -h B -o 794624 DIR/arenas 0xa17c
+    # place magic=0x910a2dec last=ef037b204c2ef4972d87f498b70703f0e5cb1b37 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=arena0
+    wrarena -h C -o 794624 DIR/arenas 0xa17c
+    ");
+    insta::assert_snapshot!(site.hermetic(&site.file("wrcmd"), &names), @r"
+    wrarena -h B -o 794624 DIR/arenas 0xa17c
+    ");
 }
