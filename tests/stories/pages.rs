@@ -188,9 +188,7 @@ fn a_partition_that_is_not_here_is_said_with_the_key_and_holds_nothing_back() {
     let command = two.ventiprog(&config).args(["-i", &http.url()]);
     let output = command.arg(venti.dial()).run();
     assert_eq!((output.status, output.stdout.as_str()), (3, ""));
-    insta::assert_snapshot!(two.site.hermetic(&output.stderr, &[]), @r"
-    ventiprog: DIR/missing (a table [partitions] in the configuration tells where a server's partition lies here): DIR/missing: no such file or device
-    ");
+    insta::assert_snapshot!(two.site.hermetic(&output.stderr, &[]), @"ventiprog: DIR/missing (a table [partitions] in the configuration tells where a server's partition lies here): DIR/missing: no such file or device");
     assert_eq!(two.site.holes(&venti), 0);
     assert_eq!(two.site.stands(&venti.dial()), Some((0, two.site.end(0))));
     assert_eq!(two.site.file("wrcmd"), "", "not all has been reached");
@@ -246,9 +244,7 @@ fn a_page_that_cannot_be_had_leaves_the_wrcmd() {
     let url = "http://127.0.0.1:1/index";
     let output = site.ventiprog().args(["-i", url]).run();
     assert_eq!((output.status, output.stdout.as_str()), (3, ""));
-    insta::assert_snapshot!(output.stderr, @r"
-    ventiprog: http://127.0.0.1:1/index: cannot connect: connection refused (os error 111); going on with the wrcmd's partition
-    ");
+    insta::assert_snapshot!(output.stderr, @"ventiprog: http://127.0.0.1:1/index: cannot connect: connection refused (os error 111); going on with the wrcmd's partition");
     assert_eq!((site.holes(&venti), site.file("wrcmd")), (0, wrcmd));
 
     let fresh = Site::new(1);

@@ -91,9 +91,7 @@ fn a_wrcmd_ahead_is_said_and_the_stretch_is_probed() {
     site.write("wrcmd", &end_of(&site, &venti));
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0);
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @r"
-    ventiprog: DIR/arenas: wrcmd (0x46a64 in arena arena0 at 794624) is ahead of what HOST has acknowledged (0x3276c in arena arena0 at 794624): a script ran meanwhile, or it was edited; what lies between is probed
-    ");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: wrcmd (0x46a64 in arena arena0 at 794624) is ahead of what HOST has acknowledged (0x3276c in arena arena0 at 794624): a script ran meanwhile, or it was edited; what lies between is probed");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (55, 0));
     assert_eq!(site.file("wrcmd"), end_of(&site, &venti));
     assert_quiet(&site.ventiprog().run());
@@ -110,9 +108,7 @@ fn a_wrcmd_set_back_is_obeyed() {
     let output = site.ventiprog().run();
     let said = site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]);
     let said: Vec<&str> = said.lines().filter(|l| l.contains("wrcmd")).collect();
-    insta::assert_snapshot!(said.join("\n"), @r"
-    ventiprog: DIR/arenas: wrcmd (0x142f8 in arena arena0 at 794624) was set back behind what HOST has acknowledged (0x3276c in arena arena0 at 794624): starts there, what lies between is probed
-    ");
+    insta::assert_snapshot!(said.join("\n"), @"ventiprog: DIR/arenas: wrcmd (0x142f8 in arena arena0 at 794624) was set back behind what HOST has acknowledged (0x3276c in arena arena0 at 794624): starts there, what lies between is probed");
     // Read back as ever: it had acknowledged them.
     assert_eq!(output.status, 4, "{output:?}");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (53, 0));
@@ -163,9 +159,7 @@ fn a_source_formatted_again_is_probed_from_its_start() {
     site.write("wrcmd", &site.command(&venti.dial(), 0, 0));
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0, "{output:?}");
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @r"
-    ventiprog: DIR/arenas: the arena at 794624 was arena0 with clump magic 0x910a2dec, and is arena0 with 0x975835de: HOST is probed from the start of the arena on
-    ");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: the arena at 794624 was arena0 with clump magic 0x910a2dec, and is arena0 with 0x975835de: HOST is probed from the start of the arena on");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (70, 0));
     assert_quiet(&site.ventiprog().run());
 }
@@ -183,9 +177,7 @@ fn a_source_that_lost_its_tail_and_was_filled_again_is_probed() {
     site.add(35);
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0, "{output:?}");
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @r"
-    ventiprog: DIR/arenas: arena arena0 at 794624 does not hold at 0x3c8e8 what it held: HOST is probed from the start of the arena on
-    ");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: arena arena0 at 794624 does not hold at 0x3c8e8 what it held: HOST is probed from the start of the arena on");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (95, 0));
     assert_quiet(&site.ventiprog().run());
 }
@@ -321,7 +313,5 @@ fn wrcmds_after_two_runs() {
     # place magic=0x910a2dec last=ef037b204c2ef4972d87f498b70703f0e5cb1b37 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=arena0
     wrarena -h C -o 794624 DIR/arenas 0xa17c
     ");
-    insta::assert_snapshot!(site.hermetic(&site.file("wrcmd"), &names), @r"
-    wrarena -h B -o 794624 DIR/arenas 0xa17c
-    ");
+    insta::assert_snapshot!(site.hermetic(&site.file("wrcmd"), &names), @"wrarena -h B -o 794624 DIR/arenas 0xa17c");
 }
