@@ -179,6 +179,10 @@ pub(super) fn read_back(
         .filter(|_| !all)
         .and_then(|arena| part.before(arena, to.offset))
         .and_then(|header| Some((to.arena, header.score, header.block_type()?)));
+    // The block before the place, if the directory has it, comes as `last`.
+    let count = counts.get(to.arena).copied().unwrap_or(0);
+    let before = count.checked_sub(1).map(|index| (to.arena, index));
+    let before = before.filter(|&(arena, index)| directories.block(arena, index) == last);
     let chosen: Box<dyn Iterator<Item = (usize, u64)>> = if all {
         Box::new(
             counts
@@ -189,15 +193,9 @@ pub(super) fn read_back(
     } else {
         let mut chosen = sample(&counts);
         chosen.extend(roots(part, to, &counts));
-        // The block before the place, if the directory has it, comes as `last`.
-        let count = counts.get(to.arena).copied().unwrap_or(0);
-        if let Some(index) = count.checked_sub(1)
-            && directories.block(to.arena, index) == last
-        {
-            chosen.remove(&(to.arena, index));
-        }
         Box::new(chosen.into_iter())
     };
+    let chosen = chosen.filter(|clump| Some(*clump) != before);
     let wanted = chosen.filter_map(|(arena, index)| directories.block(arena, index));
     let uncounted: Box<dyn Iterator<Item = _>> = if all {
         Box::new(uncounted(part, to))
