@@ -567,7 +567,9 @@ impl<'a> Schedule<'a> {
         let noticed: HashSet<Score> = missing.union(&damaged).copied().collect();
         let unheeded = run.killed || missing.is_empty();
         for key in self.lacking(wrcmds, target) {
-            let known = vanished.contains(&key) && !moved && unheeded;
+            // What cannot be read is told, and nothing here can cure it.
+            let unread = missing.is_empty() && !damaged.is_empty();
+            let known = vanished.contains(&key) && (unread || !moved && unheeded);
             assert!(
                 lost.contains(&key) || known,
                 "{target}: its line claims {key:?} (vanished before: {})",
@@ -678,7 +680,7 @@ impl Run {
         let said = self.kept.said();
         let of_target = said.iter().filter_map(|line| line.strip_prefix(&start));
         of_target
-            .filter(|line| line.contains(what))
+            .filter(|line| line.contains(what) && line.contains(" block "))
             .map(|line| {
                 let (_, after) = line.split_once(" block ").unwrap();
                 after.split(' ').next().unwrap().parse().unwrap()
