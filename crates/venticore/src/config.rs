@@ -16,8 +16,9 @@ use crate::client::Limits;
 use crate::dial::{Dial, DialError};
 use crate::replicate::Checkpoint;
 
-/// What the environment and the configuration file say.
-#[derive(Clone, Debug, Default)]
+/// What the environment and the configuration file say; the default is an
+/// empty environment without a file.
+#[derive(Clone, Debug)]
 pub struct Config {
     /// `$venti`: the venti that commands talk to unless told otherwise.
     pub venti: Option<String>,
@@ -29,6 +30,10 @@ pub struct Config {
     pub index: Option<String>,
     /// `[partitions]` of the file: see [`Config::local_path`].
     partitions: HashMap<String, String>,
+    /// `engine` of the file: who sends, `native` or `external`.
+    pub engine: Option<String>,
+    /// `wrarena` of the file: the external engine's argument vector.
+    pub wrarena: Option<Vec<String>>,
     /// `dir` of the file.
     dir: Option<PathBuf>,
     /// `$STATE_DIRECTORY`.
@@ -41,6 +46,29 @@ pub struct Config {
     /// `checkpoint` of `[limits]`: bytes of log after which a target is asked
     /// to sync.
     pub checkpoint_bytes: u64,
+    /// How long to wait before a target is dialled again; twice as long before
+    /// each further time.
+    pub backoff: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            venti: None,
+            targets: Vec::new(),
+            source: None,
+            engine: None,
+            wrarena: None,
+            index: None,
+            partitions: HashMap::new(),
+            dir: None,
+            state_directory: None,
+            limits: Limits::default(),
+            retries: 5,
+            checkpoint_bytes: Checkpoint::default().bytes,
+            backoff: Duration::from_millis(250),
+        }
+    }
 }
 
 /// The configuration file, TOML. A key that is not listed here is an error.
@@ -49,6 +77,8 @@ pub struct Config {
 struct File {
     dir: Option<PathBuf>,
     source: Option<String>,
+    engine: Option<String>,
+    wrarena: Option<Vec<String>>,
     targets: Option<Vec<String>>,
     index: Option<String>,
     partitions: Option<HashMap<String, String>>,
@@ -122,6 +152,7 @@ impl Config {
         };
         let words = list(env, "targetventis")?;
         let limits = file.limits.unwrap_or_default();
+        let default = Config::default();
         Ok(Config {
             venti: list(env, "venti")?.into_iter().next(),
             targets: if words.is_empty() {
@@ -130,15 +161,15 @@ impl Config {
                 words
             },
             source: file.source,
+            engine: file.engine,
+            wrarena: file.wrarena,
             index: file.index,
             partitions: file.partitions.unwrap_or_default(),
             dir: file.dir,
             state_directory: path("STATE_DIRECTORY").map(|dirs| first_directory(&dirs)),
-            retries: limits.retries.unwrap_or(5),
-            checkpoint_bytes: limits
-                .checkpoint
-                .unwrap_or(Checkpoint::default().bytes)
-                .max(1),
+            retries: limits.retries.unwrap_or(default.retries),
+            checkpoint_bytes: limits.checkpoint.unwrap_or(default.checkpoint_bytes).max(1),
+            backoff: default.backoff,
             limits: limits.limits(),
         })
     }
@@ -188,6 +219,8 @@ impl File {
         File {
             dir: self.dir.or(below.dir),
             source: self.source.or(below.source),
+            engine: self.engine.or(below.engine),
+            wrarena: self.wrarena.or(below.wrarena),
             targets: self.targets.or(below.targets),
             index: self.index.or(below.index),
             partitions: Some(

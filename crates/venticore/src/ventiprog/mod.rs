@@ -6,6 +6,7 @@
 //! run starts follows from both ([`crate::places`]).
 
 mod check;
+mod engine;
 mod list;
 mod record;
 mod source;
@@ -28,6 +29,7 @@ use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
 use crate::wrcmds::{Damage, Wrcmds};
 use check::{Fate, ReadBack};
+use engine::Engine;
 use record::Record;
 use source::{Asked, Part};
 
@@ -48,6 +50,8 @@ pub struct Options {
     pub source: Option<String>,
     /// `-b`: bytes a second that each target is sent at most.
     pub rate: Option<u64>,
+    /// `-e`: who sends, `native` or `external`.
+    pub engine: Option<String>,
     /// `--verify`: read back everything that earlier runs recorded.
     pub verify: bool,
     /// `--trust`: believe a wrcmd offset that no line in wrcmds confirms.
@@ -56,6 +60,12 @@ pub struct Options {
     pub task: Task,
     /// The ventis to bring up to date, besides that of the wrcmd.
     pub targets: Vec<String>,
+}
+
+impl Options {
+    fn reads_only(&self) -> bool {
+        self.dry_run || matches!(self.task, Task::List { .. })
+    }
 }
 
 /// What a run is for.
@@ -81,14 +91,28 @@ pub enum Task {
 /// single targets is in the status.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let dir = config.state_dir(options.dir.as_deref());
-    let reads_only = options.dry_run || matches!(options.task, Task::List { .. });
-    let state = match (reads_only, StateDir::existing(&dir)?) {
+    let state = match (options.reads_only(), StateDir::existing(&dir)?) {
         (true, Some(state)) => state,
         (true, None) => return Err(no_state(&dir)),
         (false, _) => StateDir::open(&dir)?,
     };
-    let lock = (!reads_only).then(|| state.lock()).transpose();
-    let _lock = lock.wrap_err_with(|| dir.display().to_string())?;
+    run_in(state, tool, options, config, terminal)
+}
+
+/// Runs the command in this state directory, whatever options and
+/// configuration say of one.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(
+    state: StateDir,
+    tool: &str,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Status> {
+    let lock = (!options.reads_only()).then(|| state.lock()).transpose();
+    let _lock = lock.wrap_err_with(|| state.path().display().to_string())?;
     let mut record = Record::read(tool, state)?;
     match &options.task {
         Task::List { older } => list::list(&record, *older, options, terminal),
@@ -179,6 +203,7 @@ struct Run<'a> {
     config: &'a Config,
     terminal: &'a Terminal,
     record: Record,
+    engine: Engine,
     parts: Vec<Part>,
     targets: Vec<Target>,
     /// The wrcmd this run starts from: as found, or built.
@@ -202,6 +227,7 @@ impl<'a> Run<'a> {
         if wrcmd.is_some_and(WrCmd::had_en_dash) {
             terminal.say("wrcmd: an option begins with an en dash, read as -");
         }
+        let engine = Engine::choose(options.engine.as_deref(), config)?;
         let targets = targets(wrcmd, options, config)?;
         let source = source_venti(options, config)?;
         refuse_source(source.as_ref(), &targets)?;
@@ -227,6 +253,7 @@ impl<'a> Run<'a> {
             config,
             terminal,
             record,
+            engine,
             parts,
             targets,
             wrcmd,
@@ -266,7 +293,13 @@ impl<'a> Run<'a> {
         if !self.options.dry_run {
             self.check_all(number, &mut starts);
         }
-        self.copy(number, &starts);
+        match &self.engine {
+            Engine::External(program) if !self.options.dry_run => {
+                let program = program.clone();
+                engine::copy(self, number, &starts, &program);
+            }
+            _ => self.copy(number, &starts),
+        }
         self.say_unsettled(number);
     }
 
@@ -275,7 +308,11 @@ impl<'a> Run<'a> {
         let Some(part) = self.parts.get(number) else {
             return;
         };
-        let (config, all) = (self.config, self.options.verify);
+        let how = How {
+            config: self.config,
+            all: self.options.verify,
+            trust: self.options.trust,
+        };
         let wrcmds = &self.record.wrcmds;
         let checks: Vec<_> = thread::scope(|scope| {
             let running: Vec<_> = self
@@ -284,7 +321,7 @@ impl<'a> Run<'a> {
                 .map(|target| {
                     let alive = target.failure.is_none();
                     let dial = &target.dial;
-                    let work = move || check_one(dial, part, wrcmds, config, all);
+                    let work = move || check_one(dial, part, wrcmds, how);
                     alive.then(|| scope.spawn(work))
                 })
                 .collect();
@@ -329,6 +366,9 @@ impl<'a> Run<'a> {
                 start.at = Point::START;
                 start.probe_to = Some(part.rules.end());
             }
+            // Its line says what is not so until all is there again, however
+            // this run ends.
+            self.record.set_back(&target.dial, part, self.terminal);
         }
         target.read_back.right += read_back.right;
         target.read_back.missing += read_back.missing;
@@ -357,7 +397,7 @@ impl<'a> Run<'a> {
             self.record
                 .wrcmds
                 .remove_damage(&target.dial, &part.name, &damage);
-            self.record.save_places(self.terminal);
+            self.record.save_places();
         }
     }
 
@@ -435,8 +475,8 @@ impl<'a> Run<'a> {
         });
         self.terminal.clear();
         let seconds = began.elapsed().as_secs_f64();
-        for ((&number, seat), outcome) in alive.iter().zip(&seats).zip(outcomes) {
-            self.settle(number, seat.from, outcome, seconds);
+        for ((&target, seat), outcome) in alive.iter().zip(&seats).zip(outcomes) {
+            self.settle(number, target, seat.from, outcome, seconds);
         }
     }
 
@@ -444,6 +484,7 @@ impl<'a> Run<'a> {
         Manner {
             limits: self.config.limits,
             retries: self.config.retries,
+            backoff: self.config.backoff,
             probe: true,
             rate: self.options.rate,
             checkpoint: Checkpoint {
@@ -454,12 +495,18 @@ impl<'a> Run<'a> {
     }
 
     /// Takes in how the copy ended for one target.
-    fn settle(&mut self, seat: usize, from: At, outcome: Outcome, seconds: f64) {
+    fn settle(&mut self, part: usize, seat: usize, from: At, outcome: Outcome, seconds: f64) {
         let Some(target) = self.targets.get_mut(seat) else {
             return;
         };
         target.tally += outcome.tally;
         target.seconds += seconds;
+        if target.from.is_none() {
+            target.from = self
+                .parts
+                .get(part)
+                .and_then(|part| part.shown(point(from)));
+        }
         target.damaged += outcome.damage.len() as u64;
         let reached = outcome.place.map_or(from, |place| place.at);
         target.reached.push(point(reached));
@@ -511,14 +558,16 @@ impl<'a> Run<'a> {
 
     /// The last word: move the wrcmd, log, print.
     fn finish(mut self) -> Result<Status> {
+        self.record.check_saved()?;
         let new = self.next_wrcmd()?;
-        let current = self.targets.iter().all(|target| target.failure.is_none());
-        if current && !self.incomplete && !self.options.dry_run {
+        self.record.check_saved()?;
+        let reached = |t: &Target| t.failure.is_none() && t.status != Status::Unverified;
+        let complete = !self.incomplete && self.targets.iter().all(reached);
+        if complete && !self.options.dry_run {
             self.record.move_wrcmd(&new, self.terminal)?;
         }
-        self.record.check_saved()?;
         let status = self.exit_status();
-        tell::tell(&self, &new, current && !self.incomplete, status)?;
+        tell::tell(&self, &new, complete, status)?;
         Ok(status)
     }
 
@@ -550,26 +599,33 @@ struct Checked {
     fates: Vec<(Damage, Fate)>,
 }
 
-/// Reads back what is recorded of a target, and tries again what was damaged;
-/// nothing where nothing is recorded.
+/// How targets are checked.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    config: &'a Config,
+    /// Read back everything.
+    all: bool,
+    /// Believe a line that nothing confirms.
+    trust: bool,
+}
+
+/// Reads back what is recorded of a target, as far as the source holds it
+/// still, and tries again what was damaged; nothing where nothing is recorded.
 fn check_one(
     dial: &Dial,
     part: &Part,
     wrcmds: &Wrcmds,
-    config: &Config,
-    all: bool,
+    how: How<'_>,
 ) -> Result<Option<Checked>, crate::client::Error> {
     let Some(line) = wrcmds.get(dial, &part.name) else {
         return Ok(None);
     };
-    let mut arenas = part.arenas.iter();
-    let Some(arena) = arenas.position(|arena| arena.head == line.head) else {
-        return Ok(None);
-    };
+    let asked = Asked(std::slice::from_ref(part));
+    // What cannot be believed was said when the places were looked at.
+    let to = places::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Point::START);
     let damages: Vec<Damage> = wrcmds.damages(dial, &part.name).cloned().collect();
-    let mut client = Client::dial(dial, config.limits)?;
-    let to = Point::new(arena, line.offset);
-    let read_back = check::read_back(&mut client, part, to, all, &damages)?;
+    let mut client = Client::dial(dial, how.config.limits)?;
+    let read_back = check::read_back(&mut client, part, to, how.all, &damages)?;
     let mut fates = Vec::new();
     for damage in damages.into_iter().filter(|damage| !damage.accepted) {
         let fate = check::try_again(&mut client, part, &damage)?;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use eyre::{Result, WrapErr};
 
-use super::source::Part;
+use super::source::{Part, UNKNOWN};
 use crate::dial::Dial;
 use crate::exit::{Failure, Status};
 use crate::places::Point;
@@ -13,7 +13,7 @@ use crate::replicate;
 use crate::state::{self, Access, Stamp, StateDir};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
-use crate::wrcmds::{Damage, Wrcmds};
+use crate::wrcmds::{self, Damage, Wrcmds};
 
 /// The files of the state directory.
 pub(super) struct Record {
@@ -24,6 +24,8 @@ pub(super) struct Record {
     pub(super) wrcmds: Wrcmds,
     /// Why a place that was acknowledged could not be written down.
     unsaved: Option<state::Error>,
+    /// Why a place that was acknowledged has no line.
+    unset: Option<wrcmds::Error>,
 }
 
 impl Record {
@@ -40,6 +42,7 @@ impl Record {
             wrcmd,
             wrcmds: wrcmds.unwrap_or_default(),
             unsaved: None,
+            unset: None,
         })
     }
 
@@ -53,7 +56,8 @@ impl Record {
         terminal: &Terminal,
     ) {
         let at = Point::new(place.at.arena, place.at.offset);
-        let line = part.rules.place(target, at, place.last, SystemTime::now());
+        let last = Some(place.last.unwrap_or(UNKNOWN));
+        let line = part.rules.place(target, at, last, SystemTime::now());
         let Some(line) = line else {
             return;
         };
@@ -63,24 +67,43 @@ impl Record {
                 set = self.wrcmds.add_damage(target, &part.name, &damage);
             }
         }
-        match set {
-            Ok(()) => self.save_places(terminal),
-            Err(error) => terminal.say(&format!("{target}: its place cannot be written: {error}")),
+        self.save_set(target, set, terminal);
+    }
+
+    /// A target has lost something of what it had acknowledged: its place is
+    /// the start of the partition again.
+    pub(super) fn set_back(&mut self, target: &Dial, part: &Part, terminal: &Terminal) {
+        let Some(old) = self.wrcmds.get(target, &part.name) else {
+            return;
+        };
+        let time = old.acknowledged.unwrap_or(SystemTime::UNIX_EPOCH);
+        let line = part.rules.place(target, Point::START, None, time);
+        if let Some(line) = line {
+            let set = self.wrcmds.set(&line);
+            self.save_set(target, set, terminal);
         }
     }
 
-    /// Writes wrcmds. A failure is said once, and ends the run as one.
-    pub(super) fn save_places(&mut self, terminal: &Terminal) {
-        let saved = self.state.replace(StateDir::WRCMDS, &self.wrcmds.to_file());
-        match saved {
-            Ok(()) => self.unsaved = None,
+    /// Writes wrcmds after a change, if that could be made.
+    fn save_set(
+        &mut self,
+        target: &Dial,
+        set: std::result::Result<(), wrcmds::Error>,
+        terminal: &Terminal,
+    ) {
+        match set {
+            Ok(()) => self.save_places(),
             Err(error) => {
-                if self.unsaved.is_none() {
-                    terminal.say(&error.to_string());
-                }
-                self.unsaved = Some(error);
+                terminal.say(&format!("{target}: its place cannot be written: {error}"));
+                self.unset = Some(error);
             }
         }
+    }
+
+    /// Writes wrcmds. A failure ends the run as one: [`Record::check_saved`].
+    pub(super) fn save_places(&mut self) {
+        let saved = self.state.replace(StateDir::WRCMDS, &self.wrcmds.to_file());
+        self.unsaved = saved.err();
     }
 
     /// Logs the old command and the new one, then moves the place: a run that
@@ -111,6 +134,9 @@ impl Record {
 
     /// Fails if a place that was acknowledged could not be written down.
     pub(super) fn check_saved(&mut self) -> Result<()> {
+        if let Some(error) = self.unset.take() {
+            return Err(error).wrap_err(StateDir::WRCMDS);
+        }
         self.unsaved
             .take()
             .map_or(Ok(()), |error| Err(error.into()))
