@@ -18,5 +18,6 @@ mod rollover;
 mod schedules;
 mod site;
 mod tidy;
+mod unmet;
 mod ventiprog;
 mod wrarena;
