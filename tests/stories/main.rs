@@ -22,5 +22,6 @@ mod rollover;
 mod schedules;
 mod site;
 mod tidy;
+mod unmet;
 mod ventiprog;
 mod wrarena;
