@@ -365,7 +365,15 @@ impl<'a> Run<'a> {
         for told in &read_back.told {
             self.terminal.say(&format!("{}: {told}", target.dial));
         }
-        if read_back.missing + read_back.damaged > 0 {
+        let all = read_back.missing + read_back.damaged;
+        let more = all - read_back.told.len() as u64;
+        if more > 0 {
+            self.terminal.say(&format!(
+                "{}: and {more} more that are missing or damaged",
+                target.dial
+            ));
+        }
+        if all > 0 {
             target.status = target.status.worst(Status::Unverified);
         }
         if read_back.missing > 0 {
