@@ -4,6 +4,7 @@
 
 mod client;
 mod contract;
+mod disk;
 mod external;
 mod index;
 mod log;
