@@ -6,6 +6,8 @@ mod client;
 mod contract;
 mod disk;
 mod external;
+mod fossilast;
+mod fossilize;
 mod index;
 mod log;
 mod many;

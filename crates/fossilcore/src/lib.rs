@@ -1,6 +1,9 @@
-//! All that knows fossil: so far the records of its partitions.
+//! All that knows fossil: the records of its partitions, the last
+//! archival score, and what the commands do.
 //!
 //! It builds on `venticore`, which knows nothing of it. The codecs (`disk`) turn
-//! bytes into structs and back and do no I/O.
+//! bytes into structs and back and do no I/O; nothing here writes a partition.
 
 pub mod disk;
+pub mod fossilize;
+pub mod last;

@@ -43,6 +43,10 @@ impl SuperBlock {
     pub const LAST_AT: u64 = 34;
     /// Where the address of the live tree is in it.
     pub const ACTIVE_AT: u64 = 22;
+    /// Where the address of the snapshot that waits is in it.
+    pub const NEXT_AT: u64 = 26;
+    /// Where the address of the snapshot that is being archived is in it.
+    pub const CURRENT_AT: u64 = 30;
     /// Bytes of the name and the NULs after it.
     const NAME: usize = 128;
 
