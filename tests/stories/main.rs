@@ -13,6 +13,7 @@ mod log;
 mod many;
 mod readback;
 mod real_arenas;
+mod real_fossil;
 mod real_ventiprog;
 mod remembered;
 mod rollover;
