@@ -4,8 +4,11 @@
 
 mod client;
 mod contract;
+mod disk;
 mod external;
 mod faults;
+mod fossilast;
+mod fossilize;
 mod index;
 mod kills;
 mod listing;
@@ -16,6 +19,7 @@ mod places_told;
 mod readback;
 mod real_arenas;
 mod real_many;
+mod real_fossil;
 mod real_ventiprog;
 mod remembered;
 mod rollover;
