@@ -31,6 +31,24 @@ struct Contract {
 
 const CONTRACT: &[(&str, Contract)] = &[
     (
+        "fossilconf",
+        Contract {
+            read_only: &["INPUT"],
+            config: "",
+            short_help: true,
+            needs_operand: true,
+        },
+    ),
+    (
+        "venticonf",
+        Contract {
+            read_only: &["INPUT"],
+            config: "",
+            short_help: true,
+            needs_operand: true,
+        },
+    ),
+    (
         "ventioffsets",
         Contract {
             read_only: &["-v", "URL"],

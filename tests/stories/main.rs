@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod client;
+mod conf;
 mod contract;
 mod external;
 mod faults;
