@@ -18,11 +18,15 @@ use crate::command::Output;
 
 /// Programs that the stories use.
 const PROGRAMS: &[&str] = &[
+    "fossil/conf",
+    "fossil/flfmt",
+    "fossil/fossil",
     "rc",
     "unvac",
     "vac",
     "venti/buildindex",
     "venti/checkarenas",
+    "venti/conf",
     "venti/fmtarenas",
     "venti/fmtindex",
     "venti/fmtisect",
@@ -263,6 +267,11 @@ impl Venti {
     pub fn sync(&self) {
         let address = self.address();
         self.plan9.succeed("venti/sync", &["-h", address.as_str()]);
+    }
+
+    /// Has it read its configuration from here when it is started again.
+    pub fn configure_from(&mut self, file: &Path) {
+        self.configuration = file.to_owned();
     }
 
     /// Starts it again, on the same partition and port.

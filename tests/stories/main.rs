@@ -12,6 +12,7 @@ mod log;
 mod many;
 mod readback;
 mod real_arenas;
+mod real_conf;
 mod real_many;
 mod real_ventiprog;
 mod remembered;
