@@ -216,6 +216,12 @@ impl Venti {
         self.port
     }
 
+    /// The URL of its index page.
+    #[must_use]
+    pub fn index(&self) -> String {
+        format!("http://127.0.0.1:{}/index", self.web)
+    }
+
     /// A page of its web server, `/index` or `/storage`, after a sync.
     ///
     /// # Panics

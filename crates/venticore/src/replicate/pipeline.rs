@@ -35,10 +35,14 @@ struct Work {
 impl Pipeline {
     /// Starts a thread that reads and one for each core that verifies. They
     /// end by themselves when the pipeline is dropped.
+    ///
+    /// A batch ends where `checkpoint` bytes of log are in it: targets sync
+    /// between batches only.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         job: &'scope Job,
         from: At,
+        checkpoint: u64,
     ) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let workers = cores.min(MOST_WORKERS);
@@ -61,6 +65,7 @@ impl Pipeline {
                 pool,
                 work: work_in,
                 tickets: ticket_in,
+                checkpoint,
                 left: job.max_clumps.unwrap_or(u64::MAX),
             }
             .read();
@@ -90,6 +95,8 @@ struct Reader<'a> {
     pool: Receiver<Batch>,
     work: Sender<Work>,
     tickets: Sender<Ticket>,
+    /// Bytes of log a batch holds at most, the last clump aside.
+    checkpoint: u64,
     /// Clumps still to be read.
     left: u64,
 }
@@ -117,10 +124,12 @@ impl Reader<'_> {
                 return self.send(batch);
             }
         };
+        let mut start = from;
         while self.left > 0
             && let Some(item) = log.next()
         {
             self.left -= 1;
+            let end = item.end();
             match item.what {
                 What::Clump { .. } => match log.stored(&item) {
                     Ok(stored) => batch.push(item, stored),
@@ -128,7 +137,8 @@ impl Reader<'_> {
                 },
                 _ => batch.push(item, &[]),
             }
-            if batch.is_full() {
+            if batch.is_full() || end - start >= self.checkpoint {
+                start = end;
                 let full = std::mem::replace(&mut batch, self.empty(number)?);
                 self.send(full)?;
             }

@@ -230,7 +230,8 @@ impl Books<'_, '_, '_> {
                     && error.kind() == client::Kind::Transient
                     && account.tries < self.manner.retries;
                 if again {
-                    let after = Duration::from_millis(250) * 2u32.pow(account.tries.min(7));
+                    let factor = 2u32.pow(account.tries.min(7));
+                    let after = self.manner.backoff.saturating_mul(factor);
                     account.tries += 1;
                     (self.on_event)(Event::Retry {
                         seat,

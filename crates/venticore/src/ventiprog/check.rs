@@ -160,15 +160,19 @@ pub(super) fn read_back(
     all: bool,
     known_damage: &[Damage],
 ) -> Result<ReadBack, Error> {
-    let lost: HashSet<Score> = known_damage
+    let lost: HashSet<(Score, Option<BlockType>)> = known_damage
         .iter()
-        .filter_map(|damage| damage.score)
+        .filter_map(|damage| Some((damage.score?, damage.block_type)))
         .collect();
+    let is_lost = |score, block_type| {
+        lost.contains(&(score, Some(block_type))) || lost.contains(&(score, None))
+    };
     let counts = clumps_before(part, to);
     let mut directories = Directories::new(part);
     let last = part
         .arenas
         .get(to.arena)
+        .filter(|_| !all)
         .and_then(|arena| part.before(arena, to.offset))
         .and_then(|header| Some((to.arena, header.score, header.block_type()?)));
     // The block before the place, if the directory has it, comes as `last`.
@@ -189,8 +193,13 @@ pub(super) fn read_back(
     };
     let chosen = chosen.filter(|clump| Some(*clump) != before);
     let wanted = chosen.filter_map(|(arena, index)| directories.block(arena, index));
-    let wanted = wanted.chain(last);
-    let wanted = wanted.filter(|(_, score, _)| !score.is_nil() && !lost.contains(score));
+    let uncounted: Box<dyn Iterator<Item = _>> = if all {
+        Box::new(uncounted(part, to))
+    } else {
+        Box::new(sample_of(uncounted(part, to)).into_iter())
+    };
+    let wanted = wanted.chain(uncounted).chain(last);
+    let wanted = wanted.filter(|&(_, score, ty)| !score.is_nil() && !is_lost(score, ty));
     let mut result = ReadBack::default();
     let mut asked = Vec::new();
     // Taken in bunches: what was asked for must be known when its answer comes.
@@ -229,6 +238,65 @@ fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
         .collect()
 }
 
+/// The blocks before a place that no trailer counts yet: the log's own headers
+/// tell of them.
+fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = (usize, Score, BlockType)> {
+    let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
+    arenas.flat_map(move |(number, arena)| {
+        let end = if number == to.arena {
+            to.offset
+        } else {
+            u64::MAX
+        };
+        let from = arena.live.used;
+        let log = (from < end && !arena.sealed)
+            .then(|| Log::open(Arc::clone(&part.source), arena, from, false).ok())
+            .flatten();
+        let items = log.into_iter().flatten();
+        items
+            .take_while(move |item| item.offset < end)
+            .filter_map(move |item| match item.what {
+                What::Clump {
+                    header, block_type, ..
+                } => Some((number, header.score, block_type)),
+                _ => None,
+            })
+    })
+}
+
+/// Some of them, each as likely as any other.
+fn sample_of<T>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut chosen = Vec::new();
+    let random = Numbers::new();
+    for (item, number) in all.zip(1..) {
+        if number <= SAMPLE {
+            chosen.push(item);
+            continue;
+        }
+        let place = usize::try_from(random.below(number, number));
+        if let Some(slot) = place.ok().and_then(|at| chosen.get_mut(at)) {
+            *slot = item;
+        }
+    }
+    chosen
+}
+
+/// Random numbers: each run draws others.
+struct Numbers(RandomState);
+
+impl Numbers {
+    fn new() -> Self {
+        Numbers(RandomState::new())
+    }
+
+    /// The `n`-th, below a limit that is not 0.
+    fn below(&self, n: u64, limit: u64) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write_u64(n);
+        hasher.finish() % limit
+    }
+}
+
 /// Random clumps.
 fn sample(counts: &[u64]) -> BTreeSet<(usize, u64)> {
     let total: u64 = counts.iter().sum();
@@ -236,13 +304,11 @@ fn sample(counts: &[u64]) -> BTreeSet<(usize, u64)> {
     if total <= SAMPLE {
         numbers.extend(0..total);
     } else {
-        let random = RandomState::new();
+        let random = Numbers::new();
         let mut drawn: u64 = 0;
         while (numbers.len() as u64) < SAMPLE {
-            let mut hasher = random.build_hasher();
-            hasher.write_u64(drawn);
+            numbers.insert(random.below(drawn, total));
             drawn += 1;
-            numbers.insert(hasher.finish() % total);
         }
     }
     let mut chosen = BTreeSet::new();

@@ -10,7 +10,7 @@ use super::Options;
 use super::record::Record;
 use super::source::{Asked, Part};
 use super::tell::{SCHEMA, json_line};
-use crate::exit::{Output, Status};
+use crate::exit::Status;
 use crate::places::{self, Behind};
 use crate::state::Utc;
 use crate::terminal::Terminal;
@@ -43,7 +43,7 @@ pub(super) fn list(
     }
     let rules: Vec<_> = parts.iter().map(|part| part.rules.clone()).collect();
     let behind = places::behind(&record.wrcmds, &rules, &Asked(&parts))?;
-    let mut output = Output::stdout();
+    let mut output = terminal.output();
     let now = SystemTime::now();
     for line in &behind {
         for remark in &line.remarks {

@@ -62,6 +62,12 @@ pub struct Options {
     pub targets: Vec<String>,
 }
 
+impl Options {
+    fn reads_only(&self) -> bool {
+        self.dry_run || matches!(self.task, Task::List { .. })
+    }
+}
+
 /// What a run is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Task {
@@ -85,14 +91,28 @@ pub enum Task {
 /// single targets is in the status.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let dir = config.state_dir(options.dir.as_deref());
-    let reads_only = options.dry_run || matches!(options.task, Task::List { .. });
-    let state = match (reads_only, StateDir::existing(&dir)?) {
+    let state = match (options.reads_only(), StateDir::existing(&dir)?) {
         (true, Some(state)) => state,
         (true, None) => return Err(no_state(&dir)),
         (false, _) => StateDir::open(&dir)?,
     };
-    let lock = (!reads_only).then(|| state.lock()).transpose();
-    let _lock = lock.wrap_err_with(|| dir.display().to_string())?;
+    run_in(state, tool, options, config, terminal)
+}
+
+/// Runs the command in this state directory, whatever options and
+/// configuration say of one.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(
+    state: StateDir,
+    tool: &str,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Status> {
+    let lock = (!options.reads_only()).then(|| state.lock()).transpose();
+    let _lock = lock.wrap_err_with(|| state.path().display().to_string())?;
     let mut record = Record::read(tool, state)?;
     match &options.task {
         Task::List { older } => list::list(&record, *older, options, terminal),
@@ -350,7 +370,8 @@ impl<'a> Run<'a> {
                 start.at = Point::START;
                 start.probe_to = Some(part.rules.end());
             }
-            // A run that dies now must not leave it to the next one's sample.
+            // Its line says what is not so until all is there again, however
+            // this run ends.
             self.record.set_back(&target.dial, part);
         }
         target.read_back.right += read_back.right;
@@ -470,6 +491,7 @@ impl<'a> Run<'a> {
         Manner {
             limits: self.config.limits,
             retries: self.config.retries,
+            backoff: self.config.backoff,
             probe: true,
             rate: self.options.rate,
             checkpoint: Checkpoint {
