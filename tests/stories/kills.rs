@@ -45,7 +45,7 @@ fn two_hundred_kills_leave_no_hole_and_send_little_twice() {
     let mut random = Random::new(29);
     let mut ventis = fresh();
     let (mut sent, mut ended, mut moved) = ((0, 0), 0, 0);
-    let limits = "[limits]\nconnect = 2\nsilence = 2\nsync = 2\ncheckpoint = 131072\n";
+    let limits = "[limits]\nconnect = 2\nsilence = 2\nsync = 2\ncheckpoint = 524288\n";
     let part = site.part();
     let run = |ventis: &[Venti; 3]| {
         let command = site.ventiprog().config(limits).args(["-p", &part]);
@@ -56,7 +56,7 @@ fn two_hundred_kills_leave_no_hole_and_send_little_twice() {
         writes.iter().sum::<u64>()
     };
     for _ in 0..KILLS {
-        let until = whole(&ventis) + random.below(900) as u64;
+        let until = whole(&ventis) + random.below(1200) as u64;
         let mut running = run(&ventis).start();
         while whole(&ventis) < until && running.is_running() {
             thread::sleep(Duration::from_micros(200));
