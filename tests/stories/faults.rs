@@ -20,11 +20,11 @@ fn seeded() -> Site {
     site
 }
 
-/// A run that asks for a sync about every half megabyte, and tries again so
+/// A run that asks for a sync every quarter of a megabyte, and tries again so
 /// many times.
 fn seeding(site: &Site, retries: u32, targets: &[&Venti]) -> Command {
     let limits = format!(
-        "[limits]\nconnect = 2\nsilence = 1\nsync = 2\nretries = {retries}\ncheckpoint = 1\n"
+        "[limits]\nconnect = 2\nsilence = 1\nsync = 2\nretries = {retries}\ncheckpoint = 262144\n"
     );
     let command = site.ventiprog().config(&limits);
     let targets = targets.iter().map(|venti| venti.dial());

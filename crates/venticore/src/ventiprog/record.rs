@@ -88,16 +88,15 @@ impl Record {
     /// A target lacks what it had acknowledged: it starts anew, from the first
     /// arena on.
     pub(super) fn set_back(&mut self, target: &Dial, part: &Part) {
-        let time = self.wrcmds.get(target, &part.name);
-        let time = time.and_then(|line| line.acknowledged);
+        let old = self.wrcmds.get(target, &part.name);
         let start = part
             .rules
             .place(target, Point::START, None, SystemTime::now());
-        let Some(start) = start else {
+        let (Some(old), Some(start)) = (old, start) else {
             return;
         };
         let start = Place {
-            acknowledged: time,
+            acknowledged: old.acknowledged,
             ..start
         };
         let mut new = self.wrcmds.clone();
