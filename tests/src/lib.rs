@@ -7,10 +7,12 @@
 
 pub mod arena;
 pub mod command;
+pub mod fossil;
 pub mod golden;
 pub mod http;
 pub mod plan9;
 pub mod random;
 pub mod relay;
 pub mod sample;
+pub mod tree;
 pub mod venti;

@@ -18,11 +18,16 @@ use crate::command::Output;
 
 /// Programs that the stories use.
 const PROGRAMS: &[&str] = &[
+    "fossil/conf",
+    "fossil/flfmt",
+    "fossil/fossil",
+    "fossil/last",
     "rc",
     "unvac",
     "vac",
     "venti/buildindex",
     "venti/checkarenas",
+    "venti/conf",
     "venti/fmtarenas",
     "venti/fmtindex",
     "venti/fmtisect",
@@ -82,10 +87,21 @@ impl Plan9 {
     /// programs stand last in `PATH`: they have names like `grep`.
     #[must_use]
     pub fn command(&self, name: &str) -> Command {
+        self.prepare(Command::new(self.program(name)))
+    }
+
+    /// The same, as the leader of a session whose terminal is its standard input.
+    #[must_use]
+    pub fn command_on_terminal(&self, name: &str) -> Command {
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(self.program(name));
+        self.prepare(command)
+    }
+
+    fn prepare(&self, mut command: Command) -> Command {
         let mut path = std::env::var_os("PATH").unwrap_or_default();
         path.push(":");
         path.push(self.root.join("bin"));
-        let mut command = Command::new(self.program(name));
         command.env("PLAN9", &self.root).env("PATH", path);
         command.env_remove("venti");
         command
@@ -216,6 +232,12 @@ impl Venti {
         self.port
     }
 
+    /// The URL of its index page.
+    #[must_use]
+    pub fn index(&self) -> String {
+        format!("http://127.0.0.1:{}/index", self.web)
+    }
+
     /// A page of its web server, `/index` or `/storage`, after a sync.
     ///
     /// # Panics
@@ -259,6 +281,11 @@ impl Venti {
         self.plan9.succeed("venti/sync", &["-h", address.as_str()]);
     }
 
+    /// Has it read its configuration from here when it is started again.
+    pub fn configure_from(&mut self, file: &Path) {
+        self.configuration = file.to_owned();
+    }
+
     /// Starts it again, on the same partition and port.
     ///
     /// # Panics
@@ -274,6 +301,8 @@ impl Venti {
                 "-c".into(),
                 self.configuration.clone().into(),
             ])
+            // Otherwise the server is a child of our child, and outlives it.
+            .env("NOLIBTHREADDAEMONIZE", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -283,8 +312,18 @@ impl Venti {
         connect(self.port);
     }
 
-    /// Kills it.
+    /// Kills it. After that nobody answers on its port.
+    ///
+    /// # Panics
+    ///
+    /// When somebody does.
     pub fn stop(&mut self) {
+        self.kill();
+        let answer = TcpStream::connect(("127.0.0.1", self.port));
+        assert!(answer.is_err(), "port {}: still answering", self.port);
+    }
+
+    fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
             // It may have ended already: no error.
             let _ = server.kill();
@@ -295,7 +334,7 @@ impl Venti {
 
 impl Drop for Venti {
     fn drop(&mut self) {
-        self.stop();
+        self.kill();
     }
 }
 
@@ -311,7 +350,7 @@ fn connect(port: u16) -> TcpStream {
     }
 }
 
-fn zeros(path: &Path, bytes: u64) {
+pub(crate) fn zeros(path: &Path, bytes: u64) {
     let file = fs::File::create(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     file.set_len(bytes)
         .unwrap_or_else(|e| panic!("{}: {e}", path.display()));

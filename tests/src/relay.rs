@@ -124,9 +124,13 @@ fn down(server: &mut TcpStream, client: &mut TcpStream, only_02: bool) -> io::Re
 
 fn up(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -> io::Result<()> {
     let line = read_line(client)?;
+    let known: &[Version] = match shared.only_02 {
+        true => &[Version::V02],
+        false => &[Version::V04, Version::V02],
+    };
     let version = VersionLine::parse(line.trim_ascii_end())
         .ok()
-        .and_then(|line| line.first_of(&[Version::V04, Version::V02]))
+        .and_then(|line| line.first_of(known))
         .ok_or(io::ErrorKind::InvalidData)?;
     server.write_all(&line)?;
     let mut pending = Vec::new();

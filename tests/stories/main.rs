@@ -3,13 +3,31 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod client;
+mod conf;
 mod contract;
+mod disk;
 mod external;
+mod faults;
+mod fossilast;
+mod fossilize;
 mod index;
+mod kills;
+mod listing;
 mod log;
+mod many;
+mod pages;
+mod places_told;
+mod readback;
 mod real_arenas;
+mod real_conf;
+mod real_fossil;
+mod real_many;
 mod real_ventiprog;
+mod remembered;
+mod rollover;
 mod schedules;
+mod site;
 mod tidy;
+mod unmet;
 mod ventiprog;
 mod wrarena;

@@ -2,7 +2,7 @@
 //! back from the copy, the original script takes turns with us, and the C
 //! wrarena agrees about where an arena ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -10,11 +10,15 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use venti_tests::arena::PartitionBuilder;
 use venti_tests::command::{self, Command, Output};
+use venti_tests::golden::{self, Manifest};
 use venti_tests::plan9::{Plan9, Venti};
 use venti_tests::relay::Relay;
 use venti_tests::sample::Sample;
-use venticore::arena::ArenaPartition;
+use venti_tests::tree::{Node, nodes};
+use venticore::arena::{Arena, ArenaPartition};
+use venticore::external::{self, Limits, Program, Stretch};
 use venticore::partition::{Operand, Partition};
 
 /// The arenas of the ventis here: a story stays in the first one.
@@ -159,30 +163,6 @@ impl Site {
             .arg(self.path("state"))
             .run()
     }
-}
-
-/// A file or directory: its permissions, and what is in a file.
-#[derive(Debug, PartialEq, Eq)]
-struct Node {
-    mode: u32,
-    content: Option<Vec<u8>>,
-}
-
-/// Everything in a tree, by its path below the root.
-fn nodes(root: &Path) -> BTreeMap<PathBuf, Node> {
-    let mut found = BTreeMap::new();
-    let mut pending = vec![root.to_owned()];
-    while let Some(path) = pending.pop() {
-        let metadata = fs::symlink_metadata(&path).unwrap();
-        let content = metadata.is_file().then(|| fs::read(&path).unwrap());
-        if metadata.is_dir() {
-            pending.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
-        }
-        let mode = metadata.permissions().mode();
-        let below = path.strip_prefix(root).unwrap().to_owned();
-        found.insert(below, Node { mode, content });
-    }
-    found
 }
 
 #[test]
@@ -342,4 +322,137 @@ fn the_original_script_and_ours_take_turns_with_the_c_wrarena() {
         fs::write(&file, rdarena.stdout).unwrap();
         (file, 0)
     });
+}
+
+/// An arena of a partition that is open, by its number.
+fn arena(partition: &Partition, number: usize) -> Arena {
+    let table = ArenaPartition::read(partition).unwrap();
+    table.arena(partition, &table.entries[number]).unwrap()
+}
+
+fn open(operand: &str) -> Partition {
+    Partition::open(&operand.parse().unwrap()).unwrap()
+}
+
+/// Runs plan9port's wrarena as the external engine.
+fn external_run(
+    plan9: &Plan9,
+    target: &str,
+    partition: &Partition,
+    stretch: &Stretch,
+) -> Result<u64, external::Error> {
+    let program = Program::new([plan9.program("venti/wrarena")]).unwrap();
+    let target = target.parse().unwrap();
+    external::run(&program, &target, partition, stretch, &Limits::default())
+}
+
+#[test]
+#[ignore = "needs plan9port: cargo xtask test --real"]
+fn the_c_wrarena_as_the_engine_sends_what_is_new_and_stops_where_ours_does() {
+    let mut site = Site::new();
+    let host = site.relay.address();
+    let mut from = 0;
+    for i in 0..3 {
+        let new = site.store(&format!("generation{i}"), &[300_000, 20_000, 1]);
+        let partition = open(&site.part());
+        let stretch = Stretch::of(&arena(&partition, 0), from);
+        assert_eq!(stretch.end, site.end);
+        let end = external_run(&site.plan9, &host, &partition, &stretch).unwrap();
+        assert_eq!(site.relay.take_writes(), new);
+        assert_eq!(site.b.clumps(), site.counted);
+
+        let ours = Command::new("wrarena")
+            .args(["-h", &host, "-o", &site.head.to_string()])
+            .args([&site.part(), &format!("{from:#x}")])
+            .run();
+        assert_eq!(ours.stdout, format!("end offset {end:#x}\n"), "{ours:?}");
+        // It may ask first what is there, and then sends nothing.
+        assert!([0, new].contains(&site.relay.take_writes()));
+        from = end;
+    }
+    // Nothing new, and an arena without clumps.
+    let partition = open(&site.part());
+    for (number, from) in [(0, from), (1, 0)] {
+        let stretch = Stretch::of(&arena(&partition, number), from);
+        let end = external_run(&site.plan9, &host, &partition, &stretch).unwrap();
+        assert_eq!(end, from);
+        assert_eq!(site.relay.take_writes(), 0);
+    }
+}
+
+#[test]
+#[ignore = "needs plan9port: cargo xtask test --real"]
+fn the_c_wrarena_as_the_engine_reads_a_range_of_a_disk() {
+    let mut site = Site::new();
+    let new = site.store("all", &[300_000, 20_000, 1]);
+    site.a.stop();
+    let mut disk = vec![0xa5; 1 << 20];
+    disk.extend(fs::read(site.a.partition()).unwrap());
+    let path = site.path("a disk: the first");
+    fs::write(&path, disk).unwrap();
+
+    let partition = open(&format!("{}:1m-", path.display()));
+    let arena = arena(&partition, 0);
+    let host = site.relay.address();
+    let end = external_run(&site.plan9, &host, &partition, &Stretch::of(&arena, 0));
+    assert_eq!(end.unwrap(), arena.live.used);
+    assert_eq!(site.relay.take_writes(), new);
+    assert_eq!(site.unvac(), nodes(&site.path("tree")));
+}
+
+#[test]
+#[ignore = "needs plan9port: cargo xtask test --real"]
+fn the_c_wrarena_as_the_engine_is_not_believed_about_a_damaged_arena() {
+    let plan9 = Plan9::expect();
+    let directory = tempfile::tempdir().unwrap();
+    let venti = Venti::fresh(&plan9, directory.path(), "b", 3 * ARENA, ARENA);
+    // The C tool names the first clump of an arena otherwise than the rest.
+    for damaged in [0, 3, 9] {
+        let path = directory.path().join(format!("arenas{damaged}"));
+        let mut made = PartitionBuilder::new()
+            .arenas(1, 1 << 20)
+            .create(&path)
+            .unwrap();
+        let mut sample = Sample::new(3, 65);
+        for _ in 0..10 {
+            made.append(13, &sample.noise(2000)).unwrap();
+        }
+        made.sync().unwrap();
+        made.flip_data(0, damaged, 1000).unwrap();
+
+        let partition = open(path.to_str().unwrap());
+        let stretch = Stretch::of(&arena(&partition, 0), 0);
+        let error = external_run(&plan9, &venti.address(), &partition, &stretch).unwrap_err();
+        assert_eq!(error.kind(), external::Kind::Damage, "{error}");
+        assert!(error.to_string().contains("mismatched score"), "{error}");
+    }
+}
+
+#[test]
+#[ignore = "needs plan9port: cargo xtask test --real"]
+fn our_wrarena_fills_a_real_venti_from_the_golden_partitions_in_both_versions() {
+    let plan9 = Plan9::expect();
+    for (name, manifest, status, lost) in [
+        ("g5", "g5", 0, 0),
+        ("g16", "g16", 0, 0),
+        ("g4", "g4", 0, 0),
+        ("g5-badclump", "g5", 3, 1),
+    ] {
+        let arenas = Manifest::load(manifest).arenas;
+        let clumps: Vec<_> = arenas.iter().flat_map(|arena| &arena.clumps).collect();
+        let distinct: HashSet<_> = clumps.iter().map(|c| (c.block_type, c.score)).collect();
+        for relay in [Relay::to, Relay::of_02] {
+            let directory = tempfile::tempdir().unwrap();
+            let partition = golden::unpack(&format!("{name}.part"), directory.path());
+            let venti = Venti::fresh(&plan9, directory.path(), "b", 3 * ARENA, ARENA);
+            let relay = relay(venti.port());
+            let output = Command::new("wrarena")
+                .args(["-h", &relay.address()])
+                .arg(partition)
+                .run();
+            assert_eq!(output.status, status, "{name}: {output:?}");
+            assert_eq!(relay.take_writes(), clumps.len() as u64 - lost, "{name}");
+            assert_eq!(venti.clumps(), distinct.len() as u64 - lost, "{name}");
+        }
+    }
 }

@@ -534,3 +534,34 @@ fn the_state_directory_is_made_private() {
     let mode = fs::metadata(state).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
+
+#[test]
+fn an_external_wrarena_does_the_sending() {
+    let mut site = Site::new(60);
+    let venti = Venti::start();
+    site.write_wrcmd(&site.command(&venti.dial(), 0));
+    let config = |program: &Path| format!("wrarena = [{:?}]\n", program.display().to_string());
+    let ours = venti_tests::command::binary("wrarena");
+    let run = |site: &Site, program: &Path| {
+        let command = site.ventiprog().config(&config(program));
+        command.args(["-e", "external"]).run()
+    };
+    assert_eq!(run(&site, &ours).status, 0);
+    let moved = format!("{}\n", site.command(&venti.dial(), site.end()));
+    assert_eq!(site.wrcmd(), moved);
+    site.add(5);
+    let output = run(&site, &ours);
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((venti.counts().writes, venti.counts().duplicates), (65, 0));
+    site.assert_complete(&venti);
+
+    // One that says nothing is believed in nothing.
+    site.add(5);
+    let before = site.wrcmd();
+    let output = run(&site, Path::new("/bin/true"));
+    assert_eq!((output.status, output.stdout.as_str()), (1, ""));
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    assert_eq!(site.wrcmd(), before);
+    let output = site.ventiprog().args(["-e", "magic"]).run();
+    assert_eq!(output.status, 2);
+}

@@ -19,7 +19,9 @@ use venticore::dial::Dial;
 
 const DATA: u8 = 13;
 const FIRST: u64 = 2000;
-const ADDED: u64 = 100;
+const ADDED: u64 = 1000;
+/// So small that both the first blocks and those added fill an arena.
+const ARENA: u64 = 4 << 20;
 
 /// The scratch partition, the ventis in memory, and the state directory.
 struct Demo {
@@ -40,8 +42,12 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     println!("\n2. The same again: nothing is new.");
     demo.replicate(0)?;
 
-    println!("\n3. {ADDED} more blocks are stored in the source.");
+    println!(
+        "\n3. {ADDED} more blocks are stored in the source. They fill an arena: the rest is in the next."
+    );
+    let arena = demo.active();
     demo.add(ADDED)?;
+    ensure!(demo.active() > arena, "no arena was filled");
     demo.replicate(ADDED)?;
 
     println!("\n4. Every block is read back from each target and hashed.");
@@ -56,11 +62,10 @@ impl Demo {
         let scratch = tempfile::tempdir()?;
         let path = scratch.path().join("arenas");
         let partition = PartitionBuilder::new()
-            .arenas(2, 32 << 20)
+            .arenas(4, ARENA)
             .create(&path)
             .wrap_err_with(|| path.display().to_string())?;
         let state = scratch.path().join("state");
-        fs::create_dir(&state)?;
         let mut demo = Demo {
             partition,
             sample: Sample::new(1, 65),
@@ -69,24 +74,29 @@ impl Demo {
             _scratch: scratch,
         };
         demo.add(FIRST)?;
-        demo.introduce()?;
+        demo.introduce();
         Ok(demo)
     }
 
-    /// Says what there is, and writes the wrcmd of a first run.
-    fn introduce(&self) -> eyre::Result<()> {
-        let head = self.partition.arenas()[0].head();
+    /// Says what there is.
+    fn introduce(&self) {
         let path = self.partition.path().display();
+        let arenas = self.partition.arenas().len();
         let [first, second] = &self.targets;
         println!("The source: a scratch arena partition, {path}");
-        println!("  with {FIRST} blocks, as a venti server would have stored them.");
+        println!(
+            "  with {arenas} arenas and {FIRST} blocks, as a venti server would have stored them."
+        );
         println!("The targets: two empty ventis in the memory of this process,");
         println!("  {} and {}.", first.dial(), second.dial());
-        println!("The state: a wrcmd that names the first target, the arena at {head},");
-        println!("  and clump offset 0x0, that is: nothing is replicated yet.");
-        let wrcmd = format!("wrarena -h {} -o {head} {path} 0x0\n", first.dial());
-        fs::write(self.wrcmd_path(), wrcmd)?;
-        Ok(())
+        println!("The state: none. No wrcmd has to be written by hand.");
+    }
+
+    /// The arena that is being filled.
+    fn active(&self) -> usize {
+        let arenas = self.partition.arenas();
+        let filled = arenas.iter().rposition(|arena| arena.counters().clumps > 0);
+        filled.unwrap_or(0)
     }
 
     /// Stores so many more blocks in the source.
@@ -105,12 +115,15 @@ impl Demo {
     fn replicate(&self, expected: u64) -> eyre::Result<()> {
         let before = self.targets.each_ref().map(writes);
         println!("  wrcmd before:  {}", self.wrcmd()?);
-        let second = self.targets[1].dial();
-        println!("  $ ventiprog -d {} {second}", self.state.display());
+        let [first, second] = self.targets.each_ref().map(Venti::dial);
+        let (state, path) = (self.state.display(), self.partition.path().display());
+        println!("  $ ventiprog -d {state} -p {path} {first} {second}");
         let output = Command::new("ventiprog")
             .arg("-d")
             .arg(&self.state)
-            .arg(&second)
+            .arg("-p")
+            .arg(self.partition.path())
+            .args([&first, &second])
             .run();
         ensure!(output.status == 0, "ventiprog failed: {output:?}");
         println!("  exit status 0");
@@ -129,14 +142,18 @@ impl Demo {
 
     /// The wrcmd has to be at the end of the log.
     fn check_place(&self) -> eyre::Result<()> {
-        let used = self.partition.arenas()[0].counters().used;
+        let active = self.active();
+        let arena = &self.partition.arenas()[active];
+        let (head, used) = (arena.head(), arena.counters().used);
         let wrcmd = self.wrcmd()?;
-        let offset = wrcmd.split(' ').next_back().unwrap_or_default();
-        ensure!(
-            offset == format!("{used:#x}"),
-            "wrcmd is at {offset}, the log ends at {used:#x}"
+        let first = self.targets[0].dial();
+        let path = self.partition.path().display();
+        let expected = format!("wrarena -h {first} -o {head} {path} {used:#x}");
+        ensure!(wrcmd == expected, "wrcmd is {wrcmd}, expected {expected}");
+        let number = active + 1;
+        println!(
+            "  Arena {number} is being filled, at {head}, up to {used:#x}: nothing is left to send."
         );
-        println!("  The log of the arena ends at {used:#x}: nothing is left to send.");
         Ok(())
     }
 
@@ -192,7 +209,10 @@ impl Demo {
     }
 
     fn wrcmd(&self) -> eyre::Result<String> {
-        read_line(&self.wrcmd_path())
+        match self.wrcmd_path().try_exists()? {
+            true => read_line(&self.wrcmd_path()),
+            false => Ok("none".to_owned()),
+        }
     }
 }
 

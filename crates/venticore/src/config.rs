@@ -30,6 +30,10 @@ pub struct Config {
     pub index: Option<String>,
     /// `[partitions]` of the file: see [`Config::local_path`].
     partitions: HashMap<String, String>,
+    /// `engine` of the file: who sends, `native` or `external`.
+    pub engine: Option<String>,
+    /// `wrarena` of the file: the external engine's argument vector.
+    pub wrarena: Option<Vec<String>>,
     /// `dir` of the file.
     dir: Option<PathBuf>,
     /// `$STATE_DIRECTORY`.
@@ -53,6 +57,8 @@ impl Default for Config {
             venti: None,
             targets: Vec::new(),
             source: None,
+            engine: None,
+            wrarena: None,
             index: None,
             partitions: HashMap::new(),
             dir: None,
@@ -71,6 +77,8 @@ impl Default for Config {
 struct File {
     dir: Option<PathBuf>,
     source: Option<String>,
+    engine: Option<String>,
+    wrarena: Option<Vec<String>>,
     targets: Option<Vec<String>>,
     index: Option<String>,
     partitions: Option<HashMap<String, String>>,
@@ -153,6 +161,8 @@ impl Config {
                 words
             },
             source: file.source,
+            engine: file.engine,
+            wrarena: file.wrarena,
             index: file.index,
             partitions: file.partitions.unwrap_or_default(),
             dir: file.dir,
@@ -209,6 +219,8 @@ impl File {
         File {
             dir: self.dir.or(below.dir),
             source: self.source.or(below.source),
+            engine: self.engine.or(below.engine),
+            wrarena: self.wrarena.or(below.wrarena),
             targets: self.targets.or(below.targets),
             index: self.index.or(below.index),
             partitions: Some(

@@ -13,7 +13,7 @@ use venticore::wrcmd;
 const TOOL: Tool = Tool {
     name: "ventiprog",
     version: env!("CARGO_PKG_VERSION"),
-    synopsis: "[-jlnqv] [-b rate] [-d dir] [-i indexurl] [-p partition] [-s sourceventi] [ventilist ...]",
+    synopsis: "[-jlnqv] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition] [-s sourceventi] [ventilist ...]",
     help: "\
 Bring the host of the wrcmd and every venti of the list, else of
 $targetventis, up to date with the arenas of the source; then move the place
@@ -21,6 +21,7 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
 
   -b, --rate RATE        bytes a second that each target is sent at most: 2M
   -d, --dir DIR          where wrcmd, wrcmds and rootscor lie
+  -e, --engine ENGINE    who sends: native, or external, a wrarena program
   -i, --index URL        the source's index page, which names its partitions
   -p, --partition PART   the arena partition, where there is no wrcmd yet
   -s, --source HOST      the source venti, else $venti; synced first
@@ -52,6 +53,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
                 options.rate = Some(ventiprog::rate(&parser.value()?.string()?)?);
             }
             Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Short('e') | Long("engine") => options.engine = Some(parser.value()?.string()?),
             Short('i') | Long("index") => options.index = Some(parser.value()?.string()?),
             Short('p') | Long("partition") => {
                 options.partition = Some(parser.value()?.string()?);

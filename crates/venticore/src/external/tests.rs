@@ -28,10 +28,13 @@ fn only_offset(stdout: &[u8]) -> Option<u64> {
     let lines: Vec<&[u8]> = stdout.split(|&byte| byte == b'\n').collect();
     let (_unfinished, whole) = lines.split_last()?;
     let mut found = whole.iter().filter_map(|line| {
-        let text = std::str::from_utf8(line).ok()?;
-        let number = text.strip_prefix("end offset ")?;
-        let value = u64::from_str_radix(number.trim_start_matches("0x"), 16).ok()?;
-        (number == "0" || !number.strip_prefix("0x")?.is_empty()).then_some(value)
+        let number = std::str::from_utf8(line)
+            .ok()?
+            .strip_prefix("end offset ")?;
+        match (number, number.strip_prefix("0x")) {
+            ("0", _) => Some(0),
+            (_, digits) => u64::from_str_radix(digits?, 16).ok(),
+        }
     });
     let first = found.next();
     first.filter(|_| found.next().is_none())

@@ -74,7 +74,7 @@ pub fn run(
 struct Account {
     /// Where it would go on.
     from: At,
-    /// It has been connected in this run.
+    /// It had been connected: it is a venti, and may come back.
     met: bool,
     tries: u32,
     outcome: Outcome,

@@ -6,6 +6,7 @@
 //! run starts follows from both ([`crate::places`]).
 
 mod check;
+mod engine;
 mod list;
 mod record;
 mod source;
@@ -28,6 +29,7 @@ use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
 use crate::wrcmds::{Damage, Wrcmds};
 use check::{Fate, ReadBack};
+use engine::Engine;
 use record::Record;
 use source::{Asked, Part};
 
@@ -48,6 +50,8 @@ pub struct Options {
     pub source: Option<String>,
     /// `-b`: bytes a second that each target is sent at most.
     pub rate: Option<u64>,
+    /// `-e`: who sends, `native` or `external`.
+    pub engine: Option<String>,
     /// `--verify`: read back everything that earlier runs recorded.
     pub verify: bool,
     /// `--trust`: believe a wrcmd offset that no line in wrcmds confirms.
@@ -111,7 +115,10 @@ pub fn run_in(
     let _lock = lock.wrap_err_with(|| state.path().display().to_string())?;
     let mut record = Record::read(tool, state)?;
     match &options.task {
-        Task::List { older } => list::list(&record, *older, options, terminal),
+        Task::List { older } => {
+            let asked = asked_for(record.wrcmd.as_ref(), options, config)?;
+            list::list(&record, &asked, *older, options, terminal)
+        }
         Task::Forget(target) => record.forget(&config.dial(target)?).map(|()| Status::Done),
         Task::Replicate => Run::prepare(options, config, terminal, record)?.replicate(),
     }
@@ -122,8 +129,19 @@ fn no_state(dir: &Path) -> eyre::Report {
     Failure::report(Status::Failed, cause)
 }
 
-/// The host of the wrcmd, then those asked for; each once.
+/// The host of the wrcmd, then those asked for; each once, and at least one.
 fn targets(wrcmd: Option<&WrCmd>, options: &Options, config: &Config) -> Result<Vec<Target>> {
+    let dials = asked_for(wrcmd, options, config)?;
+    if dials.is_empty() {
+        let cause = "no target: the wrcmd has no -h, and no venti was named";
+        return Err(Failure::report(Status::Usage, cause));
+    }
+    Ok(dials.into_iter().map(Target::new).collect())
+}
+
+/// The host of the wrcmd, then the operands, else what the environment or the
+/// configuration lists; each once.
+fn asked_for(wrcmd: Option<&WrCmd>, options: &Options, config: &Config) -> Result<Vec<Dial>> {
     let own = wrcmd.and_then(WrCmd::host).map(|host| config.dial(host));
     let own = own.transpose().wrap_err("wrcmd")?;
     let port = own.as_ref().map_or(Dial::VENTI, Dial::port);
@@ -139,11 +157,7 @@ fn targets(wrcmd: Option<&WrCmd>, options: &Options, config: &Config) -> Result<
             dials.push(dial);
         }
     }
-    if dials.is_empty() {
-        let cause = "no target: the wrcmd has no -h, and no venti was named";
-        return Err(Failure::report(Status::Usage, cause));
-    }
-    Ok(dials.into_iter().map(Target::new).collect())
+    Ok(dials)
 }
 
 /// The venti whose arenas are read: `-s`, else `$venti`, else the configured one.
@@ -199,6 +213,7 @@ struct Run<'a> {
     config: &'a Config,
     terminal: &'a Terminal,
     record: Record,
+    engine: Engine,
     parts: Vec<Part>,
     targets: Vec<Target>,
     /// The wrcmd this run starts from: as found, or built.
@@ -222,6 +237,7 @@ impl<'a> Run<'a> {
         if wrcmd.is_some_and(WrCmd::had_en_dash) {
             terminal.say("wrcmd: an option begins with an en dash, read as -");
         }
+        let engine = Engine::choose(options.engine.as_deref(), config)?;
         let targets = targets(wrcmd, options, config)?;
         let source = source_venti(options, config)?;
         refuse_source(source.as_ref(), &targets)?;
@@ -232,8 +248,12 @@ impl<'a> Run<'a> {
             config,
             terminal,
         )?;
+        let dials: Vec<Dial> = targets.iter().map(|target| target.dial.clone()).collect();
+        let recorded = record.partitions(&dials);
+        let names = source::with_recorded(names, &recorded, wrcmd.is_some());
         let synced = sync_source(source.as_ref(), config, terminal);
-        let (parts, opened) = open_all(&names, wrcmd, terminal)?;
+        let (parts, opened) = open_all(&names, wrcmd, &recorded, terminal)?;
+        let all_here = parts.len() == names.len();
         let wrcmd = match wrcmd {
             Some(wrcmd) => wrcmd.clone(),
             None => first_wrcmd(&targets, &parts)?,
@@ -247,12 +267,13 @@ impl<'a> Run<'a> {
             config,
             terminal,
             record,
+            engine,
             parts,
             targets,
             wrcmd,
             synced: synced == Some(true),
             status: found.worst(opened).worst(sync_status),
-            incomplete: found != Status::Done || sync_status != Status::Done,
+            incomplete: found != Status::Done || sync_status != Status::Done || !all_here,
             start: Instant::now(),
         })
     }
@@ -286,7 +307,13 @@ impl<'a> Run<'a> {
         if !self.options.dry_run {
             self.check_all(number, &mut starts);
         }
-        self.copy(number, &starts);
+        match &self.engine {
+            Engine::External(program) if !self.options.dry_run => {
+                let program = program.clone();
+                engine::copy(self, number, &starts, &program);
+            }
+            _ => self.copy(number, &starts),
+        }
         self.say_unsettled(number);
     }
 
@@ -295,7 +322,11 @@ impl<'a> Run<'a> {
         let Some(part) = self.parts.get(number) else {
             return;
         };
-        let (config, all) = (self.config, self.options.verify);
+        let how = How {
+            config: self.config,
+            all: self.options.verify,
+            trust: self.options.trust,
+        };
         let wrcmds = &self.record.wrcmds;
         let checks: Vec<_> = thread::scope(|scope| {
             let running: Vec<_> = self
@@ -304,7 +335,7 @@ impl<'a> Run<'a> {
                 .map(|target| {
                     let alive = target.failure.is_none();
                     let dial = &target.dial;
-                    let work = move || check_one(dial, part, wrcmds, config, all);
+                    let work = move || check_one(dial, part, wrcmds, how);
                     alive.then(|| scope.spawn(work))
                 })
                 .collect();
@@ -357,9 +388,8 @@ impl<'a> Run<'a> {
                 start.at = Point::START;
                 start.probe_to = Some(part.rules.end());
             }
-            // Its line says what is not so until all is there again, however
-            // this run ends.
-            self.record.set_back(&target.dial, part, self.terminal);
+            // A run that dies now must not leave it to the next one's sample.
+            self.record.set_back(&target.dial, part);
         }
         target.read_back.right += read_back.right;
         target.read_back.missing += read_back.missing;
@@ -388,7 +418,7 @@ impl<'a> Run<'a> {
             self.record
                 .wrcmds
                 .remove_damage(&target.dial, &part.name, &damage);
-            self.record.save_places(self.terminal);
+            self.record.save_places();
         }
     }
 
@@ -450,7 +480,7 @@ impl<'a> Run<'a> {
                 damage,
             } => {
                 if let (false, Some(dial)) = (dry_run, dial(seat)) {
-                    record.acknowledged(&dial, part, place, damage, terminal);
+                    record.acknowledged(&dial, part, place, damage);
                 }
             }
             Event::Retry { seat, error, after } => {
@@ -466,8 +496,11 @@ impl<'a> Run<'a> {
         });
         self.terminal.clear();
         let seconds = began.elapsed().as_secs_f64();
-        for ((&number, seat), outcome) in alive.iter().zip(&seats).zip(outcomes) {
-            self.settle(number, seat.from, outcome, seconds);
+        for ((&target, seat), outcome) in alive.iter().zip(&seats).zip(outcomes) {
+            if outcome.place.is_none() && outcome.trouble.is_none() {
+                self.remember_trusted(number, target, seat.from);
+            }
+            self.settle(number, target, seat.from, outcome, seconds);
         }
     }
 
@@ -486,12 +519,18 @@ impl<'a> Run<'a> {
     }
 
     /// Takes in how the copy ended for one target.
-    fn settle(&mut self, seat: usize, from: At, outcome: Outcome, seconds: f64) {
+    fn settle(&mut self, part: usize, seat: usize, from: At, outcome: Outcome, seconds: f64) {
         let Some(target) = self.targets.get_mut(seat) else {
             return;
         };
         target.tally += outcome.tally;
         target.seconds += seconds;
+        if target.from.is_none() {
+            target.from = self
+                .parts
+                .get(part)
+                .and_then(|part| part.shown(point(from)));
+        }
         target.damaged += outcome.damage.len() as u64;
         let reached = outcome.place.map_or(from, |place| place.at);
         target.reached.push(point(reached));
@@ -514,6 +553,25 @@ impl<'a> Run<'a> {
                 target.fail(Status::Failed, error.to_string());
             }
             None => {}
+        }
+    }
+
+    /// With `--trust`, a hint becomes a place also where nothing was new.
+    fn remember_trusted(&mut self, part: usize, seat: usize, at: At) {
+        let (Some(target), Some(part)) = (self.targets.get(seat), self.parts.get(part)) else {
+            return;
+        };
+        let known = self.record.wrcmds.get(&target.dial, &part.name);
+        let known = known.is_some_and(|line| line.last.is_some());
+        if !self.options.trust || self.options.dry_run || known {
+            return;
+        }
+        let arena = part.arenas.get(at.arena);
+        let before = arena.and_then(|arena| part.before(arena, at.offset));
+        if let Some(before) = before {
+            let last = Some(before.score);
+            let place = replicate::Place { at, last };
+            self.record.acknowledged(&target.dial, part, place, &[]);
         }
     }
 
@@ -543,14 +601,15 @@ impl<'a> Run<'a> {
 
     /// The last word: move the wrcmd, log, print.
     fn finish(mut self) -> Result<Status> {
+        self.record.check_saved()?;
         let new = self.next_wrcmd()?;
-        let current = self.targets.iter().all(|target| target.failure.is_none());
-        if current && !self.incomplete && !self.options.dry_run {
+        let reached = |t: &Target| t.failure.is_none() && t.status != Status::Unverified;
+        let complete = !self.incomplete && self.targets.iter().all(reached);
+        if complete && !self.options.dry_run {
             self.record.move_wrcmd(&new, self.terminal)?;
         }
-        self.record.check_saved()?;
         let status = self.exit_status();
-        tell::tell(&self, &new, current && !self.incomplete, status)?;
+        tell::tell(&self, &new, complete, status)?;
         Ok(status)
     }
 
@@ -582,26 +641,33 @@ struct Checked {
     fates: Vec<(Damage, Fate)>,
 }
 
-/// Reads back what is recorded of a target, and tries again what was damaged;
-/// nothing where nothing is recorded.
+/// How targets are checked.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    config: &'a Config,
+    /// Read back everything.
+    all: bool,
+    /// Believe a line that nothing confirms.
+    trust: bool,
+}
+
+/// Reads back what is recorded of a target, as far as the source holds it
+/// still, and tries again what was damaged; nothing where nothing is recorded.
 fn check_one(
     dial: &Dial,
     part: &Part,
     wrcmds: &Wrcmds,
-    config: &Config,
-    all: bool,
+    how: How<'_>,
 ) -> Result<Option<Checked>, crate::client::Error> {
     let Some(line) = wrcmds.get(dial, &part.name) else {
         return Ok(None);
     };
-    let mut arenas = part.arenas.iter();
-    let Some(arena) = arenas.position(|arena| arena.head == line.head) else {
-        return Ok(None);
-    };
+    let asked = Asked(std::slice::from_ref(part));
+    // What cannot be believed was said when the places were looked at.
+    let to = places::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Point::START);
     let damages: Vec<Damage> = wrcmds.damages(dial, &part.name).cloned().collect();
-    let mut client = Client::dial(dial, config.limits)?;
-    let to = Point::new(arena, line.offset);
-    let read_back = check::read_back(&mut client, part, to, all, &damages)?;
+    let mut client = Client::dial(dial, how.config.limits)?;
+    let read_back = check::read_back(&mut client, part, to, how.all, &damages)?;
     let mut fates = Vec::new();
     for damage in damages.into_iter().filter(|damage| !damage.accepted) {
         let fate = check::try_again(&mut client, part, &damage)?;
@@ -652,6 +718,7 @@ fn sync_source(source: Option<&Dial>, config: &Config, terminal: &Terminal) -> O
 fn open_all(
     names: &[String],
     wrcmd: Option<&WrCmd>,
+    recorded: &[String],
     terminal: &Terminal,
 ) -> Result<(Vec<Part>, Status)> {
     let mut parts = Vec::new();
@@ -666,7 +733,11 @@ fn open_all(
                 return Err(error);
             }
             Err(error) => {
-                terminal.say(&format!("{error:#}"));
+                let cure = match recorded.contains(name) {
+                    true => "; if it is gone for good, remove its lines from wrcmds",
+                    false => "",
+                };
+                terminal.say(&format!("{error:#}{cure}"));
                 status = status.worst(Status::Partly);
             }
         }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use eyre::{Result, WrapErr};
 
-use super::source::Part;
+use super::source::{Part, UNKNOWN};
 use crate::dial::Dial;
 use crate::exit::{Failure, Status};
 use crate::places::Point;
@@ -13,7 +13,7 @@ use crate::replicate;
 use crate::state::{self, Access, Stamp, StateDir};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
-use crate::wrcmds::{self, Damage, Wrcmds};
+use crate::wrcmds::{self, Damage, Place, Wrcmds};
 
 /// The files of the state directory.
 pub(super) struct Record {
@@ -24,8 +24,8 @@ pub(super) struct Record {
     pub(super) wrcmds: Wrcmds,
     /// Why a place that was acknowledged could not be written down.
     unsaved: Option<state::Error>,
-    /// Why a place that was acknowledged has no line.
-    unset: Option<wrcmds::Error>,
+    /// Why one has no room in the file.
+    refused: Option<eyre::Report>,
 }
 
 impl Record {
@@ -42,7 +42,7 @@ impl Record {
             wrcmd,
             wrcmds: wrcmds.unwrap_or_default(),
             unsaved: None,
-            unset: None,
+            refused: None,
         })
     }
 
@@ -53,64 +53,61 @@ impl Record {
         part: &Part,
         place: replicate::Place,
         damage: &[replicate::Damage],
-        terminal: &Terminal,
     ) {
         let at = Point::new(place.at.arena, place.at.offset);
-        let line = part.rules.place(target, at, place.last, SystemTime::now());
+        let last = Some(place.last.unwrap_or(UNKNOWN));
+        let line = part.rules.place(target, at, last, SystemTime::now());
         let Some(line) = line else {
             return;
         };
-        let mut set = self.wrcmds.set(&line);
+        let mut new = self.wrcmds.clone();
+        let mut set = new.set(&line);
         for damage in damage.iter().filter(|damage| !damage.block_is_whole) {
             if let (Ok(()), Some(damage)) = (&set, remembered(part, damage)) {
-                set = self.wrcmds.add_damage(target, &part.name, &damage);
+                set = new.add_damage(target, &part.name, &damage);
             }
         }
-        self.save_set(target, set, terminal);
+        self.change(target, new, set);
     }
 
-    /// A target has lost something of what it had acknowledged: its place is
-    /// the start of the partition again.
-    pub(super) fn set_back(&mut self, target: &Dial, part: &Part, terminal: &Terminal) {
-        let Some(old) = self.wrcmds.get(target, &part.name) else {
+    /// Takes over new places, if they can be written: a place must not move
+    /// past damage that is not remembered.
+    fn change(&mut self, target: &Dial, new: Wrcmds, set: Result<(), wrcmds::Error>) {
+        match set {
+            Ok(()) => {
+                self.wrcmds = new;
+                self.save_places();
+            }
+            Err(error) => {
+                let cause = format!("{target}: its place cannot be written: wrcmds: {error}");
+                self.refused = Some(Failure::report(Status::Failed, cause));
+            }
+        }
+    }
+
+    /// A target lacks what it had acknowledged: it starts anew, from the first
+    /// arena on.
+    pub(super) fn set_back(&mut self, target: &Dial, part: &Part) {
+        let old = self.wrcmds.get(target, &part.name);
+        let start = part
+            .rules
+            .place(target, Point::START, None, SystemTime::now());
+        let (Some(old), Some(start)) = (old, start) else {
             return;
         };
-        let time = old.acknowledged.unwrap_or(SystemTime::UNIX_EPOCH);
-        let line = part.rules.place(target, Point::START, None, time);
-        if let Some(line) = line {
-            let set = self.wrcmds.set(&line);
-            self.save_set(target, set, terminal);
-        }
+        let start = Place {
+            acknowledged: old.acknowledged,
+            ..start
+        };
+        let mut new = self.wrcmds.clone();
+        let set = new.set(&start);
+        self.change(target, new, set);
     }
 
-    /// Writes wrcmds after a change, if that could be made.
-    fn save_set(
-        &mut self,
-        target: &Dial,
-        set: std::result::Result<(), wrcmds::Error>,
-        terminal: &Terminal,
-    ) {
-        match set {
-            Ok(()) => self.save_places(terminal),
-            Err(error) => {
-                terminal.say(&format!("{target}: its place cannot be written: {error}"));
-                self.unset = Some(error);
-            }
-        }
-    }
-
-    /// Writes wrcmds. A failure is said once, and ends the run as one.
-    pub(super) fn save_places(&mut self, terminal: &Terminal) {
+    /// Writes wrcmds. A failure ends the run as one: [`Record::check_saved`].
+    pub(super) fn save_places(&mut self) {
         let saved = self.state.replace(StateDir::WRCMDS, &self.wrcmds.to_file());
-        match saved {
-            Ok(()) => self.unsaved = None,
-            Err(error) => {
-                if self.unsaved.is_none() {
-                    terminal.say(&error.to_string());
-                }
-                self.unsaved = Some(error);
-            }
-        }
+        self.unsaved = saved.err();
     }
 
     /// Logs the old command and the new one, then moves the place: a run that
@@ -141,12 +138,19 @@ impl Record {
 
     /// Fails if a place that was acknowledged could not be written down.
     pub(super) fn check_saved(&mut self) -> Result<()> {
-        if let Some(error) = self.unset.take() {
-            return Err(error).wrap_err(StateDir::WRCMDS);
+        let unsaved = self.unsaved.take().map(eyre::Report::from);
+        unsaved.or(self.refused.take()).map_or(Ok(()), Err)
+    }
+
+    /// The partitions in which one of these targets has a line.
+    pub(super) fn partitions(&self, targets: &[Dial]) -> Vec<String> {
+        let mut names = Vec::new();
+        for place in self.wrcmds.places() {
+            if targets.contains(&place.target) && !names.contains(&place.partition) {
+                names.push(place.partition);
+            }
         }
-        self.unsaved
-            .take()
-            .map_or(Ok(()), |error| Err(error.into()))
+        names
     }
 
     /// Removes the lines of a target.

@@ -11,16 +11,21 @@ use crate::arena::{Arena, ArenaSource, ReadAt};
 use crate::config::Config;
 use crate::exit::{Failure, Status};
 use crate::index;
+use crate::partition::Partition;
 use crate::places;
 use crate::score::Score;
 use crate::terminal::Terminal;
 use crate::wrarena;
 use crate::wrcmd::WrCmd;
 
+/// Stands for the score of a clump that nothing tells any more.
+pub(super) const UNKNOWN: Score = Score::ZERO;
+
 /// One arena partition of the source.
 pub(super) struct Part {
     /// How wrcmd and wrcmds name it.
     pub(super) name: String,
+    pub(super) opened: Arc<Partition>,
     pub(super) source: Arc<dyn ReadAt>,
     pub(super) arenas: Vec<Arena>,
     /// The same, as the rules for places see it.
@@ -87,6 +92,21 @@ fn on_page(page: &index::Page, config: &Config) -> Vec<String> {
         .collect()
 }
 
+/// The same, with the partitions that `wrcmds` knows and nothing names any
+/// more: they go before the wrcmd's own, so that it does not cross into them.
+pub(super) fn with_recorded(
+    names: Vec<String>,
+    recorded: &[String],
+    has_wrcmd: bool,
+) -> Vec<String> {
+    let mut left: Vec<String> = recorded.to_vec();
+    left.retain(|name| !names.contains(name));
+    match has_wrcmd {
+        true => [left, names].concat(),
+        false => [names, left].concat(),
+    }
+}
+
 fn with_own(mut names: Vec<String>, own: Option<String>) -> Vec<String> {
     if let Some(own) = own
         && !names.contains(&own)
@@ -120,17 +140,25 @@ impl Part {
                 (vec![arena], status)
             }
         };
+        let opened = Arc::new(opened);
         let rules = places::Partition {
             name: name.to_owned(),
             arenas: arenas.iter().map(places::Arena::from).collect(),
         };
         let part = Part {
             name: name.to_owned(),
-            source: Arc::new(opened),
+            source: Arc::clone(&opened) as Arc<dyn ReadAt>,
+            opened,
             arenas,
             rules,
         };
         Ok((part, status))
+    }
+
+    /// A place in words: partition, head, offset.
+    pub(super) fn shown(&self, at: places::Point) -> Option<String> {
+        let arena = self.arenas.get(at.arena)?;
+        Some(format!("{} {} {:#x}", self.name, arena.head, at.offset))
     }
 
     /// Bytes of log from a place to the end.
@@ -148,6 +176,13 @@ impl Part {
         let log = Log::open(Arc::clone(&self.source), arena, offset, false).ok()?;
         log.before().copied()
     }
+
+    /// The score of the clump that ends at an offset, [`UNKNOWN`] after damage
+    /// that left nothing to know it by; none where no clump ends.
+    fn score_before(&self, arena: &Arena, offset: u64) -> Option<Score> {
+        let log = Log::open(Arc::clone(&self.source), arena, offset, false).ok()?;
+        Some(log.before().map_or(UNKNOWN, |header| header.score))
+    }
 }
 
 /// The source, as the rules for places ask it.
@@ -163,10 +198,8 @@ impl Asked<'_> {
 
 impl places::Source for Asked<'_> {
     fn score_before(&self, partition: &str, head: u64, offset: u64) -> Result<Option<Score>> {
-        let clump = self
-            .arena(partition, head)
-            .and_then(|(part, arena)| part.before(arena, offset));
-        Ok(clump.map(|header| header.score))
+        let found = self.arena(partition, head);
+        Ok(found.and_then(|(part, arena)| part.score_before(arena, offset)))
     }
 
     fn clumps_from(&self, partition: &str, head: u64, offset: u64) -> Result<Option<u64>> {

@@ -95,10 +95,7 @@ impl<'a> TargetLine<'a> {
         let reached = target.reached.last().copied();
         let part = target.reached.len().checked_sub(1);
         let part = part.and_then(|number| run.parts.get(number));
-        let to = part.zip(reached).and_then(|(part, at)| {
-            let arena = part.arenas.get(at.arena)?;
-            Some(format!("{} {} {:#x}", part.name, arena.head, at.offset))
-        });
+        let to = part.zip(reached).and_then(|(part, at)| part.shown(at));
         TargetLine {
             schema: SCHEMA,
             target: target.dial.to_string(),

@@ -49,7 +49,7 @@ pub enum Problem {
     TooMany,
     /// Nothing but blanks.
     Empty,
-    /// The number of bytes of a line, of which there may be [`WrCmd::MAX_LEN`].
+    /// The number of bytes of a line, of which there may be [`WrCmd::MAX_LEN`](crate::wrcmd::WrCmd::MAX_LEN).
     LongLine(usize),
     /// A control character.
     Control(u8),

@@ -1,0 +1,191 @@
+//! ventiprog reads back what earlier runs recorded before it sends.
+
+use venti_tests::arena::PartitionBuilder;
+use venti_tests::venti::{Fault, How, On, Venti};
+use venticore::blocktype::BlockType;
+use venticore::score::Score;
+
+use crate::site::Site;
+
+/// More than are sampled, so that a sample may miss a block.
+const MANY: usize = 1500;
+
+/// A run that finds blocks missing names them, sends them, and ends with 4;
+/// the next finds nothing.
+fn assert_sent_again(site: &Site, venti: &Venti, lost: &[(BlockType, Score)], verify: bool) {
+    let writes = venti.counts().writes;
+    for (block_type, score) in lost {
+        assert!(venti.forget(*block_type, score));
+    }
+    let run = || match verify {
+        true => site.ventiprog().arg("--verify").run(),
+        false => site.ventiprog().run(),
+    };
+    let output = run();
+    assert_eq!(output.status, 4, "{output:?}");
+    for (block_type, score) in lost {
+        let named = format!(
+            "ventiprog: {}: {block_type} block {score} is missing, it was acknowledged before\n",
+            venti.dial()
+        );
+        assert!(output.stderr.contains(&named), "{output:?}");
+    }
+    assert_eq!(venti.counts().writes, writes + lost.len() as u64);
+    assert_eq!(site.holes(venti), 0);
+    let output = run();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn the_last_block_and_the_roots_are_always_read_back() {
+    let mut site = Site::new(500);
+    let root = site.add_root();
+    site.add(MANY - 501);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let last = site.score(0, MANY - 1);
+    for lost in [(BlockType::Data, last), (BlockType::Root, root)] {
+        assert_sent_again(&site, &venti, &[lost], false);
+    }
+}
+
+#[test]
+fn a_sample_finds_many_and_verify_finds_any() {
+    let mut site = Site::empty(3);
+    site.add(MANY / 2);
+    site.seal();
+    site.add(MANY / 2);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let half = (MANY / 3..MANY / 2).map(|number| (BlockType::Data, site.score(0, number)));
+    for lost in half.clone() {
+        venti.forget(lost.0, &lost.1);
+    }
+    let output = site.ventiprog().run();
+    assert_eq!(output.status, 4, "{output:?}");
+    assert_eq!(site.holes(&venti), 0);
+    let reads = venti.counts().reads;
+    assert!(reads < 300, "{reads} reads");
+
+    let one = half.take(1).collect::<Vec<_>>();
+    assert_sent_again(&site, &venti, &one, true);
+    assert!(venti.counts().reads > reads + 2 * (MANY - 3) as u64);
+}
+
+#[test]
+fn what_is_damaged_there_is_named_until_it_is_cured() {
+    let site = Site::new(20);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let score = site.score(0, 7);
+    venti.corrupt(BlockType::Data, &score);
+    for _ in 0..2 {
+        let output = site.ventiprog().run();
+        assert_eq!((output.status, output.stdout.as_str()), (4, ""));
+        let named = format!(
+            "ventiprog: {}: data block {score} is damaged there (",
+            venti.dial()
+        );
+        assert!(output.stderr.starts_with(&named), "{output:?}");
+        assert!(output.stderr.ends_with("); only that server can cure it\n"));
+        assert_eq!(venti.counts().writes, 20, "writing again would not cure it");
+    }
+    venti.forget(BlockType::Data, &score);
+    site.give(&venti, [score]);
+    let output = site.ventiprog().run();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn a_run_that_ends_with_4_does_not_move_the_wrcmd() {
+    let mut site = Site::new(20);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let (wrcmd, log) = (site.file("wrcmd"), site.file("rootscor"));
+    venti.forget(BlockType::Data, &site.score(0, 3));
+    site.add(5);
+    let output = site.ventiprog().run();
+    assert_eq!((output.status, output.stdout.as_str()), (4, ""));
+    assert_eq!((site.file("wrcmd"), site.file("rootscor")), (wrcmd, log));
+    assert_eq!(site.stands(&venti.dial()), Some((0, site.end(0))));
+    assert_eq!(site.ventiprog().run().status, 0);
+    let end = format!("{}\n", site.command(&venti.dial(), 0, site.end(0)));
+    assert_eq!(site.file("wrcmd"), end);
+}
+
+#[test]
+fn a_target_that_acknowledges_and_keeps_nothing_is_found_out_by_the_next_run() {
+    let site = Site::new(50);
+    let venti = Venti::faulty([Fault::from(On::Write, 1, How::Lose)]);
+    site.runs(&[&venti], 0);
+    assert_eq!(site.holes(&venti), 50);
+    let output = site.ventiprog().run();
+    assert_eq!(output.status, 4, "{output:?}");
+    assert!(output.stderr.contains(" is missing, "), "{output:?}");
+    assert_eq!(site.ventiprog().run().status, 4, "nothing has changed");
+    venti.heal();
+    assert_eq!(site.ventiprog().run().status, 4);
+    assert_eq!(site.holes(&venti), 0);
+    assert_eq!(site.ventiprog().run().status, 0);
+}
+
+/// The sample of the next run may miss what this one found.
+#[test]
+fn what_was_found_missing_is_not_forgotten_when_the_run_dies() {
+    let site = Site::new(MANY);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let score = site.score(0, 5);
+    venti.forget(BlockType::Data, &score);
+    venti.fault(Fault::from(On::Probe, 1, How::Stall));
+    let command = site.ventiprog().config("[limits]\nsilence = 60\n");
+    let probes = venti.counts().probes;
+    let mut run = command.arg("--verify").start();
+    while venti.counts().probes == probes && run.is_running() {
+        std::thread::yield_now();
+    }
+    run.kill();
+    assert_eq!(run.wait().status, 137);
+    venti.heal();
+    let output = site.ventiprog().run();
+    assert_eq!((output.status, site.holes(&venti)), (0, 0), "{output:?}");
+}
+
+#[test]
+fn another_target_is_not_looked_at_twice_because_one_has_holes() {
+    let site = Site::new(100);
+    let (good, bad) = (Venti::start(), Venti::start());
+    site.runs(&[&good, &bad], 0);
+    bad.forget(BlockType::Data, &site.score(0, 50));
+    let before = good.counts();
+    site.runs(&[&good, &bad], 4);
+    assert_eq!(site.holes(&bad), 0);
+    let after = good.counts();
+    assert_eq!((after.probes, after.writes), (before.probes, before.writes));
+}
+
+/// What was never sent there is not missing.
+#[test]
+fn a_source_that_was_formatted_again_makes_nothing_missing() {
+    let mut site = Site::new(50);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    site.format_again(&PartitionBuilder::new().seed(2).arenas(2, 8 << 20));
+    site.add(60);
+    let output = site.run(&[&venti]);
+    assert!(!output.stderr.contains("missing"), "{output:?}");
+    assert_eq!((output.status, site.holes(&venti)), (0, 0), "{output:?}");
+}
+
+#[test]
+fn a_damaged_directory_entry_makes_nothing_missing() {
+    let mut site = Site::new(50);
+    let flip = |entry: &mut [u8]| entry[10] ^= 1;
+    site.partition.edit_entry(0, 20, flip).unwrap();
+    let venti = Venti::start();
+    let output = site.runs(&[&venti], 3);
+    assert!(output.stderr.contains("whole and was sent"), "{output:?}");
+    assert_eq!(site.holes(&venti), 0);
+    let output = site.ventiprog().run();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+}
