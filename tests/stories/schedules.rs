@@ -513,11 +513,19 @@ impl<'a> Schedule<'a> {
     ) -> Status {
         let before = self.look();
         let options = self.options(targets, verify);
-        let fuse = Arc::new(Fuse::new(&self.state(), steps, self.servers));
-        let state = StateDir::open(&self.state()).unwrap();
-        let state = state.guarded(Arc::clone(&fuse) as Arc<dyn Guard>);
-        let (terminal, kept) = Terminal::keeping("ventiprog");
-        let result = ventiprog::run_in(state, "ventiprog", &options, config, &terminal);
+        let (fuse, kept, result) = loop {
+            let fuse = Arc::new(Fuse::new(&self.state(), steps, self.servers));
+            let state = StateDir::open(&self.state()).unwrap();
+            let state = state.guarded(Arc::clone(&fuse) as Arc<dyn Guard>);
+            let (terminal, kept) = Terminal::keeping("ventiprog");
+            let result = ventiprog::run_in(state, "ventiprog", &options, config, &terminal);
+            // A child that another story just forked has our open files, and
+            // with them the lock of the last run, until it executes something.
+            if status(&result).0 != Status::Locked {
+                break (fuse, kept, result);
+            }
+            thread::sleep(Duration::from_millis(1));
+        };
         let killed = fuse.has_blown();
         if killed && self.chance(50) {
             fuse.cut_power(&mut self.random);
@@ -558,6 +566,7 @@ impl<'a> Schedule<'a> {
             gone.retain(|(block_type, score)| !server.contains(*block_type, score));
         }
         Before {
+            left: self.left(),
             wrcmd: self.wrcmd(),
             lacking,
             gone,
@@ -578,11 +587,17 @@ impl<'a> Schedule<'a> {
         }
         self.check_wrcmd(run, &wrcmds);
         if !run.killed {
-            let files = fs::read_dir(self.state()).unwrap();
-            let mut names = files.map(|f| f.unwrap().file_name().into_string().unwrap());
-            let left = names.find(|name| name.starts_with('.'));
-            assert_eq!(left, None, "left behind");
+            let new = self.left();
+            let left: Vec<_> = new.difference(&run.before.left).collect();
+            assert!(left.is_empty(), "left behind: {left:?}");
         }
+    }
+
+    /// Files that were to replace others.
+    fn left(&self) -> BTreeSet<String> {
+        let files = fs::read_dir(self.state()).unwrap();
+        let names = files.map(|f| f.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with('.')).collect()
     }
 
     /// A line is not ahead of its target, and what vanished was noticed.
@@ -674,6 +689,14 @@ impl<'a> Schedule<'a> {
                 assert!(has, "{target} lacks {clump:?}");
             }
         }
+        // What killed runs left goes as soon as nothing has it open.
+        let mut tries = 0;
+        while !self.left().is_empty() {
+            assert!(tries < 1000, "left behind: {:?}", self.left());
+            tries += 1;
+            thread::sleep(Duration::from_millis(1));
+            let _ = StateDir::open(&self.state()).unwrap().lock();
+        }
         let log = fs::read_to_string(self.state().join("rootscor")).unwrap_or_default();
         let last = log.lines().rfind(|line| line.starts_with("wrarena"));
         let wrcmd = self.wrcmd().unwrap();
@@ -687,6 +710,7 @@ impl<'a> Schedule<'a> {
 
 /// What there was before a run.
 struct Before {
+    left: BTreeSet<String>,
     wrcmd: Option<String>,
     /// For each target, what its line claims and is not on its disk.
     lacking: Vec<BTreeSet<Key>>,
