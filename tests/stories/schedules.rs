@@ -551,9 +551,16 @@ impl<'a> Schedule<'a> {
         for server in self.servers.iter() {
             let _ = server.take_lost();
         }
+        let lacking = all.clone().map(|t| self.lacking(&wrcmds, t));
+        let lacking: Vec<BTreeSet<Key>> = lacking.collect();
+        let mut gone = lacking.clone();
+        for (gone, server) in gone.iter_mut().zip(self.servers.iter()) {
+            gone.retain(|(block_type, score)| !server.contains(*block_type, score));
+        }
         Before {
             wrcmd: self.wrcmd(),
-            lacking: all.clone().map(|t| self.lacking(&wrcmds, t)).collect(),
+            lacking,
+            gone,
             places: all.map(|t| self.place(&wrcmds, t)).collect(),
         }
     }
@@ -597,7 +604,8 @@ impl<'a> Schedule<'a> {
                 vanished.contains(&key)
             );
         }
-        if run.killed || vanished.is_empty() || !run.targets.contains(&target) {
+        let gone = &run.before.gone[target];
+        if run.killed || gone.is_empty() || !run.targets.contains(&target) {
             return;
         }
         if noticed.is_empty() {
@@ -610,7 +618,7 @@ impl<'a> Schedule<'a> {
         let said = run.kept.said();
         let more = format!("{dial}: and ");
         let all_told = !said.iter().any(|line| line.starts_with(&more));
-        for (_, score) in vanished.iter().filter(|_| all_told) {
+        for (_, score) in gone.iter().filter(|_| all_told) {
             assert!(noticed.contains(score), "{target}: {score} was not missed");
         }
         assert_eq!(run.status.0, Status::Unverified);
@@ -644,14 +652,10 @@ impl<'a> Schedule<'a> {
         self.flush();
         self.servers.iter().for_each(Venti::heal);
         let targets: Vec<usize> = (0..self.dials.len()).collect();
-        let lacking = self
-            .look()
-            .lacking
-            .iter()
-            .any(|lacking| !lacking.is_empty());
+        let gone = self.look().gone.iter().any(|gone| !gone.is_empty());
         let config = self.config();
         let status = self.run(&targets, &config, None, true);
-        let expected = if lacking {
+        let expected = if gone {
             Status::Unverified
         } else {
             Status::Done
@@ -684,8 +688,10 @@ impl<'a> Schedule<'a> {
 /// What there was before a run.
 struct Before {
     wrcmd: Option<String>,
-    /// For each target, what its line claims and it does not have.
+    /// For each target, what its line claims and is not on its disk.
     lacking: Vec<BTreeSet<Key>>,
+    /// What of that it does not have in memory either.
+    gone: Vec<BTreeSet<Key>>,
     places: Vec<Option<(u64, u64)>>,
 }
 
