@@ -14,4 +14,5 @@ pub mod plan9;
 pub mod random;
 pub mod relay;
 pub mod sample;
+pub mod tree;
 pub mod venti;

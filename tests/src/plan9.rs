@@ -230,6 +230,12 @@ impl Venti {
         self.port
     }
 
+    /// The URL of its index page.
+    #[must_use]
+    pub fn index(&self) -> String {
+        format!("http://127.0.0.1:{}/index", self.web)
+    }
+
     /// A page of its web server, `/index` or `/storage`, after a sync.
     ///
     /// # Panics
@@ -288,6 +294,8 @@ impl Venti {
                 "-c".into(),
                 self.configuration.clone().into(),
             ])
+            // Otherwise the server is a child of our child, and outlives it.
+            .env("NOLIBTHREADDAEMONIZE", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -297,8 +305,18 @@ impl Venti {
         connect(self.port);
     }
 
-    /// Kills it.
+    /// Kills it. After that nobody answers on its port.
+    ///
+    /// # Panics
+    ///
+    /// When somebody does.
     pub fn stop(&mut self) {
+        self.kill();
+        let answer = TcpStream::connect(("127.0.0.1", self.port));
+        assert!(answer.is_err(), "port {}: still answering", self.port);
+    }
+
+    fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
             // It may have ended already: no error.
             let _ = server.kill();
@@ -309,7 +327,7 @@ impl Venti {
 
 impl Drop for Venti {
     fn drop(&mut self) {
-        self.stop();
+        self.kill();
     }
 }
 

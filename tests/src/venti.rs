@@ -5,7 +5,7 @@
 //! request: see [`Fault`]. [`Store::Null`] hashes and forgets, to measure a
 //! client without the cost of keeping blocks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -106,6 +106,9 @@ pub enum How {
     Trickle(Duration),
     /// The write is acknowledged and the block not kept.
     Lose,
+    /// What was acknowledged but not synced is lost, and all connections are
+    /// cut.
+    Crash,
 }
 
 /// Something that goes wrong at the `first` of what it is counted by, and the
@@ -227,6 +230,8 @@ struct State {
     blocks: HashMap<Key, Block>,
     used: u64,
     faults: Vec<Fault>,
+    /// Blocks acknowledged and not kept ([`How::Lose`]), and not written since.
+    lost: HashSet<Key>,
     /// Connections that are open, by number.
     open: HashMap<u64, TcpStream>,
     /// Connections numbered below this have been cut and do nothing more.
@@ -348,6 +353,23 @@ impl Venti {
         self.shared.state().blocks.contains_key(&key)
     }
 
+    /// Whether it has this block, and would after a crash.
+    #[must_use]
+    pub fn has_synced(&self, ty: BlockType, score: &Score) -> bool {
+        let key = (ty.to_disk(), *score);
+        let state = self.shared.state();
+        state.blocks.get(&key).is_some_and(|block| block.synced)
+    }
+
+    /// The blocks that it acknowledged since the last call, did not keep
+    /// ([`How::Lose`]) and was not given again.
+    #[must_use]
+    pub fn take_lost(&self) -> HashSet<(BlockType, Score)> {
+        let lost = std::mem::take(&mut self.shared.state().lost);
+        let known = |key: Key| Some((BlockType::from_disk(key.0)?, key.1));
+        lost.into_iter().filter_map(known).collect()
+    }
+
     /// The data of a block.
     #[must_use]
     pub fn get(&self, ty: BlockType, score: &Score) -> Option<Vec<u8>> {
@@ -405,6 +427,16 @@ impl Venti {
     /// a crash does.
     pub fn crash(&self) {
         self.shared.cut_all(|block| block.synced);
+    }
+
+    /// Cuts all connections and forgets every block and fault: a new disk.
+    /// What was counted stays.
+    pub fn wipe(&self) {
+        self.heal();
+        self.shared.cut_all(|_| false);
+        let mut state = self.shared.state();
+        state.lost.clear();
+        state.used = 0;
     }
 }
 
@@ -512,7 +544,7 @@ impl Shared {
             return Err("lump too large".to_owned());
         }
         let score = Score::of(data);
-        if self.setup.store == Store::Null || lose {
+        if self.setup.store == Store::Null {
             return Ok(score);
         }
         let ty = BlockType::from_disk(ty).map_or(BlockType::CORRUPT, BlockType::to_disk);
@@ -524,6 +556,11 @@ impl Shared {
             count(&self.counters.duplicates, 1);
             return Ok(score);
         }
+        if lose {
+            state.lost.insert((ty, score));
+            return Ok(score);
+        }
+        state.lost.remove(&(ty, score));
         let used = state.used + wide(data.len());
         if used > self.setup.capacity {
             return Err("no space left in arenas".to_owned());
@@ -567,10 +604,16 @@ impl Shared {
         give(Ok(&block.data))
     }
 
-    fn sync(&self) {
-        for block in self.state().blocks.values_mut() {
+    /// Puts everything on disk, unless the connection was cut.
+    fn sync(&self, connection: u64) -> Result<(), String> {
+        let mut state = self.state();
+        if state.cut > connection {
+            return Err("cut".to_owned());
+        }
+        for block in state.blocks.values_mut() {
             block.synced = true;
         }
+        Ok(())
     }
 }
 
@@ -755,10 +798,10 @@ impl Session<'_> {
                     Err(text) => self.push(tag, &error(&text)),
                 })
             }
-            Request::Sync => {
-                self.shared.sync();
-                self.push(tag, &Reply::Sync)
-            }
+            Request::Sync => match self.shared.sync(self.number) {
+                Ok(()) => self.push(tag, &Reply::Sync),
+                Err(text) => self.push(tag, &error(&text)),
+            },
             Request::Hello { .. } if !self.greeted => {
                 let sid = b"anonymous";
                 let (rcrypto, rcodec) = (0, 0);
@@ -799,6 +842,10 @@ impl Session<'_> {
                 Ok(())
             }
             How::Lose => self.answer(tag, request, true),
+            How::Crash => {
+                self.shared.cut_all(|block| block.synced);
+                Err(closed())
+            }
             How::Wrong | How::WrongTag | How::Short | How::TooLong | How::Trickle(_) => {
                 let start = self.out.len();
                 self.answer(tag, request, false)?;

@@ -139,8 +139,9 @@ fn what_was_found_missing_is_not_forgotten_when_the_run_dies() {
     venti.forget(BlockType::Data, &score);
     venti.fault(Fault::from(On::Probe, 1, How::Stall));
     let command = site.ventiprog().config("[limits]\nsilence = 60\n");
+    let probes = venti.counts().probes;
     let mut run = command.arg("--verify").start();
-    while venti.counts().probes == 0 && run.is_running() {
+    while venti.counts().probes == probes && run.is_running() {
         std::thread::yield_now();
     }
     run.kill();

@@ -16,6 +16,7 @@ use venti_tests::golden::{self, Manifest};
 use venti_tests::plan9::{Plan9, Venti};
 use venti_tests::relay::Relay;
 use venti_tests::sample::Sample;
+use venti_tests::tree::{Node, nodes};
 use venticore::arena::{Arena, ArenaPartition};
 use venticore::external::{self, Limits, Program, Stretch};
 use venticore::partition::{Operand, Partition};
@@ -162,30 +163,6 @@ impl Site {
             .arg(self.path("state"))
             .run()
     }
-}
-
-/// A file or directory: its permissions, and what is in a file.
-#[derive(Debug, PartialEq, Eq)]
-struct Node {
-    mode: u32,
-    content: Option<Vec<u8>>,
-}
-
-/// Everything in a tree, by its path below the root.
-fn nodes(root: &Path) -> BTreeMap<PathBuf, Node> {
-    let mut found = BTreeMap::new();
-    let mut pending = vec![root.to_owned()];
-    while let Some(path) = pending.pop() {
-        let metadata = fs::symlink_metadata(&path).unwrap();
-        let content = metadata.is_file().then(|| fs::read(&path).unwrap());
-        if metadata.is_dir() {
-            pending.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
-        }
-        let mode = metadata.permissions().mode();
-        let below = path.strip_prefix(root).unwrap().to_owned();
-        found.insert(below, Node { mode, content });
-    }
-    found
 }
 
 #[test]

@@ -46,6 +46,14 @@ impl Site {
         site
     }
 
+    /// The same, and other blocks.
+    pub(crate) fn other(blocks: usize) -> Self {
+        let mut site = Self::empty(2);
+        site.sample = Sample::new(24, 0);
+        site.add(blocks);
+        site
+    }
+
     pub(crate) fn built(builder: &PartitionBuilder) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let partition = builder.create(&directory.path().join("arenas")).unwrap();
@@ -222,14 +230,15 @@ impl Site {
         for (found, name) in names.iter().rev() {
             text = text.replace(found, name);
         }
-        let words = text.split(' ').map(|word| match word {
-            word if is_time(word.trim_end()) => word.replace(word.trim_end(), "TIME"),
-            word => match word.split_once('=') {
-                Some(("time", _)) => "time=TIME".to_owned(),
-                _ => word.to_owned(),
-            },
+        let words = text.split_inclusive([' ', '\n']).map(|word| {
+            let bare = word.trim_end();
+            let time = bare.strip_prefix("time=").unwrap_or(bare);
+            match is_time(time) {
+                true => word.replace(time, "TIME"),
+                false => word.to_owned(),
+            }
         });
-        words.collect::<Vec<_>>().join(" ")
+        words.collect()
     }
 }
 

@@ -16,8 +16,9 @@ use crate::client::Limits;
 use crate::dial::{Dial, DialError};
 use crate::replicate::Checkpoint;
 
-/// What the environment and the configuration file say.
-#[derive(Clone, Debug, Default)]
+/// What the environment and the configuration file say; the default is an
+/// empty environment without a file.
+#[derive(Clone, Debug)]
 pub struct Config {
     /// `$venti`: the venti that commands talk to unless told otherwise.
     pub venti: Option<String>,
@@ -45,6 +46,29 @@ pub struct Config {
     /// `checkpoint` of `[limits]`: bytes of log after which a target is asked
     /// to sync.
     pub checkpoint_bytes: u64,
+    /// How long to wait before a target is dialled again; twice as long before
+    /// each further time.
+    pub backoff: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            venti: None,
+            targets: Vec::new(),
+            source: None,
+            engine: None,
+            wrarena: None,
+            index: None,
+            partitions: HashMap::new(),
+            dir: None,
+            state_directory: None,
+            limits: Limits::default(),
+            retries: 5,
+            checkpoint_bytes: Checkpoint::default().bytes,
+            backoff: Duration::from_millis(250),
+        }
+    }
 }
 
 /// The configuration file, TOML. A key that is not listed here is an error.
@@ -128,6 +152,7 @@ impl Config {
         };
         let words = list(env, "targetventis")?;
         let limits = file.limits.unwrap_or_default();
+        let default = Config::default();
         Ok(Config {
             venti: list(env, "venti")?.into_iter().next(),
             targets: if words.is_empty() {
@@ -142,11 +167,9 @@ impl Config {
             partitions: file.partitions.unwrap_or_default(),
             dir: file.dir,
             state_directory: path("STATE_DIRECTORY").map(|dirs| first_directory(&dirs)),
-            retries: limits.retries.unwrap_or(5),
-            checkpoint_bytes: limits
-                .checkpoint
-                .unwrap_or(Checkpoint::default().bytes)
-                .max(1),
+            retries: limits.retries.unwrap_or(default.retries),
+            checkpoint_bytes: limits.checkpoint.unwrap_or(default.checkpoint_bytes).max(1),
+            backoff: default.backoff,
             limits: limits.limits(),
         })
     }

@@ -277,7 +277,7 @@ pub fn operands(
 /// Standard output. A reader that went away is no error: what follows is
 /// dropped, and the work goes on.
 pub struct Output {
-    inner: io::Stdout,
+    inner: Box<dyn Write>,
     closed: bool,
 }
 
@@ -285,8 +285,14 @@ impl Output {
     /// The process's standard output.
     #[must_use]
     pub fn stdout() -> Self {
+        Self::to(io::stdout())
+    }
+
+    /// Something else in its place.
+    #[must_use]
+    pub fn to(inner: impl Write + 'static) -> Self {
         Output {
-            inner: io::stdout(),
+            inner: Box::new(inner),
             closed: false,
         }
     }

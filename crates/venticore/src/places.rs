@@ -475,6 +475,20 @@ fn of_line(
     })
 }
 
+/// How far a line is believed: everything before this point the target has
+/// acknowledged, and the source holds it still.
+///
+/// # Errors
+/// The source could not be read.
+pub fn believed(
+    line: &Place,
+    partition: &Partition,
+    trust: bool,
+    source: &dyn Source,
+) -> Result<Point> {
+    Ok(of_line(line, partition, trust, source)?.at)
+}
+
 fn of_bare_line(target: &Dial, at: Point, trust: bool) -> Belief {
     if trust {
         return Belief::exact(at);

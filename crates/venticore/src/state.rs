@@ -11,6 +11,7 @@
 mod lock;
 mod replace;
 mod rootscor;
+mod step;
 mod utc;
 
 use std::fmt;
@@ -18,10 +19,12 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use lock::Lock;
 pub use rootscor::{Access, Stamp};
+pub use step::{Guard, Step};
 pub use utc::{Utc, UtcError};
 
 use crate::partition::shown;
@@ -32,6 +35,7 @@ use crate::wrcmd::WrCmd;
 pub struct StateDir {
     path: PathBuf,
     read_only: bool,
+    guard: Option<Arc<dyn Guard>>,
 }
 
 impl StateDir {
@@ -72,6 +76,7 @@ impl StateDir {
         Ok(Self {
             path: path.to_owned(),
             read_only: false,
+            guard: None,
         })
     }
 
@@ -85,11 +90,28 @@ impl StateDir {
             Ok(meta) if meta.is_dir() => Ok(Some(Self {
                 path: path.to_owned(),
                 read_only: true,
+                guard: None,
             })),
             Ok(_) => Err(Error::read(path, io::ErrorKind::NotADirectory.into())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(Error::read(path, cause)),
         }
+    }
+
+    /// The same directory, with a guard that is asked before each change.
+    #[must_use]
+    pub fn guarded(self, guard: Arc<dyn Guard>) -> Self {
+        Self {
+            guard: Some(guard),
+            ..self
+        }
+    }
+
+    /// Asks the guard, if there is one.
+    fn before(&self, step: Step<'_>) -> io::Result<()> {
+        self.guard
+            .as_ref()
+            .map_or(Ok(()), |guard| guard.before(step))
     }
 
     /// Where it is.

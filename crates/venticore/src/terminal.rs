@@ -1,17 +1,62 @@
 //! What a command says while it runs: lines on standard error, and progress
 //! where that is a terminal.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::exit;
+use crate::exit::{self, Output};
 
 /// Standard error of one command.
 pub struct Terminal {
     tool: &'static str,
     verbose: bool,
     bar: ProgressBar,
+    kept: Option<Arc<Kept>>,
+}
+
+/// What a command has said and printed where nothing goes to the process's own
+/// standard error and output.
+#[derive(Debug, Default)]
+pub struct Kept {
+    said: Mutex<Vec<String>>,
+    printed: Mutex<Vec<u8>>,
+}
+
+impl Kept {
+    /// The lines said, without the name of the tool.
+    #[must_use]
+    pub fn said(&self) -> Vec<String> {
+        self.said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What was printed.
+    #[must_use]
+    pub fn printed(&self) -> String {
+        let printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&printed).into_owned()
+    }
+}
+
+/// Prints to what is kept.
+struct Printer(Arc<Kept>);
+
+impl Write for Printer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let printed = self.0.printed.lock();
+        printed
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Terminal {
@@ -29,12 +74,43 @@ impl Terminal {
             } else {
                 ProgressBar::hidden()
             },
+            kept: None,
+        }
+    }
+
+    /// A terminal that shows nothing and keeps everything, `-v` given: for
+    /// runs inside another program.
+    #[must_use]
+    pub fn keeping(tool: &'static str) -> (Self, Arc<Kept>) {
+        let kept = Arc::<Kept>::default();
+        let terminal = Terminal {
+            tool,
+            verbose: true,
+            bar: ProgressBar::hidden(),
+            kept: Some(Arc::clone(&kept)),
+        };
+        (terminal, kept)
+    }
+
+    /// Where the command prints.
+    #[must_use]
+    pub fn output(&self) -> Output {
+        match &self.kept {
+            Some(kept) => Output::to(Printer(Arc::clone(kept))),
+            None => Output::stdout(),
         }
     }
 
     /// One line: `tool: line`.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| exit::say(self.tool, line));
+        match &self.kept {
+            Some(kept) => {
+                let said = kept.said.lock();
+                said.unwrap_or_else(PoisonError::into_inner)
+                    .push(exit::one_line(line));
+            }
+            None => self.bar.suspend(|| exit::say(self.tool, line)),
+        }
     }
 
     /// One line, if `-v` was given.

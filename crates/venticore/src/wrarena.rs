@@ -8,6 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use eyre::{Context, Report, Result};
 
@@ -66,7 +67,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         from,
         probe_to: At::default(),
     };
-    let mut output = Output::stdout();
+    let mut output = terminal.output();
     let outcome = send(&job, seat, config, terminal, &mut output);
     status = status.worst(judge(&outcome, terminal));
     match outcome.trouble {
@@ -95,6 +96,7 @@ fn send(
     let manner = Manner {
         limits: config.limits,
         retries: 0,
+        backoff: Duration::ZERO,
         probe: false,
         rate: None,
         checkpoint: Checkpoint::NEVER,

@@ -70,7 +70,8 @@ pub(super) fn run_group<'scope>(
         pending: Vec::new(),
         since: Since::now(),
     };
-    collector.collect(&Pipeline::start(scope, job, from));
+    let checkpoint = manner.checkpoint.bytes;
+    collector.collect(&Pipeline::start(scope, job, from, checkpoint));
 }
 
 /// The way to one target.

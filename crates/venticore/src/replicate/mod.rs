@@ -95,6 +95,9 @@ pub struct Manner {
     /// How often a target lost in the middle is dialled again without having
     /// acknowledged anything in between.
     pub retries: u32,
+    /// How long to wait before the first of them; twice as long before each
+    /// further one.
+    pub backoff: Duration,
     /// Ask targets what they have already, at first and as long as that pays.
     pub probe: bool,
     /// Bytes of blocks a second that each target is sent at most.

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::{self, Scope};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::batch::{Batch, Lease};
 use super::{At, Job};
@@ -24,6 +24,10 @@ pub(super) struct Pipeline {
     /// One ticket a batch, in the order of the log; each brings its batch when
     /// that is verified.
     pub(super) tickets: Receiver<Ticket>,
+    /// Ends the reader when dropped. It may be waiting for a batch, and those
+    /// in tickets that nobody takes come back only after it has ended: a
+    /// bounded channel keeps what is in it until both sides are gone.
+    _wanted: Sender<()>,
 }
 
 /// A batch to verify, and where to send it then.
@@ -35,10 +39,14 @@ struct Work {
 impl Pipeline {
     /// Starts a thread that reads and one for each core that verifies. They
     /// end by themselves when the pipeline is dropped.
+    ///
+    /// A batch ends where `checkpoint` bytes of log are in it: targets sync
+    /// between batches only.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         job: &'scope Job,
         from: At,
+        checkpoint: u64,
     ) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let workers = cores.min(MOST_WORKERS);
@@ -49,6 +57,7 @@ impl Pipeline {
         }
         let (work_in, work_out) = bounded::<Work>(batches);
         let (ticket_in, tickets) = bounded(batches);
+        let (wanted, unwanted) = bounded(0);
         for _ in 0..workers {
             let work = work_out.clone();
             scope.spawn(move || verify(job, &work));
@@ -59,13 +68,18 @@ impl Pipeline {
                 from,
                 home,
                 pool,
+                unwanted,
                 work: work_in,
                 tickets: ticket_in,
+                checkpoint,
                 left: job.max_clumps.unwrap_or(u64::MAX),
             }
             .read();
         });
-        Pipeline { tickets }
+        Pipeline {
+            tickets,
+            _wanted: wanted,
+        }
     }
 }
 
@@ -88,8 +102,12 @@ struct Reader<'a> {
     from: At,
     home: Sender<Batch>,
     pool: Receiver<Batch>,
+    /// Ends when nobody takes batches any more.
+    unwanted: Receiver<()>,
     work: Sender<Work>,
     tickets: Sender<Ticket>,
+    /// Bytes of log a batch holds at most, the last clump aside.
+    checkpoint: u64,
     /// Clumps still to be read.
     left: u64,
 }
@@ -117,10 +135,12 @@ impl Reader<'_> {
                 return self.send(batch);
             }
         };
+        let mut start = from;
         while self.left > 0
             && let Some(item) = log.next()
         {
             self.left -= 1;
+            let end = item.end();
             match item.what {
                 What::Clump { .. } => match log.stored(&item) {
                     Ok(stored) => batch.push(item, stored),
@@ -128,7 +148,8 @@ impl Reader<'_> {
                 },
                 _ => batch.push(item, &[]),
             }
-            if batch.is_full() {
+            if batch.is_full() || end - start >= self.checkpoint {
+                start = end;
                 let full = std::mem::replace(&mut batch, self.empty(number)?);
                 self.send(full)?;
             }
@@ -138,7 +159,10 @@ impl Reader<'_> {
 
     /// An empty batch from the pool: here a reader that is ahead waits.
     fn empty(&self, arena: usize) -> Result<Lease, Ended> {
-        let mut batch = self.pool.recv().map_err(|_| Ended)?;
+        let mut batch = select! {
+            recv(self.pool) -> batch => batch.map_err(|_| Ended)?,
+            recv(self.unwanted) -> _ => return Err(Ended),
+        };
         batch.clear();
         batch.arena = arena;
         Ok(Lease::new(batch, self.home.clone()))

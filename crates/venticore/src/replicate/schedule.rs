@@ -74,6 +74,8 @@ pub fn run(
 struct Account {
     /// Where it would go on.
     from: At,
+    /// It had been connected: it is a venti, and may come back.
+    met: bool,
     tries: u32,
     outcome: Outcome,
     /// Damage in what it was given and has not yet acknowledged.
@@ -84,6 +86,7 @@ impl Account {
     fn new(seat: &Seat) -> Self {
         Account {
             from: seat.from,
+            met: false,
             tries: 0,
             outcome: Outcome::default(),
             damage: Vec::new(),
@@ -222,11 +225,13 @@ impl Books<'_, '_, '_> {
             }
             How::Failed { error, met } => {
                 account.damage.clear();
-                let again = met
+                account.met |= met;
+                let again = account.met
                     && error.kind() == client::Kind::Transient
                     && account.tries < self.manner.retries;
                 if again {
-                    let after = Duration::from_millis(250) * 2u32.pow(account.tries.min(7));
+                    let factor = 2u32.pow(account.tries.min(7));
+                    let after = self.manner.backoff.saturating_mul(factor);
                     account.tries += 1;
                     (self.on_event)(Event::Retry {
                         seat,

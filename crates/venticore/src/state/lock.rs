@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::{Error, StateDir, open_or_make, replace};
+use super::{Error, StateDir, Step, open_or_make, replace};
 
 /// A pid and its newline are shorter than this.
 const PID_LEN: u64 = 16;
@@ -28,6 +28,8 @@ impl StateDir {
     /// the lock file cannot be made or written.
     pub fn lock(&self) -> Result<Lock, Error> {
         let path = self.writable(Self::LOCK)?;
+        let failed = |cause| Error::write(&path, cause);
+        self.before(Step::Open(&path)).map_err(failed)?;
         let (mut file, _) = open_or_make(&path, false)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => {
@@ -35,8 +37,9 @@ impl StateDir {
                     pid: read_pid(&file),
                 });
             }
-            taken => taken.map_err(|e| Error::write(&path, e.into()))?,
+            taken => taken.map_err(|e| failed(e.into()))?,
         }
+        self.before(Step::Write(&path)).map_err(failed)?;
         write_pid(&path, &mut file)?;
         replace::remove_leftovers(self);
         Ok(Lock { _file: file })

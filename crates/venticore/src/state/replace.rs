@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::{Error, StateDir, adopt, make_private, open_plain, parent_of, sync_dir};
+use super::{Error, StateDir, Step, adopt, make_private, open_plain, parent_of, sync_dir};
 
 /// Links followed before a chain of them counts as a loop, as in Linux.
 const MAX_LINKS: usize = 40;
@@ -41,23 +41,36 @@ impl StateDir {
             Ok(_) => return Err(Error::NotAFile(target)),
             Err(_) => parent_of(&target),
         };
-        write_and_rename(&target, owner, name, bytes)
+        self.write_and_rename(&target, owner, name, bytes)
             .map_err(|cause| Error::write(&target, cause))?;
         let dir = parent_of(&target);
-        sync_dir(dir).map_err(|cause| Error::Unsynced {
-            path: dir.to_owned(),
-            cause,
-        })
+        let synced = self.before(Step::SyncDir(dir));
+        synced
+            .and_then(|()| sync_dir(dir))
+            .map_err(|cause| Error::Unsynced {
+                path: dir.to_owned(),
+                cause,
+            })
     }
-}
 
-fn write_and_rename(target: &Path, owner: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut temp = Temp::create(parent_of(target), name)?;
-    temp.file.write_all(bytes)?;
-    adopt(&temp.file, owner);
-    make_private(&temp.file)?;
-    temp.file.sync_all()?;
-    temp.rename(target)
+    fn write_and_rename(
+        &self,
+        target: &Path,
+        owner: &Path,
+        name: &str,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let mut temp = Temp::create(self, parent_of(target), name)?;
+        self.before(Step::Write(&temp.path))?;
+        temp.file.write_all(bytes)?;
+        self.before(Step::Mode(&temp.path))?;
+        adopt(&temp.file, owner);
+        make_private(&temp.file)?;
+        self.before(Step::Sync(&temp.path))?;
+        temp.file.sync_all()?;
+        self.before(Step::Rename(&temp.path, target))?;
+        fs::rename(&temp.path, target)
+    }
 }
 
 /// Where a chain of symbolic links leads, whether something is there or not.
@@ -78,43 +91,43 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
 /// A file that is to take another's name, removed when dropped before it did.
 ///
 /// It is locked as long as it is in use: what no one has locked was left by a crash.
-struct Temp {
+struct Temp<'a> {
+    state: &'a StateDir,
     path: PathBuf,
     file: File,
 }
 
-impl Temp {
-    fn create(dir: &Path, name: &str) -> io::Result<Self> {
+impl<'a> Temp<'a> {
+    fn create(state: &'a StateDir, dir: &Path, name: &str) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         for _ in 0..MAX_TRIES {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = dir.join(format!(".{name}.{}-{count}.new", process::id()));
             let mut options = OpenOptions::new();
             let options = options.write(true).create_new(true).mode(0o600);
+            state.before(Step::Open(&path))?;
             match open_plain(&path, options) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(e),
                 Ok(file) => {
                     // A run that took the lock may have removed it before this.
                     if lock_unused(&file) && file.metadata()?.nlink() > 0 {
-                        return Ok(Temp { path, file });
+                        return Ok(Temp { state, path, file });
                     }
                 }
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
-
-    fn rename(self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)
-    }
 }
 
-impl Drop for Temp {
+impl Drop for Temp<'_> {
     fn drop(&mut self) {
         // After the rename nothing has this name any more. Where it cannot be
         // removed, the next run with the lock tries again.
-        let _ = fs::remove_file(&self.path);
+        if self.state.before(Step::Remove(&self.path)).is_ok() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -138,35 +151,38 @@ fn replaced_by(temp: &str) -> Option<&str> {
 /// Removes what crashed runs left: in the directory itself, and where links
 /// lead. What cannot be removed stays; it is in nobody's way.
 pub(super) fn remove_leftovers(state: &StateDir) {
-    remove_from(state.path(), |_| true);
+    remove_from(state, state.path(), |_| true);
     for known in [StateDir::WRCMD, StateDir::WRCMDS] {
         let path = state.path_of(known);
         match resolve(&path) {
-            Ok(target) if target != path => remove_from(parent_of(&target), |name| name == known),
+            Ok(target) if target != path => {
+                remove_from(state, parent_of(&target), |name| name == known);
+            }
             _ => {}
         }
     }
 }
 
-fn remove_from(dir: &Path, ours: impl Fn(&str) -> bool) {
+fn remove_from(state: &StateDir, dir: &Path, ours: impl Fn(&str) -> bool) {
     let Ok(entries) = fs::read_dir(dir) else {
         return;
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
         if name.to_str().and_then(replaced_by).is_some_and(&ours) {
-            remove_unused(&entry.path());
+            remove_unused(state, &entry.path());
         }
     }
 }
 
-fn remove_unused(path: &Path) {
+fn remove_unused(state: &StateDir, path: &Path) {
     let plain = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
     if !plain {
         return;
     }
     if let Ok(file) = open_plain(path, OpenOptions::new().read(true))
         && lock_unused(&file)
+        && state.before(Step::Remove(path)).is_ok()
     {
         let _ = fs::remove_file(path);
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::{Error, StateDir, Utc, make_private, open_or_make, parent_of, sync_dir};
+use super::{Error, StateDir, Step, Utc, make_private, open_or_make, parent_of, sync_dir};
 
 /// Between two looks at a lock that another has. There is no flock with a
 /// time limit but by a signal, which safe code cannot arm, or by a
@@ -76,14 +76,39 @@ impl StateDir {
     ) -> Result<Access, Error> {
         let entry = compose(stamp, lines)?;
         let path = self.writable(Self::ROOTSCOR)?;
-        let (file, meta) = open_locked(&path, wait)?;
         let failed = |cause| Error::write(&path, cause);
+        self.before(Step::Open(&path)).map_err(failed)?;
+        let (file, meta) = open_locked(&path, wait)?;
+        self.before(Step::Mode(&path)).map_err(failed)?;
         let access = tighten(&file, meta.mode()).map_err(failed)?;
-        append(&file, meta.len(), entry).map_err(failed)?;
+        self.append(&path, &file, meta.len(), entry)
+            .map_err(failed)?;
         if meta.len() == 0 {
-            sync_dir(parent_of(&path)).map_err(failed)?;
+            let dir = parent_of(&path);
+            self.before(Step::SyncDir(dir)).map_err(failed)?;
+            sync_dir(dir).map_err(failed)?;
         }
         Ok(access)
+    }
+
+    /// Appends to a file of `len` bytes, or leaves it as it is.
+    fn append(&self, path: &Path, mut file: &File, len: u64, mut entry: Vec<u8>) -> io::Result<()> {
+        if !ends_with_newline(file, len)? {
+            entry.insert(0, b'\n');
+        }
+        self.before(Step::Write(path))?;
+        let written = file.write(&entry)?;
+        let done = if written == entry.len() {
+            self.before(Step::Sync(path)).and_then(|()| file.sync_all())
+        } else {
+            let text = format!("only {written} of {} bytes could be", entry.len());
+            Err(io::Error::new(io::ErrorKind::WriteZero, text))
+        };
+        done.inspect_err(|_| {
+            if self.before(Step::Write(path)).is_ok() {
+                take_back(file, len, written);
+            }
+        })
     }
 }
 
@@ -141,21 +166,6 @@ fn tighten(file: &File, mode: u32) -> io::Result<Access> {
         now if now & 0o077 == 0 => Ok(Access::Tightened(mode)),
         now => Ok(Access::Open(now)),
     }
-}
-
-/// Appends to a file of `len` bytes, or leaves it as it is.
-fn append(mut file: &File, len: u64, mut entry: Vec<u8>) -> io::Result<()> {
-    if !ends_with_newline(file, len)? {
-        entry.insert(0, b'\n');
-    }
-    let written = file.write(&entry)?;
-    let done = if written == entry.len() {
-        file.sync_all()
-    } else {
-        let text = format!("only {written} of {} bytes could be", entry.len());
-        Err(io::Error::new(io::ErrorKind::WriteZero, text))
-    };
-    done.inspect_err(|_| take_back(file, len, written))
 }
 
 fn ends_with_newline(file: &File, len: u64) -> io::Result<bool> {

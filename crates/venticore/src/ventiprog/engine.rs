@@ -83,8 +83,7 @@ pub(super) fn copy(run: &mut Run<'_>, number: usize, starts: &[Start], program: 
             };
             match step {
                 Step::Reached(place) => {
-                    run.record
-                        .acknowledged(&target.dial, part, place, &[], run.terminal);
+                    run.record.acknowledged(&target.dial, part, place, &[]);
                     if let Some(reached) = target.reached.last_mut() {
                         *reached = Point::new(place.at.arena, place.at.offset);
                     }

@@ -62,6 +62,12 @@ pub struct Options {
     pub targets: Vec<String>,
 }
 
+impl Options {
+    fn reads_only(&self) -> bool {
+        self.dry_run || matches!(self.task, Task::List { .. })
+    }
+}
+
 /// What a run is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Task {
@@ -85,17 +91,34 @@ pub enum Task {
 /// single targets is in the status.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let dir = config.state_dir(options.dir.as_deref());
-    let reads_only = options.dry_run || matches!(options.task, Task::List { .. });
-    let state = match (reads_only, StateDir::existing(&dir)?) {
+    let state = match (options.reads_only(), StateDir::existing(&dir)?) {
         (true, Some(state)) => state,
         (true, None) => return Err(no_state(&dir)),
         (false, _) => StateDir::open(&dir)?,
     };
-    let lock = (!reads_only).then(|| state.lock()).transpose();
-    let _lock = lock.wrap_err_with(|| dir.display().to_string())?;
+    run_in(state, tool, options, config, terminal)
+}
+
+/// Runs the command in this state directory, whatever options and
+/// configuration say of one.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(
+    state: StateDir,
+    tool: &str,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Status> {
+    let lock = (!options.reads_only()).then(|| state.lock()).transpose();
+    let _lock = lock.wrap_err_with(|| state.path().display().to_string())?;
     let mut record = Record::read(tool, state)?;
     match &options.task {
-        Task::List { older } => list::list(&record, *older, options, terminal),
+        Task::List { older } => {
+            let asked = asked_for(record.wrcmd.as_ref(), options, config)?;
+            list::list(&record, &asked, *older, options, terminal)
+        }
         Task::Forget(target) => record.forget(&config.dial(target)?).map(|()| Status::Done),
         Task::Replicate => Run::prepare(options, config, terminal, record)?.replicate(),
     }
@@ -106,8 +129,19 @@ fn no_state(dir: &Path) -> eyre::Report {
     Failure::report(Status::Failed, cause)
 }
 
-/// The host of the wrcmd, then those asked for; each once.
+/// The host of the wrcmd, then those asked for; each once, and at least one.
 fn targets(wrcmd: Option<&WrCmd>, options: &Options, config: &Config) -> Result<Vec<Target>> {
+    let dials = asked_for(wrcmd, options, config)?;
+    if dials.is_empty() {
+        let cause = "no target: the wrcmd has no -h, and no venti was named";
+        return Err(Failure::report(Status::Usage, cause));
+    }
+    Ok(dials.into_iter().map(Target::new).collect())
+}
+
+/// The host of the wrcmd, then the operands, else what the environment or the
+/// configuration lists; each once.
+fn asked_for(wrcmd: Option<&WrCmd>, options: &Options, config: &Config) -> Result<Vec<Dial>> {
     let own = wrcmd.and_then(WrCmd::host).map(|host| config.dial(host));
     let own = own.transpose().wrap_err("wrcmd")?;
     let port = own.as_ref().map_or(Dial::VENTI, Dial::port);
@@ -123,11 +157,7 @@ fn targets(wrcmd: Option<&WrCmd>, options: &Options, config: &Config) -> Result<
             dials.push(dial);
         }
     }
-    if dials.is_empty() {
-        let cause = "no target: the wrcmd has no -h, and no venti was named";
-        return Err(Failure::report(Status::Usage, cause));
-    }
-    Ok(dials.into_iter().map(Target::new).collect())
+    Ok(dials)
 }
 
 /// The venti whose arenas are read: `-s`, else `$venti`, else the configured one.
@@ -218,8 +248,12 @@ impl<'a> Run<'a> {
             config,
             terminal,
         )?;
+        let dials: Vec<Dial> = targets.iter().map(|target| target.dial.clone()).collect();
+        let recorded = record.partitions(&dials);
+        let names = source::with_recorded(names, &recorded, wrcmd.is_some());
         let synced = sync_source(source.as_ref(), config, terminal);
-        let (parts, opened) = open_all(&names, wrcmd, terminal)?;
+        let (parts, opened) = open_all(&names, wrcmd, &recorded, terminal)?;
+        let all_here = parts.len() == names.len();
         let wrcmd = match wrcmd {
             Some(wrcmd) => wrcmd.clone(),
             None => first_wrcmd(&targets, &parts)?,
@@ -239,7 +273,7 @@ impl<'a> Run<'a> {
             wrcmd,
             synced: synced == Some(true),
             status: found.worst(opened).worst(sync_status),
-            incomplete: found != Status::Done || sync_status != Status::Done,
+            incomplete: found != Status::Done || sync_status != Status::Done || !all_here,
             start: Instant::now(),
         })
     }
@@ -288,7 +322,11 @@ impl<'a> Run<'a> {
         let Some(part) = self.parts.get(number) else {
             return;
         };
-        let (config, all) = (self.config, self.options.verify);
+        let how = How {
+            config: self.config,
+            all: self.options.verify,
+            trust: self.options.trust,
+        };
         let wrcmds = &self.record.wrcmds;
         let checks: Vec<_> = thread::scope(|scope| {
             let running: Vec<_> = self
@@ -297,7 +335,7 @@ impl<'a> Run<'a> {
                 .map(|target| {
                     let alive = target.failure.is_none();
                     let dial = &target.dial;
-                    let work = move || check_one(dial, part, wrcmds, config, all);
+                    let work = move || check_one(dial, part, wrcmds, how);
                     alive.then(|| scope.spawn(work))
                 })
                 .collect();
@@ -342,6 +380,8 @@ impl<'a> Run<'a> {
                 start.at = Point::START;
                 start.probe_to = Some(part.rules.end());
             }
+            // A run that dies now must not leave it to the next one's sample.
+            self.record.set_back(&target.dial, part);
         }
         target.read_back.right += read_back.right;
         target.read_back.missing += read_back.missing;
@@ -432,7 +472,7 @@ impl<'a> Run<'a> {
                 damage,
             } => {
                 if let (false, Some(dial)) = (dry_run, dial(seat)) {
-                    record.acknowledged(&dial, part, place, damage, terminal);
+                    record.acknowledged(&dial, part, place, damage);
                 }
             }
             Event::Retry { seat, error, after } => {
@@ -449,6 +489,9 @@ impl<'a> Run<'a> {
         self.terminal.clear();
         let seconds = began.elapsed().as_secs_f64();
         for ((&target, seat), outcome) in alive.iter().zip(&seats).zip(outcomes) {
+            if outcome.place.is_none() && outcome.trouble.is_none() {
+                self.remember_trusted(number, target, seat.from);
+            }
             self.settle(number, target, seat.from, outcome, seconds);
         }
     }
@@ -457,6 +500,7 @@ impl<'a> Run<'a> {
         Manner {
             limits: self.config.limits,
             retries: self.config.retries,
+            backoff: self.config.backoff,
             probe: true,
             rate: self.options.rate,
             checkpoint: Checkpoint {
@@ -504,6 +548,25 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// With `--trust`, a hint becomes a place also where nothing was new.
+    fn remember_trusted(&mut self, part: usize, seat: usize, at: At) {
+        let (Some(target), Some(part)) = (self.targets.get(seat), self.parts.get(part)) else {
+            return;
+        };
+        let known = self.record.wrcmds.get(&target.dial, &part.name);
+        let known = known.is_some_and(|line| line.last.is_some());
+        if !self.options.trust || self.options.dry_run || known {
+            return;
+        }
+        let arena = part.arenas.get(at.arena);
+        let before = arena.and_then(|arena| part.before(arena, at.offset));
+        if let Some(before) = before {
+            let last = Some(before.score);
+            let place = replicate::Place { at, last };
+            self.record.acknowledged(&target.dial, part, place, &[]);
+        }
+    }
+
     /// An arena that can still grow keeps everything after it waiting.
     fn say_unsettled(&mut self, number: usize) {
         let Some(part) = self.parts.get(number) else {
@@ -532,12 +595,13 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Result<Status> {
         self.record.check_saved()?;
         let new = self.next_wrcmd()?;
-        let current = self.targets.iter().all(|target| target.failure.is_none());
-        if current && !self.incomplete && !self.options.dry_run {
+        let reached = |t: &Target| t.failure.is_none() && t.status != Status::Unverified;
+        let complete = !self.incomplete && self.targets.iter().all(reached);
+        if complete && !self.options.dry_run {
             self.record.move_wrcmd(&new, self.terminal)?;
         }
         let status = self.exit_status();
-        tell::tell(&self, &new, current && !self.incomplete, status)?;
+        tell::tell(&self, &new, complete, status)?;
         Ok(status)
     }
 
@@ -569,26 +633,33 @@ struct Checked {
     fates: Vec<(Damage, Fate)>,
 }
 
-/// Reads back what is recorded of a target, and tries again what was damaged;
-/// nothing where nothing is recorded.
+/// How targets are checked.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    config: &'a Config,
+    /// Read back everything.
+    all: bool,
+    /// Believe a line that nothing confirms.
+    trust: bool,
+}
+
+/// Reads back what is recorded of a target, as far as the source holds it
+/// still, and tries again what was damaged; nothing where nothing is recorded.
 fn check_one(
     dial: &Dial,
     part: &Part,
     wrcmds: &Wrcmds,
-    config: &Config,
-    all: bool,
+    how: How<'_>,
 ) -> Result<Option<Checked>, crate::client::Error> {
     let Some(line) = wrcmds.get(dial, &part.name) else {
         return Ok(None);
     };
-    let mut arenas = part.arenas.iter();
-    let Some(arena) = arenas.position(|arena| arena.head == line.head) else {
-        return Ok(None);
-    };
+    let asked = Asked(std::slice::from_ref(part));
+    // What cannot be believed was said when the places were looked at.
+    let to = places::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Point::START);
     let damages: Vec<Damage> = wrcmds.damages(dial, &part.name).cloned().collect();
-    let mut client = Client::dial(dial, config.limits)?;
-    let to = Point::new(arena, line.offset);
-    let read_back = check::read_back(&mut client, part, to, all, &damages)?;
+    let mut client = Client::dial(dial, how.config.limits)?;
+    let read_back = check::read_back(&mut client, part, to, how.all, &damages)?;
     let mut fates = Vec::new();
     for damage in damages.into_iter().filter(|damage| !damage.accepted) {
         let fate = check::try_again(&mut client, part, &damage)?;
@@ -639,6 +710,7 @@ fn sync_source(source: Option<&Dial>, config: &Config, terminal: &Terminal) -> O
 fn open_all(
     names: &[String],
     wrcmd: Option<&WrCmd>,
+    recorded: &[String],
     terminal: &Terminal,
 ) -> Result<(Vec<Part>, Status)> {
     let mut parts = Vec::new();
@@ -653,7 +725,11 @@ fn open_all(
                 return Err(error);
             }
             Err(error) => {
-                terminal.say(&format!("{error:#}"));
+                let cure = match recorded.contains(name) {
+                    true => "; if it is gone for good, remove its lines from wrcmds",
+                    false => "",
+                };
+                terminal.say(&format!("{error:#}{cure}"));
                 status = status.worst(Status::Partly);
             }
         }

@@ -13,7 +13,7 @@ use crate::replicate;
 use crate::state::{self, Access, Stamp, StateDir};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
-use crate::wrcmds::{Damage, Wrcmds};
+use crate::wrcmds::{self, Damage, Place, Wrcmds};
 
 /// The files of the state directory.
 pub(super) struct Record {
@@ -24,6 +24,8 @@ pub(super) struct Record {
     pub(super) wrcmds: Wrcmds,
     /// Why a place that was acknowledged could not be written down.
     unsaved: Option<state::Error>,
+    /// Why one has no room in the file.
+    refused: Option<eyre::Report>,
 }
 
 impl Record {
@@ -40,6 +42,7 @@ impl Record {
             wrcmd,
             wrcmds: wrcmds.unwrap_or_default(),
             unsaved: None,
+            refused: None,
         })
     }
 
@@ -50,7 +53,6 @@ impl Record {
         part: &Part,
         place: replicate::Place,
         damage: &[replicate::Damage],
-        terminal: &Terminal,
     ) {
         let at = Point::new(place.at.arena, place.at.offset);
         let last = Some(place.last.unwrap_or(UNKNOWN));
@@ -58,16 +60,49 @@ impl Record {
         let Some(line) = line else {
             return;
         };
-        let mut set = self.wrcmds.set(&line);
+        let mut new = self.wrcmds.clone();
+        let mut set = new.set(&line);
         for damage in damage.iter().filter(|damage| !damage.block_is_whole) {
             if let (Ok(()), Some(damage)) = (&set, remembered(part, damage)) {
-                set = self.wrcmds.add_damage(target, &part.name, &damage);
+                set = new.add_damage(target, &part.name, &damage);
             }
         }
+        self.change(target, new, set);
+    }
+
+    /// Takes over new places, if they can be written: a place must not move
+    /// past damage that is not remembered.
+    fn change(&mut self, target: &Dial, new: Wrcmds, set: Result<(), wrcmds::Error>) {
         match set {
-            Ok(()) => self.save_places(),
-            Err(error) => terminal.say(&format!("{target}: its place cannot be written: {error}")),
+            Ok(()) => {
+                self.wrcmds = new;
+                self.save_places();
+            }
+            Err(error) => {
+                let cause = format!("{target}: its place cannot be written: wrcmds: {error}");
+                self.refused = Some(Failure::report(Status::Failed, cause));
+            }
         }
+    }
+
+    /// A target lacks what it had acknowledged: it starts anew, from the first
+    /// arena on.
+    pub(super) fn set_back(&mut self, target: &Dial, part: &Part) {
+        let time = self.wrcmds.get(target, &part.name);
+        let time = time.and_then(|line| line.acknowledged);
+        let start = part
+            .rules
+            .place(target, Point::START, None, SystemTime::now());
+        let Some(start) = start else {
+            return;
+        };
+        let start = Place {
+            acknowledged: time,
+            ..start
+        };
+        let mut new = self.wrcmds.clone();
+        let set = new.set(&start);
+        self.change(target, new, set);
     }
 
     /// Writes wrcmds. A failure ends the run as one: [`Record::check_saved`].
@@ -104,9 +139,19 @@ impl Record {
 
     /// Fails if a place that was acknowledged could not be written down.
     pub(super) fn check_saved(&mut self) -> Result<()> {
-        self.unsaved
-            .take()
-            .map_or(Ok(()), |error| Err(error.into()))
+        let unsaved = self.unsaved.take().map(eyre::Report::from);
+        unsaved.or(self.refused.take()).map_or(Ok(()), Err)
+    }
+
+    /// The partitions in which one of these targets has a line.
+    pub(super) fn partitions(&self, targets: &[Dial]) -> Vec<String> {
+        let mut names = Vec::new();
+        for place in self.wrcmds.places() {
+            if targets.contains(&place.target) && !names.contains(&place.partition) {
+                names.push(place.partition);
+            }
+        }
+        names
     }
 
     /// Removes the lines of a target.

@@ -92,6 +92,21 @@ fn on_page(page: &index::Page, config: &Config) -> Vec<String> {
         .collect()
 }
 
+/// The same, with the partitions that `wrcmds` knows and nothing names any
+/// more: they go before the wrcmd's own, so that it does not cross into them.
+pub(super) fn with_recorded(
+    names: Vec<String>,
+    recorded: &[String],
+    has_wrcmd: bool,
+) -> Vec<String> {
+    let mut left: Vec<String> = recorded.to_vec();
+    left.retain(|name| !names.contains(name));
+    match has_wrcmd {
+        true => [left, names].concat(),
+        false => [names, left].concat(),
+    }
+}
+
 fn with_own(mut names: Vec<String>, own: Option<String>) -> Vec<String> {
     if let Some(own) = own
         && !names.contains(&own)

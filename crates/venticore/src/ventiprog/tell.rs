@@ -21,7 +21,7 @@ pub(super) fn tell(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -
             run.terminal.detail(|| was_sent(target));
         }
     }
-    let mut output = Output::stdout();
+    let mut output = run.terminal.output();
     if run.options.json {
         json(&mut output, run, new, status)?;
     } else if complete {

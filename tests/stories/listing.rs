@@ -1,0 +1,226 @@
+//! ventiprog: what it prints, and state that cannot be used.
+
+use std::fs;
+
+use venti_tests::venti::{Fault, How, On, Venti, closed_port};
+
+use crate::site::Site;
+
+/// One target that is current and one that is behind.
+fn one_behind() -> (Site, Venti, Venti) {
+    let mut site = Site::new(30);
+    let (here, behind) = (Venti::start(), Venti::start());
+    site.runs(&[&here], 0);
+    site.runs(&[&here, &behind], 0);
+    site.add(10);
+    site.runs(&[&here], 0);
+    (site, here, behind)
+}
+
+#[test]
+fn the_list_shows_every_place() {
+    let (site, here, behind) = one_behind();
+    let names = [(&*here.dial(), "HERE"), (&*behind.dial(), "BEHIND")];
+    let before = (here.counts(), behind.counts());
+    let list = |options: &[&str]| site.ventiprog().args(options).run();
+    let output = list(&["-l"]);
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
+    HERE DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes, acknowledged TIME
+    BEHIND DIR/arenas arena0 0x1e474 behind 10 clumps 41340 bytes, acknowledged TIME
+    ");
+    for (hours, status) in [("0", 3), ("1", 0), ("99999999999999999999", 2), ("x", 2)] {
+        let output = list(&["-l", "--older", hours]);
+        assert_eq!(output.status, status, "{hours}: {output:?}");
+    }
+    assert_eq!(list(&["--older", "1"]).status, 2);
+    let output = list(&["-l", "-j"]);
+    let lines: Vec<serde_json::Value> = output
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|line| line["schema"] == 1));
+    let of_each = |key: &str| {
+        lines
+            .iter()
+            .map(|line| line[key].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of_each("behind_clumps"), [0, 10]);
+    assert_eq!(of_each("behind_bytes"), [0, site.end(0) - site.clump(30)]);
+    assert_eq!(of_each("offset"), [site.end(0), site.clump(30)]);
+    assert_eq!((here.counts(), behind.counts()), before, "it asks nobody");
+}
+
+#[test]
+fn a_list_of_nothing_is_empty() {
+    let site = Site::new(1);
+    let output = site.ventiprog().arg("-l").run();
+    assert_eq!((output.status, output.stdout.as_str()), (0, ""));
+    assert_eq!(fs::read_dir(site.path("state")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_list_of_a_partition_that_is_gone_says_so() {
+    let (site, here, _behind) = one_behind();
+    fs::rename(site.path("arenas"), site.path("elsewhere")).unwrap();
+    let output = site.ventiprog().arg("-l").run();
+    assert_eq!(output.status, 3);
+    assert_eq!(output.stdout.lines().count(), 2);
+    assert!(
+        output.stdout.contains("behind ? clumps ? bytes"),
+        "{output:?}"
+    );
+    assert!(output.stderr.contains("[partitions]"), "{output:?}");
+    drop(here);
+}
+
+#[test]
+fn verbose_says_what_each_target_got() {
+    let site = Site::new(30);
+    let (venti, down) = (Venti::start(), closed_port());
+    let command = site.ventiprog().args(["-v", "-p", &site.part()]);
+    let output = command.args([&venti.dial(), &down]).run();
+    let names = [(&*venti.dial(), "HOST"), (&*down, "DOWN")];
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @r"
+    ventiprog: no source venti known (-s, $venti, configuration): what it has not yet written to disk is not seen
+    ventiprog: DOWN: cannot connect: connection refused (os error 111)
+    ventiprog: HOST: 30 blocks sent, 122880 bytes, 0 there already, 0 damaged in the source, 0 read back
+    ventiprog: DOWN: 0 blocks sent, 0 bytes, 0 there already, 0 damaged in the source, 0 read back
+    ");
+}
+
+#[test]
+fn json_shows_places_and_read_back() {
+    let (site, here, behind) = one_behind();
+    let command = site.ventiprog().args(["-j", "--verify", &behind.dial()]);
+    let output = command.run();
+    let names = [(&*here.dial(), "HERE"), (&*behind.dial(), "BEHIND")];
+    let seconds = |line: &str| {
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(value["seconds"].is_f64());
+        value["seconds"] = "SECONDS".into();
+        site.hermetic(&value.to_string(), &names)
+    };
+    let lines: Vec<String> = output.stdout.lines().map(seconds).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    {"bytes":0,"damaged":0,"from":"DIR/arenas 794624 0x285f0","missing":0,"present":0,"read_back":40,"schema":1,"seconds":"SECONDS","sent":0,"status":0,"target":"HERE","to":"DIR/arenas 794624 0x285f0","unreadable":0}
+    {"bytes":40960,"damaged":0,"from":"DIR/arenas 794624 0x1e474","missing":0,"present":0,"read_back":30,"schema":1,"seconds":"SECONDS","sent":10,"status":0,"target":"BEHIND","to":"DIR/arenas 794624 0x285f0","unreadable":0}
+    {"dry_run":false,"new":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","old":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","schema":1,"seconds":"SECONDS","status":0}
+    "#);
+}
+
+#[test]
+fn a_dry_run_of_several_counts_for_each() {
+    let (site, here, behind) = one_behind();
+    let new = closed_port();
+    let (wrcmd, wrcmds, log) = (
+        site.file("wrcmd"),
+        site.file("wrcmds"),
+        site.file("rootscor"),
+    );
+    let output = site.ventiprog().args(["-n", &behind.dial(), &new]).run();
+    assert_eq!(output.status, 0);
+    let names = [
+        (&*here.dial(), "HERE"),
+        (&*behind.dial(), "BEHIND"),
+        (&*new, "NEW"),
+    ];
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @r"
+    ventiprog: HERE: would send 0 clumps, 0 bytes, save what it has already
+    ventiprog: BEHIND: would send 10 clumps, 40960 bytes, save what it has already
+    ventiprog: NEW: would send 40 clumps, 163840 bytes, save what it has already
+    ");
+    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
+    wrarena -h HERE -o 794624 DIR/arenas 0x285f0
+    wrarena -h HERE -o 794624 DIR/arenas 0x285f0
+    ");
+    assert_eq!(
+        (
+            site.file("wrcmd"),
+            site.file("wrcmds"),
+            site.file("rootscor")
+        ),
+        (wrcmd, wrcmds, log)
+    );
+}
+
+#[test]
+fn a_dry_run_shows_the_first_wrcmd() {
+    let site = Site::new(5);
+    let target = closed_port();
+    let command = site.ventiprog().args(["-n", "-p", &site.part(), &target]);
+    let output = command.run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(
+        output.stdout,
+        format!("{}\n", site.command(&target, 0, site.end(0)))
+    );
+    assert_eq!(fs::read_dir(site.path("state")).unwrap().count(), 0);
+}
+
+#[test]
+fn wrcmds_that_cannot_be_read_is_never_an_empty_one() {
+    let (site, here, _behind) = one_behind();
+    let good = site.file("wrcmds");
+    let wrcmd = site.file("wrcmd");
+    let cut = &good[..good.len() / 2];
+    for text in [
+        "",
+        "\n\n",
+        "\0\0\0\0",
+        cut,
+        "rm -rf /\n",
+        "# place magic=0x1\n",
+    ] {
+        site.write("wrcmds", text);
+        let before = here.counts();
+        for options in [&[][..], &["-l"], &["-n"], &["--forget", &here.dial()]] {
+            let output = site.ventiprog().args(options).run();
+            assert_eq!(output.status, 2, "{text:?} {options:?} {output:?}");
+            let path = format!("ventiprog: {}: ", site.state("wrcmds").display());
+            assert!(output.stderr.starts_with(&path), "{output:?}");
+        }
+        assert_eq!(
+            (site.file("wrcmds"), site.file("wrcmd")),
+            (text.to_owned(), wrcmd.clone())
+        );
+        assert_eq!(here.counts(), before);
+    }
+    fs::remove_file(site.state("wrcmds")).unwrap();
+    fs::create_dir(site.state("wrcmds")).unwrap();
+    let output = site.ventiprog().run();
+    assert_eq!((output.status, output.stdout.as_str()), (1, ""));
+    assert!(output.stderr.contains("wrcmds: "), "{output:?}");
+    assert_eq!(site.file("wrcmd"), wrcmd);
+}
+
+#[test]
+fn wrcmds_that_cannot_be_written_claims_nothing() {
+    let site = Site::new(30);
+    let venti = Venti::faulty([Fault::at(
+        On::Sync,
+        1,
+        How::Trickle(std::time::Duration::from_millis(30)),
+    )]);
+    let command = site.ventiprog().args(["-p", &site.part(), &venti.dial()]);
+    let run = command.start();
+    while venti.counts().syncs == 0 {
+        std::thread::yield_now();
+    }
+    // In its place, before the reply to the sync is there.
+    fs::create_dir_all(site.state("wrcmds/x")).unwrap();
+    let output = run.wait();
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (1, ""),
+        "{output:?}"
+    );
+    assert!(output.stderr.contains("wrcmds: "), "{output:?}");
+    assert_eq!(
+        (site.file("wrcmd"), site.file("rootscor")),
+        (String::new(), String::new())
+    );
+}

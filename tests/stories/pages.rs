@@ -1,0 +1,271 @@
+//! ventiprog by the index page: several partitions, odd names, partitions
+//! that are not here.
+
+use std::fmt::Write;
+
+use venti_tests::arena::{Partition, PartitionBuilder};
+use venti_tests::command::Command;
+use venti_tests::http::Http;
+use venti_tests::sample::Sample;
+use venti_tests::venti::{Venti, closed_port};
+use venticore::blocktype::BlockType;
+
+use crate::site::{BLOCK, LIMITS, Site};
+
+/// The page of a venti with these partitions, under these names. Arenas
+/// without clumps are not on it.
+fn page(partitions: &[(&Partition, &str)]) -> Http {
+    let mut page = "index=main version=1 blocksize=8192 tabsize=524288\n\
+                    \tbuckets=415 div=10349319\n\
+                    \tsect=isect0. for buckets [0,415) buckmax=215\n"
+        .to_owned();
+    let mut start = 1 << 20;
+    for (partition, file) in partitions {
+        for arena in partition.arenas().iter().filter(|a| !a.clumps().is_empty()) {
+            let (name, base, counters) = (arena.name(), arena.base(), arena.counters());
+            let (end, listed) = (start + arena.size(), base + arena.total());
+            let sealed = match counters.sealed {
+                true => " mem=sealed disk=sealed",
+                false => "",
+            };
+            let (clumps, used) = (u64::from(counters.clumps), counters.used);
+            let count = format!(
+                "clumps={} compressed clumps=0 data={} compressed data={} storage={}",
+                grouped(clumps),
+                grouped(counters.uncompressed),
+                grouped(used - 38 * clumps),
+                grouped(used + 25 * clumps)
+            );
+            write!(
+                page,
+                "arena={name} at index [{start},{end})\n\
+                 \tarena='{name}' on {file} at [{base},{listed})\n\
+                 \tversion=5 created=1795315575 modified=1795315575{sealed}\n\
+                 \twritten: {count}\n\tindexed: {count}\n"
+            )
+            .unwrap();
+            start = end;
+        }
+    }
+    Http::page(page)
+}
+
+/// As the page writes numbers: `122,880`.
+fn grouped(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
+    }
+}
+
+/// A site with a second partition; both have an arena without clumps.
+struct Two {
+    site: Site,
+    second: Partition,
+}
+
+const BLOCKS: usize = 30;
+
+impl Two {
+    fn new() -> Self {
+        let odd = PartitionBuilder::new().name("it's <a> & \"b\". ");
+        let mut site = Site::built(&odd.arenas(2, 4 << 20));
+        site.add(BLOCKS);
+        let builder = PartitionBuilder::new().name("other").seed(5);
+        let second = builder.arenas(2, 4 << 20).create(&site.path("second"));
+        let mut two = Two {
+            site,
+            second: second.unwrap(),
+        };
+        two.add(7, BLOCKS);
+        two
+    }
+
+    /// Adds blocks to the second partition.
+    fn add(&mut self, seed: u64, blocks: usize) {
+        let mut sample = Sample::new(seed, 0);
+        for _ in 0..blocks {
+            self.second.append(13, &sample.noise(BLOCK)).unwrap();
+        }
+        self.second.flush().unwrap();
+    }
+
+    fn page(&self) -> Http {
+        page(&[
+            (&self.site.partition, "arenas.0"),
+            (&self.second, "arenas.1"),
+        ])
+    }
+
+    /// The server's names for the partitions, and their paths here.
+    fn config(&self, names: &[(&str, &str)]) -> String {
+        let mut config = format!("{LIMITS}[partitions]\n");
+        for (name, path) in names {
+            let path = self.site.path(path);
+            writeln!(config, "'{name}' = '{}'", path.display()).unwrap();
+        }
+        config
+    }
+
+    fn here(&self) -> String {
+        self.config(&[("arenas.0", "arenas"), ("arenas.1", "second")])
+    }
+
+    fn ventiprog(&self, config: &str) -> Command {
+        self.site.ventiprog().config(config)
+    }
+
+    /// Clumps of either partition that a target does not have.
+    fn holes(&self, venti: &Venti) -> (usize, usize) {
+        let lacks = |score| !venti.contains(BlockType::Data, score);
+        let of_second = self.second.clumps().filter(|clump| lacks(&clump.score));
+        (self.site.holes(venti), of_second.count())
+    }
+
+    fn end_of_second(&self, host: &str) -> String {
+        let arena = &self.second.arenas()[0];
+        let (head, used) = (arena.head(), arena.counters().used);
+        let path = self.second.path().display();
+        format!("wrarena -h {host} -o {head} {path} {used:#x}\n")
+    }
+}
+
+#[test]
+fn every_partition_of_the_page_is_copied_without_other_input() {
+    let two = Two::new();
+    let (b, c) = (Venti::start(), Venti::start());
+    let http = two.page();
+    let command = two.ventiprog(&two.here()).args(["-i", &http.url()]);
+    let output = command.arg(b.dial()).run();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    let names = [(&*b.dial(), "B")];
+    insta::assert_snapshot!(two.site.hermetic(&two.site.file("wrcmds"), &names), @r#"
+    # wrcmds: the place that each venti has acknowledged in each partition; each line can be run as it stands, the comments before it belong to it
+    # place magic=0x910a2dec last=ed9fccf05f2116bf36521d890c484765c83a6388 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=it's <a> & "b". 0
+    wrarena -h B -o 794624 DIR/arenas 0x1e474
+    # place magic=0x63033b0c last=209414b0656063bf77aaea76c622a044e66a27e7 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=other0
+    wrarena -h B -o 794624 DIR/second 0x1e474
+    "#);
+    assert_eq!(http.paths(), ["/index"]);
+
+    let command = two.ventiprog(&two.here()).args(["-i", &http.url()]);
+    let output = command.args([b.dial(), c.dial()]).run();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((two.holes(&b), two.holes(&c)), ((0, 0), (0, 0)));
+    assert_eq!(two.site.wrcmds().places().count(), 4);
+}
+
+#[test]
+fn a_partition_on_record_is_copied_when_no_page_names_it_any_more() {
+    let mut two = Two::new();
+    let venti = Venti::start();
+    let http = two.page();
+    let command = two.ventiprog(&two.here()).args(["-i", &http.url()]);
+    assert_eq!(command.arg(venti.dial()).run().status, 0);
+    two.site.add(5);
+    two.add(8, 5);
+    let output = two.ventiprog(LIMITS).run();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!(two.holes(&venti), (0, 0));
+    assert_eq!(venti.counts().writes, 2 * BLOCKS as u64 + 10);
+
+    // Gone, it is said, and the rest goes on.
+    std::fs::remove_file(two.second.path()).unwrap();
+    two.site.add(5);
+    let output = two.ventiprog(LIMITS).run();
+    assert_eq!(output.status, 3, "{output:?}");
+    let named = two.second.path().display().to_string();
+    assert!(output.stderr.contains(&named), "{output:?}");
+    assert_eq!(two.site.holes(&venti), 0);
+}
+
+#[test]
+fn a_partition_that_is_not_here_is_said_with_the_key_and_holds_nothing_back() {
+    let two = Two::new();
+    let venti = Venti::start();
+    let http = two.page();
+    let config = two.config(&[("arenas.0", "arenas"), ("arenas.1", "missing")]);
+    let command = two.ventiprog(&config).args(["-i", &http.url()]);
+    let output = command.arg(venti.dial()).run();
+    assert_eq!((output.status, output.stdout.as_str()), (3, ""));
+    insta::assert_snapshot!(two.site.hermetic(&output.stderr, &[]), @"ventiprog: DIR/missing (a table [partitions] in the configuration tells where a server's partition lies here): DIR/missing: no such file or device");
+    assert_eq!(two.site.holes(&venti), 0);
+    assert_eq!(two.site.stands(&venti.dial()), Some((0, two.site.end(0))));
+    assert_eq!(two.site.file("wrcmd"), "", "not all has been reached");
+
+    // With the right key the next run completes.
+    let command = two.ventiprog(&two.here()).args(["-i", &http.url()]);
+    let output = command.arg(venti.dial()).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(two.holes(&venti), (0, 0));
+    assert_eq!(venti.counts().writes, 2 * BLOCKS as u64);
+}
+
+#[test]
+fn none_of_the_partitions_here_is_a_failure() {
+    let two = Two::new();
+    let http = two.page();
+    let command = two.ventiprog(LIMITS).args(["-i", &http.url()]);
+    let output = command.arg(closed_port()).run();
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.stderr.contains("[partitions]"), "{output:?}");
+}
+
+#[test]
+fn a_wrcmd_beats_the_page() {
+    let two = Two::new();
+    let venti = Venti::start();
+    let http = two.page();
+    // The wrcmd's own place, in the second partition.
+    let wrcmd = two.end_of_second(&venti.dial());
+    let clumps = two.second.clumps();
+    let mut sample = Sample::new(7, 0);
+    for clump in clumps {
+        let block = sample.noise(BLOCK);
+        assert_eq!(venti.insert(BlockType::Data, &block), clump.score);
+    }
+    two.site.write("wrcmd", &wrcmd);
+    let command = two.ventiprog(&two.here()).args(["-i", &http.url()]);
+    let output = command.run();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!(two.site.file("wrcmd"), wrcmd);
+    assert_eq!(output.stdout, format!("{wrcmd}{wrcmd}"));
+    assert_eq!(two.holes(&venti), (0, 0));
+    assert_eq!(venti.counts().writes, BLOCKS as u64);
+}
+
+#[test]
+fn a_page_that_cannot_be_had_leaves_the_wrcmd() {
+    let mut site = Site::new(20);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    site.add(5);
+    let wrcmd = site.file("wrcmd");
+    let url = "http://127.0.0.1:1/index";
+    let output = site.ventiprog().args(["-i", url]).run();
+    assert_eq!((output.status, output.stdout.as_str()), (3, ""));
+    insta::assert_snapshot!(output.stderr, @"ventiprog: http://127.0.0.1:1/index: cannot connect: connection refused (os error 111); going on with the wrcmd's partition");
+    assert_eq!((site.holes(&venti), site.file("wrcmd")), (0, wrcmd));
+
+    let fresh = Site::new(1);
+    let output = fresh.ventiprog().args(["-i", url, &venti.dial()]).run();
+    assert_eq!(output.status, 6, "{output:?}");
+    assert!(
+        output.stderr.contains("no wrcmd, no partition (-p)"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_page_without_arenas_and_a_page_of_something_else() {
+    let site = Site::empty(2);
+    let nothing = page(&[(&site.partition, "arenas")]);
+    let html = Http::page("<html><body>hello</body></html>");
+    for (http, said) in [(nothing, "lists no arenas"), (html, "index")] {
+        let url = http.url();
+        let output = site.ventiprog().args(["-i", &url, &closed_port()]).run();
+        assert_eq!(output.status, 1, "{output:?}");
+        assert!(output.stderr.contains(said), "{output:?}");
+        assert_eq!(site.file("wrcmd"), "");
+    }
+}
