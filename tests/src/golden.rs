@@ -1,6 +1,7 @@
-//! Golden data: files written by the real venti tools, and what is in them.
+//! Golden data: files written by the real venti and fossil tools, and what is
+//! in them.
 //!
-//! They lie in `tests/golden/`; the README there says what each one is for.
+//! They lie in `tests/golden/`; the READMEs there say what each one is for.
 
 use std::fs;
 use std::io::Read;
@@ -14,12 +15,31 @@ use venticore::score::Score;
 /// same name.
 pub const PARTITIONS: &[&str] = &["g5", "g16", "g4"];
 
-/// The path of a golden file, named from `tests/golden/venti/`.
+/// The golden fossil partitions.
+pub const FOSSILS: &[&str] = &[
+    "fossil/fresh-8k.fossil",
+    "fossil/fresh-4k.fossil",
+    "fossil/conf-8k.fossil",
+    "fossil/conf-4k.fossil",
+    "fossil/pending-8k.fossil",
+    "fossil/archiving-8k.fossil",
+    "fossil/archived-8k.fossil",
+    "fossil/archived-4k.fossil",
+    "fossil/archived2-8k.fossil",
+    "fossil/formatted-8k.fossil",
+    "fossil/formatted-4k.fossil",
+    "fossil/destroyed-8k.fossil",
+];
+
+/// The path of a golden file: `fossil/NAME`, or named from
+/// `tests/golden/venti/`.
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("golden/venti")
-        .join(name)
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    match name.strip_prefix("fossil/") {
+        Some(name) => golden.join("fossil").join(name),
+        None => golden.join("venti").join(name),
+    }
 }
 
 /// The bytes of a golden file, unpacked: `g5.part` is read from `g5.part.gz`.
@@ -53,7 +73,7 @@ pub fn json(name: &str) -> Value {
 /// Unpacks a golden file into a directory and says where it is.
 #[must_use]
 pub fn unpack(name: &str, directory: &Path) -> PathBuf {
-    let to = directory.join(name);
+    let to = directory.join(name.strip_prefix("fossil/").unwrap_or(name));
     fs::write(&to, bytes(name)).unwrap_or_else(|e| panic!("{}: {e}", to.display()));
     to
 }

@@ -18,6 +18,9 @@ use crate::command::Output;
 
 /// Programs that the stories use.
 const PROGRAMS: &[&str] = &[
+    "fossil/flfmt",
+    "fossil/fossil",
+    "fossil/last",
     "rc",
     "unvac",
     "vac",
@@ -82,10 +85,21 @@ impl Plan9 {
     /// programs stand last in `PATH`: they have names like `grep`.
     #[must_use]
     pub fn command(&self, name: &str) -> Command {
+        self.prepare(Command::new(self.program(name)))
+    }
+
+    /// The same, as the leader of a session whose terminal is its standard input.
+    #[must_use]
+    pub fn command_on_terminal(&self, name: &str) -> Command {
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(self.program(name));
+        self.prepare(command)
+    }
+
+    fn prepare(&self, mut command: Command) -> Command {
         let mut path = std::env::var_os("PATH").unwrap_or_default();
         path.push(":");
         path.push(self.root.join("bin"));
-        let mut command = Command::new(self.program(name));
         command.env("PLAN9", &self.root).env("PATH", path);
         command.env_remove("venti");
         command
@@ -329,7 +343,7 @@ fn connect(port: u16) -> TcpStream {
     }
 }
 
-fn zeros(path: &Path, bytes: u64) {
+pub(crate) fn zeros(path: &Path, bytes: u64) {
     let file = fs::File::create(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     file.set_len(bytes)
         .unwrap_or_else(|e| panic!("{}: {e}", path.display()));

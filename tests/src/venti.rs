@@ -230,7 +230,8 @@ struct State {
     blocks: HashMap<Key, Block>,
     used: u64,
     faults: Vec<Fault>,
-    /// Blocks acknowledged and not kept ([`How::Lose`]), and not written since.
+    /// Blocks acknowledged and not kept ([`How::Lose`]), and not written and
+    /// synced since.
     lost: HashSet<Key>,
     /// Connections that are open, by number.
     open: HashMap<u64, TcpStream>,
@@ -362,7 +363,7 @@ impl Venti {
     }
 
     /// The blocks that it acknowledged since the last call, did not keep
-    /// ([`How::Lose`]) and was not given again.
+    /// ([`How::Lose`]) and has not had on disk since.
     #[must_use]
     pub fn take_lost(&self) -> HashSet<(BlockType, Score)> {
         let lost = std::mem::take(&mut self.shared.state().lost);
@@ -560,7 +561,6 @@ impl Shared {
             state.lost.insert((ty, score));
             return Ok(score);
         }
-        state.lost.remove(&(ty, score));
         let used = state.used + wide(data.len());
         if used > self.setup.capacity {
             return Err("no space left in arenas".to_owned());
@@ -610,9 +610,11 @@ impl Shared {
         if state.cut > connection {
             return Err("cut".to_owned());
         }
-        for block in state.blocks.values_mut() {
+        let State { blocks, lost, .. } = &mut *state;
+        for block in blocks.values_mut() {
             block.synced = true;
         }
+        lost.retain(|key| !blocks.contains_key(key));
         Ok(())
     }
 }

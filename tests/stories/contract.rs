@@ -16,10 +16,12 @@ use venticore::score::Score;
 
 /// How one command is called.
 struct Contract {
-    /// Arguments of a call that only reads; `INPUT` stands for an arena
+    /// Arguments of a call that only reads; `INPUT` stands for a
     /// partition, `STATE` for a state directory whose wrcmd names it, `URL`
     /// for where an HTTP server has that file.
     read_only: &'static [&'static str],
+    /// Golden files that are its input.
+    inputs: &'static [&'static str],
     /// The configuration of a call without operands.
     config: &'static str,
     /// Whether `-h` is short for `--help`; it is `-h host` for some.
@@ -29,11 +31,39 @@ struct Contract {
     needs_operand: bool,
 }
 
+const ARENAS: &[&str] = &["g5.part", "g4.part", "g5-badclump.part"];
+const FOSSILS: &[&str] = &[
+    "fossil/archived-8k.fossil",
+    "fossil/archiving-8k.fossil",
+    "fossil/destroyed-8k.fossil",
+];
+
 const CONTRACT: &[(&str, Contract)] = &[
+    (
+        "fossilast",
+        Contract {
+            read_only: &["INPUT"],
+            inputs: FOSSILS,
+            config: "",
+            short_help: true,
+            needs_operand: true,
+        },
+    ),
+    (
+        "fossilize",
+        Contract {
+            read_only: &["-n", "-d", "STATE", "INPUT"],
+            inputs: FOSSILS,
+            config: "",
+            short_help: true,
+            needs_operand: false,
+        },
+    ),
     (
         "ventioffsets",
         Contract {
             read_only: &["-v", "URL"],
+            inputs: ARENAS,
             config: "index = 'http://127.0.0.1:1/index'",
             short_help: true,
             needs_operand: false,
@@ -43,6 +73,7 @@ const CONTRACT: &[(&str, Contract)] = &[
         "ventiprog",
         Contract {
             read_only: &["-n", "-d", "STATE"],
+            inputs: ARENAS,
             config: "",
             short_help: true,
             needs_operand: false,
@@ -52,6 +83,7 @@ const CONTRACT: &[(&str, Contract)] = &[
         "wrarena",
         Contract {
             read_only: &["-h", "/dev/null", "INPUT"],
+            inputs: ARENAS,
             config: "",
             short_help: false,
             needs_operand: true,
@@ -237,7 +269,8 @@ fn a_closed_pipe_is_no_error() {
             let output = Command::new(name).arg(option).run_into_closed_pipe();
             assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{name}");
         }
-        let (_directory, input) = file("g5.part", &golden::bytes("g5.part"));
+        let directory = tempfile::tempdir().unwrap();
+        let input = golden::unpack(contract.inputs[0], directory.path());
         let state = state(&input);
         let call = contract.call(name, &input, state.path());
         let output = call.run_into_closed_pipe();
@@ -249,8 +282,9 @@ fn a_closed_pipe_is_no_error() {
 #[test]
 fn a_command_that_only_reads_leaves_its_input_untouched() {
     for (name, contract) in CONTRACT {
-        for golden in ["g5.part", "g4.part", "g5-badclump.part"] {
-            let (directory, input) = file(golden, &golden::bytes(golden));
+        for golden in contract.inputs {
+            let directory = tempfile::tempdir().unwrap();
+            let input = golden::unpack(golden, directory.path());
             let state = state(&input);
             let before = [snapshot(directory.path()), snapshot(state.path())];
             let _ = contract.call(name, &input, state.path()).run();

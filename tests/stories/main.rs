@@ -4,8 +4,11 @@
 
 mod client;
 mod contract;
+mod disk;
 mod external;
 mod faults;
+mod fossilast;
+mod fossilize;
 mod index;
 mod kills;
 mod listing;
@@ -15,6 +18,7 @@ mod pages;
 mod places_told;
 mod readback;
 mod real_arenas;
+mod real_fossil;
 mod real_many;
 mod real_ventiprog;
 mod remembered;
@@ -22,5 +26,6 @@ mod rollover;
 mod schedules;
 mod site;
 mod tidy;
+mod unmet;
 mod ventiprog;
 mod wrarena;

@@ -1,10 +1,21 @@
-//! `cargo xtask bench [--rounds N] [--megabytes N]`: our `wrarena` and, with
-//! `$PLAN9`, the C one send the same partition to the same hashing null sink,
-//! in alternation.
+//! `cargo xtask bench [PART ...] [--rounds N] [--megabytes N] [--log N]`: what the
+//! commands cost, beside the C tools where `$PLAN9` is set.
 //!
-//! The sink is a process of its own, so that its processor time is not counted
-//! as the client's; it says how many blocks it took, and a run that did not
-//! bring all of them does not count.
+//! | part | measures |
+//! |---|---|
+//! | `throughput` | `wrarena` and the C one, the same partition into the same null sink, in alternation |
+//! | `targets` | what `ventiprog` itself takes for three null sinks, against one |
+//! | `increment` | a run with about 1 MB that is new on a large partition, against the C tool with the same wrcmd; and runs with nothing new |
+//!
+//! Without a part, all of them. `--megabytes` is what the blocks of the first
+//! two add up to, `--log` the megabytes of log of the third.
+//!
+//! The sinks are processes of their own, so that their processor time is not
+//! counted as the client's; they say how many blocks they took.
+
+mod increment;
+mod targets;
+mod throughput;
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
@@ -15,34 +26,35 @@ use eyre::{OptionExt, WrapErr, ensure};
 use lexopt::{Arg, Parser, ValueExt};
 use venti_tests::arena::{Partition, PartitionBuilder};
 use venti_tests::command;
-use venti_tests::plan9::Plan9;
 use venti_tests::sample::Sample;
-
-use crate::measure::{Measured, measure};
 
 const BLOCK: usize = 8192;
 const PERCENT_WORDS: usize = 65;
 const DATA: u8 = 13;
 const ARENA: u64 = 512 << 20;
+const PARTS: [&str; 3] = ["throughput", "targets", "increment"];
 
 /// What was asked for.
 struct Options {
+    parts: Vec<String>,
     rounds: usize,
     megabytes: u64,
-}
-
-/// A program that sends a partition, as `PROGRAM -h HOST PARTITION`.
-struct Contender {
-    name: &'static str,
-    program: std::path::PathBuf,
-    plan9: Option<Plan9>,
-    took: Vec<Measured>,
+    log: u64,
 }
 
 pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     let options = Options::parse(arguments)?;
     let mut build = crate::cargo();
-    build.args(["build", "--release", "-p", "wrarena", "-p", "xtask"]);
+    build.args([
+        "build",
+        "--release",
+        "-p",
+        "wrarena",
+        "-p",
+        "ventiprog",
+        "-p",
+        "xtask",
+    ]);
     crate::succeed(&mut build)?;
     if cfg!(debug_assertions) {
         // The sink and the maker of the partition have to be fast, too.
@@ -51,66 +63,73 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
         return crate::succeed(again.args(arguments));
     }
     let directory = tempfile::tempdir()?;
-    let partition = make_partition(&directory.path().join("arenas"), options.megabytes)?;
-    let mut contenders = contenders();
-    for round in 1..=options.rounds {
-        for contender in in_turn(&mut contenders, round) {
-            contender.send(&partition)?;
-            println!(
-                "round {round}: {}",
-                contender.line(partition.clumps().count())?
-            );
+    let asks = |part: &str| options.parts.iter().any(|asked| asked == part);
+    if asks("throughput") || asks("targets") {
+        let path = directory.path().join("arenas");
+        let partition = make_partition(&path, options.megabytes)?;
+        if asks("throughput") {
+            println!("\nthroughput: wrarena into a null sink");
+            throughput::run(&partition, options.rounds)?;
         }
+        if asks("targets") {
+            println!("\ntargets: ventiprog into one null sink and into three");
+            targets::run(&partition, options.rounds.min(3))?;
+        }
+        std::fs::remove_file(&path)?;
     }
-    summary(&contenders)
+    if asks("increment") {
+        println!("\nincrement: about 1 MB new, and nothing new");
+        increment::run(directory.path(), options.log, options.rounds.min(3))?;
+    }
+    Ok(())
 }
 
 impl Options {
     fn parse(arguments: &[OsString]) -> eyre::Result<Self> {
         let mut options = Options {
+            parts: Vec::new(),
             rounds: 5,
             megabytes: 840,
+            log: 2100,
         };
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
                 Arg::Long("rounds") => options.rounds = parser.value()?.parse()?,
                 Arg::Long("megabytes") => options.megabytes = parser.value()?.parse()?,
+                Arg::Long("log") => options.log = parser.value()?.parse()?,
+                Arg::Value(part) => options.parts.push(part.string()?),
                 other => return Err(other.unexpected().into()),
             }
         }
         ensure!(options.rounds > 0, "--rounds: at least one");
+        if let Some(part) = options.parts.iter().find(|p| !PARTS.contains(&p.as_str())) {
+            let known = PARTS.join(", ");
+            return Err(eyre::eyre!("expected {known}, found {part}"));
+        }
+        if options.parts.is_empty() {
+            options.parts = PARTS.map(str::to_owned).to_vec();
+        }
         Ok(options)
     }
 }
 
-/// Ours, and the C one where it is.
-fn contenders() -> Vec<Contender> {
-    let mut contenders = vec![Contender {
-        name: "native",
-        program: command::binary("wrarena"),
-        plan9: None,
-        took: Vec::new(),
-    }];
-    match Plan9::find() {
-        Ok(plan9) => contenders.push(Contender {
-            name: "C",
-            program: plan9.program("venti/wrarena"),
-            plan9: Some(plan9),
-            took: Vec::new(),
-        }),
-        Err(error) => println!("no C wrarena to compare with: {error}"),
-    }
-    contenders
-}
-
-/// The order changes from round to round, so that none is always the second.
-fn in_turn(contenders: &mut [Contender], round: usize) -> Vec<&mut Contender> {
-    let mut turn: Vec<&mut Contender> = contenders.iter_mut().collect();
-    if round.is_multiple_of(2) {
-        turn.reverse();
-    }
-    turn
+/// A call of ventiprog that sees no configuration but its options.
+fn ventiprog(directory: &Path, state: &str, partition: &Partition) -> eyre::Result<Command> {
+    let configuration = directory.join("empty.toml");
+    std::fs::write(&configuration, "")?;
+    let mut command = Command::new(command::binary("ventiprog"));
+    command
+        .env_remove("venti")
+        .env_remove("targetventis")
+        .env("VENTIPROG_CONFIG", configuration)
+        .arg("-d")
+        .arg(directory.join(state))
+        .arg("-p")
+        .arg(partition.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    Ok(command)
 }
 
 /// Makes the partition and prints what is in it.
@@ -151,71 +170,6 @@ fn print_mix(partition: &Partition) {
     );
 }
 
-impl Contender {
-    /// One run into a fresh sink, which must take every block.
-    fn send(&mut self, partition: &Partition) -> eyre::Result<()> {
-        let mut sink = Sink::start()?;
-        let mut command = match &self.plan9 {
-            Some(plan9) => plan9.command("venti/wrarena"),
-            None => Command::new(&self.program),
-        };
-        command
-            .args(["-h", &sink.address])
-            .arg(partition.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let took = measure(&mut command)?;
-        let (found, expected) = (sink.stop()?, partition.clumps().count());
-        ensure!(
-            found == expected,
-            "{} sent {found} of {expected} blocks",
-            self.program.display()
-        );
-        self.took.push(took);
-        Ok(())
-    }
-
-    fn line(&self, blocks: usize) -> eyre::Result<String> {
-        let took = self.took.last().ok_or_eyre("no run")?;
-        let megabytes = f64::from(u32::try_from(blocks * BLOCK / 1_000_000)?);
-        Ok(format!(
-            "{:<7} {:6.2} s  {:6.1} MB/s  processor {:6.2} s  peak {:4} MB",
-            self.name,
-            took.elapsed.as_secs_f64(),
-            megabytes / took.elapsed.as_secs_f64(),
-            took.processor,
-            took.peak_kib / 1024,
-        ))
-    }
-}
-
-fn summary(contenders: &[Contender]) -> eyre::Result<()> {
-    for contender in contenders {
-        let name = contender.name;
-        let each = |f: fn(&Measured) -> f64| spread(contender.took.iter().map(f).collect());
-        println!("{name}: seconds {}", each(|m| m.elapsed.as_secs_f64()));
-        println!("{name}: processor seconds {}", each(|m| m.processor));
-        let peak = contender.took.iter().map(|m| m.peak_kib).max();
-        println!(
-            "{name}: peak memory {} MB",
-            peak.ok_or_eyre("no run")? / 1024
-        );
-    }
-    if let [native, c] = contenders {
-        let ratios = |f: fn(&Measured) -> f64| {
-            let pairs = c.took.iter().zip(&native.took);
-            spread(pairs.map(|(c, native)| f(c) / f(native)).collect())
-        };
-        println!(
-            "throughput, times the C one: {}",
-            ratios(|m| m.elapsed.as_secs_f64())
-        );
-        println!("processor time, C / native:  {}", ratios(|m| m.processor));
-    }
-    Ok(())
-}
-
 /// The least, the median and the greatest of some numbers.
 fn spread(mut numbers: Vec<f64>) -> String {
     numbers.sort_by(f64::total_cmp);
@@ -232,10 +186,29 @@ struct Sink {
     stdout: BufReader<ChildStdout>,
 }
 
+/// What a sink took.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    writes: usize,
+    reads: usize,
+    probes: usize,
+}
+
 impl Sink {
+    /// One that forgets what it is sent.
     fn start() -> eyre::Result<Self> {
+        Self::with(&[])
+    }
+
+    /// One that keeps every block in memory.
+    fn keeping() -> eyre::Result<Self> {
+        Self::with(&["--keep"])
+    }
+
+    fn with(options: &[&str]) -> eyre::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("sink")
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -250,13 +223,21 @@ impl Sink {
         })
     }
 
-    /// Ends it; says how many blocks it took.
-    fn stop(&mut self) -> eyre::Result<usize> {
+    /// Ends it; says what it took.
+    fn stop(&mut self) -> eyre::Result<Taken> {
         drop(self.child.stdin.take());
         let mut text = String::new();
         self.stdout.read_to_string(&mut text)?;
         self.child.wait()?;
-        text.trim().parse().wrap_err("the sink's count")
+        let numbers: Result<Vec<usize>, _> = text.split_whitespace().map(str::parse).collect();
+        match *numbers.wrap_err("the sink's counts")? {
+            [writes, reads, probes] => Ok(Taken {
+                writes,
+                reads,
+                probes,
+            }),
+            _ => Err(eyre::eyre!("the sink said {text:?}")),
+        }
     }
 }
 

@@ -29,7 +29,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        does: "wrarena against a hashing null sink, beside the C one where $PLAN9 is set",
+        does: "what wrarena and ventiprog cost, beside the C tools where $PLAN9 is set",
         run: bench::run,
     },
     Task {

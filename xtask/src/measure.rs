@@ -11,7 +11,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 /// Linux shows processor times in hundredths of a second, on every machine.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// How often the memory is looked at. The system keeps the peak itself.
-const INTERVAL: Duration = Duration::from_millis(5);
+const INTERVAL: Duration = Duration::from_millis(1);
 
 /// What one run took.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,10 @@ pub(crate) struct Measured {
     pub(crate) processor: f64,
     /// The most memory it held at a time, in KiB.
     pub(crate) peak_kib: u64,
+    /// Bytes it has read from files, from the cache or not.
+    pub(crate) read: u64,
+    /// In how many calls.
+    pub(crate) reads: u64,
 }
 
 /// Runs a program that must succeed.
@@ -36,12 +40,16 @@ pub(crate) fn measure(command: &mut Command) -> eyre::Result<Measured> {
     }
     let elapsed = start.elapsed();
     let processor = processor(pid)?;
+    let [read, reads] = ["rchar", "syscr"].map(|key| counted(pid, key));
+    let (read, reads) = (read?, reads?);
     let status = child.wait()?;
     ensure!(status.success(), "{command:?}: {status}");
     Ok(Measured {
         elapsed,
         processor,
         peak_kib,
+        read,
+        reads,
     })
 }
 
@@ -74,6 +82,17 @@ fn processor(pid: Pid) -> eyre::Result<f64> {
     }
 }
 
+/// A number in its account of input and output.
+fn counted(pid: Pid, key: &str) -> eyre::Result<u64> {
+    let path = format!("/proc/{}/io", pid.as_raw_nonzero());
+    let text = fs::read_to_string(&path).wrap_err_with(|| path.clone())?;
+    let number = text.lines().find_map(|line| {
+        let (found, number) = line.split_once(": ")?;
+        (found == key).then(|| number.parse().ok()).flatten()
+    });
+    number.ok_or_else(|| eyre!("{path}: no {key}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +103,16 @@ mod tests {
         let took = measure(Command::new("sh").args(["-c", program])).unwrap();
         assert!(took.processor > 0.0);
         assert!(took.peak_kib > 100);
+    }
+
+    #[test]
+    fn what_a_program_reads_is_counted() {
+        let mut read = Command::new("head");
+        read.args(["-c", "3000000", "/dev/zero"])
+            .stdout(std::process::Stdio::null());
+        let took = measure(&mut read).unwrap();
+        assert!((3_000_000..3_200_000).contains(&took.read), "{took:?}");
+        assert!(took.reads > 0);
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! All that knows fossil: the partition format, the last archival score,
-//! formatting to a root score, the configuration region and the console.
+//! All that knows fossil: the records of its partitions, the last
+//! archival score, and what the commands do.
 //!
-//! It builds on `venticore`, which knows nothing of it. The main job,
-//! replicating a venti, needs no fossil, so nothing stands here yet: the first
-//! command that reads a fossil partition brings the first module.
+//! It builds on `venticore`, which knows nothing of it. The codecs (`disk`) turn
+//! bytes into structs and back and do no I/O; nothing here writes a partition.
+
+pub mod disk;
+pub mod fossilize;
+pub mod last;

@@ -134,6 +134,16 @@ impl Terminal {
         self.bar.inc(bytes);
     }
 
+    /// Shows that something is waited for, and since when; to be called at
+    /// every look.
+    pub fn wait(&self, what: &'static str) {
+        if let Ok(style) = ProgressStyle::with_template("{msg}, {elapsed}") {
+            self.bar.set_style(style);
+        }
+        self.bar.set_message(what);
+        self.bar.tick();
+    }
+
     /// Takes the progress line away.
     pub fn clear(&self) {
         self.bar.finish_and_clear();

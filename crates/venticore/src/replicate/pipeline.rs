@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::{self, Scope};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::batch::{Batch, Lease};
 use super::{At, Job};
@@ -24,6 +24,10 @@ pub(super) struct Pipeline {
     /// One ticket a batch, in the order of the log; each brings its batch when
     /// that is verified.
     pub(super) tickets: Receiver<Ticket>,
+    /// Ends the reader when dropped. It may be waiting for a batch, and those
+    /// in tickets that nobody takes come back only after it has ended: a
+    /// bounded channel keeps what is in it until both sides are gone.
+    _wanted: Sender<()>,
 }
 
 /// A batch to verify, and where to send it then.
@@ -53,6 +57,7 @@ impl Pipeline {
         }
         let (work_in, work_out) = bounded::<Work>(batches);
         let (ticket_in, tickets) = bounded(batches);
+        let (wanted, unwanted) = bounded(0);
         for _ in 0..workers {
             let work = work_out.clone();
             scope.spawn(move || verify(job, &work));
@@ -63,6 +68,7 @@ impl Pipeline {
                 from,
                 home,
                 pool,
+                unwanted,
                 work: work_in,
                 tickets: ticket_in,
                 checkpoint,
@@ -70,7 +76,10 @@ impl Pipeline {
             }
             .read();
         });
-        Pipeline { tickets }
+        Pipeline {
+            tickets,
+            _wanted: wanted,
+        }
     }
 }
 
@@ -93,6 +102,8 @@ struct Reader<'a> {
     from: At,
     home: Sender<Batch>,
     pool: Receiver<Batch>,
+    /// Ends when nobody takes batches any more.
+    unwanted: Receiver<()>,
     work: Sender<Work>,
     tickets: Sender<Ticket>,
     /// Bytes of log a batch holds at most, the last clump aside.
@@ -148,7 +159,10 @@ impl Reader<'_> {
 
     /// An empty batch from the pool: here a reader that is ahead waits.
     fn empty(&self, arena: usize) -> Result<Lease, Ended> {
-        let mut batch = self.pool.recv().map_err(|_| Ended)?;
+        let mut batch = select! {
+            recv(self.pool) -> batch => batch.map_err(|_| Ended)?,
+            recv(self.unwanted) -> _ => return Err(Ended),
+        };
         batch.clear();
         batch.arena = arena;
         Ok(Lease::new(batch, self.home.clone()))

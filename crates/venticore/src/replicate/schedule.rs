@@ -33,7 +33,7 @@ pub(super) enum How {
     Current,
     /// It was slower than the others, and acknowledged what it was given.
     Behind,
-    /// It failed; `met` says that it had been connected.
+    /// It failed; `met` says that it had been connected this time.
     Failed { error: client::Error, met: bool },
 }
 

@@ -75,9 +75,10 @@ impl ReadBack {
         }
     }
 
-    /// Of what is absent, that which the log really holds is missing. The
-    /// rest was never sent: it is, or was, damaged in the source, or only its
-    /// directory entry is, and names a block that never was.
+    /// Of what is absent, that which the log names too is missing, also where
+    /// the source has lost it meanwhile. The rest was never sent: it was
+    /// damaged in the source, or only its directory entry is, and names a
+    /// block that never was.
     fn look_up(&mut self, part: &Part, known_damage: &[Damage]) {
         let mut absent: BTreeMap<usize, Vec<(Score, BlockType)>> = BTreeMap::new();
         for (arena, score, block_type) in std::mem::take(&mut self.absent) {
@@ -85,11 +86,11 @@ impl ReadBack {
         }
         for (number, blocks) in absent {
             let scores = blocks.iter().map(|&(score, _)| score).collect();
-            let whole = part.arenas.get(number).map_or_else(HashSet::new, |arena| {
-                whole_in_log(part, arena, scores, known_damage)
+            let sent = part.arenas.get(number).map_or_else(HashSet::new, |arena| {
+                sent_from_log(part, arena, scores, known_damage)
             });
             for (score, block_type) in blocks {
-                if whole.contains(&score) {
+                if sent.contains(&score) {
                     self.missing(score, block_type);
                 }
             }
@@ -97,9 +98,9 @@ impl ReadBack {
     }
 }
 
-/// Of these scores, those of blocks that the log of an arena holds whole,
+/// Of these scores, those that clump headers in the log of an arena have,
 /// outside of what was damaged when it was sent.
-fn whole_in_log(
+fn sent_from_log(
     part: &Part,
     arena: &Arena,
     mut sought: HashSet<Score>,
@@ -111,22 +112,25 @@ fn whole_in_log(
                 && (damage.offset..damage.offset.saturating_add(damage.len)).contains(&item.offset)
         })
     };
-    let mut whole = HashSet::new();
+    let mut sent = HashSet::new();
     let Ok(mut log) = Log::open(Arc::clone(&part.source), arena, 0, true) else {
-        return whole;
+        return sent;
     };
     while !sought.is_empty()
         && let Some(item) = log.next()
     {
-        let is_sought = |score: &Score| sought.contains(score);
-        if was_sent(&item)
-            && let Some((_, score, _)) = block_of(&mut log, &item, is_sought)
+        let score = match &item.what {
+            What::Clump { header, .. } => Some(header.score),
+            What::Lost(loss) => loss.score,
+            What::Corrupt(_) => None,
+        };
+        if let Some(score) = score.filter(|_| was_sent(&item))
+            && sought.remove(&score)
         {
-            sought.remove(&score);
-            whole.insert(score);
+            sent.insert(score);
         }
     }
-    whole
+    sent
 }
 
 /// The block of a clump, if it is wanted and whole.

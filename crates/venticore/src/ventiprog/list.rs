@@ -10,15 +10,19 @@ use super::Options;
 use super::record::Record;
 use super::source::{Asked, Part};
 use super::tell::{SCHEMA, json_line};
+use crate::dial::Dial;
 use crate::exit::Status;
-use crate::places::{self, Behind};
+use crate::places::{self, Behind, Point};
 use crate::state::Utc;
 use crate::terminal::Terminal;
+use crate::wrcmds::Wrcmds;
 
-/// Prints a line for each target and partition on record: status 3 where one
-/// is behind and has acknowledged nothing for `older` hours.
+/// Prints a line for each target and partition on record, and for the targets
+/// asked for that have none: status 3 where one is behind and has acknowledged
+/// nothing for `older` hours.
 pub(super) fn list(
     record: &Record,
+    asked: &[Dial],
     older: Option<u64>,
     options: &Options,
     terminal: &Terminal,
@@ -28,6 +32,7 @@ pub(super) fn list(
         .places()
         .map(|place| place.partition)
         .collect();
+    names.extend(record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned()));
     names.sort();
     names.dedup();
     let mut status = Status::Done;
@@ -42,7 +47,16 @@ pub(super) fn list(
         }
     }
     let rules: Vec<_> = parts.iter().map(|part| part.rules.clone()).collect();
-    let behind = places::behind(&record.wrcmds, &rules, &Asked(&parts))?;
+    let wrcmds = with_those_never_met(&record.wrcmds, asked, &rules)?;
+    let behind = places::behind(&wrcmds, &rules, &Asked(&parts))?;
+    for target in asked {
+        if !behind.iter().any(|line| line.place.target == *target) {
+            terminal.say(&format!(
+                "{target}: has no place yet, no partition is on record"
+            ));
+            status = status.worst(older.map_or(Status::Done, |_| Status::Partly));
+        }
+    }
     let mut output = terminal.output();
     let now = SystemTime::now();
     for line in &behind {
@@ -60,6 +74,26 @@ pub(super) fn list(
     }
     output.flush().wrap_err("standard output")?;
     Ok(status)
+}
+
+/// The lines on record, and one at the start of each partition for each target
+/// that was asked for and has none there.
+fn with_those_never_met(
+    wrcmds: &Wrcmds,
+    asked: &[Dial],
+    partitions: &[places::Partition],
+) -> Result<Wrcmds> {
+    let mut all = wrcmds.clone();
+    for partition in partitions {
+        for target in asked {
+            let place = partition.place(target, Point::START, None, SystemTime::UNIX_EPOCH);
+            if let (None, Some(mut place)) = (all.get(target, &partition.name), place) {
+                place.acknowledged = None;
+                all.set(&place)?;
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn is_overdue(line: &Behind, hours: u64, now: SystemTime) -> bool {

@@ -115,7 +115,10 @@ pub fn run_in(
     let _lock = lock.wrap_err_with(|| state.path().display().to_string())?;
     let mut record = Record::read(tool, state)?;
     match &options.task {
-        Task::List { older } => list::list(&record, *older, options, terminal),
+        Task::List { older } => {
+            let asked = asked_for(record.wrcmd.as_ref(), options, config)?;
+            list::list(&record, &asked, *older, options, terminal)
+        }
         Task::Forget(target) => record.forget(&config.dial(target)?).map(|()| Status::Done),
         Task::Replicate => Run::prepare(options, config, terminal, record)?.replicate(),
     }
@@ -126,8 +129,19 @@ fn no_state(dir: &Path) -> eyre::Report {
     Failure::report(Status::Failed, cause)
 }
 
-/// The host of the wrcmd, then those asked for; each once.
+/// The host of the wrcmd, then those asked for; each once, and at least one.
 fn targets(wrcmd: Option<&WrCmd>, options: &Options, config: &Config) -> Result<Vec<Target>> {
+    let dials = asked_for(wrcmd, options, config)?;
+    if dials.is_empty() {
+        let cause = "no target: the wrcmd has no -h, and no venti was named";
+        return Err(Failure::report(Status::Usage, cause));
+    }
+    Ok(dials.into_iter().map(Target::new).collect())
+}
+
+/// The host of the wrcmd, then the operands, else what the environment or the
+/// configuration lists; each once.
+fn asked_for(wrcmd: Option<&WrCmd>, options: &Options, config: &Config) -> Result<Vec<Dial>> {
     let own = wrcmd.and_then(WrCmd::host).map(|host| config.dial(host));
     let own = own.transpose().wrap_err("wrcmd")?;
     let port = own.as_ref().map_or(Dial::VENTI, Dial::port);
@@ -143,11 +157,7 @@ fn targets(wrcmd: Option<&WrCmd>, options: &Options, config: &Config) -> Result<
             dials.push(dial);
         }
     }
-    if dials.is_empty() {
-        let cause = "no target: the wrcmd has no -h, and no venti was named";
-        return Err(Failure::report(Status::Usage, cause));
-    }
-    Ok(dials.into_iter().map(Target::new).collect())
+    Ok(dials)
 }
 
 /// The venti whose arenas are read: `-s`, else `$venti`, else the configured one.
@@ -355,7 +365,15 @@ impl<'a> Run<'a> {
         for told in &read_back.told {
             self.terminal.say(&format!("{}: {told}", target.dial));
         }
-        if read_back.missing + read_back.damaged > 0 {
+        let all = read_back.missing + read_back.damaged;
+        let more = all - read_back.told.len() as u64;
+        if more > 0 {
+            self.terminal.say(&format!(
+                "{}: and {more} more that are missing or damaged",
+                target.dial
+            ));
+        }
+        if all > 0 {
             target.status = target.status.worst(Status::Unverified);
         }
         if read_back.missing > 0 {

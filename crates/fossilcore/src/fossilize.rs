@@ -1,0 +1,223 @@
+//! The command fossilize: records the last archival score of a fossil and
+//! prints it (fossil.md 7).
+//!
+//! The line goes to `rootscor` first, synced, and only then to standard output:
+//! a line that was seen is on record, whatever happens next.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use eyre::{Result, WrapErr};
+use serde::Serialize;
+use venticore::config::Config;
+use venticore::exit::{Failure, Output, Status, one_line};
+use venticore::partition::{Operand, Partition};
+use venticore::state::{Access, Stamp, StateDir};
+use venticore::terminal::Terminal;
+
+use crate::last::{self, Last, UnderWay};
+
+/// Where a fossil is, unless told otherwise.
+pub const PARTITION: &str = "/dev/sdC0/fossil";
+
+/// The version of the JSON line.
+const SCHEMA: u32 = 1;
+
+/// Between two looks at the super block. A fossil writes it within 30 seconds.
+const NAP: Duration = Duration::from_millis(200);
+
+/// After so long with a snapshot still waiting, no archiver is at work: one
+/// takes up a snapshot within seconds unless it is busy with another.
+const ARCHIVER: Duration = Duration::from_secs(60);
+
+/// What was asked for on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `-d`: the state directory.
+    pub dir: Option<PathBuf>,
+    /// `-t`: how long to wait for an archive that is under way.
+    pub wait: Duration,
+    /// `-n`: record nothing.
+    pub dry_run: bool,
+    /// `-j`: print JSON.
+    pub json: bool,
+    /// The partition.
+    pub partition: Option<OsString>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// There is no score, or it could not be recorded: nothing is printed. Or it
+/// is on record and could not be printed.
+pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
+    let default = || OsString::from(PARTITION);
+    let operand = options.partition.clone().unwrap_or_else(default);
+    let operand = Operand::try_from(operand.as_os_str())?;
+    let venti = venti(config)?;
+    let name = word(&operand)?;
+    let (partition, last) = last::open(&operand)?;
+    let last = settle(&partition, last, options.wait, terminal)?;
+    let score = last.score().wrap_err_with(|| operand.to_string())?;
+    let entry = Entry {
+        score: format!("vac:{score}"),
+        partition: name,
+        venti,
+    };
+    if !options.dry_run {
+        record(tool, options, config, &entry.line(), terminal)?;
+    }
+    let status = match last.under_way() {
+        None => Status::Done,
+        Some(under_way) => {
+            terminal.say(&format!(
+                "{operand}: {}",
+                old_score(&entry, under_way, options)
+            ));
+            Status::Partly
+        }
+    };
+    print(&entry, options, status)?;
+    Ok(status)
+}
+
+/// The venti that the fossil archives to, as far as anybody says: `$venti`,
+/// else the source of the configuration, as it is written there.
+fn venti(config: &Config) -> Result<Option<String>> {
+    let venti = config.venti.as_ref().or(config.source.as_ref());
+    let venti = venti
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty());
+    if let Some(text) = &venti {
+        // The line is read back as words, and the last one as an address.
+        config.dial(text).wrap_err("venti")?;
+    }
+    Ok(venti)
+}
+
+/// A partition as one word of the line.
+fn word(operand: &Operand) -> Result<String> {
+    let text = operand.as_os_str().to_str();
+    let plain = |text: &&str| !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    text.filter(plain).map(str::to_owned).ok_or_else(|| {
+        let cause = "expected a partition's name without blanks, since the record is read as words";
+        Failure::report(
+            Status::Usage,
+            format!("{operand}: {cause}: give it another by a link"),
+        )
+    })
+}
+
+/// Waits while an archive is under way, but no longer than `wait`.
+fn settle(partition: &Partition, first: Last, wait: Duration, terminal: &Terminal) -> Result<Last> {
+    let start = Instant::now();
+    let mut last = first;
+    while last.under_way().is_some() {
+        let left = wait.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        terminal.wait("waiting for the archive");
+        thread::sleep(NAP.min(left));
+        last = last::again(partition)?;
+    }
+    terminal.clear();
+    Ok(last)
+}
+
+/// What is said of a score that will soon be an old one.
+fn old_score(entry: &Entry, under_way: UnderWay, options: &Options) -> String {
+    let what = if options.dry_run { "would be" } else { "is" };
+    let advice = match under_way {
+        UnderWay::Waiting(_) if options.wait >= ARCHIVER => {
+            "no archiver takes it up: was the fossil opened with its venti?"
+        }
+        _ => "run again when that is done, or wait for it with -t",
+    };
+    format!(
+        "{under_way}: {} {what} recorded, the archive before it; {advice}",
+        entry.score
+    )
+}
+
+fn record(
+    tool: &str,
+    options: &Options,
+    config: &Config,
+    line: &str,
+    terminal: &Terminal,
+) -> Result<()> {
+    let state = StateDir::open(&config.state_dir(options.dir.as_deref()))?;
+    let uname = rustix::system::uname();
+    let host = one_line(&uname.nodename().to_string_lossy());
+    let stamp = Stamp {
+        time: SystemTime::now(),
+        host: &host,
+        tool,
+    };
+    let access = state.append_rootscor(&stamp, &[line], StateDir::ROOTSCOR_WAIT)?;
+    if access != Access::Private {
+        let path = state.path_of(StateDir::ROOTSCOR);
+        terminal.say(&format!("{}: {access}", path.display()));
+    }
+    Ok(())
+}
+
+/// What is recorded and printed.
+#[derive(Debug)]
+struct Entry {
+    score: String,
+    partition: String,
+    venti: Option<String>,
+}
+
+impl Entry {
+    /// `vac:SCORE PARTITION VENTI`; without the last where it is not known.
+    fn line(&self) -> String {
+        let words = [
+            Some(&self.score),
+            Some(&self.partition),
+            self.venti.as_ref(),
+        ];
+        let words: Vec<&str> = words.into_iter().flatten().map(String::as_str).collect();
+        words.join(" ")
+    }
+}
+
+/// The same as JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: u32,
+    score: &'a str,
+    partition: &'a str,
+    venti: Option<&'a str>,
+    recorded: bool,
+    under_way: bool,
+    status: u8,
+}
+
+fn print(entry: &Entry, options: &Options, status: Status) -> Result<()> {
+    let mut output = Output::stdout();
+    let line = if options.json {
+        let line = Line {
+            schema: SCHEMA,
+            score: &entry.score,
+            partition: &entry.partition,
+            venti: entry.venti.as_deref(),
+            recorded: !options.dry_run,
+            under_way: status == Status::Partly,
+            status: status.code(),
+        };
+        serde_json::to_string(&line)?
+    } else {
+        entry.line()
+    };
+    // One write, since a shell may append to a file that others append to.
+    let printed = output.write_all(format!("{line}\n").as_bytes());
+    printed
+        .and_then(|()| output.flush())
+        .wrap_err("standard output")
+}

@@ -1,0 +1,65 @@
+//! Record and print the last archival score of a fossil partition.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use eyre::{Result, WrapErr};
+use fossilcore::fossilize::{self, Options};
+use lexopt::prelude::*;
+use venticore::config::Config;
+use venticore::exit::{self, Status, Tool};
+use venticore::terminal::Terminal;
+use venticore::wrcmd;
+
+const TOOL: Tool = Tool {
+    name: "fossilize",
+    version: env!("CARGO_PKG_VERSION"),
+    synopsis: "[-jnq] [-t seconds] [-d dir] [partition]",
+    help: "\
+Append the score of the last archival snapshot of a fossil partition to the
+log rootscor, and print the same line: vac:SCORE PARTITION VENTI. The
+partition is /dev/sdC0/fossil unless given.
+
+  -t, --timeout SECONDS  wait so long for an archive that is under way
+  -d, --dir DIR          where rootscor lies
+  -n, --dry-run          record nothing
+  -j, --json             print a JSON object instead
+  -q, --quiet            no progress
+  -h, --help             print this text
+  -V, --version          print the version
+
+A partition is a file or block device, PATH:LO-HI for some of its bytes, or
+DISK:NAME for a partition of a Plan 9 disk.",
+};
+
+fn main() -> ExitCode {
+    TOOL.run(run)
+}
+
+fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+    let mut options = Options::default();
+    let (mut quiet, mut operands) = (false, Vec::new());
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('h') | Long("help") => return Err(tool.help()),
+            Short('V') | Long("version") => return Err(tool.version()),
+            Short('t') | Long("timeout") => {
+                let seconds = wrcmd::number(&parser.value()?.string()?).wrap_err("-t")?;
+                options.wait = Duration::from_secs(seconds);
+            }
+            Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Short('n') | Long("dry-run") => options.dry_run = true,
+            Short('j') | Long("json") => options.json = true,
+            Short('q') | Long("quiet") => quiet = true,
+            Value(first) => operands = exit::operands(&mut parser, first)?,
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    let mut operands = operands.into_iter();
+    options.partition = operands.next();
+    if let Some(extra) = operands.next() {
+        return Err(tool.usage(&format!("unexpected operand {}", extra.display())));
+    }
+    let terminal = Terminal::new(tool.name, quiet, false);
+    fossilize::run(tool.name, &options, &Config::load()?, &terminal)
+}

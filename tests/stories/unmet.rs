@@ -1,0 +1,53 @@
+//! ventiprog -l: a target that could never be reached is not passed over.
+
+use venti_tests::venti::{Venti, closed_port};
+
+use crate::site::Site;
+
+#[test]
+fn a_target_that_was_never_reached_is_listed_and_overdue() {
+    let site = Site::new(20);
+    let (here, never) = (Venti::start(), closed_port());
+    let output = site
+        .ventiprog()
+        .args(["-p", &site.part(), &here.dial(), &never])
+        .run();
+    assert_eq!(output.status, 3, "{output:?}");
+    let names = [(&*here.dial(), "HERE"), (&*never, "NEVER")];
+    let config = format!("targets = [{:?}, {never:?}]", here.dial());
+    let list = |options: &[&str]| site.ventiprog().config(&config).args(options).run();
+    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "1000000"], 3)] {
+        let output = list(options);
+        assert_eq!((output.status, &*output.stderr), (status, ""), "{output:?}");
+        let lines: Vec<_> = output
+            .stdout
+            .lines()
+            .map(|line| line.split_once(", acknowledged ").unwrap())
+            .collect();
+        let [(current, time), (behind, "never")] = lines[..] else {
+            panic!("{output:?}");
+        };
+        assert!(time.ends_with('Z'), "{time}");
+        let behind = format!("{current}\n{behind}");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(site.hermetic(&behind, &names), @r"
+            HERE DIR/arenas arena0 0x142f8 behind 0 clumps 0 bytes
+            NEVER DIR/arenas arena0 0x0 behind 20 clumps 82680 bytes
+            ");
+        }
+    }
+    let json = list(&["-l", "-j"]).stdout;
+    assert!(json.contains(r#""acknowledged":null"#), "{json}");
+}
+
+#[test]
+fn targets_before_the_first_run_are_said() {
+    let site = Site::new(1);
+    let never = closed_port();
+    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "1"], 3)] {
+        let output = site.ventiprog().args(options).arg(&never).run();
+        assert_eq!((output.status, &*output.stdout), (status, ""), "{output:?}");
+        let said = format!("ventiprog: {never}: has no place yet, no partition is on record\n");
+        assert_eq!(output.stderr, said);
+    }
+}
