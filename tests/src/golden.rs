@@ -49,8 +49,19 @@ pub fn bytes(name: &str) -> Vec<u8> {
     if plain.exists() {
         return fs::read(&plain).unwrap_or_else(|e| panic!("{}: {e}", plain.display()));
     }
-    let packed = path(&format!("{name}.gz"));
-    let file = fs::File::open(&packed).unwrap_or_else(|e| panic!("{}: {e}", packed.display()));
+    unpacked(&path(&format!("{name}.gz")))
+}
+
+/// The bytes of a golden fossil partition, unpacked: `conf-8k` is read from
+/// `conf-8k.fossil.gz` in `tests/golden/fossil/`.
+#[must_use]
+pub fn fossil(name: &str) -> Vec<u8> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/fossil");
+    unpacked(&directory.join(format!("{name}.fossil.gz")))
+}
+
+fn unpacked(packed: &Path) -> Vec<u8> {
+    let file = fs::File::open(packed).unwrap_or_else(|e| panic!("{}: {e}", packed.display()));
     let mut bytes = Vec::new();
     GzDecoder::new(file)
         .read_to_end(&mut bytes)

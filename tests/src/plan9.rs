@@ -18,6 +18,7 @@ use crate::command::Output;
 
 /// Programs that the stories use.
 const PROGRAMS: &[&str] = &[
+    "fossil/conf",
     "fossil/flfmt",
     "fossil/fossil",
     "fossil/last",
@@ -26,6 +27,7 @@ const PROGRAMS: &[&str] = &[
     "vac",
     "venti/buildindex",
     "venti/checkarenas",
+    "venti/conf",
     "venti/fmtarenas",
     "venti/fmtindex",
     "venti/fmtisect",
@@ -277,6 +279,11 @@ impl Venti {
     pub fn sync(&self) {
         let address = self.address();
         self.plan9.succeed("venti/sync", &["-h", address.as_str()]);
+    }
+
+    /// Has it read its configuration from here when it is started again.
+    pub fn configure_from(&mut self, file: &Path) {
+        self.configuration = file.to_owned();
     }
 
     /// Starts it again, on the same partition and port.

@@ -50,6 +50,16 @@ const CONTRACT: &[(&str, Contract)] = &[
         },
     ),
     (
+        "fossilconf",
+        Contract {
+            read_only: &["INPUT"],
+            inputs: &["fossil/conf-8k.fossil"],
+            config: "",
+            short_help: true,
+            needs_operand: true,
+        },
+    ),
+    (
         "fossilize",
         Contract {
             read_only: &["-n", "-d", "STATE", "INPUT"],
@@ -57,6 +67,16 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: false,
+        },
+    ),
+    (
+        "venticonf",
+        Contract {
+            read_only: &["INPUT"],
+            inputs: ARENAS,
+            config: "",
+            short_help: true,
+            needs_operand: true,
         },
     ),
     (

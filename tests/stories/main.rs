@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod client;
+mod conf;
 mod contract;
 mod disk;
 mod external;
@@ -18,6 +19,7 @@ mod pages;
 mod places_told;
 mod readback;
 mod real_arenas;
+mod real_conf;
 mod real_fossil;
 mod real_many;
 mod real_ventiprog;

@@ -107,7 +107,7 @@ fn a_target_that_was_met_is_dialled_again_until_it_answers() {
         times: 4,
         how: How::Close,
     });
-    let status = schedule.run(&[0], config, None, false);
+    let status = schedule.run(&[0], &config, None, false);
     assert_eq!(status, Status::Done);
     assert_eq!(servers[0].counts().connections, counts.connections + 6);
 }

@@ -2,8 +2,9 @@
 //! archival score, and what the commands do.
 //!
 //! It builds on `venticore`, which knows nothing of it. The codecs (`disk`) turn
-//! bytes into structs and back and do no I/O; nothing here writes a partition.
+//! bytes into structs and back and do no I/O.
 
+pub mod conf;
 pub mod disk;
 pub mod fossilize;
 pub mod last;

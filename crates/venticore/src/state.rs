@@ -5,9 +5,11 @@
 //! | `lock` | [`StateDir::lock`]: flock, holds the pid, is never removed |
 //! | `wrcmd`, `wrcmds` | [`StateDir::replace`]: write, fsync, rename, fsync of the directory |
 //! | `rootscor` | [`StateDir::append_rootscor`]: under flock, one write, never renamed |
+//! | others | [`StateDir::keep`]: a new name, write, fsync, fsync of the directory |
 //!
 //! All of them 0600. Readers need no lock: a replaced file is whole at any time.
 
+mod keep;
 mod lock;
 mod replace;
 mod rootscor;

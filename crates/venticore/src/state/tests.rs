@@ -647,3 +647,26 @@ proptest! {
         prop_assert_eq!(between, if old.is_empty() || old.ends_with('\n') { "" } else { "\n" });
     }
 }
+
+#[test]
+fn what_is_kept_has_a_name_of_its_own() {
+    let (dir, state) = scratch();
+    let first = state.keep("conf", b"one").unwrap();
+    let second = state.keep("conf", b"two").unwrap();
+    assert_eq!(names(dir.path()), ["conf", "conf.1"]);
+    assert_eq!(fs::read(&first).unwrap(), b"one");
+    assert_eq!(fs::read(&second).unwrap(), b"two");
+    assert_eq!((mode(&first), mode(&second)), (0o600, 0o600));
+}
+
+#[test]
+fn nothing_is_kept_outside_of_the_directory_or_where_it_is_only_read() {
+    let (dir, state) = scratch();
+    for name in ["../conf", "a/b", ".conf", ""] {
+        assert!(state.keep(name, b"").is_err(), "{name}");
+    }
+    symlink("/nonexistent/conf", dir.path().join("link")).unwrap();
+    assert_eq!(state.keep("link", b"").unwrap(), dir.path().join("link.1"));
+    let read_only = StateDir::existing(dir.path()).unwrap().unwrap();
+    assert!(read_only.keep("conf", b"").is_err());
+}

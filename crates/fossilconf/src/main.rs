@@ -1,0 +1,39 @@
+//! Read or write the configuration that a fossil partition holds.
+
+use std::process::ExitCode;
+
+use eyre::Result;
+use fossilcore::conf::REGION;
+use venticore::config::Config;
+use venticore::confregion::{self, Options};
+use venticore::exit::{Status, Tool};
+use venticore::terminal::Terminal;
+
+const TOOL: Tool = Tool {
+    name: "fossilconf",
+    version: env!("CARGO_PKG_VERSION"),
+    synopsis: "[-fnqw] [-d dir] partition [config]",
+    help: "\
+Print the configuration that a fossil partition holds: the text at 127 KiB
+that `fossil -f partition` executes, without its first line.
+
+  -w, --write    write the text of the file config, or of standard input
+  -n, --dry-run  show as a diff what -w would change, and write nothing
+  -f, --force    overwrite what is no configuration; write an empty text
+  -d, --dir DIR  keep the old text there, else in the state directory
+  -q, --quiet    say nothing but errors
+  -h, --help     print this text
+  -V, --version  print the version
+
+There is room for 1010 bytes.",
+};
+
+fn main() -> ExitCode {
+    TOOL.run(run)
+}
+
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
+    let options = Options::parse(tool, parser)?;
+    let terminal = Terminal::new(tool.name, options.quiet, !options.quiet);
+    confregion::run(&options, &REGION, &Config::load()?, &terminal)
+}

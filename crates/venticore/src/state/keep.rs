@@ -1,0 +1,50 @@
+//! Keeping what is about to be overwritten elsewhere.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::{Error, StateDir, adopt, make_private, open_plain, parent_of, sync_dir};
+
+/// Names tried before a new file is given up.
+const MAX_TRIES: usize = 100;
+
+impl StateDir {
+    /// Makes a new file of this name, or of this name and a number where there
+    /// is one already, and says where it is. When this returns, the file
+    /// outlasts a power cut.
+    ///
+    /// # Errors
+    /// [`Error::Write`]: there is no such file.
+    pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
+        for count in 0..MAX_TRIES {
+            let path = match count {
+                0 => self.writable(name)?,
+                count => self.writable(&format!("{name}.{count}"))?,
+            };
+            let mut options = OpenOptions::new();
+            match open_plain(&path, options.write(true).create_new(true).mode(0o600)) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(cause) => return Err(Error::write(&path, cause)),
+                Ok(file) => return fill(&path, file, bytes).map(|()| path),
+            }
+        }
+        let path = self.path_of(name);
+        Err(Error::write(&path, io::ErrorKind::AlreadyExists.into()))
+    }
+}
+
+fn fill(path: &Path, mut file: File, bytes: &[u8]) -> Result<(), Error> {
+    let dir = parent_of(path);
+    adopt(&file, dir);
+    let done = make_private(&file)
+        .and_then(|_| file.write_all(bytes))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| sync_dir(dir));
+    done.map_err(|cause| {
+        // A part of it would pass for the whole.
+        let _ = fs::remove_file(path);
+        Error::write(path, cause)
+    })
+}
