@@ -516,8 +516,16 @@ impl<'a> Schedule<'a> {
         let fuse = Arc::new(Fuse::new(&self.state(), steps, self.servers));
         let state = StateDir::open(&self.state()).unwrap();
         let state = state.guarded(Arc::clone(&fuse) as Arc<dyn Guard>);
-        let (terminal, kept) = Terminal::keeping("ventiprog");
-        let result = ventiprog::run_in(state, "ventiprog", &options, config, &terminal);
+        let (result, kept) = loop {
+            let (terminal, kept) = Terminal::keeping("ventiprog");
+            let result = ventiprog::run_in(state.clone(), "ventiprog", &options, config, &terminal);
+            // A child that another story is just starting has a copy of the
+            // lock until it becomes its program.
+            if status(&result).0 != Status::Locked {
+                break (result, kept);
+            }
+            std::thread::yield_now();
+        };
         let killed = fuse.has_blown();
         if killed && self.chance(50) {
             fuse.cut_power(&mut self.random);
