@@ -388,7 +388,8 @@ impl<'a> Run<'a> {
                 start.at = Point::START;
                 start.probe_to = Some(part.rules.end());
             }
-            // A run that dies now must not leave it to the next one's sample.
+            // Its line says what is not so until all is there again, however
+            // this run ends.
             self.record.set_back(&target.dial, part);
         }
         target.read_back.right += read_back.right;
