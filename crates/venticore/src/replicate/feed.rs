@@ -143,6 +143,10 @@ impl Feeder<'_> {
 
     fn deliver(&mut self, parcel: &Parcel) -> Result<(), Error> {
         let mut blocks: Vec<Block<'_>> = parcel.batch.blocks().collect();
+        if blocks.is_empty() {
+            // An arena without anything new says nothing of what is there.
+            return Ok(());
+        }
         if self.asks(parcel.at) {
             let before = blocks.len();
             blocks = self.lacking(blocks)?;
