@@ -100,6 +100,17 @@ impl StateDir {
         }
     }
 
+    /// For a directory that is not there: it holds nothing, and nothing can be
+    /// written to it.
+    #[must_use]
+    pub fn none(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            read_only: true,
+            guard: None,
+        }
+    }
+
     /// The same directory, with a guard that is asked before each change.
     #[must_use]
     pub fn guarded(self, guard: Arc<dyn Guard>) -> Self {
