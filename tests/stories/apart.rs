@@ -4,7 +4,8 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use venti_tests::venti::{Fault, How, On, Venti};
+use venti_tests::venti::{Fault, How, On, Venti, closed_port};
+use venticore::blocktype::BlockType;
 
 use crate::site::Site;
 
@@ -62,6 +63,37 @@ fn one_that_is_stuck_in_a_partition_keeps_no_other_from_the_next() {
     run_until(&site, &stuck, || site.holes(&other) == 0);
     let output = site.ventiprog().args(&targets).run();
     assert_eq!((output.status, site.holes(&stuck)), (0, 0), "{output:?}");
+}
+
+#[test]
+fn the_external_engine_keeps_targets_and_partitions_apart_too() {
+    let mut site = Site::new(40);
+    let more = Site::other(30);
+    let (down, other) = (closed_port(), Venti::start());
+    let ours = venti_tests::command::binary("wrarena");
+    let config = format!("wrarena = [{:?}]\n", ours.display().to_string());
+    let run = |site: &Site, arguments: &[&str]| {
+        let command = site.ventiprog().config(&config);
+        command.args(["-e", "external"]).args(arguments).run()
+    };
+    for part in [more.part(), site.part()] {
+        let _ = fs::remove_file(site.state("wrcmd"));
+        let output = run(&site, &["-p", &part, &other.dial()]);
+        assert_eq!((output.status, &*output.stderr), (0, ""));
+    }
+    site.add(20);
+    let before = site.file("wrcmd");
+    let output = run(&site, &[&down]);
+    assert_eq!((output.status, &*output.stdout), (3, ""), "{output:?}");
+    assert_eq!((site.holes(&other), site.file("wrcmd")), (0, before));
+    assert_eq!((other.counts().writes, other.counts().duplicates), (90, 0));
+    assert_eq!(site.place(&down), None);
+
+    // What it has lost is sent again.
+    other.forget(BlockType::Data, &site.score(0, 3));
+    let output = run(&site, &[]);
+    assert_eq!((output.status, site.holes(&other)), (4, 0), "{output:?}");
+    assert_eq!(run(&site, &[]).status, 0);
 }
 
 #[test]
