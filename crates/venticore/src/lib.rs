@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod blocktype;
+pub mod child;
 pub mod client;
 pub mod config;
 pub mod confregion;

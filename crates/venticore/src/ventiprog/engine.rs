@@ -236,8 +236,8 @@ fn send(
         return Ok(None);
     }
     let stretch = Stretch::of(arena, from);
-    let limits = external::Limits::default();
-    let end = external::run(program, target, &part.opened, &stretch, &limits);
+    let limits = &external::LIMITS;
+    let end = external::run(program, target, &part.opened, &stretch, limits);
     let end = end.map_err(|e| Why(external_status(&e), e.to_string()))?;
     if end == from {
         return Ok(None);
