@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod command;
+pub mod far;
 pub mod fossil;
 pub mod golden;
 pub mod http;

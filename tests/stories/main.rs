@@ -6,6 +6,7 @@ mod apart;
 mod client;
 mod conf;
 mod contract;
+mod cpsys;
 mod disk;
 mod external;
 mod faults;

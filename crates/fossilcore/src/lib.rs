@@ -5,6 +5,8 @@
 //! bytes into structs and back and do no I/O.
 
 pub mod conf;
+pub mod cpsys;
 pub mod disk;
 pub mod fossilize;
 pub mod last;
+pub mod remote;

@@ -49,6 +49,15 @@ pub struct Config {
     /// How long to wait before a target is dialled again; twice as long before
     /// each further time.
     pub backoff: Duration,
+    /// `remote` of the file: how other machines are reached; a key of
+    /// `[remotes]`, a built-in one, or a program.
+    pub remote: Option<String>,
+    /// `[remotes.NAME]` of the file.
+    pub remotes: HashMap<String, Remote>,
+    /// `[hosts]` of the file: how each of these machines is reached.
+    pub hosts: HashMap<String, String>,
+    /// `remote` of `[limits]`: how long a command on another machine may take.
+    pub remote_limit: Duration,
 }
 
 impl Default for Config {
@@ -67,6 +76,10 @@ impl Default for Config {
             retries: 5,
             checkpoint_bytes: Checkpoint::default().bytes,
             backoff: Duration::from_millis(250),
+            remote: None,
+            remotes: HashMap::new(),
+            hosts: HashMap::new(),
+            remote_limit: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -82,7 +95,40 @@ struct File {
     targets: Option<Vec<String>>,
     index: Option<String>,
     partitions: Option<HashMap<String, String>>,
+    remote: Option<String>,
+    remotes: Option<HashMap<String, Remote>>,
+    hosts: Option<HashMap<String, String>>,
     limits: Option<FileLimits>,
+}
+
+/// How a command is run on another machine: `[remotes.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    /// The argument vector, with `{host}` and `{command}`.
+    pub command: Vec<String>,
+    /// The shell there, for which the command is quoted.
+    #[serde(default)]
+    pub shell: Shell,
+    /// Its exit status is that of the command; else the shell there is made
+    /// to print it.
+    #[serde(default)]
+    pub status: bool,
+    /// The commands there are the rc scripts: they read no score from standard
+    /// input, and have no options.
+    #[serde(default)]
+    pub scripts: bool,
+}
+
+/// A shell on another machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shell {
+    /// The shell of Unix.
+    #[default]
+    Sh,
+    /// That of Plan 9.
+    Rc,
 }
 
 /// Time limits in seconds, and how to go on after a fault.
@@ -94,6 +140,7 @@ struct FileLimits {
     sync: Option<u32>,
     retries: Option<u32>,
     checkpoint: Option<u64>,
+    remote: Option<u32>,
 }
 
 /// Why there is no configuration.
@@ -170,6 +217,12 @@ impl Config {
             retries: limits.retries.unwrap_or(default.retries),
             checkpoint_bytes: limits.checkpoint.unwrap_or(default.checkpoint_bytes).max(1),
             backoff: default.backoff,
+            remote: file.remote,
+            remotes: file.remotes.unwrap_or_default(),
+            hosts: file.hosts.unwrap_or_default(),
+            remote_limit: limits.remote.map_or(default.remote_limit, |seconds| {
+                Duration::from_secs(seconds.max(1).into())
+            }),
             limits: limits.limits(),
         })
     }
@@ -223,23 +276,28 @@ impl File {
             wrarena: self.wrarena.or(below.wrarena),
             targets: self.targets.or(below.targets),
             index: self.index.or(below.index),
-            partitions: Some(
-                below
-                    .partitions
-                    .into_iter()
-                    .chain(self.partitions)
-                    .flatten()
-                    .collect(),
-            ),
+            partitions: merged(self.partitions, below.partitions),
+            remote: self.remote.or(below.remote),
+            remotes: merged(self.remotes, below.remotes),
+            hosts: merged(self.hosts, below.hosts),
             limits: Some(FileLimits {
                 connect: limits.connect.or(limits_below.connect),
                 silence: limits.silence.or(limits_below.silence),
                 sync: limits.sync.or(limits_below.sync),
                 retries: limits.retries.or(limits_below.retries),
                 checkpoint: limits.checkpoint.or(limits_below.checkpoint),
+                remote: limits.remote.or(limits_below.remote),
             }),
         }
     }
+}
+
+/// A table, and the keys of `below` that it does not have.
+fn merged<T>(
+    table: Option<HashMap<String, T>>,
+    below: Option<HashMap<String, T>>,
+) -> Option<HashMap<String, T>> {
+    Some(below.into_iter().chain(table).flatten().collect())
 }
 
 impl FileLimits {
