@@ -104,7 +104,7 @@ fn overlapping(sys: &Path, dev: u64) -> Vec<u64> {
             devices.extend(others.map(|(dev, _)| dev));
         }
     } else {
-        devices.extend(slices(&directory).into_iter().map(|(dev, _)| dev));
+        devices.extend(slices(&directory).into_keys());
     }
     devices
 }
