@@ -4,9 +4,14 @@
 //! It builds on `venticore`, which knows nothing of it. The codecs (`disk`) turn
 //! bytes into structs and back and do no I/O.
 
+pub mod archive;
 pub mod conf;
 pub mod cpsys;
 pub mod disk;
+pub mod flfmt;
+pub mod format;
+pub mod fosreset;
 pub mod fossilize;
 pub mod last;
 pub mod remote;
+pub mod processes;
