@@ -15,5 +15,6 @@ pub mod plan9;
 pub mod random;
 pub mod relay;
 pub mod sample;
+pub mod sshd;
 pub mod tree;
 pub mod venti;

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use venti_tests::command::{Command, Output};
 use venti_tests::far::Far;
+use venti_tests::sshd::Ssh;
 
 const SCORE: &str = "0123456789abcdef0123456789abcdef01234567";
 const OLD: &str = "89abcdef0123456789abcdef0123456789abcdef";
 
 /// A fosreset that notes what it was called with.
-const NOTES: &str = "echo \"$*\" >>reset; case $1 in -*) cat >>reset;; esac";
+const NOTES: &str =
+    "cd ${VENTIPROG_CONFIG%/*}; echo \"$*\" >>reset; case $1 in -*) cat >>reset;; esac";
 
 /// How a command is called whose status the way there brings.
 const LIKE_SSH: &str = "status = true\n";
@@ -440,4 +442,60 @@ fn bad_words_are_refused_before_anything_is_run() {
         assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
     }
     assert!(!Path::new(&far.path("calls")).exists());
+}
+
+/// The way of the default configuration: real servers, real keys, a real shell.
+#[test]
+fn over_ssh_the_words_and_the_status_arrive_as_they_were() {
+    let far = machines();
+    let Some(mut ssh) = Ssh::start(&far, &["old", "new"]) else {
+        return;
+    };
+    let run = |ssh: &Ssh| {
+        let command = Command::new("cpsys").config(&ssh.config());
+        command.args(["-p", "/a/b#c", "old", "new"]).run()
+    };
+    let output = run(&ssh);
+    assert_eq!(output.status, 0, "{output:?}");
+    let words = format!("vac:{SCORE} /a/b#c tcp!10.0.0.3!17034");
+    assert!(output.stdout.ends_with(&format!(
+        "ssh new fosreset vac:{SCORE} '/a/b#c' tcp!10.0.0.3!17034\n"
+    )));
+    assert_eq!(reset(&far), format!("-\n{words}\n"));
+
+    far.script("new", "fosreset", "echo broken >&2; exit 4");
+    let output = run(&ssh);
+    assert_eq!(output.status, 4, "{output:?}");
+    assert!(
+        output
+            .stderr
+            .ends_with("cpsys: new: broken\ncpsys: new: fosreset: exit status 4\n")
+    );
+
+    // The connection is dropped after the reset began.
+    far.script(
+        "new",
+        "fosreset",
+        "cd ${VENTIPROG_CONFIG%/*}; echo begun >>begun; kill -9 $PPID; sleep 1",
+    );
+    let output = run(&ssh);
+    assert_eq!(output.status, 3, "{output:?}");
+    assert!(
+        output.stderr.contains("whether it was done is not known"),
+        "{output:?}"
+    );
+    assert_eq!(
+        fs::read_to_string(far.path("new").join("begun")).unwrap(),
+        "begun\n"
+    );
+
+    ssh.stop(0);
+    let output = run(&ssh);
+    assert_eq!(output.status, 6, "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("cpsys: old: fossilize: no connection"),
+        "{output:?}"
+    );
 }

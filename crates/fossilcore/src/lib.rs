@@ -13,5 +13,5 @@ pub mod format;
 pub mod fosreset;
 pub mod fossilize;
 pub mod last;
-pub mod remote;
 pub mod processes;
+pub mod remote;
