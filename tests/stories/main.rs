@@ -8,6 +8,8 @@ mod contract;
 mod disk;
 mod external;
 mod faults;
+mod format;
+mod fosreset;
 mod fossilast;
 mod fossilize;
 mod index;
