@@ -381,24 +381,28 @@ struct Inside {
     leaf: (BlockType, Score),
 }
 
-/// One block of each kind, below a subdirectory where there is one.
+/// One block of each kind, the directory's and its metadata below `active`.
 fn inside(site: &Site) -> Inside {
     let mut client = site.client();
     let root = archive(site).directory();
     let active = archive::find(&mut client, &root, b"active")
         .unwrap()
         .unwrap();
-    let active = active.directory.unwrap();
-    let files = archive::list(&mut client, &active).unwrap();
+    let mut pending = vec![active.directory.unwrap()];
     let (mut sub, mut file) = (None, None);
-    for info in files {
-        let found = archive::find(&mut client, &active, &info.elem)
-            .unwrap()
-            .unwrap();
-        match found.directory {
-            Some(dir) if !dir.meta.score.is_nil() => sub = Some(dir),
-            None if found.entry.depth > 0 => file = Some(found.entry),
-            _ => {}
+    while let Some(dir) = pending.pop() {
+        for info in archive::list(&mut client, &dir).unwrap() {
+            let found = archive::find(&mut client, &dir, &info.elem)
+                .unwrap()
+                .unwrap();
+            match found.directory {
+                Some(dir) => {
+                    pending.push(dir);
+                    sub = sub.or(Some(dir).filter(|dir| !dir.meta.score.is_nil()));
+                }
+                None if found.entry.depth > 0 => file = Some(found.entry),
+                None => {}
+            }
         }
     }
     let (sub, file) = (sub.unwrap(), file.unwrap());
@@ -907,6 +911,7 @@ fn an_undo_file_of_another_partition_or_of_one_that_was_written_is_refused() {
     };
     file.write_all_at(&used.to_bytes(), header.superblock_at())
         .unwrap();
+    drop(file);
     let now = site.bytes();
     let output = site.undo(&[], &undo);
     assert_eq!(output.status, 1, "{output:?}");
