@@ -10,6 +10,8 @@ mod cpsys;
 mod disk;
 mod external;
 mod faults;
+mod format;
+mod fosreset;
 mod fossilast;
 mod fossilize;
 mod index;
