@@ -5,6 +5,7 @@
 //! bytes into structs and back and do no I/O.
 
 pub mod conf;
+pub mod console;
 pub mod disk;
 pub mod fossilize;
 pub mod last;
