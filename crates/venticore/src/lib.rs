@@ -13,6 +13,7 @@ pub mod confregion;
 pub mod dial;
 pub mod exit;
 pub mod external;
+pub mod holders;
 pub mod index;
 pub mod partition;
 pub mod places;

@@ -20,6 +20,9 @@ use rustix::fs::OFlags;
 pub use disk::{DiskError, Entry, Slice, Table};
 pub use operand::{Operand, OperandError};
 
+pub(crate) use disk::SECTOR as SECTOR_BYTES;
+pub(crate) use node::directory as device_directory;
+
 use disk::SECTOR;
 use operand::Suffix;
 
