@@ -14,5 +14,6 @@ pub mod plan9;
 pub mod random;
 pub mod relay;
 pub mod sample;
+pub mod standin;
 pub mod tree;
 pub mod venti;

@@ -11,7 +11,7 @@ use rustix::process::Pid;
 use venticore::exit::{Failure, Status};
 
 use super::line::{Line, LineError};
-use super::reply::{Collector, Fenced, Garbled, Reply, archived};
+use super::reply::{Collector, Fenced, Garbled, Reply, archived, last_words};
 use super::transport::{Heard, Transport};
 use super::verdict;
 
@@ -98,8 +98,11 @@ impl Console {
         let sent = self.transport.write(typed.as_bytes(), deadline);
         sent.map_err(|cause| match cause.kind() {
             io::ErrorKind::TimedOut => self.silent(line),
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => self.ended(line, None),
-            _ => self.ended(line, Some(&cause)),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                let last = self.last_words(deadline);
+                self.ended(line, last)
+            }
+            _ => self.ended(line, Some(cause.to_string())),
         })?;
         let mut collector = Collector::new(fenced);
         loop {
@@ -113,7 +116,11 @@ impl Console {
                     Some(Err(cause)) => return Err(self.garbled(line, cause)),
                 },
                 Heard::Nothing => return Err(self.silent(line)),
-                Heard::End(cause) => return Err(self.ended(line, cause.as_ref())),
+                Heard::End(cause) => {
+                    let last = collector.last_words();
+                    let cause = last.or(cause.map(|cause| cause.to_string()));
+                    return Err(self.ended(line, cause));
+                }
             }
         }
     }
@@ -211,11 +218,22 @@ impl Console {
         }
     }
 
-    fn ended(&self, line: &Line, cause: Option<&io::Error>) -> Error {
+    /// What the broker said before it closed a stream that takes nothing now.
+    fn last_words(&mut self, deadline: Instant) -> Option<String> {
+        let mut said = Vec::new();
+        while let Heard::Bytes(bytes) = self.transport.read(deadline) {
+            said.extend(bytes);
+            let cut = said.len().saturating_sub(PARTIAL);
+            said.drain(..cut);
+        }
+        last_words(&said)
+    }
+
+    fn ended(&self, line: &Line, cause: Option<String>) -> Error {
         Error::Ended {
             name: self.name.clone(),
             waited: format!("an answer to {line}"),
-            cause: cause.map(ToString::to_string),
+            cause,
         }
     }
 
@@ -305,7 +323,6 @@ impl Error {
     }
 
     /// The error with its status, for a command's end.
-    #[must_use]
     pub fn report(&self) -> Report {
         Failure::report(self.status(), self.to_string())
     }

@@ -4,7 +4,9 @@
 //! Nothing here sleeps. What is waited for has a limit, and stands in the message
 //! when the limit ends the wait.
 
+pub mod broker;
 pub mod dialogue;
+pub mod kin;
 pub mod line;
 pub mod reply;
 pub mod transport;

@@ -137,11 +137,17 @@ impl Collector {
             if find(&self.text, last.as_bytes()).is_some() {
                 return Some(Err(Garbled::Lost));
             }
-            let keep = self.text.len().saturating_sub(TOKEN);
+            let keep = self.text.len().saturating_sub(BEFORE);
             self.text.drain(..keep);
             return None;
         }
         self.end(from)
+    }
+
+    /// What the broker said last, of a stream that has ended.
+    #[must_use]
+    pub fn last_words(&self) -> Option<String> {
+        last_words(&self.text)
     }
 
     fn end(&mut self, from: usize) -> Option<Result<Reply, Garbled>> {
@@ -178,6 +184,18 @@ impl Collector {
         })
     }
 }
+
+/// The broker's last lines in a stream, where it has some.
+#[must_use]
+pub fn last_words(stream: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(stream);
+    let ours = text.lines().filter_map(|line| line.strip_prefix(BROKER));
+    let last: Vec<&str> = ours.collect();
+    (!last.is_empty()).then(|| last.join("; "))
+}
+
+/// Bytes that are kept before a command's first token.
+const BEFORE: usize = 4096;
 
 /// The bytes of a token.
 const TOKEN: usize = 17;
