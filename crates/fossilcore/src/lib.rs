@@ -7,5 +7,11 @@
 pub mod conf;
 pub mod console;
 pub mod disk;
+pub mod foscons;
+pub mod foshalt;
 pub mod fossilize;
+pub mod fossilstart;
+pub mod halt;
 pub mod last;
+pub mod ninep;
+pub mod snapshot;

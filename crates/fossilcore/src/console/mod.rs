@@ -6,9 +6,12 @@
 
 pub mod broker;
 pub mod dialogue;
+pub mod end;
 pub mod kin;
 pub mod line;
+pub mod place;
 pub mod reply;
+pub mod systems;
 pub mod transport;
 pub mod verdict;
 

@@ -47,32 +47,7 @@ impl Transport {
     /// # Errors
     /// There is nothing, nobody serves it, or it cannot be opened in time.
     pub fn open(path: &Path, limit: Duration) -> io::Result<Self> {
-        let meta = std::fs::metadata(path)?;
-        if meta.file_type().is_socket() {
-            return Self::over(File::from(dial(path, limit)?));
-        }
-        if meta.is_dir() || meta.is_file() && meta.len() > 0 {
-            let found = if meta.is_dir() {
-                "a directory"
-            } else {
-                "a file"
-            };
-            let text = format!("expected a console, found {found}");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
-            .open(path)?;
-        if isatty(&file) {
-            // Otherwise it would echo the console's own words to the console.
-            let mut modes = tcgetattr(&file)?;
-            modes.make_raw();
-            tcsetattr(&file, OptionalActions::Now, &modes)?;
-        }
-        Self::over(file)
+        Self::over(stream(path, limit)?)
     }
 
     /// Over an open stream.
@@ -139,6 +114,40 @@ impl Transport {
     }
 }
 
+/// Opens what stands at a path: a socket that is served, a terminal (which is made
+/// raw), or another path that is no directory and no file with something in it.
+///
+/// # Errors
+/// There is nothing, nobody serves it, or it cannot be opened in time.
+pub fn stream(path: &Path, limit: Duration) -> io::Result<File> {
+    let meta = std::fs::metadata(path)?;
+    if meta.file_type().is_socket() {
+        return Ok(File::from(dial(path, limit)?));
+    }
+    if meta.is_dir() || meta.is_file() && meta.len() > 0 {
+        let found = if meta.is_dir() {
+            "a directory"
+        } else {
+            "a file"
+        };
+        let text = format!("expected a console, found {found}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
+        .open(path)?;
+    if isatty(&file) {
+        // Otherwise it would echo the console's own words to the console.
+        let mut modes = tcgetattr(&file)?;
+        modes.make_raw();
+        tcsetattr(&file, OptionalActions::Now, &modes)?;
+    }
+    Ok(file)
+}
+
 /// Connects to a unix socket. A server with many callers waiting makes us wait
 /// too, but no longer than the limit.
 fn dial(path: &Path, limit: Duration) -> io::Result<OwnedFd> {
@@ -188,7 +197,7 @@ fn listen(mut console: File, stopped: &UnixStream, heard: &SyncSender<io::Result
 
 /// Waits until one of these is ready; 0 when the limit came first. A signal does
 /// not end it.
-pub(super) fn wait(fds: &mut [PollFd<'_>], limit: Option<Duration>) -> io::Result<usize> {
+pub(crate) fn wait(fds: &mut [PollFd<'_>], limit: Option<Duration>) -> io::Result<usize> {
     let deadline = limit.map(|limit| Instant::now() + limit);
     loop {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));

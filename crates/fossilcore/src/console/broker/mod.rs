@@ -185,12 +185,11 @@ fn until(mut from: &File, last: u8, limit: Duration) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The running program, also when its file was replaced.
+/// The running program, also when its file was replaced or removed.
 fn myself() -> PathBuf {
-    let link = Path::new("/proc/self/exe");
-    match link.exists() {
-        true => link.to_owned(),
-        false => std::env::current_exe().unwrap_or_else(|_| "fossilstart".into()),
+    match std::env::current_exe() {
+        Ok(path) if path.is_file() => path,
+        _ => "/proc/self/exe".into(),
     }
 }
 
@@ -478,6 +477,9 @@ impl Broker {
         match self.console.as_mut().map(|from| from.read(&mut buffer)) {
             Some(Ok(count @ 1..)) => {
                 let bytes = buffer.get(..count).unwrap_or_default();
+                // What was said on standard error before this is there by now, and
+                // belongs before it.
+                self.hear_stderr();
                 self.diary.said(Source::Console, bytes);
                 let stream = self.tape.printed(bytes);
                 self.tell(&stream);
