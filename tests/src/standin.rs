@@ -59,6 +59,8 @@ pub struct Script {
     pub recorded: HashMap<String, VecDeque<String>>,
     /// Its archiver.
     pub archiver: Archiver,
+    /// Whether it knows nothing but what is recorded.
+    pub replays: bool,
 }
 
 impl Script {
@@ -69,9 +71,10 @@ impl Script {
         self
     }
 
-    /// Adds the answers of a transcript to those it has recorded.
+    /// Plays a transcript: answers as it has it, and in no other way.
     #[must_use]
     pub fn playing(mut self, transcript: &str) -> Self {
+        self.replays = true;
         for (command, answer) in answers(transcript) {
             self.recorded.entry(command).or_default().push_back(answer);
         }
@@ -206,18 +209,19 @@ impl<W: Write> StandIn<W> {
         let _ = console.flush();
     }
 
-    /// Reads the console to its end, or until a fault ends it.
-    pub fn serve(&mut self, mut input: impl Read) {
+    /// Reads the console to its end, or until a fault ends it; says whether one did.
+    pub fn serve(&mut self, mut input: impl Read) -> bool {
         self.print(&format!("{}: ", self.prompt));
         let (mut line, mut buffer) = (Vec::new(), [0; 2048]);
         while let Ok(count @ 1..) = input.read(&mut buffer) {
             for &byte in buffer.get(..count).unwrap_or_default() {
                 self.take(byte, &mut line);
                 if self.ended {
-                    return;
+                    return true;
                 }
             }
         }
+        false
     }
 
     fn take(&mut self, byte: u8, line: &mut Vec<u8>) {
@@ -280,11 +284,13 @@ impl<W: Write> StandIn<W> {
         let words = line.replace("''", "");
         let words: Vec<&str> = words.split_whitespace().collect();
         let answer = match words[..] {
+            [first, ..] if first.starts_with('#') => String::new(),
             ["fsys"] if self.systems.is_empty() => {
                 self.ended = true;
                 return;
             }
             ["echo", ..] => format!("{}\n", words[1..].join(" ")),
+            _ if self.script.replays => self.recorded(line),
             ["fsys", name, ref rest @ ..] => self.fsys(name, rest, line),
             ["printconfig"] => self.printconfig(),
             ["srv", .., name] => self.srv(name),
@@ -340,6 +346,7 @@ impl<W: Write> StandIn<W> {
                 String::new()
             }
             (["sync"], Some(at)) => self.sync(at),
+            (["epoch"], Some(_)) => "\tlow 1 hi 3\n".to_owned(),
             (["snap", "-a"], Some(at)) => self.archive(at),
             (["snaptime", ..], Some(_)) => String::new(),
             _ => self.recorded(line),

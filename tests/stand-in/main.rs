@@ -13,6 +13,12 @@ fn main() {
     let script = std::env::args().nth(1).filter(|word| word != "-t");
     let script = script.map_or_else(Script::default, |word| Script::from_word(&word));
     let input = terminal.try_clone().expect("another descriptor");
-    StandIn::new(terminal, script).serve(input);
-    std::process::exit(1);
+    let mut fossil = StandIn::new(terminal, script);
+    if fossil.serve(input) {
+        std::process::exit(1);
+    }
+    // Its console is gone. As the real one it goes on, without one.
+    loop {
+        std::thread::park();
+    }
 }

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
+mod broker;
 mod client;
 mod conf;
+mod console;
 mod contract;
 mod disk;
 mod external;

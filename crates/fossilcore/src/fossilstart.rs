@@ -90,6 +90,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     // Two that start a fossil here at once would both find the partition free.
     let lock = plan.claim()?;
     plan.check(config, terminal)?;
+    let signals = told(options.foreground)?;
     terminal.wait("starting");
     let mut started = broker::start(&plan.job, SERVE).wrap_err("start")?;
     let done = plan.set_up(config);
@@ -109,9 +110,19 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         .wrap_err("standard output")?;
     drop(lock);
     match options.foreground {
-        true => stay(&mut started, &plan),
+        true => stay(&mut started, &plan, &signals),
         false => Ok(Status::Done),
     }
+}
+
+/// Where a byte comes for each signal that asks for the end. A foreground process
+/// that is told before the fossil serves ends it once it does.
+fn told(foreground: bool) -> Result<UnixStream> {
+    let (signals, signal) = UnixStream::pair()?;
+    for number in [SIGTERM, SIGINT].into_iter().filter(|_| foreground) {
+        signal_hook::low_level::pipe::register(number, signal.try_clone()?)?;
+    }
+    Ok(signals)
 }
 
 /// All that is to be done.
@@ -164,7 +175,6 @@ impl Plan {
     /// what is returned lives.
     fn claim(&self) -> Result<File> {
         let named = || self.partition.display().to_string();
-        Partition::open(&self.operand)?;
         let file = File::open(&self.partition).wrap_err_with(named)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let text = format!("{}: another run is at work on it: run again", named());
@@ -306,7 +316,8 @@ fn listens(address: &str, limit: Duration) -> Result<()> {
 /// A partition as a path that a fossil can open.
 fn path(operand: &OsString) -> Result<(Operand, PathBuf)> {
     let parsed = Operand::try_from(operand.as_os_str())?;
-    if parsed.as_path().as_os_str() != operand {
+    let whole = Partition::open(&parsed)?;
+    if whole.path().as_os_str() != operand || whole.start() != 0 {
         let text = format!("{parsed}: expected a whole file or device, as a fossil opens them");
         return Err(Failure::report(Status::Usage, text));
     }
@@ -413,17 +424,13 @@ fn prepare(namespace: &Path) -> Result<()> {
 }
 
 /// Stays until the fossil ends; a signal ends it in order.
-fn stay(started: &mut Started, plan: &Plan) -> Result<Status> {
-    let (signals, signal) = UnixStream::pair()?;
-    for number in [SIGTERM, SIGINT] {
-        signal_hook::low_level::pipe::register(number, signal.try_clone()?)?;
-    }
+fn stay(started: &mut Started, plan: &Plan, signals: &UnixStream) -> Result<Status> {
     let pid = number(&started.broker)?;
     let gone = pidfd_open(pid, PidfdFlags::empty())?;
     loop {
         let mut fds = [
             PollFd::new(&gone, PollFlags::IN),
-            PollFd::new(&signals, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
         ];
         wait(&mut fds, None)?;
         let [ended, told] = [0, 1].map(|at| fds.get(at).is_some_and(|fd| !fd.revents().is_empty()));
@@ -431,7 +438,7 @@ fn stay(started: &mut Started, plan: &Plan) -> Result<Status> {
             break;
         }
         if told {
-            let _ = io::Read::read(&mut &signals, &mut [0; 1])?;
+            let _ = io::Read::read(&mut &*signals, &mut [0; 1])?;
             kill_process(pid, Signal::TERM)?;
         }
     }

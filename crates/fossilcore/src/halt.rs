@@ -8,9 +8,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use eyre::Result;
+use eyre::{Result, WrapErr};
 use venticore::client::{Client, Limits};
 use venticore::config::Config;
+use venticore::dial::Dial;
 use venticore::exit::{Failure, Status};
 use venticore::partition::{Operand, Partition};
 use venticore::terminal::Terminal;
@@ -182,7 +183,9 @@ impl Halt {
         ventis.sort_unstable();
         ventis.dedup();
         for venti in ventis {
-            if let Err(error) = sync_venti(venti, self.limits) {
+            let dial = Dial::parse_with(venti, self.venti.as_deref());
+            let synced = dial.wrap_err_with(|| format!("venti {venti}"));
+            if let Err(error) = synced.and_then(|dial| sync_venti(&dial, self.limits)) {
                 let error = Failure::report(Status::Partly, format!("{error:#}, not synced"));
                 let text = error.to_string();
                 if !outcome.wrong.iter().any(|(_, known)| *known == text) {
@@ -227,16 +230,10 @@ fn wait(
 /// Has a venti write what it has acknowledged.
 ///
 /// # Errors
-/// It is no address, or the venti does not.
-pub fn sync_venti(address: &str, limits: Limits) -> Result<()> {
-    let at = |error| eyre::Report::new(error).wrap_err(format!("venti {address}"));
-    let dial = address
-        .parse()
-        .map_err(|error: venticore::dial::DialError| {
-            eyre::Report::new(error).wrap_err(format!("venti {address}"))
-        })?;
-    let mut client = Client::dial(&dial, limits).map_err(at)?;
-    client.sync().map_err(at)
+/// It does not.
+pub fn sync_venti(venti: &Dial, limits: Limits) -> Result<()> {
+    let at = |error| eyre::Report::new(error).wrap_err(format!("venti {venti}"));
+    Client::dial(venti, limits).map_err(at)?.sync().map_err(at)
 }
 
 /// What a file system is, asked by a command that changes nothing.

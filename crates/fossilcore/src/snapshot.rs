@@ -5,14 +5,17 @@
 //! has it, and a kill in between makes another score. So the disk decides, and a
 //! `sync` on the console makes it come.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use eyre::Result;
+use venticore::config::Config;
 use venticore::exit::{Failure, Status};
 use venticore::partition::Partition;
 use venticore::terminal::Terminal;
 
-use crate::console::Console;
+use crate::console::systems::System;
+use crate::console::{Console, place};
 use crate::last::{self, Last, UnderWay};
 
 /// Between two looks at the super block, where the console says nothing.
@@ -26,6 +29,51 @@ const LATE: Duration = Duration::from_secs(2);
 
 /// After so long with a snapshot still waiting, no archiver is at work.
 pub const ARCHIVER: Duration = Duration::from_secs(60);
+
+/// The fossil that has a partition open, by its console.
+#[derive(Debug)]
+pub struct Found {
+    /// The console.
+    pub console: Console,
+    /// The file system on the partition.
+    pub system: System,
+}
+
+/// Looks for the console whose fossil has a partition.
+///
+/// # Errors
+/// None that answers has it.
+pub fn find(partition: &Path, config: &Config) -> Result<Found> {
+    let (mut asked, mut failed) = (Vec::new(), None);
+    for place in place::consoles(config)? {
+        let name = place.path.display().to_string();
+        let console = Console::open(&place.path, config.console);
+        let listed = console.and_then(|mut console| {
+            let systems = System::list(&mut console)?;
+            Ok((console, systems))
+        });
+        match listed {
+            Ok((console, systems)) => {
+                let system = systems.into_iter().find(|system| system.is_on(partition));
+                if let Some(system) = system {
+                    return Ok(Found { console, system });
+                }
+                asked.push(name);
+            }
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    let cause = match (asked.is_empty(), failed) {
+        (_, Some(error)) => error.to_string(),
+        (true, None) => "there is none".to_owned(),
+        (false, None) => format!("{} have others", asked.join(", ")),
+    };
+    let text = format!(
+        "{}: expected a console whose fossil has it: {cause}",
+        partition.display()
+    );
+    Err(Failure::report(Status::Unreachable, text))
+}
 
 /// What waiting for an archive needs.
 pub struct Archive<'a> {
@@ -75,12 +123,19 @@ impl Archive<'_> {
     }
 
     fn settle(&mut self, start: Instant) -> Result<Last> {
-        let (mut said, mut synced) = (None, None::<Instant>);
+        // At first it may be that only the record is late, which a sync brings.
+        let (mut said, mut due, mut synced) = (None, true, Instant::now());
+        let mut told = None;
         loop {
             let last = last::again(self.partition)?;
             if last.under_way().is_none() {
                 self.terminal.clear();
                 return self.agreed(last, said);
+            }
+            if due || synced.elapsed() >= SYNC {
+                self.sync()?;
+                (due, synced) = (false, Instant::now());
+                continue;
             }
             let left = self.limit.saturating_sub(start.elapsed());
             if left.is_zero() {
@@ -90,10 +145,16 @@ impl Archive<'_> {
             self.terminal.wait("waiting for the archive");
             let scores = self.console.archives(LOOK.min(left));
             let scores = scores.map_err(|e| e.report())?;
-            let due = synced.is_none_or(|at| at.elapsed() >= SYNC);
-            if !scores.is_empty() || due {
-                self.sync()?;
-                synced = Some(Instant::now());
+            due = !scores.is_empty();
+            let complaint = self.console.complaint().map(str::to_owned);
+            if told.is_none() && complaint.is_some() {
+                let line = complaint.as_deref().unwrap_or_default();
+                let text = format!(
+                    "{}: the archive is tried again: {line}",
+                    self.console.name()
+                );
+                self.terminal.say(&text);
+                told = complaint;
             }
             said = scores.into_iter().next_back().or(said);
         }
@@ -136,7 +197,10 @@ impl Archive<'_> {
     }
 
     fn over(&self, last: &Last) -> eyre::Report {
+        let retries = self.console.complaint();
+        let retries = retries.map(|line| format!("it is tried again each minute ({line})"));
         let why = match last.under_way() {
+            _ if retries.is_some() => retries.as_deref().unwrap_or_default(),
             Some(UnderWay::Waiting(_)) if self.limit >= ARCHIVER => {
                 "no archiver takes it up, as in a fossil that was opened without its venti"
             }

@@ -11,7 +11,7 @@ use rustix::process::Pid;
 use venticore::exit::{Failure, Status};
 
 use super::line::{Line, LineError};
-use super::reply::{Collector, Fenced, Garbled, Reply, archived, last_words};
+use super::reply::{Collector, Fenced, Garbled, Reply, STDERR, archived, last_words};
 use super::transport::{Heard, Transport};
 use super::verdict;
 
@@ -22,16 +22,29 @@ const TRIES: usize = 3;
 /// The most bytes of a line that has not ended that are looked through for asides.
 const PARTIAL: usize = 4096;
 
+/// What lines of an archiver in trouble begin with.
+const COMPLAINTS: &[&str] = &[
+    "archive",
+    "archWalk",
+    "ventiSend",
+    "vtWriteBlock",
+    "archThread",
+];
+
 /// A fossil's console.
 #[derive(Debug)]
 pub struct Console {
     name: String,
     transport: Transport,
     limit: Duration,
+    /// Whether its history was passed over.
+    met: bool,
     /// What came outside of answers and has no newline yet.
     partial: Vec<u8>,
     /// Lines that came in answers but do not belong to them.
     asides: Vec<String>,
+    /// The last line of the fossil's standard error that spoke of its archiver.
+    complaint: Option<String>,
 }
 
 impl Console {
@@ -64,8 +77,10 @@ impl Console {
             name,
             transport,
             limit,
+            met: false,
             partial: Vec::new(),
             asides: Vec::new(),
+            complaint: None,
         }
     }
 
@@ -93,7 +108,25 @@ impl Console {
     /// says cannot be told apart.
     pub fn ask(&mut self, line: &Line) -> Result<Reply, Error> {
         let deadline = Instant::now() + self.limit;
-        let fenced = Fenced::new(line);
+        if !std::mem::replace(&mut self.met, true) {
+            // What it said to others comes first, and is of no concern.
+            let nothing = "#".parse().map_err(|cause| Error::Line {
+                name: self.name.clone(),
+                text: "#".to_owned(),
+                cause,
+            })?;
+            self.exchange(line, Fenced::new(&nothing), deadline)?;
+            self.asides.clear();
+            self.complaint = None;
+        }
+        while let Heard::Bytes(bytes) = self.transport.read(Instant::now()) {
+            self.overhear(&bytes);
+        }
+        self.exchange(line, Fenced::new(line), deadline)
+    }
+
+    /// Sends what is fenced, for a command, and takes the answer.
+    fn exchange(&mut self, line: &Line, fenced: Fenced, deadline: Instant) -> Result<Reply, Error> {
         let typed = fenced.typed();
         let sent = self.transport.write(typed.as_bytes(), deadline);
         sent.map_err(|cause| match cause.kind() {
@@ -111,6 +144,9 @@ impl Console {
                     None => {}
                     Some(Ok(reply)) => {
                         self.asides.extend(reply.asides.iter().cloned());
+                        for line in &reply.stderr {
+                            self.complained(line);
+                        }
                         return Ok(reply);
                     }
                     Some(Err(cause)) => return Err(self.garbled(line, cause)),
@@ -206,8 +242,24 @@ impl Console {
         };
         let lines: Vec<u8> = self.partial.drain(..=end).collect();
         let lines = String::from_utf8_lossy(&lines).into_owned();
+        for line in lines.lines() {
+            self.complained(line.strip_prefix(STDERR).unwrap_or_default());
+        }
         let telling = lines.lines().filter(|line| archived(line).is_some());
         self.asides.extend(telling.map(str::to_owned));
+    }
+
+    fn complained(&mut self, line: &str) {
+        if COMPLAINTS.iter().any(|word| line.starts_with(word)) {
+            self.complaint = Some(line.to_owned());
+        }
+    }
+
+    /// What the fossil's archiver last complained of on standard error, as far as
+    /// our broker passes it on.
+    #[must_use]
+    pub fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
     }
 
     fn silent(&self, line: &Line) -> Error {

@@ -66,6 +66,9 @@ pub fn fossil(
         );
         return Err(Failure::report(Status::Failed, text));
     }
+    // A service that is still posted would refuse the next fossil its name.
+    let services = kin::services(console);
+    doomed.extend(services.iter().filter_map(|k| Doomed::new(k.pid)));
     for one in doomed.iter().take(told) {
         match pidfd_send_signal(&one.handle, Signal::TERM) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}

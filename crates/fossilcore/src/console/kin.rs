@@ -35,10 +35,25 @@ pub fn of(console: &Path) -> Vec<Kin> {
     kin
 }
 
+/// The processes that pass 9P on for the fossil with this console; they end with
+/// it, a moment later.
+#[must_use]
+pub fn services(console: &Path) -> Vec<Kin> {
+    let mut kin = seen();
+    kin.retain(|kin| kin.console == console && kin.command == NINEPSERVE);
+    kin
+}
+
 /// The processes of all fossils that a broker of ours started and that can be
 /// seen, without those that only pass 9P on.
 #[must_use]
 pub fn all() -> Vec<Kin> {
+    let mut kin = seen();
+    kin.retain(|kin| kin.command != NINEPSERVE);
+    kin
+}
+
+fn seen() -> Vec<Kin> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
@@ -56,7 +71,7 @@ fn look(name: &str) -> Option<Kin> {
     })?;
     let command = fs::read(directory.join("comm")).ok()?;
     let command = String::from_utf8_lossy(&command).trim_end().to_owned();
-    (command != NINEPSERVE).then(|| Kin {
+    Some(Kin {
         pid,
         command,
         console: PathBuf::from(OsStr::from_bytes(console)),

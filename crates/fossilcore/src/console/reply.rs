@@ -107,6 +107,9 @@ pub struct Collector {
     text: Vec<u8>,
     begun: bool,
     dropped: usize,
+    /// What was said on standard error before the first token came. It may be of
+    /// the command: the two streams are not in order.
+    early: Vec<String>,
 }
 
 impl Collector {
@@ -118,6 +121,7 @@ impl Collector {
             text: Vec::new(),
             begun: false,
             dropped: 0,
+            early: Vec::new(),
         }
     }
 
@@ -130,6 +134,9 @@ impl Collector {
         if !self.begun {
             let [first, last] = &self.fenced.tokens;
             if let Some(at) = find(&self.text, first.as_bytes()) {
+                let before = String::from_utf8_lossy(self.text.get(..at).unwrap_or_default());
+                let lines = before.lines().filter_map(|line| line.strip_prefix(STDERR));
+                self.early = lines.map(str::to_owned).collect();
                 self.text.drain(..at + first.len());
                 self.begun = true;
                 return self.end(0);
@@ -179,7 +186,7 @@ impl Collector {
         Ok(Reply {
             text: without_prompt(answer).to_owned(),
             asides,
-            stderr,
+            stderr: self.early.iter().cloned().chain(stderr).collect(),
             dropped: self.dropped,
         })
     }

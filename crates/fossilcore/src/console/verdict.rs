@@ -10,6 +10,7 @@ const SILENT: &[&str] = &[
     "clre",
     "clri",
     "clrp",
+    "close",
     "config",
     "create",
     "halt",
@@ -80,7 +81,7 @@ pub fn failure<'a>(line: &Line, answer: &'a str) -> Option<&'a str> {
             FAILURES.iter().any(|failure| text.starts_with(failure))
                 || text.ends_with("- eh?")
                 || text.starts_with(&format!("{command}: "))
-                || text.starts_with(&format!(". {command}"))
+                || command == "." && text.starts_with(". ")
         }),
     }
 }

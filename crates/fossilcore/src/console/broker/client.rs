@@ -16,6 +16,8 @@ pub(super) struct Client {
     outbox: Outbox,
     /// It types no more; it may still read.
     mute: bool,
+    /// It reads no more; what it typed before may still be on its way.
+    deaf: bool,
     gone: bool,
 }
 
@@ -33,6 +35,7 @@ impl Client {
             input: Input::default(),
             outbox,
             mute: false,
+            deaf: false,
             gone: false,
         })
     }
@@ -55,18 +58,25 @@ impl Client {
     /// Whether it is to be forgotten.
     #[must_use]
     pub(super) fn is_gone(&self) -> bool {
-        self.gone
+        self.gone || self.mute && self.deaf
     }
 
     /// Whether it has all that was said.
     #[must_use]
     pub(super) fn has_all(&self) -> bool {
-        self.gone || self.outbox.is_empty()
+        self.is_gone() || self.outbox.is_empty()
     }
 
     /// Gives it the next bytes of the stream.
     pub(super) fn say(&mut self, bytes: &[u8]) {
-        self.outbox.push(bytes);
+        if !self.deaf {
+            self.outbox.push(bytes);
+        }
+    }
+
+    /// Whether it may still type.
+    pub(super) fn types(&self) -> bool {
+        !self.mute
     }
 
     /// Reads once what it typed: whole lines that may pass, and what is to be said
@@ -84,12 +94,14 @@ impl Client {
 
     /// Sends what it takes without waiting.
     pub(super) fn flush(&mut self, partial: &[u8]) {
-        while !self.outbox.is_empty() && !self.gone {
+        while !self.outbox.is_empty() {
             match self.stream.write(self.outbox.front()) {
-                Ok(0) => self.gone = true,
-                Ok(count) => self.outbox.sent(count, partial),
+                Ok(count @ 1..) => self.outbox.sent(count, partial),
                 Err(error) if passing(&error) => return,
-                Err(_) => self.gone = true,
+                _ => {
+                    self.deaf = true;
+                    self.outbox = Outbox::default();
+                }
             }
         }
     }

@@ -433,11 +433,12 @@ impl Broker {
     fn attend(&mut self, ready: &[PollFlags]) {
         let mut said = Vec::new();
         for (client, ready) in self.clients.iter_mut().zip(ready) {
-            if ready.contains(PollFlags::IN) {
+            let closed = ready.intersects(PollFlags::HUP | PollFlags::ERR);
+            if client.types() && (closed || ready.contains(PollFlags::IN)) {
                 let (lines, refused) = client.read();
                 self.typed.extend(lines);
                 said.extend(refused);
-            } else if ready.intersects(PollFlags::HUP | PollFlags::ERR) {
+            } else if closed {
                 client.leave();
             }
         }
@@ -560,6 +561,10 @@ impl Broker {
             }
             self.hear_stderr();
             self.hear_console();
+        }
+        // Who called and was not answered yet is to know it too.
+        for _ in 0..CLIENTS {
+            self.accept();
         }
         let text = format!(
             "fossil (process {}) ended: {}",
