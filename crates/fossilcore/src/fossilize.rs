@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -71,7 +71,13 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         venti,
     };
     if !options.dry_run {
-        record(tool, options, config, &entry.line(), terminal)?;
+        record(
+            tool,
+            options.dir.as_deref(),
+            config,
+            &[entry.line()],
+            terminal,
+        )?;
     }
     let status = match last.under_way() {
         None => Status::Done,
@@ -128,7 +134,7 @@ fn take(
 
 /// The venti that the fossil archives to, as far as anybody says: `$venti`,
 /// else the source of the configuration, as it is written there.
-fn venti(config: &Config) -> Result<Option<String>> {
+pub(crate) fn venti(config: &Config) -> Result<Option<String>> {
     let venti = config.venti.as_ref().or(config.source.as_ref());
     let venti = venti
         .map(|text| text.trim().to_owned())
@@ -141,7 +147,7 @@ fn venti(config: &Config) -> Result<Option<String>> {
 }
 
 /// A partition as one word of the line.
-fn word(operand: &Operand) -> Result<String> {
+pub(crate) fn word(operand: &Operand) -> Result<String> {
     let text = operand.as_os_str().to_str();
     let plain = |text: &&str| !text.contains(|c: char| c.is_whitespace() || c.is_control());
     text.filter(plain).map(str::to_owned).ok_or_else(|| {
@@ -185,14 +191,15 @@ fn old_score(entry: &Entry, under_way: UnderWay, options: &Options) -> String {
     )
 }
 
-fn record(
+/// Appends these lines to the log.
+pub(crate) fn record(
     tool: &str,
-    options: &Options,
+    dir: Option<&Path>,
     config: &Config,
-    line: &str,
+    lines: &[String],
     terminal: &Terminal,
 ) -> Result<()> {
-    let state = StateDir::open(&config.state_dir(options.dir.as_deref()))?;
+    let state = StateDir::open(&config.state_dir(dir))?;
     let uname = rustix::system::uname();
     let host = one_line(&uname.nodename().to_string_lossy());
     let stamp = Stamp {
@@ -200,7 +207,7 @@ fn record(
         host: &host,
         tool,
     };
-    let access = state.append_rootscor(&stamp, &[line], StateDir::ROOTSCOR_WAIT)?;
+    let access = state.append_rootscor(&stamp, lines, StateDir::ROOTSCOR_WAIT)?;
     if access != Access::Private {
         let path = state.path_of(StateDir::ROOTSCOR);
         terminal.say(&format!("{}: {access}", path.display()));

@@ -64,7 +64,11 @@ impl Last {
 
     fn check(source: &dyn ReadAt, header: Header, bytes: &[u8]) -> Result<Self, Error> {
         let base = header.superblock_at();
-        let superblock = SuperBlock::parse(bytes).map_err(|e| e.within(base))?;
+        let superblock =
+            SuperBlock::parse(bytes).map_err(|e| match SuperBlock::parse_unmarked(bytes) {
+                Some(SuperBlock { last, .. }) => Error::Unfinished { at: base, last },
+                None => Error::Format(e.within(base)),
+            })?;
         let blocks = header.data_blocks();
         let addresses = [
             (SuperBlock::ACTIVE_AT, Some(superblock.active)),
@@ -192,6 +196,14 @@ pub enum Error {
         /// The score that still stands in the super block.
         last: Score,
     },
+    /// The super block is whole but for its magic: a format was begun that
+    /// made it invalid, and did not end.
+    Unfinished {
+        /// Where it is, bytes from the start of the partition.
+        at: u64,
+        /// The score that still stands in it.
+        last: Score,
+    },
     /// The super block, which begins at this byte, differed at each read.
     Unsettled(u64),
 }
@@ -233,6 +245,16 @@ impl fmt::Display for Error {
                         f,
                         "? vac:{last} still stands in the super block, format from it"
                     ),
+                }
+            }
+            Self::Unfinished { at, last } => {
+                write!(
+                    f,
+                    "super block: expected a magic at {at}, found zeros: a format was begun and did not end: run fosreset again, or undo it with fosreset -u"
+                )?;
+                match last.is_nil() {
+                    true => Ok(()),
+                    false => write!(f, "; vac:{last} still stands there"),
                 }
             }
             Self::Unsettled(at) => write!(

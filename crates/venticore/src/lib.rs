@@ -21,6 +21,7 @@ pub mod replicate;
 pub mod score;
 pub mod state;
 pub mod terminal;
+pub mod tree;
 pub mod venticonf;
 pub mod ventioffsets;
 pub mod ventiprog;
