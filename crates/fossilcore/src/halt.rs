@@ -13,12 +13,14 @@ use venticore::client::{Client, Limits};
 use venticore::config::Config;
 use venticore::dial::Dial;
 use venticore::exit::{Failure, Status};
+use venticore::holders::Process;
 use venticore::partition::{Operand, Partition};
 use venticore::terminal::Terminal;
 
 use crate::console::systems::System;
-use crate::console::{Console, Line, verdict};
+use crate::console::{Console, Line, end, place, verdict};
 use crate::last;
+use crate::processes;
 use crate::snapshot::Archive;
 
 /// How file systems are halted.
@@ -272,6 +274,63 @@ fn prove(console: &mut Console, name: &str) -> Result<()> {
         said.trim()
     );
     Err(Failure::report(Status::Failed, text))
+}
+
+/// Halts and ends the fossils of a partition that is about to be overwritten, by
+/// their consoles.
+pub struct Consoles<'a> {
+    /// Where consoles are, and how long they have to answer.
+    pub config: &'a Config,
+    /// Shows that something is waited for.
+    pub terminal: &'a Terminal,
+}
+
+impl processes::Halt for Consoles<'_> {
+    /// Halts all that such a fossil has, on other partitions too, since all of it
+    /// ends with its process. An archive under way is not waited for: it was said
+    /// that it will be lost. A fossil without a console is ended without a halt.
+    fn halt(&self, partition: &Partition, fossils: &[Process]) -> Result<String> {
+        let mut done = Vec::new();
+        for place in place::consoles(self.config)? {
+            let mut console = match Console::open(&place.path, self.config.console) {
+                Ok(console) => console,
+                // Its broker was killed: it is no console.
+                Err(_) if !place.served => continue,
+                Err(error) => return Err(error.report()),
+            };
+            let systems = System::list(&mut console).map_err(|e| e.report())?;
+            if systems.iter().any(|system| system.is_on(partition.path())) {
+                done.push(self.end(&mut console, &place.path)?);
+            }
+        }
+        match done.is_empty() {
+            true => processes::NoConsole.halt(partition, fossils),
+            false => Ok(done.join(", ")),
+        }
+    }
+}
+
+impl Consoles<'_> {
+    fn end(&self, console: &mut Console, path: &Path) -> Result<String> {
+        let halt = Halt {
+            archive: Duration::ZERO,
+            force: true,
+            venti: None,
+            ..Halt::from_config(self.config)
+        };
+        let outcome = halt.console(console, self.terminal)?;
+        let failed = |(status, _): &&(Status, String)| *status != Status::Partly;
+        if let Some((status, text)) = outcome.wrong.iter().find(failed) {
+            return Err(Failure::report(*status, text));
+        }
+        let halted = outcome.halted.iter();
+        let partitions: Vec<PathBuf> = halted.map(|one| one.partition.clone()).collect();
+        end::fossil(path, console.peer(), &partitions, self.config.console)
+            .wrap_err_with(|| path.display().to_string())?;
+        let halted = outcome.halted.iter();
+        let names: Vec<&str> = halted.map(|one| one.name.as_str()).collect();
+        Ok(format!("{} halted on {}", names.join(", "), path.display()))
+    }
 }
 
 /// Halts what a broker's console has, for its orderly end: archives under way
