@@ -16,5 +16,6 @@ pub mod random;
 pub mod relay;
 pub mod sample;
 pub mod sshd;
+pub mod standin;
 pub mod tree;
 pub mod venti;

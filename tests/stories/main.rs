@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod apart;
+mod broker;
 mod client;
 mod conf;
+mod console;
 mod contract;
 mod cpsys;
 mod disk;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use eyre::Result;
 use fossilcore::archive::Depth;
 use fossilcore::fosreset::{self, Options};
-use fossilcore::processes::NoConsole;
+use fossilcore::halt::Consoles;
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
@@ -84,5 +84,10 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
         return Err(tool.usage(&format!("unexpected operand {}", extra.display())));
     }
     let terminal = Terminal::new(tool.name, quiet, !quiet);
-    fosreset::run(tool.name, &options, &Config::load()?, &terminal, &NoConsole)
+    let config = Config::load()?;
+    let consoles = Consoles {
+        config: &config,
+        terminal: &terminal,
+    };
+    fosreset::run(tool.name, &options, &config, &terminal, &consoles)
 }

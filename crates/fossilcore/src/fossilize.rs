@@ -18,7 +18,9 @@ use venticore::partition::{Operand, Partition};
 use venticore::state::{Access, Stamp, StateDir};
 use venticore::terminal::Terminal;
 
+use crate::halt;
 use crate::last::{self, Last, UnderWay};
+use crate::snapshot::{self, ARCHIVER, Archive, Found};
 
 /// Where a fossil is, unless told otherwise.
 pub const PARTITION: &str = "/dev/sdC0/fossil";
@@ -29,15 +31,13 @@ const SCHEMA: u32 = 1;
 /// Between two looks at the super block. A fossil writes it within 30 seconds.
 const NAP: Duration = Duration::from_millis(200);
 
-/// After so long with a snapshot still waiting, no archiver is at work: one
-/// takes up a snapshot within seconds unless it is busy with another.
-const ARCHIVER: Duration = Duration::from_secs(60);
-
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// `-d`: the state directory.
     pub dir: Option<PathBuf>,
+    /// `-s`: take a snapshot first.
+    pub snapshot: bool,
     /// `-t`: how long to wait for an archive that is under way.
     pub wait: Duration,
     /// `-n`: record nothing.
@@ -60,7 +60,10 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let venti = venti(config)?;
     let name = word(&operand)?;
     let (partition, last) = last::open(&operand)?;
-    let last = settle(&partition, last, options.wait, terminal)?;
+    let last = match options.snapshot && !options.dry_run {
+        true => take(&partition, options, config, terminal)?,
+        false => settle(&partition, last, options.wait, terminal)?,
+    };
     let score = last.score().wrap_err_with(|| operand.to_string())?;
     let entry = Entry {
         score: format!("vac:{score}"),
@@ -88,6 +91,45 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     };
     print(&entry, options, status)?;
     Ok(status)
+}
+
+/// Takes a snapshot, waits until it is archived and that is on disk, and has the
+/// venti write what it has.
+fn take(
+    partition: &Partition,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Last> {
+    let Found {
+        mut console,
+        system,
+    } = snapshot::find(partition.operand().as_path(), config)?;
+    let known = system.venti.clone().or(venti(config)?);
+    let venti = known.or(config.fossil(None).venti).ok_or_else(|| {
+        let text = "venti: expected an address, so that it can be synced: set $venti";
+        Failure::report(Status::Usage, text)
+    })?;
+    let limit = match options.wait.is_zero() {
+        true => config.archive,
+        false => options.wait,
+    };
+    let mut archive = Archive {
+        console: &mut console,
+        name: &system.name,
+        partition,
+        terminal,
+        limit,
+    };
+    let last = archive.take()?;
+    let venti = config.dial(&venti).wrap_err("venti")?;
+    halt::sync_venti(&venti, config.limits).wrap_err_with(|| {
+        format!(
+            "{}: archived, and the venti is not synced: run again without -s",
+            partition.operand()
+        )
+    })?;
+    Ok(last)
 }
 
 /// The venti that the fossil archives to, as far as anybody says: `$venti`,

@@ -38,6 +38,23 @@ pub struct Config {
     dir: Option<PathBuf>,
     /// `$STATE_DIRECTORY`.
     state_directory: Option<PathBuf>,
+    /// `$NAMESPACE`, else `namespace` of the file: see [`Config::namespace`].
+    namespace: Option<PathBuf>,
+    /// `$DISPLAY`, `$USER`: what the namespace is named after.
+    display: Option<String>,
+    user: Option<String>,
+    /// `$PLAN9`: where plan9port is.
+    pub plan9: Option<PathBuf>,
+    /// `$PATH`, as far as it is text.
+    pub path: String,
+    /// `[fossil]` of the file: how a fossil without a name is started.
+    fossil: Fossil,
+    /// `[fossils.NAME]` of the file: what differs for one with this name.
+    fossils: HashMap<String, Fossil>,
+    /// `console` of `[limits]`: how long a command on a fossil's console may take.
+    pub console: Duration,
+    /// `archive` of `[limits]`: how long an archival snapshot may take.
+    pub archive: Duration,
     /// `[limits]` of the file.
     pub limits: Limits,
     /// `retries` of `[limits]`: how often a target that was lost in the middle
@@ -72,6 +89,15 @@ impl Default for Config {
             partitions: HashMap::new(),
             dir: None,
             state_directory: None,
+            namespace: None,
+            display: None,
+            user: None,
+            plan9: None,
+            path: String::new(),
+            fossil: Fossil::default(),
+            fossils: HashMap::new(),
+            console: Duration::from_secs(120),
+            archive: Duration::from_secs(30 * 60),
             limits: Limits::default(),
             retries: 5,
             checkpoint_bytes: Checkpoint::default().bytes,
@@ -98,6 +124,9 @@ struct File {
     remote: Option<String>,
     remotes: Option<HashMap<String, Remote>>,
     hosts: Option<HashMap<String, String>>,
+    namespace: Option<PathBuf>,
+    fossil: Option<Fossil>,
+    fossils: Option<HashMap<String, Fossil>>,
     limits: Option<FileLimits>,
 }
 
@@ -131,6 +160,25 @@ pub enum Shell {
     Rc,
 }
 
+/// How a fossil is started: `[fossil]` or `[fossils.NAME]`. What is absent is
+/// as the rc script fossilstart has it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Fossil {
+    /// The program and its first arguments.
+    pub program: Option<Vec<String>>,
+    /// The venti it archives to.
+    pub venti: Option<String>,
+    /// The options of `open`.
+    pub open: Option<String>,
+    /// The options of `snaptime`; empty: it is not given.
+    pub snaptime: Option<String>,
+    /// The options of `srv`.
+    pub srv: Option<String>,
+    /// The address to listen at; absent: none.
+    pub listen: Option<String>,
+}
+
 /// Time limits in seconds, and how to go on after a fault.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -141,6 +189,8 @@ struct FileLimits {
     retries: Option<u32>,
     checkpoint: Option<u64>,
     remote: Option<u32>,
+    console: Option<u32>,
+    archive: Option<u32>,
 }
 
 /// Why there is no configuration.
@@ -214,15 +264,22 @@ impl Config {
             partitions: file.partitions.unwrap_or_default(),
             dir: file.dir,
             state_directory: path("STATE_DIRECTORY").map(|dirs| first_directory(&dirs)),
+            namespace: path("NAMESPACE").or(file.namespace),
+            display: text(env, "DISPLAY"),
+            user: text(env, "USER"),
+            plan9: path("PLAN9"),
+            path: text(env, "PATH").unwrap_or_default(),
+            fossil: file.fossil.unwrap_or_default(),
+            fossils: file.fossils.unwrap_or_default(),
+            console: limits.console.map_or(default.console, whole_seconds),
+            archive: limits.archive.map_or(default.archive, whole_seconds),
             retries: limits.retries.unwrap_or(default.retries),
             checkpoint_bytes: limits.checkpoint.unwrap_or(default.checkpoint_bytes).max(1),
             backoff: default.backoff,
             remote: file.remote,
             remotes: file.remotes.unwrap_or_default(),
             hosts: file.hosts.unwrap_or_default(),
-            remote_limit: limits.remote.map_or(default.remote_limit, |seconds| {
-                Duration::from_secs(seconds.max(1).into())
-            }),
+            remote_limit: limits.remote.map_or(default.remote_limit, whole_seconds),
             limits: limits.limits(),
         })
     }
@@ -255,6 +312,45 @@ impl Config {
         part.map_or(Cow::Borrowed(partition), Cow::Owned)
     }
 
+    /// The directory in which plan9port's programs post their services:
+    /// `$NAMESPACE`, the key `namespace`, or `/tmp/ns.USER.DISPLAY`, where they
+    /// look for it; `login` is the name of the user that runs this. Without a
+    /// display they take none; we take `:0`.
+    #[must_use]
+    pub fn namespace(&self, login: Option<&str>) -> PathBuf {
+        if let Some(namespace) = &self.namespace {
+            return namespace.clone();
+        }
+        let display = self.display.as_deref().unwrap_or(":0").replace('/', "_");
+        let screen = display.rsplit_once(":").filter(|(_, at)| {
+            let digits = at.trim_start_matches(|c: char| c.is_ascii_digit());
+            digits == ".0"
+        });
+        let display = match screen {
+            Some(_) => display.trim_end_matches(".0"),
+            None => &display,
+        };
+        let user = login.or(self.user.as_deref()).unwrap_or("none");
+        format!("/tmp/ns.{user}.{display}").into()
+    }
+
+    /// How the fossil of this name is started. An address to listen at belongs to
+    /// one fossil alone, so it is never that of another.
+    #[must_use]
+    pub fn fossil(&self, name: Option<&str>) -> Fossil {
+        let Some(name) = name else {
+            return self.fossil.clone();
+        };
+        let all = Fossil {
+            listen: None,
+            ..self.fossil.clone()
+        };
+        self.fossils
+            .get(name)
+            .cloned()
+            .map_or(all.clone(), |own| own.over(all))
+    }
+
     /// An address, with `$venti` as the environment has it.
     ///
     /// # Errors
@@ -280,7 +376,16 @@ impl File {
             remote: self.remote.or(below.remote),
             remotes: merged(self.remotes, below.remotes),
             hosts: merged(self.hosts, below.hosts),
+            namespace: self.namespace.or(below.namespace),
+            fossil: Some(
+                self.fossil
+                    .unwrap_or_default()
+                    .over(below.fossil.unwrap_or_default()),
+            ),
+            fossils: merged(self.fossils, below.fossils),
             limits: Some(FileLimits {
+                console: limits.console.or(limits_below.console),
+                archive: limits.archive.or(limits_below.archive),
                 connect: limits.connect.or(limits_below.connect),
                 silence: limits.silence.or(limits_below.silence),
                 sync: limits.sync.or(limits_below.sync),
@@ -300,12 +405,24 @@ fn merged<T>(
     Some(below.into_iter().chain(table).flatten().collect())
 }
 
+impl Fossil {
+    /// The keys of this table, and those of `below` that it does not have.
+    fn over(self, below: Fossil) -> Fossil {
+        Fossil {
+            program: self.program.or(below.program),
+            venti: self.venti.or(below.venti),
+            open: self.open.or(below.open),
+            snaptime: self.snaptime.or(below.snaptime),
+            srv: self.srv.or(below.srv),
+            listen: self.listen.or(below.listen),
+        }
+    }
+}
+
 impl FileLimits {
     fn limits(&self) -> Limits {
         let default = Limits::default();
-        let seconds = |given: Option<u32>, default| {
-            given.map_or(default, |s| Duration::from_secs(s.max(1).into()))
-        };
+        let seconds = |given: Option<u32>, default| given.map_or(default, whole_seconds);
         Limits {
             connect: seconds(self.connect, default.connect),
             silence: seconds(self.silence, default.silence),
@@ -326,6 +443,17 @@ fn list(env: &HashMap<OsString, OsString>, name: &'static str) -> Result<Vec<Str
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
         .collect())
+}
+
+/// A limit in seconds; zero would be none.
+fn whole_seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.max(1).into())
+}
+
+/// A variable that is set to text.
+fn text(env: &HashMap<OsString, OsString>, name: &str) -> Option<String> {
+    let value = env.get(&OsString::from(name))?.to_str()?;
+    (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// systemd separates several state directories by colons.
@@ -435,6 +563,34 @@ mod tests {
     fn a_partition_has_one_path() {
         for text in ["[partitions]\na = 1\n", "partitions = 'a'\n", "index = 1\n"] {
             assert!(matches!(config(text, &[]), Err(Error::Text(..))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fossil_is_started_as_its_tables_say() {
+        let text = "[fossil]\nopen = '-c 1'\nlisten = 'tcp!a!1'\n\
+                    [fossils.alt]\nsrv = '-P'\nlisten = 'tcp!b!2'\n";
+        let config = config(text, &[]).unwrap();
+        assert_eq!(config.fossil(None).listen.as_deref(), Some("tcp!a!1"));
+        let alt = config.fossil(Some("alt"));
+        assert_eq!(alt.open.as_deref(), Some("-c 1"));
+        assert_eq!(alt.srv.as_deref(), Some("-P"));
+        assert_eq!(alt.listen.as_deref(), Some("tcp!b!2"));
+        assert_eq!(config.fossil(Some("other")).listen, None);
+    }
+
+    #[test]
+    fn the_namespace_is_where_plan9port_has_it() {
+        for (env, expected) in [
+            (&[("NAMESPACE", "/n"), ("DISPLAY", ":1")][..], "/n"),
+            (&[("DISPLAY", ":0.0")], "/tmp/ns.u.:0"),
+            (&[("DISPLAY", "host:10.0")], "/tmp/ns.u.host:10"),
+            (&[("DISPLAY", "host:1.1")], "/tmp/ns.u.host:1.1"),
+            (&[("DISPLAY", "/tmp/launch/:0")], "/tmp/ns.u._tmp_launch_:0"),
+            (&[], "/tmp/ns.u.:0"),
+        ] {
+            let namespace = config("", env).unwrap().namespace(Some("u"));
+            assert_eq!(namespace, Path::new(expected));
         }
     }
 
