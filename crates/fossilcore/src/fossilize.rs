@@ -14,6 +14,7 @@ use eyre::{Result, WrapErr};
 use serde::Serialize;
 use venticore::config::Config;
 use venticore::exit::{Failure, Output, Status, one_line};
+use venticore::ninefat;
 use venticore::partition::{Operand, Partition};
 use venticore::state::{Access, Stamp, StateDir};
 use venticore::terminal::Terminal;
@@ -38,6 +39,8 @@ const ARCHIVER: Duration = Duration::from_secs(60);
 pub struct Options {
     /// `-d`: the state directory.
     pub dir: Option<PathBuf>,
+    /// `--9fat`: a 9fat that nobody mounts.
+    pub nine_fat: Option<OsString>,
     /// `-t`: how long to wait for an archive that is under way.
     pub wait: Duration,
     /// `-n`: record nothing.
@@ -57,6 +60,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let default = || OsString::from(PARTITION);
     let operand = options.partition.clone().unwrap_or_else(default);
     let operand = Operand::try_from(operand.as_os_str())?;
+    let nine_fat = config.nine_fat(options.nine_fat.as_deref())?;
     let venti = venti(config)?;
     let name = word(&operand)?;
     let (partition, last) = last::open(&operand)?;
@@ -66,18 +70,32 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         score: format!("vac:{score}"),
         partition: name,
         venti,
+        under_way: last.under_way().is_some(),
     };
-    if !options.dry_run {
-        record(tool, options, config, &entry.line(), terminal)?;
+    let mut exported = Status::Done;
+    match (options.dry_run, &nine_fat) {
+        (true, Some(nine_fat)) => ninefat::check(nine_fat)?,
+        (true, None) => {}
+        (false, nine_fat) => {
+            let state = record(tool, options, config, &entry.line(), terminal)?;
+            let visit = nine_fat
+                .as_ref()
+                .map(|of| ninefat::exchange(&state, of, terminal));
+            if let Some(Err(error)) = visit {
+                // The line is on record, which is what was asked for first.
+                terminal.say(&format!("{error:#}"));
+                exported = Status::of(&error);
+            }
+        }
     }
     let status = match last.under_way() {
-        None => Status::Done,
+        None => exported,
         Some(under_way) => {
             terminal.say(&format!(
                 "{operand}: {}",
                 old_score(&entry, under_way, options)
             ));
-            Status::Partly
+            Status::Partly.worst(exported)
         }
     };
     print(&entry, options, status)?;
@@ -149,7 +167,7 @@ fn record(
     config: &Config,
     line: &str,
     terminal: &Terminal,
-) -> Result<()> {
+) -> Result<StateDir> {
     let state = StateDir::open(&config.state_dir(options.dir.as_deref()))?;
     let uname = rustix::system::uname();
     let host = one_line(&uname.nodename().to_string_lossy());
@@ -163,7 +181,7 @@ fn record(
         let path = state.path_of(StateDir::ROOTSCOR);
         terminal.say(&format!("{}: {access}", path.display()));
     }
-    Ok(())
+    Ok(state)
 }
 
 /// What is recorded and printed.
@@ -172,6 +190,7 @@ struct Entry {
     score: String,
     partition: String,
     venti: Option<String>,
+    under_way: bool,
 }
 
 impl Entry {
@@ -208,7 +227,7 @@ fn print(entry: &Entry, options: &Options, status: Status) -> Result<()> {
             partition: &entry.partition,
             venti: entry.venti.as_deref(),
             recorded: !options.dry_run,
-            under_way: status == Status::Partly,
+            under_way: entry.under_way,
             status: status.code(),
         };
         serde_json::to_string(&line)?

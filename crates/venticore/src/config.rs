@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::client::Limits;
 use crate::dial::{Dial, DialError};
+use crate::partition::{Operand, OperandError};
 use crate::replicate::Checkpoint;
 
 /// What the environment and the configuration file say; the default is an
@@ -34,6 +35,8 @@ pub struct Config {
     pub engine: Option<String>,
     /// `wrarena` of the file: the external engine's argument vector.
     pub wrarena: Option<Vec<String>>,
+    /// `9fat` of the file: a 9fat that nobody mounts, as a partition operand.
+    nine_fat: Option<OsString>,
     /// `dir` of the file.
     dir: Option<PathBuf>,
     /// `$STATE_DIRECTORY`.
@@ -61,6 +64,7 @@ impl Default for Config {
             wrarena: None,
             index: None,
             partitions: HashMap::new(),
+            nine_fat: None,
             dir: None,
             state_directory: None,
             limits: Limits::default(),
@@ -75,6 +79,8 @@ impl Default for Config {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(rename = "9fat")]
+    nine_fat: Option<String>,
     dir: Option<PathBuf>,
     source: Option<String>,
     engine: Option<String>,
@@ -165,6 +171,7 @@ impl Config {
             wrarena: file.wrarena,
             index: file.index,
             partitions: file.partitions.unwrap_or_default(),
+            nine_fat: file.nine_fat.map(OsString::from),
             dir: file.dir,
             state_directory: path("STATE_DIRECTORY").map(|dirs| first_directory(&dirs)),
             retries: limits.retries.unwrap_or(default.retries),
@@ -185,6 +192,15 @@ impl Config {
             .or_else(nine_fat)
             .or_else(|| self.state_directory.clone())
             .unwrap_or_else(|| "/var/lib/ventiprog".into())
+    }
+
+    /// The 9fat that nobody mounts: the one given, else the configured one.
+    ///
+    /// # Errors
+    /// It is no text of a partition.
+    pub fn nine_fat(&self, given: Option<&OsStr>) -> Result<Option<Operand>, OperandError> {
+        let text = given.or(self.nine_fat.as_deref());
+        text.map(Operand::try_from).transpose()
     }
 
     /// The path here of a partition that a server knows as `partition`, by the
@@ -217,6 +233,7 @@ impl File {
         let limits = self.limits.unwrap_or_default();
         let limits_below = below.limits.unwrap_or_default();
         File {
+            nine_fat: self.nine_fat.or(below.nine_fat),
             dir: self.dir.or(below.dir),
             source: self.source.or(below.source),
             engine: self.engine.or(below.engine),

@@ -20,6 +20,7 @@ use crate::exit::Status;
 use crate::holders::{Holders, Sight};
 use crate::partition::{self, Operand, Partition};
 use crate::state;
+use crate::wrcmd;
 use change::Medium;
 pub use exchange::{Visit, arrive, check, exchange, leave};
 use volume::{Bytes, Volume};
@@ -150,8 +151,10 @@ pub enum Error {
     Held(Operand, Holders),
     /// It cannot be read or written, or is no sound FAT file system.
     Image(Operand, String),
-    /// The wrcmd on it is none, or another than it was at the start.
-    Wrcmd(Operand, String),
+    /// The wrcmd on it is none.
+    NoWrcmd(Operand, wrcmd::Error),
+    /// The wrcmd on it changed while the run was at work.
+    Changed(Operand),
     /// What was exchanged cannot be told from the state directory.
     State(state::Error),
 }
@@ -174,6 +177,8 @@ impl Error {
     pub fn status(&self) -> Status {
         match self {
             Self::Locked(_) => Status::Locked,
+            // A wrcmd that is none is as one in the state directory.
+            Self::NoWrcmd(..) => Status::Usage,
             _ => Status::Failed,
         }
     }
@@ -194,7 +199,11 @@ impl fmt::Display for Error {
                  give the directory where it is mounted with -d"
             ),
             Self::Image(operand, cause) => write!(f, "9fat {operand}: {cause}"),
-            Self::Wrcmd(operand, cause) => write!(f, "9fat {operand}: wrcmd: {cause}"),
+            Self::NoWrcmd(operand, error) => write!(f, "9fat {operand}: wrcmd: {error}"),
+            Self::Changed(operand) => write!(
+                f,
+                "9fat {operand}: wrcmd: changed there during this run: left as it is, and taken by the next run"
+            ),
             Self::State(error) => write!(f, "{error}"),
         }
     }

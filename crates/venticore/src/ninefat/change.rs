@@ -131,7 +131,7 @@ pub(super) fn replace(
         kept: None,
         added: bytes,
     };
-    change.plan(disk, &stage, &written)
+    change.plan(disk, &mut stage, written)
 }
 
 /// Adds bytes to the end of a file; makes it where there is none.
@@ -169,7 +169,7 @@ pub(super) fn append(
         kept: Some(size),
         added: bytes,
     };
-    change.plan(disk, &stage, &written)
+    change.plan(disk, &mut stage, written)
 }
 
 /// Gives the old entry the new contents, and the new one the old contents; then
@@ -315,12 +315,15 @@ impl Change<'_> {
     fn plan<D: Bytes>(
         &self,
         disk: &D,
-        stage: &Stage<'_, D>,
-        written: &Sectors,
+        stage: &mut Stage<'_, D>,
+        mut written: Sectors,
     ) -> Result<Plan, Cause> {
+        self.mirror(disk, &mut written)?;
+        self.mirror(disk, &mut stage.changed)?;
+        let stage = &*stage;
         let after = read_volume(stage, self.before.shape.len)?;
         let done = self
-            .check_tables(disk, stage)?
+            .check_table(stage)?
             .and_then(|()| self.check_slots(&after));
         done.map_err(|bad| Cause::Bad(None, bad))?;
         let mut last = changed(disk, &stage.changed)?;
@@ -329,7 +332,7 @@ impl Change<'_> {
         let tables = self.sectors_of_tables();
         let slots = self.sectors_of_slots();
         let info = self.before.shape.info.map(|at| at / SECTOR_LEN);
-        let mut allocated = changed(disk, written)?;
+        let mut allocated = changed(disk, &written)?;
         allocated.retain(|number, _| tables.contains(number));
         let mut freed: Sectors = Sectors::new();
         let mut entry: Sectors = Sectors::new();
@@ -365,6 +368,31 @@ impl Change<'_> {
         Ok(Plan(vec![data, allocated, linked, entry, freed]))
     }
 
+    /// Makes the sectors that change the same in all copies of the table. After a
+    /// crash they may differ, and in FAT12 a number is written with half of its
+    /// neighbour. The first copy counts, as it does for dossrv.
+    fn mirror(&self, disk: &impl Bytes, sectors: &mut Sectors) -> io::Result<()> {
+        let tables = self.sectors_of_tables();
+        let len = (self.before.shape.table.end - self.before.shape.table.start) / SECTOR_LEN;
+        let touched: BTreeSet<u64> = sectors
+            .range(tables.clone())
+            .map(|(number, _)| tables.start + (number - tables.start) % len)
+            .collect();
+        for number in touched {
+            let mut first = [0; SECTOR];
+            match sectors.get(&number) {
+                Some(sector) => first = *sector,
+                None => disk.read_at(&mut first, number * SECTOR_LEN)?,
+            }
+            let mut copy = number;
+            while copy < tables.end {
+                sectors.insert(copy, first);
+                copy += len;
+            }
+        }
+        Ok(())
+    }
+
     /// The sectors of all copies of the table.
     fn sectors_of_tables(&self) -> Range<u64> {
         let tables = &self.before.shape.tables;
@@ -395,31 +423,23 @@ impl Change<'_> {
         sectors
     }
 
-    /// In every copy of the table, only free clusters and those of the file change.
-    fn check_tables<D: Bytes>(
-        &self,
-        disk: &D,
-        stage: &Stage<'_, D>,
-    ) -> io::Result<Result<(), Bad>> {
+    /// In the table, only free clusters and those of the file change.
+    fn check_table<D: Bytes>(&self, stage: &Stage<'_, D>) -> io::Result<Result<(), Bad>> {
         let own: BTreeSet<u32> = match (self.old, self.kept) {
             (None, _) => BTreeSet::new(),
             (Some(old), None) => old.chain.iter().copied().collect(),
             (Some(old), Some(_)) => old.chain.last().copied().into_iter().collect(),
         };
-        let shape = &self.before.shape;
-        let mut start = shape.tables.start;
-        while start < shape.tables.end {
-            let before = self.before.table.copy_at(disk, start)?;
-            let after = self.before.table.copy_at(stage, start)?;
-            let all = 0..self.before.table.numbers().end;
-            for n in all.filter(|&n| before.raw(n) != after.raw(n)) {
-                let free =
-                    n >= 2 && self.before.table.link(n) == Link::Free && before.raw(n) == Some(0);
-                if !free && !own.contains(&n) {
-                    return Ok(Err(format!("cluster {n} of another file would change")));
-                }
+        let after = self
+            .before
+            .table
+            .copy_at(stage, self.before.shape.table.start)?;
+        let (before, all) = (&self.before.table, 0..self.before.table.numbers().end);
+        for n in all.filter(|&n| before.raw(n) != after.raw(n)) {
+            let free = n >= 2 && before.link(n) == Link::Free;
+            if !free && !own.contains(&n) {
+                return Ok(Err(format!("cluster {n} of another file would change")));
             }
-            start += shape.table.end - shape.table.start;
         }
         Ok(Ok(()))
     }

@@ -143,8 +143,7 @@ impl Visit {
             return Ok(());
         };
         if side != Side::Ours {
-            WrCmd::parse(theirs.clone())
-                .map_err(|e| Error::Wrcmd(self.operand.clone(), e.to_string()))?;
+            WrCmd::parse(theirs.clone()).map_err(|e| Error::NoWrcmd(self.operand.clone(), e))?;
             self.take(&theirs, ours.as_deref(), side, terminal)?;
             self.newer = Some(theirs.clone());
         }
@@ -247,8 +246,7 @@ impl Visit {
         let ours = self.state.read_wrcmd()?;
         let theirs = image.contents(&volume, Name::Wrcmd, WrCmd::MAX_LEN)?;
         if theirs != self.seen {
-            let cause = "changed there during this run: left as it is, and taken by the next run";
-            return Err(Error::Wrcmd(self.operand.clone(), cause.to_owned()));
+            return Err(Error::Changed(self.operand.clone()));
         }
         let Some(ours) = ours.filter(|ours| Some(ours) != theirs.as_ref()) else {
             return Ok(false);

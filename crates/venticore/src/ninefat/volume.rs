@@ -359,7 +359,6 @@ impl Table {
 pub(super) struct Slot(pub(super) [u8; SLOT]);
 
 impl Slot {
-    const LONG_NAME: u8 = 0x0f;
     const LABEL: u8 = 0x08;
     const DIRECTORY: u8 = 0x10;
 
@@ -387,8 +386,9 @@ impl Slot {
         !self.is_free() && self.attributes() & Self::LABEL == 0
     }
 
+    #[cfg(test)]
     pub(super) fn is_long_name(&self) -> bool {
-        !self.is_free() && self.attributes() & Self::LONG_NAME == Self::LONG_NAME
+        !self.is_free() && self.attributes() & 0x0f == 0x0f
     }
 
     pub(super) fn is_directory(&self) -> bool {

@@ -12,6 +12,7 @@ mod record;
 mod source;
 mod tell;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
@@ -22,6 +23,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::dial::Dial;
 use crate::exit::{Failure, Status, client_status};
+use crate::ninefat::{self, Visit};
 use crate::places::{self, Known, Point, Start};
 use crate::replicate::{self, At, Checkpoint, Event, Job, Manner, Outcome, Seat, Trouble};
 use crate::state::StateDir;
@@ -42,6 +44,8 @@ pub struct Options {
     pub json: bool,
     /// `-d`: the state directory.
     pub dir: Option<PathBuf>,
+    /// `--9fat`: a 9fat that nobody mounts.
+    pub nine_fat: Option<OsString>,
     /// `-p`: the arena partition, where there is no wrcmd yet.
     pub partition: Option<String>,
     /// `-i`: the URL of the source's index page.
@@ -113,7 +117,24 @@ pub fn run_in(
 ) -> Result<Status> {
     let lock = (!options.reads_only()).then(|| state.lock()).transpose();
     let _lock = lock.wrap_err_with(|| state.path().display().to_string())?;
+    let visit = config.nine_fat(options.nine_fat.as_deref())?;
+    let visit = visit.map(|of| ninefat::arrive(&state, &of, !options.reads_only(), terminal));
+    let visit = visit.transpose()?;
     let mut record = Record::read(tool, state)?;
+    if let Some(newer) = visit.as_ref().and_then(Visit::newer_wrcmd) {
+        record.wrcmd = Some(WrCmd::parse(newer.to_owned())?);
+    }
+    let outcome = perform(record, options, config, terminal);
+    ninefat::leave(visit, outcome, terminal)
+}
+
+/// Does what the run is for.
+fn perform(
+    mut record: Record,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Status> {
     match &options.task {
         Task::List { older } => {
             let asked = asked_for(record.wrcmd.as_ref(), options, config)?;
