@@ -15,6 +15,7 @@ mod kills;
 mod listing;
 mod log;
 mod many;
+mod ninefat;
 mod pages;
 mod places_told;
 mod readback;

@@ -14,7 +14,7 @@ use eyre::{Result, WrapErr};
 use serde::Serialize;
 use venticore::config::Config;
 use venticore::exit::{Failure, Output, Status, one_line};
-use venticore::ninefat;
+use venticore::ninefat::{self, Home};
 use venticore::partition::{Operand, Partition};
 use venticore::state::{Access, Stamp, StateDir};
 use venticore::terminal::Terminal;
@@ -77,15 +77,9 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         (true, Some(nine_fat)) => ninefat::check(nine_fat)?,
         (true, None) => {}
         (false, nine_fat) => {
-            let state = record(tool, options, config, &entry.line(), terminal)?;
-            let visit = nine_fat
-                .as_ref()
-                .map(|of| ninefat::exchange(&state, of, terminal));
-            if let Some(Err(error)) = visit {
-                // The line is on record, which is what was asked for first.
-                terminal.say(&format!("{error:#}"));
-                exported = Status::of(&error);
-            }
+            let home = Home::open(config, options.dir.as_deref())?;
+            let outcome = record(tool, home.state(), &entry.line(), nine_fat, terminal);
+            exported = home.close(outcome, terminal)?;
         }
     }
     let status = match last.under_way() {
@@ -161,14 +155,15 @@ fn old_score(entry: &Entry, under_way: UnderWay, options: &Options) -> String {
     )
 }
 
+/// Puts the line on record. That it cannot be brought to the 9fat is said and in
+/// the status: it is on record all the same.
 fn record(
     tool: &str,
-    options: &Options,
-    config: &Config,
+    state: &StateDir,
     line: &str,
+    nine_fat: &Option<Operand>,
     terminal: &Terminal,
-) -> Result<StateDir> {
-    let state = StateDir::open(&config.state_dir(options.dir.as_deref()))?;
+) -> Result<Status> {
     let uname = rustix::system::uname();
     let host = one_line(&uname.nodename().to_string_lossy());
     let stamp = Stamp {
@@ -181,7 +176,14 @@ fn record(
         let path = state.path_of(StateDir::ROOTSCOR);
         terminal.say(&format!("{}: {access}", path.display()));
     }
-    Ok(state)
+    let exported = nine_fat
+        .as_ref()
+        .map(|of| ninefat::exchange(state, of, terminal));
+    let Some(Err(error)) = exported else {
+        return Ok(Status::Done);
+    };
+    terminal.say(&format!("{error:#}"));
+    Ok(Status::of(&error))
 }
 
 /// What is recorded and printed.

@@ -1,5 +1,6 @@
 //! A 9fat that nobody mounts: `wrcmd` and `rootscor` in the FAT file system of
-//! a disk image or an unused block device.
+//! a disk image or an unused block device. And one that is mounted while a command
+//! runs: [`Home`].
 //!
 //! A 9fat also holds the kernel, `plan9.ini` and `nvram`. So a change is made in
 //! memory by the crate `fatfs`, held against a reading of our own, and written
@@ -8,6 +9,7 @@
 mod change;
 mod exchange;
 mod memory;
+mod mount;
 mod stage;
 mod volume;
 
@@ -23,6 +25,7 @@ use crate::state;
 use crate::wrcmd;
 use change::Medium;
 pub use exchange::{Visit, arrive, check, exchange, leave};
+pub use mount::Home;
 use volume::{Bytes, Volume};
 
 /// How long another that has the image locked is waited for.

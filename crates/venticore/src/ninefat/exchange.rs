@@ -319,11 +319,16 @@ fn not_there<'a>(
 ) -> &'a [u8] {
     let rest = |at: usize| log.get(at..).unwrap_or_default();
     if let Some(at) = exported {
-        let new = rest(at);
-        let grown = size.checked_sub(size_then);
-        let died = [0, 1].map(|newline| Some(new.len() as u64 + newline));
-        let there_already = died.contains(&grown) && there.ends_with(new);
-        return if there_already { &[] } else { new };
+        // A run that died after it wrote there did not remember what it had exported,
+        // and there may be more by now.
+        let (new, grown) = (rest(at), size.saturating_sub(size_then));
+        let grown = usize::try_from(grown).unwrap_or(usize::MAX);
+        let there_already = [Some(grown), grown.checked_sub(1)].into_iter().flatten();
+        let there_already = there_already.filter_map(|len| new.get(..len));
+        let mut there_already =
+            there_already.filter(|part| part.ends_with(b"\n") && there.ends_with(part));
+        let len = there_already.next().map_or(0, <[u8]>::len);
+        return new.get(len..).unwrap_or_default();
     }
     let mut at = log.len();
     while at > 0 {
@@ -378,6 +383,8 @@ mod tests {
         // A run died after it had written there.
         assert_eq!(new("a\nb\n", Some(2), "a\nb\n", 2), "");
         assert_eq!(new("a\nb\n", Some(2), "x\nb\n", 1), "");
+        assert_eq!(new("a\nb\nc\n", Some(2), "a\nb\n", 2), "c\n");
+        assert_eq!(new("a\nb\nc\n", Some(2), "x\nb\n", 1), "c\n");
         // The same line twice is two lines.
         assert_eq!(new("a\nb\nb\n", Some(4), "a\nb\n", 4), "b\n");
         // Plan 9 has added to it, or removed it.

@@ -23,7 +23,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::dial::Dial;
 use crate::exit::{Failure, Status, client_status};
-use crate::ninefat::{self, Visit};
+use crate::ninefat::{self, Home, Visit};
 use crate::places::{self, Known, Point, Start};
 use crate::replicate::{self, At, Checkpoint, Event, Job, Manner, Outcome, Seat, Trouble};
 use crate::state::StateDir;
@@ -94,13 +94,15 @@ pub enum Task {
 /// Nothing could be sent, or the state could not be written. What happened to
 /// single targets is in the status.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
-    let dir = config.state_dir(options.dir.as_deref());
-    let state = match (options.reads_only(), StateDir::existing(&dir)?) {
-        (true, Some(state)) => state,
-        (true, None) => return Err(no_state(&dir)),
-        (false, _) => StateDir::open(&dir)?,
-    };
-    run_in(state, tool, options, config, terminal)
+    let given = options.dir.as_deref();
+    if options.reads_only() {
+        let state = Home::existing(config, given)?;
+        let state = state.ok_or_else(|| no_state(&config.state_dir(given)))?;
+        return run_in(state, tool, options, config, terminal);
+    }
+    let home = Home::open(config, given)?;
+    let outcome = run_in(home.state().clone(), tool, options, config, terminal);
+    home.close(outcome, terminal)
 }
 
 /// Runs the command in this state directory, whatever options and
