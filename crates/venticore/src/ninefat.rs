@@ -108,7 +108,7 @@ impl Image {
         }
         let holders = Holders::of(partition.path()).map_err(failed)?;
         if !holders.is_free() {
-            return Err(Error::Held(operand.clone(), holders));
+            return Err(Error::Held(operand.clone(), Box::new(holders)));
         }
         Ok(Image {
             partition,
@@ -151,7 +151,7 @@ pub enum Error {
     /// Another run has it locked, and was waited for.
     Locked(Operand),
     /// Something else has it in use.
-    Held(Operand, Holders),
+    Held(Operand, Box<Holders>),
     /// It cannot be read or written, or is no sound FAT file system.
     Image(Operand, String),
     /// The wrcmd on it is none.

@@ -326,39 +326,22 @@ impl Change<'_> {
             .check_table(stage)?
             .and_then(|()| self.check_slots(&after));
         done.map_err(|bad| Cause::Bad(None, bad))?;
-        let mut last = changed(disk, &stage.changed)?;
+        let last = changed(disk, &stage.changed)?;
         self.check_sectors(disk, &last)?;
         self.check_contents(stage, &after)?;
         let tables = self.sectors_of_tables();
         let slots = self.sectors_of_slots();
         let info = self.before.shape.info.map(|at| at / SECTOR_LEN);
+        let in_table = |number: &u64| tables.contains(number) || info == Some(*number);
         let mut allocated = changed(disk, &written)?;
         allocated.retain(|number, _| tables.contains(number));
-        let mut freed: Sectors = Sectors::new();
-        let mut entry: Sectors = Sectors::new();
-        let mut data: Sectors = Sectors::new();
-        for (number, sector) in std::mem::take(&mut last) {
-            if tables.contains(&number) || info == Some(number) {
-                if allocated.get(&number) != Some(&sector) {
-                    freed.insert(number, sector);
-                }
-            } else if slots.contains(&number) {
-                entry.insert(number, sector);
-            } else {
-                data.insert(number, sector);
-            }
-        }
-        // A sector that the second step changed and the last one changes back.
-        for &number in allocated.keys() {
-            if !stage
-                .changed
-                .get(&number)
-                .is_some_and(|now| Some(now) == allocated.get(&number))
-            {
-                let now = stage.changed.get(&number).copied().unwrap_or([0; SECTOR]);
-                freed.insert(number, now);
-            }
-        }
+        let mut freed = stage.changed.clone();
+        freed.retain(|number, now| match allocated.get(number) {
+            Some(then) => then != now,
+            None => in_table(number) && last.contains_key(number),
+        });
+        let rest = last.into_iter().filter(|(number, _)| !in_table(number));
+        let (entry, data): (Sectors, Sectors) = rest.partition(|(n, _)| slots.contains(n));
         if entry.len() > 1 {
             let bad = format!("expected one entry to change, found {}", entry.len());
             return Err(Cause::Bad(None, bad));

@@ -280,7 +280,7 @@ impl Table {
             Kind::Fat12 => {
                 let at = at + at / 2;
                 let pair = byte(at)? | byte(at + 1)? << 8;
-                Some(if cluster % 2 == 0 {
+                Some(if cluster.is_multiple_of(2) {
                     pair & 0xfff
                 } else {
                     pair >> 4

@@ -124,7 +124,7 @@ pub fn run_in(
     let visit = visit.transpose()?;
     let mut record = Record::read(tool, state)?;
     if let Some(newer) = visit.as_ref().and_then(Visit::newer_wrcmd) {
-        record.wrcmd = Some(WrCmd::parse(newer.to_owned())?);
+        record.wrcmd = Some(WrCmd::parse(newer)?);
     }
     let outcome = perform(record, options, config, terminal);
     ninefat::leave(visit, outcome, terminal)
