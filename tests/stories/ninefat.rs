@@ -366,8 +366,6 @@ fn an_image_that_somebody_else_has_open_is_refused() {
 fn an_image_that_another_run_has_locked_is_waited_for() {
     let machine = Machine::new("fat12");
     let _ = command::binary("fossilize");
-    // The lock of a process that ended with its image: held by us through a
-    // descriptor that is not seen as another's would be a story of its own.
     let mut flocked = process::Command::new("flock")
         .arg(machine.disk.path())
         .args(["sleep", "1"])

@@ -1,3 +1,5 @@
+//! Changes to file systems of every kind, and every crash in the middle of one.
+
 use std::cell::{Cell, RefCell};
 use std::io::{Cursor, Read, Write};
 use std::sync::OnceLock;
