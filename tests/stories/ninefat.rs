@@ -427,6 +427,65 @@ fn an_image_with_a_loop_device_is_refused() {
 }
 
 #[test]
+fn a_live_disk_is_used_through_its_slice() {
+    let machine = Machine::new("fat16");
+    let Some(device) = Loop::of(machine.disk.path(), &[]) else {
+        println!("skipped: no loop device can be made here");
+        return;
+    };
+    let sectors = (machine.disk.bytes().len() / 512 - 63 - 3).to_string();
+    let added = process::Command::new("addpart")
+        .args([&device.0, "1", "63", &sectors])
+        .status();
+    let name = device.0.strip_prefix("/dev/").unwrap();
+    let number = fs::read_to_string(format!("/sys/block/{name}/{name}p1/dev"));
+    let (Ok(true), Ok(number)) = (added.map(|status| status.success()), number) else {
+        println!("skipped: no slice can be added to a loop device here");
+        return;
+    };
+    let before = machine.disk.bytes();
+    let slice = machine.directory.path().join("slice");
+    let (major, minor) = number.trim().split_once(':').unwrap();
+    let made = process::Command::new("mknod")
+        .arg(&slice)
+        .args(["b", major, minor])
+        .status();
+    assert!(made.unwrap().success());
+    let run = |nine_fat: &str| {
+        let command = Command::new("fossilize")
+            .arg("-d")
+            .arg(machine.state(""))
+            .args(["--9fat", nine_fat]);
+        command.arg(format!("{}:fossil", slice.display())).run()
+    };
+    // The disk has nodes for its slices, which are cached apart from it.
+    let output = run(&format!("{}:9fat", device.0));
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.stderr.contains("device nodes"), "{output:?}");
+    let nine_fat = format!("{}:9fat", slice.display());
+    for path in [Path::new(&device.0), machine.disk.path()] {
+        let mut holder = process::Command::new("sleep")
+            .arg("60")
+            .stdin(File::open(path).unwrap())
+            .spawn()
+            .unwrap();
+        let output = run(&nine_fat);
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        assert_eq!(output.status, 1, "{}: {output:?}", path.display());
+        assert!(output.stderr.contains("held open by sleep"), "{output:?}");
+    }
+    let output = run(&nine_fat);
+    assert_eq!(output.status, 0, "{output:?}");
+    let _ = process::Command::new("delpart")
+        .args([&device.0, "1"])
+        .status();
+    drop(device);
+    machine.assert_only(&before, &["ROOTSCOR"]);
+    assert_eq!(machine.file("ROOTSCOR").unwrap().matches(SCORE).count(), 4);
+}
+
+#[test]
 fn a_9fat_without_room_leaves_both_logs_whole() {
     for of in ["fat12", "fat16"] {
         let machine = Machine::new(of);
