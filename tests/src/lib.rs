@@ -8,10 +8,12 @@
 pub mod arena;
 pub mod command;
 pub mod far;
+pub mod fat;
 pub mod fossil;
 pub mod golden;
 pub mod http;
 pub mod plan9;
+pub mod plan9disk;
 pub mod random;
 pub mod relay;
 pub mod sample;

@@ -21,6 +21,7 @@ mod kills;
 mod listing;
 mod log;
 mod many;
+mod ninefat;
 mod pages;
 mod places_told;
 mod readback;

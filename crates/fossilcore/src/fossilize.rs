@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,6 +14,7 @@ use eyre::{Result, WrapErr};
 use serde::Serialize;
 use venticore::config::Config;
 use venticore::exit::{Failure, Output, Status, one_line};
+use venticore::ninefat::{self, Home};
 use venticore::partition::{Operand, Partition};
 use venticore::state::{Access, Stamp, StateDir};
 use venticore::terminal::Terminal;
@@ -38,6 +39,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// `-s`: take a snapshot first.
     pub snapshot: bool,
+    /// `--9fat`: a 9fat that nobody mounts.
+    pub nine_fat: Option<OsString>,
     /// `-t`: how long to wait for an archive that is under way.
     pub wait: Duration,
     /// `-n`: record nothing.
@@ -57,6 +60,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let default = || OsString::from(PARTITION);
     let operand = options.partition.clone().unwrap_or_else(default);
     let operand = Operand::try_from(operand.as_os_str())?;
+    let nine_fat = config.nine_fat(options.nine_fat.as_deref())?;
     let venti = venti(config)?;
     let name = word(&operand)?;
     let (partition, last) = last::open(&operand)?;
@@ -69,24 +73,26 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         score: format!("vac:{score}"),
         partition: name,
         venti,
+        under_way: last.under_way().is_some(),
     };
-    if !options.dry_run {
-        record(
-            tool,
-            options.dir.as_deref(),
-            config,
-            &[entry.line()],
-            terminal,
-        )?;
+    let mut exported = Status::Done;
+    match (options.dry_run, &nine_fat) {
+        (true, Some(nine_fat)) => ninefat::check(nine_fat)?,
+        (true, None) => {}
+        (false, nine_fat) => {
+            let home = Home::open(config, options.dir.as_deref())?;
+            let outcome = record(tool, home.state(), &[entry.line()], nine_fat, terminal);
+            exported = home.close(outcome, terminal)?;
+        }
     }
     let status = match last.under_way() {
-        None => Status::Done,
+        None => exported,
         Some(under_way) => {
             terminal.say(&format!(
                 "{operand}: {}",
                 old_score(&entry, under_way, options)
             ));
-            Status::Partly
+            Status::Partly.worst(exported)
         }
     };
     print(&entry, options, status)?;
@@ -191,15 +197,15 @@ fn old_score(entry: &Entry, under_way: UnderWay, options: &Options) -> String {
     )
 }
 
-/// Appends these lines to the log.
+/// Puts lines on record. That they cannot be brought to the 9fat is said and in
+/// the status: they are on record all the same.
 pub(crate) fn record(
     tool: &str,
-    dir: Option<&Path>,
-    config: &Config,
+    state: &StateDir,
     lines: &[String],
+    nine_fat: &Option<Operand>,
     terminal: &Terminal,
-) -> Result<()> {
-    let state = StateDir::open(&config.state_dir(dir))?;
+) -> Result<Status> {
     let uname = rustix::system::uname();
     let host = one_line(&uname.nodename().to_string_lossy());
     let stamp = Stamp {
@@ -212,7 +218,14 @@ pub(crate) fn record(
         let path = state.path_of(StateDir::ROOTSCOR);
         terminal.say(&format!("{}: {access}", path.display()));
     }
-    Ok(())
+    let exported = nine_fat
+        .as_ref()
+        .map(|of| ninefat::exchange(state, of, terminal));
+    let Some(Err(error)) = exported else {
+        return Ok(Status::Done);
+    };
+    terminal.say(&format!("{error:#}"));
+    Ok(Status::of(&error))
 }
 
 /// What is recorded and printed.
@@ -221,6 +234,7 @@ struct Entry {
     score: String,
     partition: String,
     venti: Option<String>,
+    under_way: bool,
 }
 
 impl Entry {
@@ -257,7 +271,7 @@ fn print(entry: &Entry, options: &Options, status: Status) -> Result<()> {
             partition: &entry.partition,
             venti: entry.venti.as_deref(),
             recorded: !options.dry_run,
-            under_way: status == Status::Partly,
+            under_way: entry.under_way,
             status: status.code(),
         };
         serde_json::to_string(&line)?

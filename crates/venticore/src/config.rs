@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -14,7 +14,9 @@ use serde::Deserialize;
 
 use crate::client::Limits;
 use crate::dial::{Dial, DialError};
+use crate::partition::{Operand, OperandError};
 use crate::replicate::Checkpoint;
+use crate::state::StateDir;
 
 /// What the environment and the configuration file say; the default is an
 /// empty environment without a file.
@@ -34,6 +36,10 @@ pub struct Config {
     pub engine: Option<String>,
     /// `wrarena` of the file: the external engine's argument vector.
     pub wrarena: Option<Vec<String>>,
+    /// `9fat` of the file: a 9fat that nobody mounts, as a partition operand.
+    nine_fat: Option<OsString>,
+    /// `[mount]` of the file: a 9fat to be mounted as the state directory.
+    mount: Option<Mount>,
     /// `dir` of the file.
     dir: Option<PathBuf>,
     /// `$STATE_DIRECTORY`.
@@ -87,6 +93,8 @@ impl Default for Config {
             wrarena: None,
             index: None,
             partitions: HashMap::new(),
+            nine_fat: None,
+            mount: None,
             dir: None,
             state_directory: None,
             namespace: None,
@@ -114,6 +122,9 @@ impl Default for Config {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(rename = "9fat")]
+    nine_fat: Option<String>,
+    mount: Option<Mount>,
     dir: Option<PathBuf>,
     source: Option<String>,
     engine: Option<String>,
@@ -177,6 +188,42 @@ pub struct Fossil {
     pub srv: Option<String>,
     /// The address to listen at; absent: none.
     pub listen: Option<String>,
+}
+
+/// A 9fat that is mounted as the state directory while a command runs. In the
+/// words of both commands, `{partition}` and `{dir}` stand for those.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// The partition, as mount(8) takes it.
+    pub partition: String,
+    /// What mounts it.
+    #[serde(default = "Mount::command")]
+    pub command: Vec<String>,
+    /// What unmounts it.
+    #[serde(default = "Mount::unmount")]
+    pub unmount: Vec<String>,
+}
+
+impl Mount {
+    fn command() -> Vec<String> {
+        // A FAT has no modes: those of the mount keep others out.
+        let words = [
+            "mount",
+            "-t",
+            "vfat",
+            "-o",
+            "umask=077",
+            "--",
+            "{partition}",
+            "{dir}",
+        ];
+        words.map(str::to_owned).into()
+    }
+
+    fn unmount() -> Vec<String> {
+        ["umount", "--", "{dir}"].map(str::to_owned).into()
+    }
 }
 
 /// Time limits in seconds, and how to go on after a fault.
@@ -262,6 +309,8 @@ impl Config {
             wrarena: file.wrarena,
             index: file.index,
             partitions: file.partitions.unwrap_or_default(),
+            nine_fat: file.nine_fat.map(OsString::from),
+            mount: file.mount,
             dir: file.dir,
             state_directory: path("STATE_DIRECTORY").map(|dirs| first_directory(&dirs)),
             namespace: path("NAMESPACE").or(file.namespace),
@@ -293,8 +342,43 @@ impl Config {
             .map(Path::to_path_buf)
             .or_else(|| self.dir.clone())
             .or_else(nine_fat)
-            .or_else(|| self.state_directory.clone())
-            .unwrap_or_else(|| "/var/lib/ventiprog".into())
+            .unwrap_or_else(|| self.own_dir())
+    }
+
+    /// Where that lies of the state which must not lie on a FAT:
+    /// `$STATE_DIRECTORY`, or `/var/lib/ventiprog`.
+    #[must_use]
+    pub fn own_dir(&self) -> PathBuf {
+        let own = self.state_directory.clone();
+        own.unwrap_or_else(|| "/var/lib/ventiprog".into())
+    }
+
+    /// Where what is about to be overwritten is kept: the state directory, but
+    /// never a FAT.
+    #[must_use]
+    pub fn keep_dir(&self, given: Option<&Path>) -> PathBuf {
+        let dir = self.state_dir(given);
+        match self.mount_at(&dir).is_some() || StateDir::is_on_fat(&dir) {
+            true => self.own_dir(),
+            false => dir,
+        }
+    }
+
+    /// What is to be mounted at the state directory before it is used: nothing
+    /// where another one is given than the configured one or `/n/9fat`.
+    #[must_use]
+    pub fn mount_at(&self, dir: &Path) -> Option<&Mount> {
+        let configured = self.dir.as_deref().unwrap_or(Path::new(NINE_FAT));
+        self.mount.as_ref().filter(|_| dir == configured)
+    }
+
+    /// The 9fat that nobody mounts: the one given, else the configured one.
+    ///
+    /// # Errors
+    /// It is no text of a partition.
+    pub fn nine_fat(&self, given: Option<&OsStr>) -> Result<Option<Operand>, OperandError> {
+        let text = given.or(self.nine_fat.as_deref());
+        text.map(Operand::try_from).transpose()
     }
 
     /// The path here of a partition that a server knows as `partition`, by the
@@ -366,6 +450,8 @@ impl File {
         let limits = self.limits.unwrap_or_default();
         let limits_below = below.limits.unwrap_or_default();
         File {
+            nine_fat: self.nine_fat.or(below.nine_fat),
+            mount: self.mount.or(below.mount),
             dir: self.dir.or(below.dir),
             source: self.source.or(below.source),
             engine: self.engine.or(below.engine),
@@ -560,8 +646,32 @@ mod tests {
     }
 
     #[test]
+    fn a_9fat_is_an_image_or_is_mounted_where_it_is_configured() {
+        let text = "9fat = 'disk.img:9fat'\ndir = '/n/x'\n[mount]\npartition = '/dev/sdz9'\n";
+        let config = config(text, &[("STATE_DIRECTORY", "/s")]).unwrap();
+        let image = |given: Option<&str>| {
+            let operand = config.nine_fat(given.map(OsStr::new));
+            operand.unwrap().unwrap().to_string()
+        };
+        assert_eq!(image(None), "disk.img:9fat");
+        assert_eq!(image(Some("other")), "other");
+        assert!(config.nine_fat(Some(OsStr::new(""))).is_err());
+        let mount = config.mount_at(Path::new("/n/x")).unwrap();
+        assert_eq!(mount.command.first().unwrap(), "mount");
+        assert_eq!(mount.unmount, ["umount", "--", "{dir}"]);
+        assert_eq!(config.mount_at(Path::new("/n/y")), None);
+        assert_eq!(config.keep_dir(None), Path::new("/s"));
+        assert_eq!(config.keep_dir(Some(Path::new("/"))), Path::new("/"));
+    }
+
+    #[test]
     fn a_partition_has_one_path() {
-        for text in ["[partitions]\na = 1\n", "partitions = 'a'\n", "index = 1\n"] {
+        for text in [
+            "[mount]\ncommand = []\n",
+            "[partitions]\na = 1\n",
+            "partitions = 'a'\n",
+            "index = 1\n",
+        ] {
             assert!(matches!(config(text, &[]), Err(Error::Text(..))), "{text}");
         }
     }

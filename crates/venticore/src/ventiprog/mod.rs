@@ -17,14 +17,17 @@ mod source;
 mod target;
 mod tell;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use eyre::{Result, WrapErr};
 
 use crate::config::Config;
 use crate::exit::{Failure, Status};
+use crate::ninefat::{self, Home, Visit};
 use crate::state::StateDir;
 use crate::terminal::Terminal;
+use crate::wrcmd::WrCmd;
 use record::Record;
 use run::Run;
 use target::asked_for;
@@ -38,6 +41,8 @@ pub struct Options {
     pub json: bool,
     /// `-d`: the state directory.
     pub dir: Option<PathBuf>,
+    /// `--9fat`: a 9fat that nobody mounts.
+    pub nine_fat: Option<OsString>,
     /// `-p`: the arena partition, where there is no wrcmd yet.
     pub partition: Option<String>,
     /// `-i`: the URL of the source's index page.
@@ -86,15 +91,19 @@ pub enum Task {
 /// Nothing could be sent, or the state could not be written. What happened to
 /// single targets is in the status.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
-    let dir = config.state_dir(options.dir.as_deref());
-    let state = match (options.reads_only(), StateDir::existing(&dir)?) {
-        (true, Some(state)) => state,
-        // -n shows what the first run would do.
-        (true, None) if options.task == Task::Replicate => StateDir::none(&dir),
-        (true, None) => return Err(no_state(&dir)),
-        (false, _) => StateDir::open(&dir)?,
-    };
-    run_in(state, tool, options, config, terminal)
+    let given = options.dir.as_deref();
+    if options.reads_only() {
+        let state = match Home::existing(config, given)? {
+            Some(state) => state,
+            // -n shows what the first run would do.
+            None if options.task == Task::Replicate => StateDir::none(&config.state_dir(given)),
+            None => return Err(no_state(&config.state_dir(given))),
+        };
+        return run_in(state, tool, options, config, terminal);
+    }
+    let home = Home::open(config, given)?;
+    let outcome = run_in(home.state().clone(), tool, options, config, terminal);
+    home.close(outcome, terminal)
 }
 
 /// Runs the command in this state directory, whatever options and
@@ -111,7 +120,24 @@ pub fn run_in(
 ) -> Result<Status> {
     let lock = (!options.reads_only()).then(|| state.lock()).transpose();
     let _lock = lock.wrap_err_with(|| state.path().display().to_string())?;
+    let visit = config.nine_fat(options.nine_fat.as_deref())?;
+    let visit = visit.map(|of| ninefat::arrive(&state, &of, !options.reads_only(), terminal));
+    let visit = visit.transpose()?;
     let mut record = Record::read(tool, state)?;
+    if let Some(newer) = visit.as_ref().and_then(Visit::newer_wrcmd) {
+        record.wrcmd = Some(WrCmd::parse(newer)?);
+    }
+    let outcome = perform(record, options, config, terminal);
+    ninefat::leave(visit, outcome, terminal)
+}
+
+/// Does what the run is for.
+fn perform(
+    mut record: Record,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Status> {
     match &options.task {
         Task::List { older } => {
             let asked = asked_for(record.wrcmd.as_ref(), options, config)?;
