@@ -245,9 +245,9 @@ impl Machine {
     /// Follows the examples of a page from the first to the last; says how many
     /// commands were run.
     ///
-    /// In section 5 a block is the file that the page is about. Elsewhere it is a
-    /// dialogue if its lines begin with `$`, a configuration if they are keys and
-    /// tables, else commands. A line is a command, for cron where five fields
+    /// A block is a dialogue if it begins with `$`; else, in section 5, the file
+    /// that the page is about, and elsewhere a configuration if its lines are keys
+    /// and tables, or commands. A line is a command, for cron where five fields
     /// precede it.
     ///
     /// # Errors
@@ -258,11 +258,11 @@ impl Machine {
         for example in page.examples() {
             let followed = match &example {
                 Example::Line(line) => self.succeeds(without_times(line)).map(|_| 1),
+                Example::Block(text) if text.starts_with("$ ") => self.dialogue(text),
                 Example::Block(text) if page.section == "5" => {
                     self.put(&file_of(page), self.here(text));
                     Ok(0)
                 }
-                Example::Block(text) if text.starts_with("$ ") => self.dialogue(text),
                 Example::Block(text) if is_configuration(text) => {
                     self.put("/etc/ventiprog.toml", self.here(text));
                     Ok(0)

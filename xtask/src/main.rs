@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 mod bench;
+mod completions;
 mod demo;
 mod measure;
 mod sink;
@@ -33,6 +34,11 @@ const TASKS: &[Task] = &[
         run: bench::run,
     },
     Task {
+        name: "completions",
+        does: "completions for bash, zsh and fish, from what --help says",
+        run: completions::run,
+    },
+    Task {
         name: "sink",
         does: "the hashing null sink of the benchmark, until its input ends",
         run: sink::run,
@@ -60,7 +66,7 @@ fn main() -> ExitCode {
 
 /// The tasks, a line each.
 fn listing() -> String {
-    let line = |task: &Task| format!("cargo xtask {:<6} {}\n", task.name, task.does);
+    let line = |task: &Task| format!("cargo xtask {:<11} {}\n", task.name, task.does);
     TASKS.iter().map(line).collect()
 }
 
