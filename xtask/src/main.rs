@@ -7,6 +7,7 @@ mod bench;
 mod completions;
 mod demo;
 mod measure;
+mod package;
 mod sink;
 mod test;
 
@@ -37,6 +38,11 @@ const TASKS: &[Task] = &[
         name: "completions",
         does: "completions for bash, zsh and fish, from what --help says",
         run: completions::run,
+    },
+    Task {
+        name: "package",
+        does: "packages of all commands; with --check also installed in a clean Debian",
+        run: package::run,
     },
     Task {
         name: "sink",
