@@ -96,10 +96,7 @@ impl Help {
         let mut after: Option<&Choice> = None;
         for group in groups(self.forms.first().map_or("", String::as_str)) {
             let optional = group.starts_with('[');
-            let words: Vec<&str> = group
-                .trim_matches(['[', ']'])
-                .split_whitespace()
-                .collect();
+            let words: Vec<&str> = group.trim_matches(['[', ']']).split_whitespace().collect();
             match words.as_slice() {
                 [option, ..] if option.starts_with('-') && option.len() > 1 => {
                     // Its argument is the next word, where that stands alone.

@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn options_and_references_are_found() {
-        let page = page(".It Fl d Ar dir , Fl -dir Ar dir\n.It Fl -all\n.Xr wrcmd 5 ,\n.Pq Xr a 8\n");
+        let page =
+            page(".It Fl d Ar dir , Fl -dir Ar dir\n.It Fl -all\n.Xr wrcmd 5 ,\n.Pq Xr a 8\n");
         assert_eq!(
             page.options(),
             ["--all", "--dir", "-d"].map(String::from).into()

@@ -27,5 +27,8 @@ fn an_output_that_differs_is_named() {
     let mut page = Page::load("ventioffsets.8");
     page.source = page.source.replace("x main1 ", "x main7 ");
     let cause = machine.follow(&page).unwrap_err();
-    assert!(cause.contains("expected") && cause.contains("main7"), "{cause}");
+    assert!(
+        cause.contains("expected") && cause.contains("main7"),
+        "{cause}"
+    );
 }

@@ -130,11 +130,7 @@ fn a_page_refers_to_pages_that_there_are() {
             let there = pages
                 .iter()
                 .any(|other| other.name == name && other.section == section);
-            assert!(
-                there || !ours(name),
-                "{}: {name}({section})",
-                page.file()
-            );
+            assert!(there || !ours(name), "{}: {name}({section})", page.file());
         }
     }
 }

@@ -20,7 +20,12 @@ fn files(directory: &str) -> Vec<(String, String)> {
     let entries = fs::read_dir(contrib(directory)).unwrap();
     let mut files: Vec<_> = entries
         .map(|entry| entry.unwrap())
-        .map(|entry| (entry.file_name().into_string().unwrap(), read(&entry.path())))
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                read(&entry.path()),
+            )
+        })
         .collect();
     files.sort();
     files
@@ -47,7 +52,10 @@ fn systemd_finds_no_fault_in_the_units() {
     }
     let mut verify = Command::new("systemd-analyze");
     verify.args(["verify", "--man=no"]).args(&units);
-    verify.env("SYSTEMD_UNIT_PATH", format!("{}:", directory.path().display()));
+    verify.env(
+        "SYSTEMD_UNIT_PATH",
+        format!("{}:", directory.path().display()),
+    );
     let output = match verify.output() {
         Ok(output) => output,
         Err(error) => {
@@ -120,7 +128,10 @@ fn the_lines_for_cron_work() {
 #[test]
 fn the_scripts_for_openrc_are_scripts() {
     for (name, _) in files("openrc") {
-        let checked = Command::new("sh").arg("-n").arg(contrib("openrc").join(&name)).output();
+        let checked = Command::new("sh")
+            .arg("-n")
+            .arg(contrib("openrc").join(&name))
+            .output();
         let output = checked.unwrap();
         assert!(output.status.success(), "{name}: {output:?}");
     }

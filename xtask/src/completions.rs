@@ -149,7 +149,11 @@ mod tests {
              compopt() {{ :; }}; _{name}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             path(0)
         );
-        let zsh = zsh::capture(directory, &directory.join("share/zsh/vendor-completions"), line);
+        let zsh = zsh::capture(
+            directory,
+            &directory.join("share/zsh/vendor-completions"),
+            line,
+        );
         let fish = format!("cd {at}; source {}; complete -C {line:?}", path(2));
         let shells = [
             ("bash", completed("bash", &["--norc", "-c"], &bash)),
@@ -219,7 +223,10 @@ mod tests {
         let directory = scripts();
         for (shell, words) in each(directory.path(), "ventiprog --engine=ex") {
             let fits = |w: &String| w.trim_start_matches("--engine=") == "external";
-            assert!(words.iter().all(fits) && words.len() == 1, "{shell}: {words:?}");
+            assert!(
+                words.iter().all(fits) && words.len() == 1,
+                "{shell}: {words:?}"
+            );
         }
     }
 }

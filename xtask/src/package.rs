@@ -120,9 +120,7 @@ fn remove_packages(directory: &Path) -> eyre::Result<()> {
 
 /// What a program that must succeed prints.
 fn said(command: &mut Command) -> eyre::Result<String> {
-    let output = command
-        .output()
-        .wrap_err_with(|| format!("{command:?}"))?;
+    let output = command.output().wrap_err_with(|| format!("{command:?}"))?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),

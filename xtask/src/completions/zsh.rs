@@ -35,7 +35,11 @@ pub(super) fn script(help: &Help) -> String {
 fn of_option(option: &Choice) -> String {
     let does = format!("[{}]", escaped(&option.does));
     let takes = match &option.argument {
-        Some(name) => format!(":{}:{}", escaped(&name.to_lowercase()), action(Kind::of(name))),
+        Some(name) => format!(
+            ":{}:{}",
+            escaped(&name.to_lowercase()),
+            action(Kind::of(name))
+        ),
         None => String::new(),
     };
     // An argument may be attached: -dDIR, --dir=DIR.

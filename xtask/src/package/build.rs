@@ -109,7 +109,9 @@ fn flags(root: &Path) -> eyre::Result<String> {
 fn host() -> eyre::Result<String> {
     let said = super::said(Command::new("rustc").arg("-vV"))?;
     let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.ok_or_else(|| eyre!("rustc -vV names no host"))?.to_owned())
+    Ok(host
+        .ok_or_else(|| eyre!("rustc -vV names no host"))?
+        .to_owned())
 }
 
 /// Whether the standard library for a target is here.

@@ -25,7 +25,13 @@ use super::{Release, directory, pack, said};
 
 /// What changes below a root without being part of a package: the books of
 /// dpkg, logs and caches; and where we put packages.
-const BOOKS: [&str; 5] = ["var/lib/dpkg", "var/log", "var/cache", "etc/ld.so.cache", "packages"];
+const BOOKS: [&str; 5] = [
+    "var/lib/dpkg",
+    "var/log",
+    "var/cache",
+    "etc/ld.so.cache",
+    "packages",
+];
 /// Where examples and the machine they run on write.
 const STATE: [&str; 6] = [
     "dev/sd",
@@ -63,8 +69,12 @@ fn cargo_install(to: &Path) -> eyre::Result<()> {
     for name in command::names() {
         let mut cargo = crate::cargo();
         cargo.args(["install", "--quiet", "--debug", "--locked", "--force"]);
-        cargo.arg("--path").arg(command::root().join("crates").join(&name));
-        cargo.arg("--target-dir").arg(command::root().join("target"));
+        cargo
+            .arg("--path")
+            .arg(command::root().join("crates").join(&name));
+        cargo
+            .arg("--target-dir")
+            .arg(command::root().join("target"));
         said(cargo.arg("--root").arg(to))?;
         let version = said(Command::new(to.join("bin").join(&name)).arg("--version"))?;
         ensure!(version.starts_with(&name), "{name} --version: {version}");
@@ -104,7 +114,10 @@ fn same_again(
     }
     ensure!(made.len() == packed.len(), "not as many packages");
     remove(&clone)?;
-    println!("built again in another directory: {} packages, same bytes", made.len());
+    println!(
+        "built again in another directory: {} packages, same bytes",
+        made.len()
+    );
     Ok(())
 }
 
@@ -125,7 +138,9 @@ impl Root {
         let kept = scratch.join("debian.tar");
         if !kept.exists() {
             let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-            let name = release.lines().find_map(|l| l.strip_prefix("VERSION_CODENAME="));
+            let name = release
+                .lines()
+                .find_map(|l| l.strip_prefix("VERSION_CODENAME="));
             println!("debootstrap: a clean Debian in {}", root.display());
             let mut debootstrap = Command::new("debootstrap");
             debootstrap.args(["--variant=minbase", name.unwrap_or("stable")]);
@@ -144,8 +159,12 @@ impl Root {
     /// Runs a program there.
     fn run(&self, arguments: &[&str]) -> eyre::Result<String> {
         let mut chroot = Command::new("chroot");
-        chroot.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        chroot.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
+        chroot
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        chroot
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("LC_ALL", "C");
         said(chroot.arg(&self.0).args(arguments))
     }
 
@@ -198,7 +217,11 @@ impl Root {
         let files: BTreeSet<PathBuf> = files.cloned().collect();
         for file in &files {
             let fits = |pattern: &str| file.starts_with(pattern.replace("NAME", &name));
-            let ours = ["usr/bin/NAME", "usr/share/doc/NAME", "usr/share/lintian/overrides/NAME"];
+            let ours = [
+                "usr/bin/NAME",
+                "usr/share/doc/NAME",
+                "usr/share/lintian/overrides/NAME",
+            ];
             let last = file.file_name().unwrap_or_default().to_string_lossy();
             let named = last.trim_start_matches('_').split(['.', '@']).next() == Some(&name);
             let is_manual = name.ends_with("-doc") && file.starts_with("usr/share/man");

@@ -165,7 +165,8 @@ impl Contents {
                     true => Path::new("lib/systemd/system").join(&*name),
                     false => {
                         let kind = kind.file_name().unwrap_or_default().to_string_lossy();
-                        self.documentation("examples").join(format!("{name}.{kind}"))
+                        self.documentation("examples")
+                            .join(format!("{name}.{kind}"))
                     }
                 };
                 self.add(to, read(&path)?);
@@ -181,12 +182,18 @@ fn read(path: &Path) -> eyre::Result<Vec<u8>> {
 
 /// The directories in a directory, sorted.
 fn directories(directory: &Path) -> eyre::Result<Vec<PathBuf>> {
-    Ok(entries(directory)?.into_iter().filter(|p| p.is_dir()).collect())
+    Ok(entries(directory)?
+        .into_iter()
+        .filter(|p| p.is_dir())
+        .collect())
 }
 
 /// The files in a directory, sorted.
 fn files(directory: &Path) -> eyre::Result<Vec<PathBuf>> {
-    Ok(entries(directory)?.into_iter().filter(|p| p.is_file()).collect())
+    Ok(entries(directory)?
+        .into_iter()
+        .filter(|p| p.is_file())
+        .collect())
 }
 
 fn entries(directory: &Path) -> eyre::Result<Vec<PathBuf>> {

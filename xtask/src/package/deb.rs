@@ -66,7 +66,10 @@ pub(crate) fn write(
 fn files(contents: &Contents, release: &Release, build: &Build) -> eyre::Result<Vec<Entry>> {
     let mut entries = vec![
         plain(contents.documentation("copyright"), copyright()?),
-        plain(contents.documentation("changelog"), changelog(contents, release)?),
+        plain(
+            contents.documentation("changelog"),
+            changelog(contents, release)?,
+        ),
     ];
     if contents.is_program && build.is_static() {
         let path = Path::new("share/lintian/overrides").join(&contents.name);
@@ -80,7 +83,9 @@ fn files(contents: &Contents, release: &Release, build: &Build) -> eyre::Result<
     entries.extend(ours);
     for entry in &mut entries {
         let is_page = entry.path.starts_with("share/man");
-        let is_long = ["changelog", "third-party"].iter().any(|n| entry.path.ends_with(n));
+        let is_long = ["changelog", "third-party"]
+            .iter()
+            .any(|n| entry.path.ends_with(n));
         if is_page || is_long {
             entry.bytes = gzip(&entry.bytes)?;
             entry.path.as_mut_os_string().push(".gz");
@@ -165,7 +170,9 @@ fn libraries(program: &Path) -> eyre::Result<String> {
     let said = super::said(shlibdeps.arg("-O").arg(program));
     let said = said.wrap_err("a dynamic program needs dpkg-shlibdeps of dpkg-dev")?;
     let depends = said.trim().strip_prefix("shlibs:Depends=");
-    Ok(depends.ok_or_else(|| eyre!("dpkg-shlibdeps: {said}"))?.to_owned())
+    Ok(depends
+        .ok_or_else(|| eyre!("dpkg-shlibdeps: {said}"))?
+        .to_owned())
 }
 
 /// The licence, in Debian's form.
@@ -203,7 +210,10 @@ fn changelog(contents: &Contents, release: &Release) -> eyre::Result<String> {
         .take_while(|line| !line.starts_with("## "))
         .filter(|line| !line.is_empty())
         .collect();
-    ensure!(!entries.is_empty(), "CHANGELOG.md: has no entries for {version}");
+    ensure!(
+        !entries.is_empty(),
+        "CHANGELOG.md: has no entries for {version}"
+    );
     let mut text = format!("{} ({version}) unstable; urgency=medium\n\n", contents.name);
     for line in entries {
         text += &format!("  {line}\n");
@@ -230,7 +240,10 @@ fn scripts(units: &[String]) -> Vec<(&'static str, String)> {
         return Vec::new();
     }
     let disable = units.join(" ");
-    let stop: Vec<String> = units.iter().map(|u| format!("'{}'", u.replace('@', "@*"))).collect();
+    let stop: Vec<String> = units
+        .iter()
+        .map(|u| format!("'{}'", u.replace('@', "@*")))
+        .collect();
     let stop = stop.join(" ");
     let prerm = format!(
         "#!/bin/sh\nset -e\nif [ \"$1\" = remove ] && command -v systemctl >/dev/null; then\n    \

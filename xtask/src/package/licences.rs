@@ -26,7 +26,11 @@ pub(crate) fn of(command: &str, target: &str) -> eyre::Result<String> {
         if is_ours || !linked.contains(string(&package["id"])?) {
             continue;
         }
-        let name = format!("{} {}", string(&package["name"])?, string(&package["version"])?);
+        let name = format!(
+            "{} {}",
+            string(&package["name"])?,
+            string(&package["version"])?
+        );
         let licence = package["license"].as_str().unwrap_or("see its notice");
         text += &format!("\n  {name}: {licence}");
         for notice in notices_in(Path::new(string(&package["manifest_path"])?))? {
@@ -72,7 +76,9 @@ fn linked(metadata: &Value, command: &str) -> eyre::Result<BTreeSet<String>> {
 
 /// The notices beside a manifest, sorted.
 fn notices_in(manifest: &Path) -> eyre::Result<Vec<String>> {
-    let directory = manifest.parent().ok_or_eyre("a manifest is in a directory")?;
+    let directory = manifest
+        .parent()
+        .ok_or_eyre("a manifest is in a directory")?;
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory).wrap_err_with(|| directory.display().to_string())? {
         let path = entry?.path();
@@ -90,9 +96,13 @@ fn notices_in(manifest: &Path) -> eyre::Result<Vec<String>> {
 }
 
 fn list(value: &Value) -> eyre::Result<&Vec<Value>> {
-    value.as_array().ok_or_else(|| eyre!("cargo metadata: expected a list, found {value}"))
+    value
+        .as_array()
+        .ok_or_else(|| eyre!("cargo metadata: expected a list, found {value}"))
 }
 
 fn string(value: &Value) -> eyre::Result<&str> {
-    value.as_str().ok_or_else(|| eyre!("cargo metadata: expected a text, found {value}"))
+    value
+        .as_str()
+        .ok_or_else(|| eyre!("cargo metadata: expected a text, found {value}"))
 }
