@@ -45,7 +45,9 @@ fn systemd_finds_no_fault_in_the_units() {
     let mut units = Vec::new();
     for (name, text) in files("systemd") {
         // What is not installed here is no fault of a unit.
-        let text = text.replace("/usr/bin/", "/bin/true ");
+        let text = text
+            .replace("ExecStart=", "ExecStart=/bin/true ")
+            .replace("ExecStop=-", "ExecStop=-/bin/true ");
         let path = directory.path().join(name.replace("@.", "@main."));
         fs::write(&path, text).unwrap();
         units.push(path);
@@ -79,7 +81,8 @@ fn a_unit_is_named_like_the_command_it_runs() {
         let tool = name.split(['@', '.']).next().unwrap();
         for command in values(&text, "ExecStart") {
             let program = command.split(' ').next().unwrap();
-            assert_eq!(program, format!("/usr/bin/{tool}"), "{name}");
+            // Wherever it is installed: systemd looks in all the usual places.
+            assert_eq!(program, tool, "{name}");
         }
     }
 }

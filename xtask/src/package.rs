@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
         println!("{:>9} {}", fs::metadata(path)?.len(), name.display());
     }
     println!("{}", build.linked());
-    deb::lint(&made, &build)?;
+    deb::lint(&made)?;
     if checked {
         check::run(&release, &build, &made)?;
     }
@@ -69,7 +69,8 @@ impl Release {
             None => {
                 let mut git = Command::new("git");
                 git.current_dir(command::root());
-                said(git.args(["log", "-1", "--format=%ct"]))?
+                said(git.args(["log", "-1", "--format=%ct"]))
+                    .wrap_err("where there is no git, set SOURCE_DATE_EPOCH")?
             }
         };
         Ok(Release {

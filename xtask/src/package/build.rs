@@ -57,9 +57,15 @@ impl Build {
         })
     }
 
-    /// The program of this name.
+    /// The program of this name, without symbols.
     pub(crate) fn program(&self, name: &str) -> eyre::Result<Vec<u8>> {
-        let path = self.path(name);
+        let mut path = self.path(name);
+        let scratch = tempfile::tempdir()?;
+        if self.quick {
+            let stripped = scratch.path().join(name);
+            super::said(Command::new("strip").arg("-o").arg(&stripped).arg(&path))?;
+            path = stripped;
+        }
         fs::read(&path).wrap_err_with(|| path.display().to_string())
     }
 

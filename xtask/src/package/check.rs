@@ -217,11 +217,7 @@ impl Root {
         let files: BTreeSet<PathBuf> = files.cloned().collect();
         for file in &files {
             let fits = |pattern: &str| file.starts_with(pattern.replace("NAME", &name));
-            let ours = [
-                "usr/bin/NAME",
-                "usr/share/doc/NAME",
-                "usr/share/lintian/overrides/NAME",
-            ];
+            let ours = ["usr/bin/NAME", "usr/share/doc/NAME"];
             let last = file.file_name().unwrap_or_default().to_string_lossy();
             let named = last.trim_start_matches('_').split(['.', '@']).next() == Some(&name);
             let is_manual = name.ends_with("-doc") && file.starts_with("usr/share/man");

@@ -31,7 +31,7 @@ pub(crate) fn write(
     remove(&stage)?;
     let mut size = 0;
     let mut sums = Vec::new();
-    for entry in files(contents, release, build)? {
+    for entry in files(contents, release)? {
         size += entry.bytes.len().div_ceil(1024);
         put(&stage.join(&entry.path), &entry)?;
         sums.push(entry.path);
@@ -63,7 +63,7 @@ pub(crate) fn write(
 }
 
 /// All files of a package, as Debian wants them.
-fn files(contents: &Contents, release: &Release, build: &Build) -> eyre::Result<Vec<Entry>> {
+fn files(contents: &Contents, release: &Release) -> eyre::Result<Vec<Entry>> {
     let mut entries = vec![
         plain(contents.documentation("copyright"), copyright()?),
         plain(
@@ -71,10 +71,6 @@ fn files(contents: &Contents, release: &Release, build: &Build) -> eyre::Result<
             changelog(contents, release)?,
         ),
     ];
-    if contents.is_program && build.is_static() {
-        let path = Path::new("share/lintian/overrides").join(&contents.name);
-        entries.push(plain(path, overrides(&contents.name)));
-    }
     let ours = contents.entries.iter().map(|entry| Entry {
         path: entry.path.clone(),
         bytes: entry.bytes.clone(),
@@ -225,14 +221,6 @@ fn changelog(contents: &Contents, release: &Release) -> eyre::Result<String> {
     Ok(text)
 }
 
-/// What lintian need not say.
-fn overrides(name: &str) -> String {
-    format!(
-        "# Static, so that one package does for every release of Debian.\n\
-         {name}: statically-linked-binary\n"
-    )
-}
-
 /// What is done when a package with units is removed: they are stopped, and the
 /// links by which they were enabled go.
 fn scripts(units: &[String]) -> Vec<(&'static str, String)> {
@@ -256,7 +244,7 @@ fn scripts(units: &[String]) -> Vec<(&'static str, String)> {
 }
 
 /// Has lintian look at packages, where it is installed. Errors of its are ours.
-pub(crate) fn lint(packages: &[PathBuf], build: &Build) -> eyre::Result<()> {
+pub(crate) fn lint(packages: &[PathBuf]) -> eyre::Result<()> {
     let packages: Vec<&PathBuf> = packages
         .iter()
         .filter(|path| path.extension().is_some_and(|e| e == "deb"))
@@ -268,9 +256,6 @@ pub(crate) fn lint(packages: &[PathBuf], build: &Build) -> eyre::Result<()> {
     lintian.args(["--fail-on", "error", "--tag-display-limit", "0"]);
     if rustix::process::geteuid().is_root() {
         lintian.arg("--allow-root");
-    }
-    if build.is_quick() {
-        lintian.args(["--suppress-tags", "unstripped-binary-or-object"]);
     }
     match lintian.args(packages).output() {
         Err(error) => println!("not checked by lintian: {error}"),
