@@ -81,7 +81,7 @@ impl Help {
         while let Some(line) = lines.next_if(|line| line.starts_with(' ')) {
             match help.options.last_mut() {
                 Some(last) if !is_option(line) => {
-                    last.does = format!("{} {}", last.does, line.trim());
+                    last.does = format!("{} {}", last.does, line.trim()).trim().to_owned();
                 }
                 _ => help.options.push(Choice::parse(line)?),
             }
@@ -188,7 +188,8 @@ On two lines.
   -d, --dir DIR      where it lies, or
                      where it lay
       --older HOURS  that old
-  -w, --wait         for it
+  -w, --wait
+                     for it
   -v                 more
 
 A last word - no option.
@@ -211,6 +212,7 @@ A last word - no option.
         assert_eq!(Some(dir), help.option("-d"));
         assert_eq!(dir.argument.as_deref(), Some("DIR"));
         assert_eq!(dir.does, "where it lies, or where it lay");
+        assert_eq!(help.option("-w").unwrap().does, "for it");
         assert_eq!(help.option("--older").unwrap().short, None);
         assert_eq!(help.option("-v").unwrap().long, None);
         assert_eq!(help.spellings().len(), 8);
@@ -228,7 +230,7 @@ A last word - no option.
             names(&help),
             ["score false false", "part true false", "host true true"]
         );
-        let help = Help::parse(&TEXT.replace("--wait ", "--wait S")).unwrap();
+        let help = Help::parse(&TEXT.replace("--wait", "--wait S")).unwrap();
         assert_eq!(names(&help), ["part true false", "host true true"]);
     }
 
