@@ -176,7 +176,7 @@ fn mandoc_finds_nothing_to_say() {
     let output = match mandoc.output() {
         Ok(output) => output,
         Err(error) => {
-            println!("skipped: mandoc: {error}");
+            command::skipped(&format!("mandoc: {error}"));
             return;
         }
     };

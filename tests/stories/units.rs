@@ -61,7 +61,7 @@ fn systemd_finds_no_fault_in_the_units() {
     let output = match verify.output() {
         Ok(output) => output,
         Err(error) => {
-            println!("skipped: systemd-analyze: {error}");
+            command::skipped(&format!("systemd-analyze: {error}"));
             return;
         }
     };

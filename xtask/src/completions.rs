@@ -102,18 +102,24 @@ fn letters(help: &Help, argument: bool) -> String {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+    use std::sync::Mutex;
 
     use super::*;
 
     /// The completions of a command line, as a script for that shell prints
     /// them, sorted; none where the shell is not installed.
     fn completed(shell: &str, arguments: &[&str], script: &str) -> Option<Vec<String>> {
-        let mut command = Command::new(shell);
-        command.args(arguments).arg(script);
-        let output = match command.output() {
+        let mut program = Command::new(shell);
+        program.args(arguments).arg(script);
+        let output = match program.output() {
             Ok(output) => output,
             Err(error) => {
-                println!("skipped: {shell}: {error}");
+                static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+                let mut said = SAID.lock().unwrap();
+                if !said.iter().any(|s| s == shell) {
+                    command::skipped(&format!("{shell}: {error}"));
+                    said.push(shell.to_owned());
+                }
                 return None;
             }
         };
