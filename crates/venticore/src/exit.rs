@@ -194,7 +194,8 @@ pub struct Tool {
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// Options and operands, without the name.
+    /// Options and operands, without the name; a line for each way to call it,
+    /// the common one first.
     pub synopsis: &'static str,
     /// The text of `--help` below the synopsis.
     pub help: &'static str,
@@ -215,10 +216,11 @@ impl Tool {
 
     /// What an option loop returns for `--help`.
     pub fn help(&self) -> Report {
+        let form = |form| format!("{} {form}", self.name);
+        let forms: Vec<String> = self.synopsis.lines().map(form).collect();
         Report::new(Answer(format!(
-            "usage: {} {}\n\n{}\n",
-            self.name,
-            self.synopsis,
+            "usage: {}\n\n{}\n",
+            forms.join("\n       "),
             self.help.trim_end()
         )))
     }
@@ -234,7 +236,8 @@ impl Tool {
     }
 
     fn short_usage(&self) -> String {
-        format!("usage: {} {}", self.name, self.synopsis)
+        let form = self.synopsis.lines().next().unwrap_or_default();
+        format!("usage: {} {form}", self.name)
     }
 
     fn explain(&self, report: &Report) -> Status {

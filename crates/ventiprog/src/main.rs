@@ -13,7 +13,10 @@ use venticore::wrcmd;
 const TOOL: Tool = Tool {
     name: "ventiprog",
     version: env!("CARGO_PKG_VERSION"),
-    synopsis: "[-jlnqv] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition] [-s sourceventi] [--9fat image] [ventilist ...]",
+    synopsis: "\
+[-jnqv] [--verify] [--trust] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition] [-s sourceventi] [--9fat image] [ventilist ...]
+-l [-jv] [-d dir] [--older hours] [ventilist ...]
+--forget target [-d dir]",
     help: "\
 Bring the host of the wrcmd and every venti of the list, else of
 $targetventis, up to date with the arenas of the source; then move the place
