@@ -10,6 +10,7 @@ pub mod command;
 pub mod fossil;
 pub mod golden;
 pub mod http;
+pub mod patience;
 pub mod plan9;
 pub mod random;
 pub mod relay;

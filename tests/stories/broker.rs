@@ -8,18 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use fossilcore::console::kin;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
 use venti_tests::golden;
+use venti_tests::patience::{PATIENCE, until};
 use venti_tests::standin::{Archiver, Fault, Script};
 use venti_tests::venti::{Venti, closed_port};
-
-/// How long anything may take that is to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A namespace, a partition, a venti, and how the stand-in behaves.
 struct Site {
@@ -145,16 +142,6 @@ fn config(script: &Script, more: &str) -> String {
 /// The broker of a console, by its socket.
 fn broker(stream: &UnixStream) -> Pid {
     rustix::net::sockopt::socket_peercred(stream).unwrap().pid
-}
-
-/// Waits until something is so, and looks at it again and again until then.
-#[track_caller]
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "not seen: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// The lines that were typed at a console, as its history shows them.
