@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use fossilcore::console::kin;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
@@ -623,13 +624,19 @@ fn is_up(site: &Site) -> bool {
     UnixStream::connect(site.console("fossil")).is_ok()
 }
 
+/// Whether fossilstart has seen it serve: it holds the partition until then.
+fn is_started(site: &Site) -> bool {
+    let file = fs::File::open(&site.partition).unwrap();
+    is_up(site) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
 #[test]
 fn in_the_foreground_it_ends_with_its_fossil_and_the_fossil_with_it() {
     let site = Site::new(&Script::default());
     let foreground = || {
         let command = site.command("fossilstart").arg("-F").arg(&site.partition);
         let running = command.start();
-        until("the service", || is_up(&site));
+        until("the service", || is_started(&site));
         running
     };
     let running = foreground();
