@@ -271,7 +271,7 @@ fn a_step_that_fails_is_named_and_what_was_started_is_ended() {
     let warning = "warning: connecting to venti: Connection refused";
     let cases = [
         (open, error("fsOpen: block label mismatch"), 1, "open: "),
-        (open, Fault::Die, 1, "ended: exit status 1"),
+        (open, Fault::Die, 1, "ended with exit status 1"),
         (
             open,
             Fault::Hang,
@@ -358,7 +358,10 @@ fn a_program_that_is_not_there_is_said() {
     site.config = "[fossil]\nprogram = ['/nonexistent/fossil']\n".to_owned();
     let output = site.start(&[], None);
     assert_eq!(output.status, 1, "{output:?}");
-    assert!(output.stderr.contains("exit status 127"), "{output:?}");
+    assert!(
+        output.stderr.contains("ended with exit status 127, see "),
+        "{output:?}"
+    );
     assert!(site.log("fscons.log").contains("/nonexistent/fossil"));
     site.assert_nothing_runs();
 }
