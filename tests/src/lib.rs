@@ -16,6 +16,7 @@ pub mod http;
 pub mod index;
 pub mod machine;
 pub mod page;
+pub mod patience;
 pub mod plan9;
 pub mod plan9disk;
 pub mod random;

@@ -18,6 +18,8 @@ use crate::command::Output;
 
 /// Programs that the stories use.
 const PROGRAMS: &[&str] = &[
+    "9p",
+    "dial",
     "fossil/conf",
     "fossil/flfmt",
     "fossil/fossil",

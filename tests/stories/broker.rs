@@ -8,18 +8,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use fossilcore::console::kin;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
 use venti_tests::golden;
+use venti_tests::patience::{PATIENCE, until};
 use venti_tests::standin::{Archiver, Fault, Script};
 use venti_tests::venti::{Venti, closed_port};
-
-/// How long anything may take that is to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A namespace, a partition, a venti, and how the stand-in behaves.
 struct Site {
@@ -145,16 +143,6 @@ fn config(script: &Script, more: &str) -> String {
 /// The broker of a console, by its socket.
 fn broker(stream: &UnixStream) -> Pid {
     rustix::net::sockopt::socket_peercred(stream).unwrap().pid
-}
-
-/// Waits until something is so, and looks at it again and again until then.
-#[track_caller]
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "not seen: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// The lines that were typed at a console, as its history shows them.
@@ -283,7 +271,7 @@ fn a_step_that_fails_is_named_and_what_was_started_is_ended() {
     let warning = "warning: connecting to venti: Connection refused";
     let cases = [
         (open, error("fsOpen: block label mismatch"), 1, "open: "),
-        (open, Fault::Die, 1, "ended: exit status 1"),
+        (open, Fault::Die, 1, "ended with exit status 1"),
         (
             open,
             Fault::Hang,
@@ -370,7 +358,10 @@ fn a_program_that_is_not_there_is_said() {
     site.config = "[fossil]\nprogram = ['/nonexistent/fossil']\n".to_owned();
     let output = site.start(&[], None);
     assert_eq!(output.status, 1, "{output:?}");
-    assert!(output.stderr.contains("exit status 127"), "{output:?}");
+    assert!(
+        output.stderr.contains("ended with exit status 127, see "),
+        "{output:?}"
+    );
     assert!(site.log("fscons.log").contains("/nonexistent/fossil"));
     site.assert_nothing_runs();
 }
@@ -636,13 +627,19 @@ fn is_up(site: &Site) -> bool {
     UnixStream::connect(site.console("fossil")).is_ok()
 }
 
+/// Whether fossilstart has seen it serve: it holds the partition until then.
+fn is_started(site: &Site) -> bool {
+    let file = fs::File::open(&site.partition).unwrap();
+    is_up(site) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
 #[test]
 fn in_the_foreground_it_ends_with_its_fossil_and_the_fossil_with_it() {
     let site = Site::new(&Script::default());
     let foreground = || {
         let command = site.command("fossilstart").arg("-F").arg(&site.partition);
         let running = command.start();
-        until("the service", || is_up(&site));
+        until("the service", || is_started(&site));
         running
     };
     let running = foreground();

@@ -1,14 +1,16 @@
 //! A console's answers: those of the transcripts, and those of one with faults.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use fossilcore::console::verdict::failure;
 use fossilcore::console::{Console, Error, Line};
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use venti_tests::standin::{Fault, Script, StandIn, answers};
 
 const TRANSCRIPTS: &[&str] = &[
@@ -162,6 +164,41 @@ fn other_text_within_an_echo_is_said_not_guessed() {
     let mut console = console(script, LIMIT);
     let error = console.command("fsys main config /p").unwrap_err();
     assert!(matches!(error, Error::Garbled { .. }), "{error}");
+}
+
+#[test]
+fn a_terminal_is_a_console_too() {
+    let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    unlockpt(&near).unwrap();
+    let name = ptsname(&near, Vec::new()).unwrap().into_string().unwrap();
+    // Its end is held, so that the other one does not hang up before we come.
+    let held = fs::OpenOptions::new().read(true).write(true).open(&name);
+    // It is made raw by this, before it can echo anything back.
+    let mut console = Console::open(Path::new(&name), LIMIT).unwrap();
+    let near = File::from(near);
+    thread::spawn(move || StandIn::new(near.try_clone().unwrap(), Script::default()).serve(near));
+    assert!(console.command("fsys main config /p").is_ok());
+    let answer = console.command("printconfig").unwrap().text;
+    assert_eq!(answer, "\tfsys main config /p\n");
+    drop(held);
+}
+
+#[test]
+fn what_is_no_console_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "text").unwrap();
+    for (path, expected) in [
+        (directory.path(), "expected a console, found a directory"),
+        (&file, "expected a console, found a file"),
+        (&directory.path().join("none"), "No such file"),
+    ] {
+        let error = Console::open(path, LIMIT).unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "text");
+    assert!(!directory.path().join("none").exists());
 }
 
 #[test]

@@ -72,6 +72,26 @@ const CONTRACT: &[(&str, Contract)] = &[
         },
     ),
     (
+        "foscons",
+        Contract {
+            read_only: &["-c", "INPUT", "printconfig"],
+            inputs: FOSSILS,
+            config: "",
+            short_help: true,
+            needs_operand: false,
+        },
+    ),
+    (
+        "foshalt",
+        Contract {
+            read_only: &["-n", "INPUT"],
+            inputs: FOSSILS,
+            config: "",
+            short_help: true,
+            needs_operand: false,
+        },
+    ),
+    (
         "fossilast",
         Contract {
             read_only: &["INPUT"],
@@ -95,6 +115,16 @@ const CONTRACT: &[(&str, Contract)] = &[
         "fossilize",
         Contract {
             read_only: &["-n", "-d", "STATE", "INPUT"],
+            inputs: FOSSILS,
+            config: "",
+            short_help: true,
+            needs_operand: false,
+        },
+    ),
+    (
+        "fossilstart",
+        Contract {
+            read_only: &["-d", "STATE", "INPUT"],
             inputs: FOSSILS,
             config: "",
             short_help: true,

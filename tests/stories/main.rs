@@ -29,6 +29,7 @@ mod places_told;
 mod readback;
 mod real_arenas;
 mod real_conf;
+mod real_console;
 mod real_fossil;
 mod real_many;
 mod real_ventiprog;

@@ -47,10 +47,10 @@ const NINE_PORT: u16 = 564;
 const SERVE: Duration = Duration::from_secs(20);
 
 /// How long what was started has to end.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(300);
 
-/// How long the orderly end of a broker may wait for its console. Less than [`END`].
-const HALT: Duration = Duration::from_secs(30);
+/// How long each step of a broker's orderly end may take.
+const HALT: Duration = Duration::from_secs(120);
 
 /// Where plan9port may be, if nobody says.
 const ROOTS: &[&str] = &["/usr/local/plan9", "/opt/plan9", "/usr/lib/plan9"];
@@ -97,6 +97,10 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     terminal.clear();
     if let Err(error) = done {
         let ended = broker::end(&mut started.broker, END);
+        let error = match plan.last_word(started.fossil) {
+            Some(said) => error.wrap_err(said),
+            None => error,
+        };
         return Err(match ended {
             Ok(_) => error.wrap_err(format!("{} (ended again)", plan.console.display())),
             Err(left) => error.wrap_err(format!("{left:#}")),
@@ -267,6 +271,25 @@ impl Plan {
             listens(address, config.console).wrap_err("listen")?;
         }
         Ok(())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.job.directory.join(&self.job.log)
+    }
+
+    /// How a fossil ended that nobody told to, as its broker logged it.
+    fn last_word(&self, fossil: u32) -> Option<String> {
+        let log = std::fs::read(self.log()).ok()?;
+        let log = String::from_utf8_lossy(&log).into_owned();
+        let started = format!("fossil is process {fossil}:");
+        let ended = format!("broker: fossil (process {fossil}) ended: ");
+        let mut since = log
+            .lines()
+            .rev()
+            .take_while(|line| !line.contains(&started));
+        let how = since.find_map(|line| Some(line.split_once(&ended)?.1.to_owned()))?;
+        let told = since.any(|line| line.contains("broker: told to end"));
+        (!told).then(|| format!("the fossil ended with {how}, see {}", self.log().display()))
     }
 
     /// Asks the service for its version and its tree.
@@ -443,7 +466,6 @@ fn stay(started: &mut Started, plan: &Plan, signals: &UnixStream) -> Result<Stat
         }
     }
     let status = started.broker.wait()?;
-    let log = plan.job.directory.join(&plan.job.log);
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(Status::Done),
         (_, Some(signal)) => {
@@ -458,7 +480,7 @@ fn stay(started: &mut Started, plan: &Plan, signals: &UnixStream) -> Result<Stat
             let text = format!(
                 "{}: the fossil ended, and nobody asked for it: see {}",
                 plan.console.display(),
-                log.display()
+                plan.log().display()
             );
             Err(Failure::report(Status::Failed, text))
         }

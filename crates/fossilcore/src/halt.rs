@@ -18,10 +18,13 @@ use venticore::partition::{Operand, Partition};
 use venticore::terminal::Terminal;
 
 use crate::console::systems::System;
-use crate::console::{Console, Line, end, place, verdict};
+use crate::console::{self, Console, Line, end, place, verdict};
 use crate::last;
 use crate::processes;
 use crate::snapshot::Archive;
+
+/// How long a console has to show that it does not hang.
+const ALIVE: Duration = Duration::from_secs(5);
 
 /// How file systems are halted.
 #[derive(Clone, Debug)]
@@ -290,27 +293,36 @@ impl processes::Halt for Consoles<'_> {
     /// ends with its process. An archive under way is not waited for: it was said
     /// that it will be lost. A fossil without a console is ended without a halt.
     fn halt(&self, partition: &Partition, fossils: &[Process]) -> Result<String> {
-        let mut done = Vec::new();
+        let (mut done, mut failed) = (Vec::new(), None);
         for place in place::consoles(self.config)? {
-            let mut console = match Console::open(&place.path, self.config.console) {
-                Ok(console) => console,
-                // Its broker was killed: it is no console.
-                Err(_) if !place.served => continue,
-                Err(error) => return Err(error.report()),
-            };
-            let systems = System::list(&mut console).map_err(|e| e.report())?;
-            if systems.iter().any(|system| system.is_on(partition.path())) {
-                done.push(self.end(&mut console, &place.path)?);
+            // A broker that was killed leaves no console.
+            if !place.served {
+                continue;
+            }
+            match self.on(partition, &place.path) {
+                Ok(Some(mut console)) => done.push(self.end(&mut console, &place.path)?),
+                Ok(None) => {}
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        match done.is_empty() {
-            true => processes::NoConsole.halt(partition, fossils),
-            false => Ok(done.join(", ")),
+        match (done.is_empty(), failed) {
+            (false, _) => Ok(done.join(", ")),
+            // It may be the one.
+            (true, Some(error)) => Err(error.report()),
+            (true, None) => processes::NoConsole.halt(partition, fossils),
         }
     }
 }
 
 impl Consoles<'_> {
+    /// The console at a path, if its fossil has the partition.
+    fn on(&self, partition: &Partition, path: &Path) -> Result<Option<Console>, console::Error> {
+        let mut console = Console::open(path, self.config.console)?;
+        let systems = System::list(&mut console)?;
+        let has = systems.iter().any(|system| system.is_on(partition.path()));
+        Ok(has.then_some(console))
+    }
+
     fn end(&self, console: &mut Console, path: &Path) -> Result<String> {
         let halt = Halt {
             archive: Duration::ZERO,
@@ -347,7 +359,10 @@ pub fn in_order(console: &Path, limit: Duration) -> Result<()> {
         limits: Limits::default(),
         venti: None,
     };
-    let mut console = Console::open(console, limit).map_err(|e| e.report())?;
+    // One that hangs shows it at the first question.
+    let mut console = Console::open(console, ALIVE).map_err(|e| e.report())?;
+    System::list(&mut console).map_err(|e| e.report())?;
+    console.limit(limit);
     let outcome = halt.console(&mut console, &terminal)?;
     match outcome.wrong.first() {
         None => Ok(()),

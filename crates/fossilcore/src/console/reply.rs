@@ -62,6 +62,16 @@ fn fence(token: &str) -> String {
     format!("echo {head}''{tail}")
 }
 
+/// Whether a line is only there to tell where an answer begins or ends.
+#[must_use]
+pub fn is_fence(line: &str) -> bool {
+    let token = |text: &str| text.len() == TOKEN - 1 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    match line.split_once("echo x''") {
+        Some((_, rest)) => token(rest),
+        None => line.strip_prefix('x').is_some_and(token),
+    }
+}
+
 /// What a console said to a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use venticore::state::Log;
 
+use super::super::reply::is_fence;
+
 /// Lines that wait to be written.
 const WAITING: usize = 1024;
 
@@ -77,7 +79,7 @@ impl Diary {
                 lines.push(line);
             }
         }
-        for line in &lines {
+        for line in lines.iter().filter(|line| !is_fence(line)) {
             self.put(who, line);
         }
         lines

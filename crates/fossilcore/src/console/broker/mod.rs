@@ -33,7 +33,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use venticore::exit::{Failure, Status};
+use venticore::exit::{Failure, Output, Status};
 use venticore::state::StateDir;
 
 use super::kin;
@@ -101,7 +101,7 @@ pub fn start(job: &Job, limit: Duration) -> Result<Started> {
     let mut command = Command::new(myself());
     command.arg(AS_BROKER).stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::null());
-    command.current_dir("/");
+    command.current_dir("/").env_remove(kin::VARIABLE);
     let mut broker = command.spawn().wrap_err("broker")?;
     match word(&mut broker, job, limit) {
         Ok(fossil) => Ok(Started { broker, fossil }),
@@ -234,8 +234,9 @@ pub fn run(halt: Halt, limit: Duration) -> Result<Status> {
 /// Says one line on standard output and closes it: who waits for our word may
 /// have its own standard output waited for.
 fn give_word(word: &str) {
-    let _ = writeln!(io::stdout(), "{word}");
-    let _ = io::stdout().flush();
+    let mut output = Output::stdout();
+    let _ = writeln!(output, "{word}");
+    let _ = output.flush();
     if let Ok(null) = File::options().write(true).open("/dev/null") {
         let _ = rustix::stdio::dup2_stdout(null);
     }
@@ -273,7 +274,8 @@ impl Desk {
 /// A broker at work.
 struct Broker {
     job: Job,
-    socket: Socket,
+    /// Until the end: then no more callers are taken.
+    socket: Option<Socket>,
     /// Our end of the terminal, until it hangs up.
     console: Option<File>,
     /// The other end stays open between shim and fossil, when nobody has it.
@@ -337,7 +339,7 @@ impl Broker {
         ));
         Ok(Broker {
             job,
-            socket,
+            socket: Some(socket),
             console: Some(console),
             _terminal: terminal,
             stderr: Some(stderr),
@@ -391,7 +393,6 @@ impl Broker {
         let mut fds = vec![
             PollFd::new(&self.signals, PollFlags::IN),
             PollFd::new(&self.bell, PollFlags::IN),
-            PollFd::new(&self.socket.listener, PollFlags::IN),
         ];
         for client in &self.clients {
             fds.push(PollFd::new(client.stream(), client.wants(full)));
@@ -401,21 +402,24 @@ impl Broker {
         fds.extend(console.map(|console| PollFd::new(console, to_console)));
         let stderr = self.stderr.as_ref();
         fds.extend(stderr.map(|stderr| PollFd::new(stderr, PollFlags::IN)));
+        let socket = self.socket.as_ref();
+        fds.extend(socket.map(|socket| PollFd::new(&socket.listener, PollFlags::IN)));
         // What fails here fails again at the reading, which tells more.
         let _ = wait(&mut fds, limit);
         let ready = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
         Ready {
             signals: ready(0),
             bell: ready(1),
-            caller: ready(2),
-            clients: fds[3..clients].iter().map(PollFd::revents).collect(),
+            caller: socket.is_some() && ready(fds.len() - 1),
+            clients: fds[2..clients].iter().map(PollFd::revents).collect(),
             console: console.is_some() && ready(clients),
             stderr: stderr.is_some() && ready(clients + usize::from(console.is_some())),
         }
     }
 
     fn accept(&mut self) {
-        let Ok((stream, _)) = self.socket.listener.accept() else {
+        let caller = self.socket.as_ref().map(|socket| socket.listener.accept());
+        let Some(Ok((stream, _))) = caller else {
             return;
         };
         if self.clients.len() >= CLIENTS {
@@ -566,6 +570,7 @@ impl Broker {
         for _ in 0..CLIENTS {
             self.accept();
         }
+        self.socket = None;
         let text = format!(
             "fossil (process {}) ended: {}",
             self.fossil.as_raw_nonzero(),

@@ -5,13 +5,20 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use eyre::Result;
 use rustix::fs::{FlockOperation, flock};
 use venticore::exit::{Failure, Status};
 
 use super::super::transport::is_served;
+
+/// How long another may hold the directory.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Between two looks at it.
+const NAP: Duration = Duration::from_millis(10);
 
 /// A socket that is listened at. Its file goes with it, where it is still ours.
 #[derive(Debug)]
@@ -33,13 +40,7 @@ impl Socket {
         let directory = path.parent().unwrap_or(Path::new("."));
         // Two that replace a dead socket at once would each remove the other's.
         let lock = File::open(directory).map_err(failed)?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let text = format!(
-                "{}: another fossil is being started here: run again",
-                directory.display()
-            );
-            return Err(Failure::report(Status::Locked, text));
-        }
+        hold(&lock, directory)?;
         remove_dead(path)?;
         let listener = private(path, directory).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
@@ -60,6 +61,25 @@ impl Drop for Socket {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Holds a directory against others that make a socket in it, which takes them no
+/// time.
+fn hold(lock: &File, directory: &Path) -> Result<()> {
+    let deadline = Instant::now() + BUSY;
+    while flock(lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() >= deadline {
+            let text = format!(
+                "{}: waited {} seconds for another fossil that is started here: run again",
+                directory.display(),
+                BUSY.as_secs()
+            );
+            return Err(Failure::report(Status::Locked, text));
+        }
+        // A lock that is let go announces nothing.
+        thread::sleep(NAP);
+    }
+    Ok(())
 }
 
 /// A socket of mode 0600 from the moment it can be reached: it is made in a

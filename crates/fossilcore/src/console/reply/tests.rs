@@ -136,3 +136,14 @@ fn megabytes_are_bounded() {
         reply.dropped
     );
 }
+
+#[test]
+fn fences_are_known() {
+    let fenced = fenced();
+    for token in &fenced.tokens {
+        assert!(is_fence(token));
+        assert!(is_fence(&format!("main: {}", fence(token))));
+        assert!(!is_fence(&format!("{token} ")));
+    }
+    assert!(!is_fence("main: echo hello") && !is_fence("xyz") && !is_fence(""));
+}
