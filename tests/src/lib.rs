@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod command;
+pub mod far;
 pub mod fat;
 pub mod fossil;
 pub mod golden;
@@ -16,5 +17,7 @@ pub mod plan9disk;
 pub mod random;
 pub mod relay;
 pub mod sample;
+pub mod sshd;
+pub mod standin;
 pub mod tree;
 pub mod venti;

@@ -2,12 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
+mod apart;
+mod broker;
 mod client;
 mod conf;
+mod console;
 mod contract;
+mod cpsys;
 mod disk;
 mod external;
 mod faults;
+mod format;
+mod fosreset;
 mod fossilast;
 mod fossilize;
 mod index;

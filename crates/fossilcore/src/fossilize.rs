@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,7 +19,9 @@ use venticore::partition::{Operand, Partition};
 use venticore::state::{Access, Stamp, StateDir};
 use venticore::terminal::Terminal;
 
+use crate::halt;
 use crate::last::{self, Last, UnderWay};
+use crate::snapshot::{self, ARCHIVER, Archive, Found};
 
 /// Where a fossil is, unless told otherwise.
 pub const PARTITION: &str = "/dev/sdC0/fossil";
@@ -30,10 +32,6 @@ const SCHEMA: u32 = 1;
 /// Between two looks at the super block. A fossil writes it within 30 seconds.
 const NAP: Duration = Duration::from_millis(200);
 
-/// After so long with a snapshot still waiting, no archiver is at work: one
-/// takes up a snapshot within seconds unless it is busy with another.
-const ARCHIVER: Duration = Duration::from_secs(60);
-
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -41,6 +39,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// `--9fat`: a 9fat that nobody mounts.
     pub nine_fat: Option<OsString>,
+    /// `-s`: take a snapshot first.
+    pub snapshot: bool,
     /// `-t`: how long to wait for an archive that is under way.
     pub wait: Duration,
     /// `-n`: record nothing.
@@ -64,7 +64,10 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let venti = venti(config)?;
     let name = word(&operand)?;
     let (partition, last) = last::open(&operand)?;
-    let last = settle(&partition, last, options.wait, terminal)?;
+    let last = match options.snapshot && !options.dry_run {
+        true => take(&partition, options, config, terminal)?,
+        false => settle(&partition, last, options.wait, terminal)?,
+    };
     let score = last.score().wrap_err_with(|| operand.to_string())?;
     let entry = Entry {
         score: format!("vac:{score}"),
@@ -78,7 +81,9 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         (true, None) => {}
         (false, nine_fat) => {
             let home = Home::open(config, options.dir.as_deref())?;
-            let outcome = record(tool, home.state(), &entry.line(), nine_fat, terminal);
+            let lines = [entry.line()];
+            let recorded = append(tool, home.state(), &lines, terminal);
+            let outcome = recorded.map(|()| export(home.state(), nine_fat.as_ref(), terminal));
             exported = home.close(outcome, terminal)?;
         }
     }
@@ -96,9 +101,48 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     Ok(status)
 }
 
+/// Takes a snapshot, waits until it is archived and that is on disk, and has the
+/// venti write what it has.
+fn take(
+    partition: &Partition,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Last> {
+    let Found {
+        mut console,
+        system,
+    } = snapshot::find(partition.operand().as_path(), config)?;
+    let known = system.venti.clone().or(venti(config)?);
+    let venti = known.or(config.fossil(None).venti).ok_or_else(|| {
+        let text = "venti: expected an address, so that it can be synced: set $venti";
+        Failure::report(Status::Usage, text)
+    })?;
+    let limit = match options.wait.is_zero() {
+        true => config.archive,
+        false => options.wait,
+    };
+    let mut archive = Archive {
+        console: &mut console,
+        name: &system.name,
+        partition,
+        terminal,
+        limit,
+    };
+    let last = archive.take()?;
+    let venti = config.dial(&venti).wrap_err("venti")?;
+    halt::sync_venti(&venti, config.limits).wrap_err_with(|| {
+        format!(
+            "{}: archived, and the venti is not synced: run again without -s",
+            partition.operand()
+        )
+    })?;
+    Ok(last)
+}
+
 /// The venti that the fossil archives to, as far as anybody says: `$venti`,
 /// else the source of the configuration, as it is written there.
-fn venti(config: &Config) -> Result<Option<String>> {
+pub(crate) fn venti(config: &Config) -> Result<Option<String>> {
     let venti = config.venti.as_ref().or(config.source.as_ref());
     let venti = venti
         .map(|text| text.trim().to_owned())
@@ -111,7 +155,7 @@ fn venti(config: &Config) -> Result<Option<String>> {
 }
 
 /// A partition as one word of the line.
-fn word(operand: &Operand) -> Result<String> {
+pub(crate) fn word(operand: &Operand) -> Result<String> {
     let text = operand.as_os_str().to_str();
     let plain = |text: &&str| !text.contains(|c: char| c.is_whitespace() || c.is_control());
     text.filter(plain).map(str::to_owned).ok_or_else(|| {
@@ -155,15 +199,33 @@ fn old_score(entry: &Entry, under_way: UnderWay, options: &Options) -> String {
     )
 }
 
-/// Puts the line on record. That it cannot be brought to the 9fat is said and in
-/// the status: it is on record all the same.
-fn record(
+/// Brings the log to the 9fat, if there is one. That it cannot be is said and in
+/// the status: the line is on record all the same.
+fn export(state: &StateDir, nine_fat: Option<&Operand>, terminal: &Terminal) -> Status {
+    let exported = nine_fat.map(|of| ninefat::exchange(state, of, terminal));
+    let Some(Err(error)) = exported else {
+        return Status::Done;
+    };
+    terminal.say(&format!("{error:#}"));
+    Status::of(&error)
+}
+
+/// Appends these lines to the log. A 9fat that nobody mounts gets them with the next
+/// run of fossilize or ventiprog.
+pub(crate) fn record(
     tool: &str,
-    state: &StateDir,
-    line: &str,
-    nine_fat: &Option<Operand>,
+    dir: Option<&Path>,
+    config: &Config,
+    lines: &[String],
     terminal: &Terminal,
-) -> Result<Status> {
+) -> Result<()> {
+    let home = Home::open(config, dir)?;
+    let recorded = append(tool, home.state(), lines, terminal);
+    home.close(recorded.map(|()| Status::Done), terminal)?;
+    Ok(())
+}
+
+fn append(tool: &str, state: &StateDir, lines: &[String], terminal: &Terminal) -> Result<()> {
     let uname = rustix::system::uname();
     let host = one_line(&uname.nodename().to_string_lossy());
     let stamp = Stamp {
@@ -171,19 +233,12 @@ fn record(
         host: &host,
         tool,
     };
-    let access = state.append_rootscor(&stamp, &[line], StateDir::ROOTSCOR_WAIT)?;
+    let access = state.append_rootscor(&stamp, lines, StateDir::ROOTSCOR_WAIT)?;
     if access != Access::Private {
         let path = state.path_of(StateDir::ROOTSCOR);
         terminal.say(&format!("{}: {access}", path.display()));
     }
-    let exported = nine_fat
-        .as_ref()
-        .map(|of| ninefat::exchange(state, of, terminal));
-    let Some(Err(error)) = exported else {
-        return Ok(Status::Done);
-    };
-    terminal.say(&format!("{error:#}"));
-    Ok(Status::of(&error))
+    Ok(())
 }
 
 /// What is recorded and printed.

@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod blocktype;
+pub mod child;
 pub mod client;
 pub mod config;
 pub mod confregion;
@@ -22,6 +23,7 @@ pub mod replicate;
 pub mod score;
 pub mod state;
 pub mod terminal;
+pub mod tree;
 pub mod venticonf;
 pub mod ventioffsets;
 pub mod ventiprog;

@@ -5,12 +5,14 @@
 //! | `lock` | [`StateDir::lock`]: flock, holds the pid, is never removed |
 //! | `wrcmd`, `wrcmds` | [`StateDir::replace`]: write, fsync, rename, fsync of the directory |
 //! | `rootscor` | [`StateDir::append_rootscor`]: under flock, one write, never renamed |
+//! | logs | [`StateDir::log`]: appended to, one older file is kept |
 //! | others | [`StateDir::keep`]: a new name, write, fsync, fsync of the directory |
 //!
 //! All of them 0600. Readers need no lock: a replaced file is whole at any time.
 
 mod keep;
 mod lock;
+mod log;
 mod replace;
 mod rootscor;
 mod step;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use lock::Lock;
+pub use log::Log;
 pub use rootscor::{Access, Stamp};
 pub use step::{Guard, Step};
 pub use utc::{Utc, UtcError};
@@ -128,6 +131,18 @@ impl StateDir {
         /// `MSDOS_SUPER_MAGIC`.
         const MAGIC: u64 = 0x4d44;
         rustix::fs::statfs(path).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(MAGIC))
+    }
+
+    /// For a directory that is not there: it holds nothing, and nothing can be
+    /// written to it.
+    #[must_use]
+    pub fn none(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            own: None,
+            read_only: true,
+            guard: None,
+        }
     }
 
     /// The same directory, with a guard that is asked before each change.
