@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -37,10 +37,10 @@ const NAP: Duration = Duration::from_millis(200);
 pub struct Options {
     /// `-d`: the state directory.
     pub dir: Option<PathBuf>,
-    /// `-s`: take a snapshot first.
-    pub snapshot: bool,
     /// `--9fat`: a 9fat that nobody mounts.
     pub nine_fat: Option<OsString>,
+    /// `-s`: take a snapshot first.
+    pub snapshot: bool,
     /// `-t`: how long to wait for an archive that is under way.
     pub wait: Duration,
     /// `-n`: record nothing.
@@ -81,7 +81,9 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         (true, None) => {}
         (false, nine_fat) => {
             let home = Home::open(config, options.dir.as_deref())?;
-            let outcome = record(tool, home.state(), &[entry.line()], nine_fat, terminal);
+            let lines = [entry.line()];
+            let recorded = append(tool, home.state(), &lines, terminal);
+            let outcome = recorded.map(|()| export(home.state(), nine_fat.as_ref(), terminal));
             exported = home.close(outcome, terminal)?;
         }
     }
@@ -197,15 +199,33 @@ fn old_score(entry: &Entry, under_way: UnderWay, options: &Options) -> String {
     )
 }
 
-/// Puts lines on record. That they cannot be brought to the 9fat is said and in
-/// the status: they are on record all the same.
+/// Brings the log to the 9fat, if there is one. That it cannot be is said and in
+/// the status: the line is on record all the same.
+fn export(state: &StateDir, nine_fat: Option<&Operand>, terminal: &Terminal) -> Status {
+    let exported = nine_fat.map(|of| ninefat::exchange(state, of, terminal));
+    let Some(Err(error)) = exported else {
+        return Status::Done;
+    };
+    terminal.say(&format!("{error:#}"));
+    Status::of(&error)
+}
+
+/// Appends these lines to the log. A 9fat that nobody mounts gets them with the next
+/// run of fossilize or ventiprog.
 pub(crate) fn record(
     tool: &str,
-    state: &StateDir,
+    dir: Option<&Path>,
+    config: &Config,
     lines: &[String],
-    nine_fat: &Option<Operand>,
     terminal: &Terminal,
-) -> Result<Status> {
+) -> Result<()> {
+    let home = Home::open(config, dir)?;
+    let recorded = append(tool, home.state(), lines, terminal);
+    home.close(recorded.map(|()| Status::Done), terminal)?;
+    Ok(())
+}
+
+fn append(tool: &str, state: &StateDir, lines: &[String], terminal: &Terminal) -> Result<()> {
     let uname = rustix::system::uname();
     let host = one_line(&uname.nodename().to_string_lossy());
     let stamp = Stamp {
@@ -218,14 +238,7 @@ pub(crate) fn record(
         let path = state.path_of(StateDir::ROOTSCOR);
         terminal.say(&format!("{}: {access}", path.display()));
     }
-    let exported = nine_fat
-        .as_ref()
-        .map(|of| ninefat::exchange(state, of, terminal));
-    let Some(Err(error)) = exported else {
-        return Ok(Status::Done);
-    };
-    terminal.say(&format!("{error:#}"));
-    Ok(Status::of(&error))
+    Ok(())
 }
 
 /// What is recorded and printed.

@@ -51,8 +51,8 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
                 options.wait = Duration::from_secs(seconds);
             }
             Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
-            Short('s') | Long("snapshot") => options.snapshot = true,
             Long("9fat") => options.nine_fat = Some(parser.value()?),
+            Short('s') | Long("snapshot") => options.snapshot = true,
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,

@@ -141,6 +141,42 @@ struct File {
     limits: Option<FileLimits>,
 }
 
+/// A 9fat that is mounted as the state directory while a command runs. In the
+/// words of both commands, `{partition}` and `{dir}` stand for those.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// The partition, as mount(8) takes it.
+    pub partition: String,
+    /// What mounts it.
+    #[serde(default = "Mount::command")]
+    pub command: Vec<String>,
+    /// What unmounts it.
+    #[serde(default = "Mount::unmount")]
+    pub unmount: Vec<String>,
+}
+
+impl Mount {
+    fn command() -> Vec<String> {
+        // A FAT has no modes: those of the mount keep others out.
+        let words = [
+            "mount",
+            "-t",
+            "vfat",
+            "-o",
+            "umask=077",
+            "--",
+            "{partition}",
+            "{dir}",
+        ];
+        words.map(str::to_owned).into()
+    }
+
+    fn unmount() -> Vec<String> {
+        ["umount", "--", "{dir}"].map(str::to_owned).into()
+    }
+}
+
 /// How a command is run on another machine: `[remotes.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -188,42 +224,6 @@ pub struct Fossil {
     pub srv: Option<String>,
     /// The address to listen at; absent: none.
     pub listen: Option<String>,
-}
-
-/// A 9fat that is mounted as the state directory while a command runs. In the
-/// words of both commands, `{partition}` and `{dir}` stand for those.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mount {
-    /// The partition, as mount(8) takes it.
-    pub partition: String,
-    /// What mounts it.
-    #[serde(default = "Mount::command")]
-    pub command: Vec<String>,
-    /// What unmounts it.
-    #[serde(default = "Mount::unmount")]
-    pub unmount: Vec<String>,
-}
-
-impl Mount {
-    fn command() -> Vec<String> {
-        // A FAT has no modes: those of the mount keep others out.
-        let words = [
-            "mount",
-            "-t",
-            "vfat",
-            "-o",
-            "umask=077",
-            "--",
-            "{partition}",
-            "{dir}",
-        ];
-        words.map(str::to_owned).into()
-    }
-
-    fn unmount() -> Vec<String> {
-        ["umount", "--", "{dir}"].map(str::to_owned).into()
-    }
 }
 
 /// Time limits in seconds, and how to go on after a fault.

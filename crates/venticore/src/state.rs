@@ -109,18 +109,6 @@ impl StateDir {
         }
     }
 
-    /// For a directory that is not there: it holds nothing, and nothing can be
-    /// written to it.
-    #[must_use]
-    pub fn none(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            read_only: true,
-            guard: None,
-            own: None,
-        }
-    }
-
     /// The same directory, but for what must not lie on a FAT, which has neither
     /// modes nor locks that others honour: all but [`StateDir::SHARED`] is in `own`, made as by
     /// [`StateDir::open`].
@@ -143,6 +131,18 @@ impl StateDir {
         /// `MSDOS_SUPER_MAGIC`.
         const MAGIC: u64 = 0x4d44;
         rustix::fs::statfs(path).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(MAGIC))
+    }
+
+    /// For a directory that is not there: it holds nothing, and nothing can be
+    /// written to it.
+    #[must_use]
+    pub fn none(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            own: None,
+            read_only: true,
+            guard: None,
+        }
     }
 
     /// The same directory, with a guard that is asked before each change.

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use eyre::{Report, Result, WrapErr, eyre};
 use venticore::config::Config;
 use venticore::exit::{Failure, Status};
-use venticore::ninefat::Home;
 use venticore::partition::Partition;
 use venticore::score::Score;
 use venticore::state::{StateDir, Utc};
@@ -83,7 +82,7 @@ pub fn old_undo(job: &Job<'_>, standing: &Standing) -> Result<Option<Undo>> {
     if matches!(standing, Standing::Whole(_)) {
         return Ok(None);
     }
-    let Ok(entries) = fs::read_dir(Home::own_dir(job.config, job.dir)) else {
+    let Ok(entries) = fs::read_dir(job.config.keep_dir(job.dir)) else {
         return Ok(None);
     };
     let mut paths: Vec<PathBuf> = entries
@@ -122,18 +121,6 @@ pub fn perform(
     checked: &Checked,
     still_free: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
-    let home = Home::open(job.config, job.dir)?;
-    let outcome = perform_with(home.state(), job, checked, still_free);
-    let closed = home.close(outcome.map(|()| Status::Done), job.terminal);
-    closed.map(drop)
-}
-
-fn perform_with(
-    state: &StateDir,
-    job: &Job<'_>,
-    checked: &Checked,
-    still_free: &dyn Fn() -> Result<()>,
-) -> Result<()> {
     let operand = job.partition.operand();
     let mut standing = Standing::of(job.partition)?;
     if let Some(undo) = old_undo(job, &standing)? {
@@ -147,8 +134,8 @@ fn perform_with(
         standing = Standing::of(job.partition)?;
     }
     check(job.partition, &standing, job.force)?;
-    log(state, job, checked, standing.last())?;
-    let undo = keep(state, job, checked)?;
+    log(job, checked, standing.last())?;
+    let undo = keep(job, checked)?;
     announce(job, &undo)?;
     still_free()?;
     unchanged(job, &undo, &standing)?;
@@ -165,7 +152,7 @@ fn perform_with(
 }
 
 /// Appends the old last score and the new one to the log.
-fn log(state: &StateDir, job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
+fn log(job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
     let partition = fossilize::word(job.partition.operand())?;
     let mut lines = Vec::new();
     if let Some(old) = old {
@@ -178,21 +165,12 @@ fn log(state: &StateDir, job: &Job<'_>, checked: &Checked, old: Option<Score>) -
         "vac:{} {partition} {}",
         checked.score, checked.venti
     ));
-    let nine_fat = job.config.nine_fat(None)?;
-    match fossilize::record(job.tool, state, &lines, &nine_fat, job.terminal)? {
-        Status::Done => Ok(()),
-        status => {
-            let text = "the scores could not be brought to the 9fat: nothing was written";
-            Err(Failure::report(
-                status,
-                format!("{}: {text}", job.partition.operand()),
-            ))
-        }
-    }
+    fossilize::record(job.tool, job.dir, job.config, &lines, job.terminal)
 }
 
 /// Keeps what will be overwritten.
-fn keep(state: &StateDir, job: &Job<'_>, checked: &Checked) -> Result<PathBuf> {
+fn keep(job: &Job<'_>, checked: &Checked) -> Result<PathBuf> {
+    let state = StateDir::open(&job.config.keep_dir(job.dir))?;
     let operand = job.partition.operand().to_string();
     let path = state.keep_with(&name_to_keep(job), |file| {
         save(

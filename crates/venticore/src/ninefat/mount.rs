@@ -90,24 +90,10 @@ impl Home {
     }
 
     fn apart(state: StateDir, config: &Config) -> Result<StateDir> {
-        match Self::is_apart(state.path(), config) {
-            true => Ok(state.apart(&config.own_dir())?),
-            false => Ok(state),
+        if config.mount_at(state.path()).is_none() && !StateDir::is_on_fat(state.path()) {
+            return Ok(state);
         }
-    }
-
-    fn is_apart(dir: &Path, config: &Config) -> bool {
-        config.mount_at(dir).is_some() || StateDir::is_on_fat(dir)
-    }
-
-    /// Where the files lie that are never on a FAT.
-    #[must_use]
-    pub fn own_dir(config: &Config, given: Option<&Path>) -> PathBuf {
-        let dir = config.state_dir(given);
-        match Self::is_apart(&dir, config) {
-            true => config.own_dir(),
-            false => dir,
-        }
+        Ok(state.apart(&config.own_dir())?)
     }
 
     /// The directory.

@@ -93,11 +93,12 @@ pub enum Task {
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let given = options.dir.as_deref();
     if options.reads_only() {
+        let dir = config.state_dir(given);
         let state = match Home::existing(config, given)? {
             Some(state) => state,
             // -n shows what the first run would do.
-            None if options.task == Task::Replicate => StateDir::none(&config.state_dir(given)),
-            None => return Err(no_state(&config.state_dir(given))),
+            None if options.task == Task::Replicate => StateDir::none(&dir),
+            None => return Err(no_state(&dir)),
         };
         return run_in(state, tool, options, config, terminal);
     }
