@@ -7,6 +7,8 @@
 
 pub mod arena;
 pub mod command;
+pub mod far;
+pub mod fat;
 pub mod fossil;
 pub mod golden;
 pub mod help;
@@ -15,8 +17,11 @@ pub mod index;
 pub mod machine;
 pub mod page;
 pub mod plan9;
+pub mod plan9disk;
 pub mod random;
 pub mod relay;
 pub mod sample;
+pub mod sshd;
+pub mod standin;
 pub mod tree;
 pub mod venti;

@@ -39,6 +39,16 @@ const FOSSILS: &[&str] = &[
 
 const CONTRACT: &[(&str, Contract)] = &[
     (
+        "cpsys",
+        Contract {
+            read_only: &["-n", "-r", "false", "INPUT", "INPUT"],
+            inputs: FOSSILS,
+            config: "",
+            short_help: true,
+            needs_operand: true,
+        },
+    ),
+    (
         "fossilast",
         Contract {
             read_only: &["INPUT"],

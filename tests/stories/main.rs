@@ -2,13 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
+mod apart;
+mod broker;
 mod client;
 mod conf;
+mod console;
 mod contract;
+mod cpsys;
 mod disk;
 mod examples;
 mod external;
 mod faults;
+mod format;
+mod fosreset;
 mod fossilast;
 mod fossilize;
 mod index;
@@ -17,6 +23,7 @@ mod listing;
 mod log;
 mod manual;
 mod many;
+mod ninefat;
 mod pages;
 mod places_told;
 mod readback;

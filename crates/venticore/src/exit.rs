@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use eyre::Report;
 
-use crate::{client, config, dial, external, index, score, state, wrcmd, wrcmds};
+use crate::{
+    client, config, dial, external, index, ninefat, partition, score, state, wrcmd, wrcmds,
+};
 
 /// The exit statuses, the same for every command.
 ///
@@ -104,6 +106,9 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
             _ => Status::Failed,
         });
     }
+    if let Some(error) = cause.downcast_ref::<ninefat::Error>() {
+        return Some(error.status());
+    }
     if let Some(error) = cause.downcast_ref::<wrcmds::Error>() {
         return Some(match error.problem {
             wrcmds::Problem::TooLong(_)
@@ -117,6 +122,7 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
         || cause.is::<wrcmd::NumberError>()
         || cause.is::<dial::DialError>()
         || cause.is::<score::ScoreError>()
+        || cause.is::<partition::OperandError>()
         || cause.is::<config::Error>();
     usage.then_some(Status::Usage)
 }

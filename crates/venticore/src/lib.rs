@@ -7,19 +7,23 @@
 
 pub mod arena;
 pub mod blocktype;
+pub mod child;
 pub mod client;
 pub mod config;
 pub mod confregion;
 pub mod dial;
 pub mod exit;
 pub mod external;
+pub mod holders;
 pub mod index;
+pub mod ninefat;
 pub mod partition;
 pub mod places;
 pub mod replicate;
 pub mod score;
 pub mod state;
 pub mod terminal;
+pub mod tree;
 pub mod venticonf;
 pub mod ventioffsets;
 pub mod ventiprog;

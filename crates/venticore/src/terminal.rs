@@ -1,12 +1,15 @@
 //! What a command says while it runs: lines on standard error, and progress
 //! where that is a terminal.
 
-use std::io::{self, IsTerminal, Write, stderr};
+use std::io::{self, BufRead, IsTerminal, Read, Write, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::exit::{self, Output};
+
+/// The most bytes of an answer.
+const ANSWER_MAX: u64 = 128;
 
 /// Standard error of one command.
 pub struct Terminal {
@@ -111,6 +114,24 @@ impl Terminal {
             }
             None => self.bar.suspend(|| exit::say(self.tool, line)),
         }
+    }
+
+    /// Asks a question that `y` answers with yes, and everything else, or
+    /// the end of the input, with no.
+    ///
+    /// # Errors
+    /// The answer cannot be read.
+    pub fn ask(&self, question: &str, answers: &mut dyn BufRead) -> io::Result<bool> {
+        let question = exit::one_line(question);
+        self.bar.suspend(|| {
+            let mut err = stderr();
+            // That nobody can see the question is no yes: the answer is asked for.
+            let _ = write!(err, "{}: {question} [y/n]: ", self.tool);
+            let _ = err.flush();
+        });
+        let mut answer = Vec::new();
+        answers.take(ANSWER_MAX).read_until(b'\n', &mut answer)?;
+        Ok(answer.starts_with(b"y"))
     }
 
     /// One line, if `-v` was given.

@@ -98,6 +98,14 @@ impl SuperBlock {
         })
     }
 
+    /// Reads a super block whose magic was made zero by a format that did not
+    /// end; `None` where it is not that.
+    #[must_use]
+    pub fn parse_unmarked(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(&[0; 4])?;
+        Self::parse(&[&Self::MAGIC.to_be_bytes(), rest].concat()).ok()
+    }
+
     /// The fields as bytes; zeros follow them on disk. A name that is too long
     /// is cut.
     #[must_use]
@@ -201,6 +209,14 @@ mod tests {
             assert_eq!(error.at, place, "{error}");
         }
         assert_eq!(SuperBlock::parse(&bytes()[..181]).unwrap_err().at, 181);
+        let mut unmarked = bytes();
+        unmarked[..4].fill(0);
+        assert_eq!(
+            SuperBlock::parse_unmarked(&unmarked),
+            SuperBlock::parse(&bytes()).ok()
+        );
+        assert_eq!(SuperBlock::parse_unmarked(&bytes()), None);
+        assert_eq!(SuperBlock::parse_unmarked(&[0; 182]), None);
         let wiped = SuperBlock::parse(&[0; 182]).unwrap_err().to_string();
         assert_eq!(
             wiped,

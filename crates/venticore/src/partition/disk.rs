@@ -21,7 +21,7 @@ use crate::wrcmd::number;
 /// Bytes in a sector.
 pub(super) const SECTOR_LEN: usize = 512;
 /// Bytes in a sector.
-pub(super) const SECTOR: u64 = SECTOR_LEN as u64;
+pub(crate) const SECTOR: u64 = SECTOR_LEN as u64;
 
 /// Bytes of boot code before the four slices of an MBR.
 const CODE_LEN: usize = SECTOR_LEN - 4 * MBR_ENTRY_LEN - SIGNATURE.len();

@@ -12,7 +12,7 @@ pub(super) const SYSFS: &str = "/sys";
 
 /// The directory that describes a block device. In it, a slice has a file
 /// `partition`, and a disk a directory for each of its slices.
-fn directory(sysfs: &Path, dev: u64) -> PathBuf {
+pub(crate) fn directory(sysfs: &Path, dev: u64) -> PathBuf {
     let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
     sysfs.join(format!("dev/block/{major}:{minor}"))
 }

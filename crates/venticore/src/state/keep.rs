@@ -18,6 +18,19 @@ impl StateDir {
     /// # Errors
     /// [`Error::Write`]: there is no such file.
     pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
+        self.keep_with(name, |file| file.write_all(bytes))
+    }
+
+    /// The same for what `fill` writes, which need not be in memory as a whole.
+    ///
+    /// # Errors
+    /// [`Error::Write`], also with what `fill` fails with: there is no such
+    /// file.
+    pub fn keep_with(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<PathBuf, Error> {
         for count in 0..MAX_TRIES {
             let path = match count {
                 0 => self.writable(name)?,
@@ -27,7 +40,7 @@ impl StateDir {
             match open_plain(&path, options.write(true).create_new(true).mode(0o600)) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(cause) => return Err(Error::write(&path, cause)),
-                Ok(file) => return fill(&path, file, bytes).map(|()| path),
+                Ok(file) => return filled(&path, file, fill).map(|()| path),
             }
         }
         let path = self.path_of(name);
@@ -35,11 +48,15 @@ impl StateDir {
     }
 }
 
-fn fill(path: &Path, mut file: File, bytes: &[u8]) -> Result<(), Error> {
+fn filled(
+    path: &Path,
+    mut file: File,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Error> {
     let dir = parent_of(path);
     adopt(&file, dir);
     let done = make_private(&file)
-        .and_then(|_| file.write_all(bytes))
+        .and_then(|_| fill(&mut file))
         .and_then(|()| file.sync_all())
         .and_then(|()| sync_dir(dir));
     done.map_err(|cause| {

@@ -1,0 +1,93 @@
+//! Reset a fossil partition to an archive, or undo that.
+
+use std::process::ExitCode;
+
+use eyre::Result;
+use fossilcore::archive::Depth;
+use fossilcore::fosreset::{self, Options};
+use fossilcore::halt::Consoles;
+use lexopt::prelude::*;
+use venticore::config::Config;
+use venticore::exit::{self, Status, Tool};
+use venticore::terminal::Terminal;
+
+const TOOL: Tool = Tool {
+    name: "fosreset",
+    version: env!("CARGO_PKG_VERSION"),
+    synopsis: "[-cfnyq] [-d dir] rootscore [partition] [ventiaddr]",
+    help: "\
+       fosreset [-nyq] -u undofile [partition]
+
+Make a partition the fossil of an archive: prove that the venti has the
+archive, end the fossils that hold the partition, keep what will be
+overwritten in an undo file, format. The partition is /dev/sdC0/fossil and the
+venti $venti unless given. With - for the score, the line that fossilize
+printed is read from standard input.
+
+  -c, --check     read every block of the archive, history included
+  --shallow       look at the root only
+  -f, --force     overwrite what is no fossil
+  -n, --dry-run   prove everything; halt and write nothing
+  -y, --yes       do not ask
+  -q, --quiet     only errors and what will be lost
+  -d, --dir DIR   where rootscor and the undo files lie
+  -u, --undo FILE put back what an undo file has
+  -h, --help      print this text
+  -V, --version   print the version
+
+A partition is a file or block device, PATH:LO-HI for some of its bytes, or
+DISK:NAME for a partition of a Plan 9 disk.",
+};
+
+fn main() -> ExitCode {
+    TOOL.run(run)
+}
+
+fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+    let mut options = Options::default();
+    let (mut quiet, mut operands) = (false, Vec::new());
+    let (mut check, mut shallow) = (false, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('h') | Long("help") => return Err(tool.help()),
+            Short('V') | Long("version") => return Err(tool.version()),
+            Short('c') | Long("check") => check = true,
+            Long("shallow") => shallow = true,
+            Short('f') | Long("force") => options.force = true,
+            Short('n') | Long("dry-run") => options.dry_run = true,
+            Short('y') | Long("yes") => options.yes = true,
+            Short('q') | Long("quiet") => quiet = true,
+            Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Short('u') | Long("undo") => options.undo = Some(parser.value()?.into()),
+            Value(first) => operands = exit::operands(&mut parser, first)?,
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    options.depth = match (check, shallow) {
+        (true, true) => return Err(tool.usage("expected one of -c and --shallow, found both")),
+        (true, false) => Depth::Every,
+        (false, true) => Depth::Shallow,
+        (false, false) => Depth::Active,
+    };
+    let mut operands = operands.into_iter();
+    if options.undo.is_none() {
+        let score = operands
+            .next()
+            .ok_or_else(|| tool.usage("expected a root score, found none"))?;
+        options.score = score.string()?;
+    }
+    options.partition = operands.next();
+    if options.undo.is_none() {
+        options.venti = operands.next().map(|venti| venti.string()).transpose()?;
+    }
+    if let Some(extra) = operands.next() {
+        return Err(tool.usage(&format!("unexpected operand {}", extra.display())));
+    }
+    let terminal = Terminal::new(tool.name, quiet, !quiet);
+    let config = Config::load()?;
+    let consoles = Consoles {
+        config: &config,
+        terminal: &terminal,
+    };
+    fosreset::run(tool.name, &options, &config, &terminal, &consoles)
+}

@@ -1,0 +1,312 @@
+//! An archive of a fossil on a venti (fossil.md 1.8, venti.md 8.5): what is
+//! fossil's own in its tree, and the proof that all of it is there.
+//!
+//! The root leads to an extra layer of one entry, that to the three root
+//! sources, and those to the root directory with `active`, `archive` and
+//! `snapshot`. A plain archive of vac(1) has no extra layer, and its root has
+//! no qid space: no fossil can be made of it.
+
+mod proof;
+mod tree;
+
+use std::fmt;
+
+use venticore::blocktype::BlockType;
+use venticore::client::{self, Client, Presence};
+use venticore::exit::{Failure, Status};
+use venticore::score::Score;
+use venticore::tree::{self as hashtree, Damage, Entry, Fault, Root};
+
+use crate::disk::{DirEntry, MetaBlock};
+
+pub use proof::{Depth, Findings, Found, prove};
+pub use tree::{Dir, File, TreeError, find, list, taken};
+
+/// The root of an archive, and what a format needs of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// Its score.
+    pub score: Score,
+    /// The root block.
+    pub root: Root,
+    /// The entry at the top: that of the extra layer, if there is one.
+    pub top: Option<Entry>,
+    /// The block with the three root sources, as it is stored.
+    pub block: Vec<u8>,
+    /// The root sources: the root directory, its metadata, its own entry.
+    pub sources: [Entry; 3],
+    /// The root directory's own entry.
+    pub own: DirEntry,
+    /// The next qid to hand out.
+    pub qid: u64,
+}
+
+/// Why a score cannot become a fossil.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It is the score of nothing.
+    Nil,
+    /// A block on the way is missing or damaged.
+    Damage {
+        /// What the block is for.
+        what: &'static str,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+    /// The score is that of a block of another type.
+    NoRoot(BlockType),
+    /// A plain archive of vac(1), and how that shows.
+    Vac(String),
+    /// A root, but not one that a fossil wrote.
+    Shape(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ADVICE: &str = "give a score that fossilize printed";
+        match self {
+            Self::Nil => write!(
+                f,
+                "not a fossil root: the score of nothing stands for a fossil that was never archived: {ADVICE}"
+            ),
+            Self::Damage { what, damage } => {
+                write!(
+                    f,
+                    "{what}: {damage}: give the venti that has the archive, or another score"
+                )
+            }
+            Self::NoRoot(ty) => write!(
+                f,
+                "not a fossil root: expected a root block, found a {ty} block of this score: {ADVICE}"
+            ),
+            Self::Vac(how) => write!(
+                f,
+                "not a fossil root: a plain vac archive, {how}: unvac can read it, no fossil can: {ADVICE}"
+            ),
+            Self::Shape(how) => write!(f, "not a fossil root: {how}: {ADVICE}"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// An archive that cannot be used, or a venti that was lost.
+#[derive(Debug)]
+pub enum Error {
+    /// The score, or what is below it.
+    Refusal(Box<Refusal>),
+    /// The venti.
+    Client(client::Error),
+}
+
+impl Error {
+    /// The error as a report about this score.
+    #[must_use]
+    pub fn report(self, score: &Score, venti: &dyn fmt::Display) -> eyre::Report {
+        match self {
+            Self::Refusal(refusal) => {
+                Failure::report(Status::Unverified, format!("vac:{score}: {refusal}"))
+            }
+            Self::Client(error) => eyre::Report::new(error).wrap_err(venti.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(Box::new(refusal))
+    }
+}
+
+impl From<client::Error> for Error {
+    fn from(error: client::Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// The most bytes of a block with the root sources.
+const SOURCES: usize = 3 * Entry::LEN;
+
+/// A block at most so long is the extra layer.
+const LAYER: usize = 2 * Entry::LEN;
+
+/// The largest block that a fossil can have.
+const BLOCK: u32 = 65_024;
+
+impl Archive {
+    /// Reads the root, the layer below it, and the root's own metadata: all
+    /// that a format needs, and nothing more.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn read(client: &mut Client, score: &Score) -> Result<Self, Error> {
+        if score.is_nil() {
+            return Err(Refusal::Nil.into());
+        }
+        let root = read_root(client, score)?;
+        if root.kind != b"vac" {
+            let kind = root.kind.escape_ascii();
+            return Err(Refusal::Shape(format!("expected type vac, found \"{kind}\"")).into());
+        }
+        let mut block = read(client, "root sources", root.score, BlockType::Dir)?;
+        let mut top = None;
+        if block.len() <= LAYER {
+            let layer = Entry::parse(&block);
+            check_source("the entry at the top", &layer, true)?;
+            block = read(client, "root sources", layer.score, BlockType::Dir)?;
+            top = Some(layer);
+        }
+        if block.len() > SOURCES {
+            let text = format!(
+                "expected 3 root sources in 120 bytes, found {} bytes",
+                block.len()
+            );
+            return Err(Refusal::Shape(text).into());
+        }
+        let source = |n: usize| Entry::parse(block.get(n * Entry::LEN..).unwrap_or_default());
+        let sources = [0, 1, 2].map(source);
+        if sources.iter().any(|source| source.local) {
+            let text = "with the local flag on its entries".to_owned();
+            return Err(Refusal::Vac(text).into());
+        }
+        for (number, source) in sources.iter().enumerate() {
+            check_sizes(number, source)?;
+        }
+        check_source("root source 2", &sources[2], false)?;
+        let meta = read(
+            client,
+            "the root's metadata",
+            sources[2].score,
+            BlockType::Data,
+        )?;
+        let own = own_entry(&meta)?;
+        let Some(space) = own.qid_space else {
+            return Err(Refusal::Vac("without a qid space on its root".into()).into());
+        };
+        if space.max == 0 {
+            return Err(Refusal::Shape("expected a qid of at least 1, found 0".into()).into());
+        }
+        Ok(Archive {
+            score: *score,
+            root,
+            top,
+            block,
+            sources,
+            own,
+            qid: space.max,
+        })
+    }
+
+    /// The least block size that a partition must have: that of the root, or
+    /// of a root source that has larger ones.
+    #[must_use]
+    pub fn block_size(&self) -> u64 {
+        let sizes = self.sources.iter().flat_map(|s| [s.psize(), s.dsize()]);
+        sizes.fold(self.root.block_size(), u64::max)
+    }
+
+    /// The root directory.
+    #[must_use]
+    pub fn directory(&self) -> Dir {
+        Dir {
+            entry: self.sources[0],
+            meta: self.sources[1],
+        }
+    }
+}
+
+fn read_root(client: &mut Client, score: &Score) -> Result<Root, Error> {
+    let damage = match hashtree::read_root(client, score)? {
+        Ok(root) => return Ok(root),
+        Err(damage) => damage,
+    };
+    if damage.fault == Fault::Missing {
+        let others = [BlockType::Dir, BlockType::Data, BlockType::Pointer(1)];
+        for ty in others {
+            if matches!(client.probe(score, ty)?, Presence::Present { .. }) {
+                return Err(Refusal::NoRoot(ty).into());
+            }
+        }
+    }
+    let what = "root";
+    Err(match damage.fault {
+        Fault::Format(text) => Refusal::Shape(text),
+        _ => Refusal::Damage { what, damage },
+    }
+    .into())
+}
+
+/// Reads a block that the root leads to.
+fn read(
+    client: &mut Client,
+    what: &'static str,
+    score: Score,
+    ty: BlockType,
+) -> Result<Vec<u8>, Error> {
+    let error = match client.read(&score, ty, BLOCK) {
+        Ok(block) => return Ok(block),
+        Err(error) => error,
+    };
+    let fault = match error {
+        error if error.is_absent() => Fault::Missing,
+        client::Error::Refused { text, .. } => Fault::Unreadable(text),
+        client::Error::WrongScore { found, .. } => Fault::Wrong(found),
+        error => return Err(error.into()),
+    };
+    let damage = Damage {
+        path: Vec::new(),
+        ty,
+        score,
+        fault,
+    };
+    Err(Refusal::Damage { what, damage }.into())
+}
+
+/// A source of one leaf, which a format reads without looking at its depth.
+fn check_source(what: &str, source: &Entry, directory: bool) -> Result<(), Refusal> {
+    let shape = |text: String| Err(Refusal::Shape(format!("{what}: {text}")));
+    if source.local {
+        return Err(Refusal::Vac("with the local flag on its entries".into()));
+    }
+    if !source.active || source.directory != directory || source.score.is_nil() {
+        let kind = if directory { "a directory" } else { "a file" };
+        return shape(format!("expected {kind}, found none"));
+    }
+    if source.depth != 0 {
+        return shape(format!("expected depth 0, found {}", source.depth));
+    }
+    Ok(())
+}
+
+/// What a format asks of each root source.
+fn check_sizes(number: usize, source: &Entry) -> Result<(), Refusal> {
+    let shape = |text: String| Err(Refusal::Shape(format!("root source {number}: {text}")));
+    if !source.active {
+        return shape("not in use".into());
+    }
+    if source.directory != (number == 0) {
+        let expected = if number == 0 { "a directory" } else { "a file" };
+        return shape(format!("expected {expected}, found the other"));
+    }
+    if source.big {
+        return shape("in the encoding of large blocks, which fossil does not know".into());
+    }
+    let (psize, dsize) = (source.psize(), source.dsize());
+    if psize < Entry::SIZE_MIN || dsize < Entry::SIZE_MIN {
+        return shape(format!(
+            "expected blocks of at least 256 bytes, found {psize} and {dsize}"
+        ));
+    }
+    source
+        .check()
+        .map_err(|error| Refusal::Shape(format!("root source {number}: {error}")))
+}
+
+/// The directory entry in the metadata of the root itself.
+fn own_entry(block: &[u8]) -> Result<DirEntry, Refusal> {
+    let shape = |error: &dyn fmt::Display| Refusal::Shape(format!("the root's metadata: {error}"));
+    let meta = MetaBlock::parse(&tree::padded(block)).map_err(|e| shape(&e))?;
+    let first = meta.entries().next();
+    let entry = first.ok_or_else(|| shape(&"expected an entry, found none"))?;
+    entry.map_err(|e| shape(&e))
+}

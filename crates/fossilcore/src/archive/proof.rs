@@ -1,0 +1,461 @@
+//! The proof that a venti has an archive: `active` as far as a fossil has to
+//! read it to find everything, or every block.
+//!
+//! Directories are taken in batches. First the metadata of a batch is read,
+//! which says where the subdirectories are; then its entries are, and what they
+//! lead to: files are asked for, pairs of subdirectory and metadata go on the
+//! list. The list is worked off from its end, so it is as long as the
+//! directories on the way to the deepest one are wide.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use eyre::Result;
+use venticore::blocktype::BlockType;
+use venticore::client::Client;
+use venticore::exit::{Failure, Status, one_line};
+use venticore::score::Score;
+use venticore::tree::{
+    Counts, Damage, Entry, Fault, Leaf, Plan, Visit, WalkError, Walker, Wanted, block_type,
+};
+
+use super::tree::{self, Dir};
+use super::{Archive, Error, Refusal};
+use crate::disk::DirEntry;
+
+/// Directories in a batch.
+const BATCH: usize = 64;
+
+/// The most subdirectories of a batch.
+const SUBS_MAX: usize = 1 << 22;
+
+/// Damaged blocks that are kept to be named; the rest is counted.
+const NAMED: usize = 16;
+
+/// The longest name of a directory that a message shows whole.
+const NAME_MAX: usize = 240;
+
+/// How much is proved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Of what is below the root, nothing.
+    Shallow,
+    /// `active`: directories, pointers and metadata are read, and
+    /// the venti is asked for everything else.
+    #[default]
+    Active,
+    /// Every block, those of earlier snapshots too, is read.
+    Every,
+}
+
+/// What a proof found.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// How many blocks were looked at.
+    pub counts: Counts,
+    /// Directories of `active`.
+    pub directories: u64,
+    /// The first of what is missing or damaged.
+    pub damaged: Vec<Found>,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// Something missing or damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The directory it was met in, or what is walked.
+    pub place: String,
+    /// The block.
+    pub damage: Damage,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.damage)
+    }
+}
+
+impl Findings {
+    /// Nothing is missing or damaged.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.total == 0
+    }
+
+    fn add(&mut self, place: &str, damage: Damage) {
+        self.total += 1;
+        if self.damaged.len() < NAMED {
+            let place = place.to_owned();
+            self.damaged.push(Found { place, damage });
+        }
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.damaged.first() {
+            None => f.write_str("nothing is missing or damaged"),
+            Some(first) if self.total == 1 => first.fmt(f),
+            Some(first) => write!(f, "{first}, and {} more", self.total - 1),
+        }
+    }
+}
+
+/// Proves that the venti has what is below a root. Blocks of `active` may have
+/// at most `block_size` bytes.
+///
+/// # Errors
+/// The venti was lost, the archive has no `active`, or more than can be
+/// walked.
+pub fn prove(
+    client: &mut Client,
+    archive: &Archive,
+    depth: Depth,
+    block_size: u64,
+    tick: impl FnMut(&Counts),
+) -> Result<Findings> {
+    if depth == Depth::Shallow {
+        return Ok(Findings::default());
+    }
+    let known = (archive.score, BlockType::Root);
+    let mut proof = Proof {
+        walker: Walker::new(client, known, tick)?,
+        findings: Findings::default(),
+        pending: vec![Pending {
+            name: "/".into(),
+            dir: archive.directory(),
+            top: true,
+        }],
+        seen: HashSet::new(),
+        block_size,
+    };
+    proof.directories()?;
+    // A root directory that cannot be read has told so itself.
+    if proof.findings.directories < 2 && proof.findings.is_whole() {
+        let refusal = Refusal::Shape("expected a directory active in it, found none".into());
+        return Err(Error::from(refusal).report(&archive.score, &"venti"));
+    }
+    if depth == Depth::Every {
+        proof.every(archive)?;
+    }
+    proof.findings.counts = proof.walker.counts();
+    Ok(proof.findings)
+}
+
+/// A directory on the list.
+struct Pending {
+    name: String,
+    dir: Dir,
+    /// It is the root directory, of which only `active` is wanted.
+    top: bool,
+}
+
+/// A subdirectory: what the metadata says, and what the entries do.
+struct Sub {
+    name: String,
+    /// The number of its entry, and of that of its metadata.
+    numbers: [u32; 2],
+    entries: [Option<Entry>; 2],
+}
+
+struct Proof<'c> {
+    walker: Walker<'c>,
+    findings: Findings,
+    pending: Vec<Pending>,
+    /// Pairs of directory and metadata that were met.
+    seen: HashSet<Score>,
+    block_size: u64,
+}
+
+impl Proof<'_> {
+    /// Works off the list.
+    fn directories(&mut self) -> Result<()> {
+        while !self.pending.is_empty() {
+            let batch = self.batch();
+            let subs = self.metadata(&batch)?;
+            self.entries(&batch, subs)?;
+        }
+        Ok(())
+    }
+
+    /// The next directories that were not met before.
+    fn batch(&mut self) -> Vec<Pending> {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH
+            && let Some(next) = self.pending.pop()
+        {
+            let of = |entry: &Entry| entry.to_bytes().split_off(4);
+            let pair = [of(&next.dir.entry), of(&next.dir.meta)].concat();
+            if self.seen.insert(Score::of(&pair)) {
+                batch.push(next);
+            }
+        }
+        self.findings.directories += batch.len() as u64;
+        batch
+    }
+
+    /// Reads the metadata of a batch: the subdirectories of each.
+    fn metadata(&mut self, batch: &[Pending]) -> Result<Vec<Vec<Sub>>> {
+        let mut visit = Metadata {
+            batch,
+            subs: batch.iter().map(|_| Vec::new()).collect(),
+            count: 0,
+            findings: &mut self.findings,
+        };
+        let wanted = wanted(
+            batch,
+            |dir| (dir.meta, Plan::Give),
+            self.block_size,
+            &mut visit,
+        );
+        run(&mut self.walker, wanted, &mut visit)?;
+        if visit.count > SUBS_MAX {
+            let text = format!(
+                "expected at most {SUBS_MAX} directories in {BATCH}, found more: use --shallow and check the archive otherwise"
+            );
+            return Err(Failure::report(Status::Failed, text));
+        }
+        Ok(visit.subs)
+    }
+
+    /// Reads the entries of a batch; puts the subdirectories on the list.
+    fn entries(&mut self, batch: &[Pending], subs: Vec<Vec<Sub>>) -> Result<()> {
+        let mut visit = Entries {
+            batch,
+            roles: subs.iter().map(|subs| roles(subs)).collect(),
+            subs,
+            block_size: self.block_size,
+            findings: &mut self.findings,
+        };
+        let wanted = wanted(
+            batch,
+            |dir| (dir.entry, Plan::Follow),
+            self.block_size,
+            &mut visit,
+        );
+        run(&mut self.walker, wanted, &mut visit)?;
+        for sub in visit.subs.into_iter().flatten() {
+            // An entry that is not in use has no blocks: a fossil shows such
+            // a directory and cannot open it, as it could not before.
+            let [entry, meta] = sub.entries.map(|entry| entry.unwrap_or(Entry::parse(&[])));
+            if entry.active || meta.active {
+                self.pending.push(Pending {
+                    name: sub.name,
+                    dir: Dir { entry, meta },
+                    top: false,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads every block below the root that was not read yet.
+    fn every(&mut self, archive: &Archive) -> Result<()> {
+        let streams: Vec<Entry> = match archive.top {
+            Some(top) => vec![top],
+            None => archive.sources.into(),
+        };
+        let wanted = (0..).zip(streams).map(|(number, entry)| Wanted {
+            entry,
+            plan: Plan::Read,
+            id: 0,
+            path: vec![number],
+        });
+        let mut visit = Every(&mut self.findings);
+        run(&mut self.walker, wanted.collect(), &mut visit)
+    }
+}
+
+fn run(walker: &mut Walker<'_>, wanted: Vec<Wanted>, visit: &mut dyn Visit) -> Result<()> {
+    walker.run(wanted, visit).map_err(|error| match error {
+        WalkError::Client(error) => error.into(),
+        WalkError::TooMany => {
+            let text = format!("{error}: use --shallow and check the archive otherwise");
+            Failure::report(Status::Failed, text)
+        }
+    })
+}
+
+/// One stream of each directory. What a fossil could not open is damage.
+fn wanted(
+    batch: &[Pending],
+    pick: impl Fn(&Dir) -> (Entry, Plan),
+    block_size: u64,
+    visit: &mut dyn Visit,
+) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    for (id, pending) in batch.iter().enumerate() {
+        let (entry, plan) = pick(&pending.dir);
+        match oversized(&entry, block_size) {
+            Some(damage) => visit.damage(id, damage),
+            None => all.push(Wanted {
+                entry,
+                plan,
+                id,
+                path: Vec::new(),
+            }),
+        }
+    }
+    all
+}
+
+/// What is wrong with an entry whose blocks are larger than the partition's.
+fn oversized(entry: &Entry, block_size: u64) -> Option<Damage> {
+    let largest = entry.psize().max(entry.dsize());
+    if !entry.active || entry.score.is_nil() || (largest <= block_size && !entry.big) {
+        return None;
+    }
+    Some(Damage {
+        path: Vec::new(),
+        ty: block_type(entry.directory, entry.depth),
+        score: entry.score,
+        fault: Fault::Format(format!(
+            "expected blocks of at most {block_size} bytes, found {largest}"
+        )),
+    })
+}
+
+/// What the entries of a directory are for that belong to subdirectories:
+/// by their number, which one, and whether it is that of the metadata.
+fn roles(subs: &[Sub]) -> HashMap<u64, (usize, usize)> {
+    let mut roles = HashMap::new();
+    for (sub, found) in subs.iter().enumerate() {
+        for (which, &number) in found.numbers.iter().enumerate() {
+            roles.insert(number.into(), (sub, which));
+        }
+    }
+    roles
+}
+
+/// Takes the metadata of a batch.
+struct Metadata<'b> {
+    batch: &'b [Pending],
+    subs: Vec<Vec<Sub>>,
+    count: usize,
+    findings: &'b mut Findings,
+}
+
+impl Visit for Metadata<'_> {
+    fn leaf(&mut self, leaf: Leaf<'_>) {
+        let (Some(of), Some(subs)) = (self.batch.get(leaf.id), self.subs.get_mut(leaf.id)) else {
+            return;
+        };
+        let files = match tree::entries(&tree::padded(leaf.data)) {
+            Ok(files) => files,
+            Err(error) => {
+                let damage = Damage {
+                    path: Vec::new(),
+                    ty: BlockType::Data,
+                    score: Score::of(leaf.data),
+                    fault: Fault::Format(error.to_string()),
+                };
+                self.findings.add(&metadata_of(&of.name), damage);
+                return;
+            }
+        };
+        let directories = files
+            .into_iter()
+            .filter(|file| file.mode & DirEntry::DIRECTORY != 0)
+            .filter(|file| !of.top || file.elem == b"active");
+        for file in directories {
+            self.count += 1;
+            if self.count <= SUBS_MAX {
+                subs.push(Sub {
+                    name: below(&of.name, &file.elem),
+                    numbers: [file.entry, file.meta_entry],
+                    entries: [None, None],
+                });
+            }
+        }
+    }
+
+    fn damage(&mut self, id: usize, damage: Damage) {
+        let name = self.batch.get(id).map_or("", |of| &of.name);
+        self.findings.add(&metadata_of(name), damage);
+    }
+}
+
+/// Takes the entries of a batch.
+struct Entries<'b> {
+    batch: &'b [Pending],
+    roles: Vec<HashMap<u64, (usize, usize)>>,
+    subs: Vec<Vec<Sub>>,
+    block_size: u64,
+    findings: &'b mut Findings,
+}
+
+impl Visit for Entries<'_> {
+    fn entry(&mut self, id: usize, number: u64, entry: &Entry) -> Option<Plan> {
+        let role = self.roles.get(id).and_then(|roles| roles.get(&number));
+        let Some(&(sub, which)) = role else {
+            let top = self.batch.get(id).is_some_and(|of| of.top);
+            if let (false, Some(mut damage)) = (top, oversized(entry, self.block_size)) {
+                damage.path = vec![number];
+                self.damage(id, damage);
+                return None;
+            }
+            return (!top).then_some(Plan::Probe);
+        };
+        let place = self.subs.get_mut(id).and_then(|subs| subs.get_mut(sub));
+        if let Some(place) = place.and_then(|sub| sub.entries.get_mut(which)) {
+            *place = Some(*entry);
+        }
+        None
+    }
+
+    fn damage(&mut self, id: usize, damage: Damage) {
+        let name = self.batch.get(id).map_or("", |of| &of.name);
+        self.findings.add(name, damage);
+    }
+}
+
+/// Takes what is wrong in a walk over everything.
+struct Every<'b>(&'b mut Findings);
+
+impl Visit for Every<'_> {
+    fn damage(&mut self, _id: usize, damage: Damage) {
+        self.0.add("the whole archive", damage);
+    }
+}
+
+fn metadata_of(name: &str) -> String {
+    format!("{name}: metadata")
+}
+
+/// The name of a directory in another; a long one without its middle.
+fn below(name: &str, elem: &[u8]) -> String {
+    let elem = one_line(&String::from_utf8_lossy(elem));
+    let name = format!("{}/{elem}", name.trim_end_matches('/'));
+    if name.len() <= NAME_MAX {
+        return name;
+    }
+    let chars: Vec<char> = name.chars().collect();
+    let half = NAME_MAX / 3;
+    let part = |chars: &[char]| chars.iter().collect::<String>();
+    match (
+        chars.get(..half),
+        chars.get(chars.len().saturating_sub(half)..),
+    ) {
+        (Some(first), Some(last)) if chars.len() > NAME_MAX / 2 => {
+            format!("{}...{}", part(first), part(last))
+        }
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_short_however_deep_the_directory() {
+        let mut name = "/".to_owned();
+        for depth in 0..2000 {
+            name = below(&name, format!("d\u{e9}{depth}\n").as_bytes());
+            assert!(name.len() < 2 * NAME_MAX && !name.contains('\n'), "{name}");
+        }
+        assert!(name.starts_with("/d\u{e9}0 /d\u{e9}1 /") && name.ends_with("/d\u{e9}1999 "));
+        assert_eq!(below("/", b"active"), "/active");
+    }
+}

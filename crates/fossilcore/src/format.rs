@@ -1,0 +1,81 @@
+//! Making a partition the fossil of an archive, as flfmt -v does (fossil.md 3),
+//! but so that nothing is lost by it.
+//!
+//! | module | |
+//! |---|---|
+//! | `plan` | what is written where: no I/O |
+//! | `standing` | what a partition holds now |
+//! | `undo` | a file with everything that is about to be overwritten, and putting it back |
+//! | `write` | the order of the writes |
+//! | `job` | all of it, from the log to the comparison |
+//!
+//! Only this module writes to partitions, beside the configuration regions of
+//! [`venticore::confregion`].
+
+mod job;
+mod plan;
+mod standing;
+mod undo;
+mod write;
+
+use std::io;
+
+use venticore::arena::ReadAt;
+use venticore::partition::Partition;
+
+pub use job::{Checked, Job, check, old_undo, perform};
+pub use plan::{Area, Format, PlanError, Tag};
+pub use standing::{Standing, Whole};
+pub use undo::{Matches, Undo, UndoError, save};
+pub use write::{WriteError, write};
+
+/// Something that is formatted: a partition, or in tests what loses power
+/// between two writes.
+pub trait Disk: ReadAt {
+    /// Writes over the bytes at `offset`.
+    ///
+    /// # Errors
+    /// The write failed, or the range is not wholly inside.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Returns when everything written will outlast a power cut.
+    ///
+    /// # Errors
+    /// It cannot be known to.
+    fn sync(&self) -> io::Result<()>;
+}
+
+impl Disk for Partition {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        Partition::write_at(self, bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Partition::sync(self)
+    }
+}
+
+/// What is read, compared and written at a time.
+const CHUNK: usize = 1 << 20;
+
+/// What disks write at once.
+const SECTOR: u64 = 512;
+
+/// A range of bytes in chunks: where each begins, and its length.
+fn chunks(start: u64, len: u64) -> impl Iterator<Item = (u64, usize)> {
+    let end = start.saturating_add(len);
+    let mut at = start;
+    std::iter::from_fn(move || {
+        let count = usize::try_from(end.checked_sub(at)?).map_or(CHUNK, |n| n.min(CHUNK));
+        let chunk = (at, count);
+        at = at.saturating_add(count as u64);
+        (count > 0).then_some(chunk)
+    })
+}
+
+/// Some bytes of a disk.
+fn bytes_at(disk: &(impl ReadAt + ?Sized), at: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    disk.read_at(&mut bytes, at)?;
+    Ok(bytes)
+}

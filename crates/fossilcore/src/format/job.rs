@@ -1,0 +1,273 @@
+//! A format from the log to the comparison, once the archive is proved and the
+//! partition is free.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use eyre::{Report, Result, WrapErr, eyre};
+use venticore::config::Config;
+use venticore::exit::{Failure, Status};
+use venticore::ninefat::Home;
+use venticore::partition::Partition;
+use venticore::score::Score;
+use venticore::state::{StateDir, Utc};
+use venticore::terminal::Terminal;
+
+use super::plan::Format;
+use super::standing::Standing;
+use super::undo::{Matches, Undo, UndoError, save};
+use super::write::{WriteError, write};
+use crate::fossilize;
+
+/// How the name of an undo file ends.
+const SUFFIX: &str = "undo";
+
+/// Undo files that are looked at for the one of a format that did not end.
+const LOOKED_AT: usize = 256;
+
+/// The longest part of a partition's name in that of a file.
+const NAME_MAX: usize = 64;
+
+/// What is to be done, and for whom.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The command: named in the log.
+    pub tool: &'a str,
+    /// The environment.
+    pub config: &'a Config,
+    /// Where to say things.
+    pub terminal: &'a Terminal,
+    /// `-d`: the state directory.
+    pub dir: Option<&'a Path>,
+    /// The partition, open for writing unless nothing is to be written.
+    pub partition: &'a Partition,
+    /// Overwrite what is no fossil.
+    pub force: bool,
+}
+
+/// A format that may be carried out.
+#[derive(Debug)]
+pub struct Checked {
+    /// What is written.
+    pub format: Format,
+    /// The score it comes from.
+    pub score: Score,
+    /// The venti that has it, as it was written.
+    pub venti: String,
+}
+
+/// Whether what a partition holds may be overwritten.
+///
+/// # Errors
+/// It is no fossil, and `force` is not set.
+pub fn check(partition: &Partition, standing: &Standing, force: bool) -> Result<()> {
+    match standing {
+        Standing::Other { .. } if !force => {
+            let operand = partition.operand();
+            Err(eyre!(
+                "{operand}: expected a fossil or zeros, found {standing}: if this is the right partition, give -f"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The undo file of a format of this partition, or of putting it back, that
+/// did not end. Looked for where the partition is no whole fossil.
+///
+/// # Errors
+/// The partition cannot be read.
+pub fn old_undo(job: &Job<'_>, standing: &Standing) -> Result<Option<Undo>> {
+    if matches!(standing, Standing::Whole(_)) {
+        return Ok(None);
+    }
+    let Ok(entries) = fs::read_dir(Home::own_dir(job.config, job.dir)) else {
+        return Ok(None);
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().contains(&format!(".{SUFFIX}")))
+        .collect();
+    // The newest first: names begin with the tool, then the time.
+    let time = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.split_once('.').map(|(_, rest)| rest.to_owned())
+    };
+    paths.sort_by_key(|path| std::cmp::Reverse(time(path)));
+    for path in paths.iter().take(LOOKED_AT) {
+        let Ok(undo) = Undo::open(path) else {
+            continue;
+        };
+        match undo.matches(job.partition) {
+            Ok(Matches::Between | Matches::New) => return Ok(Some(undo)),
+            Ok(Matches::Old) => {}
+            Err(UndoError::Io(error)) => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Carries out a format: what an earlier one left is put back first; then the
+/// log, the undo file, the writes. `still_free` is asked just before the first
+/// write.
+///
+/// # Errors
+/// Up to the first write nothing was changed; afterwards the message says how to go on.
+pub fn perform(
+    job: &Job<'_>,
+    checked: &Checked,
+    still_free: &dyn Fn() -> Result<()>,
+) -> Result<()> {
+    let home = Home::open(job.config, job.dir)?;
+    let outcome = perform_with(home.state(), job, checked, still_free);
+    let closed = home.close(outcome.map(|()| Status::Done), job.terminal);
+    closed.map(drop)
+}
+
+fn perform_with(
+    state: &StateDir,
+    job: &Job<'_>,
+    checked: &Checked,
+    still_free: &dyn Fn() -> Result<()>,
+) -> Result<()> {
+    let operand = job.partition.operand();
+    let mut standing = Standing::of(job.partition)?;
+    if let Some(undo) = old_undo(job, &standing)? {
+        still_free()?;
+        job.terminal.say(&format!(
+            "{operand}: an earlier format did not end: first, what it replaced is put back from {}",
+            undo.path().display()
+        ));
+        undo.put_back(job.partition)
+            .map_err(|error| unfinished(job, &error, undo.path()))?;
+        standing = Standing::of(job.partition)?;
+    }
+    check(job.partition, &standing, job.force)?;
+    log(state, job, checked, standing.last())?;
+    let undo = keep(state, job, checked)?;
+    announce(job, &undo)?;
+    still_free()?;
+    unchanged(job, &undo, &standing)?;
+    let old = standing.superblock_at();
+    write(job.partition, &checked.format, old).map_err(|error| {
+        let report = unfinished(job, &error, &undo);
+        match error {
+            WriteError::Io(_) => report,
+            WriteError::Differs { .. } => {
+                Failure::report(Status::Unverified, format!("{report:#}"))
+            }
+        }
+    })
+}
+
+/// Appends the old last score and the new one to the log.
+fn log(state: &StateDir, job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
+    let partition = fossilize::word(job.partition.operand())?;
+    let mut lines = Vec::new();
+    if let Some(old) = old {
+        // Where a fossil archives to, nobody but its environment says.
+        let venti = fossilize::venti(job.config)?;
+        let venti = venti.unwrap_or_else(|| checked.venti.clone());
+        lines.push(format!("vac:{old} {partition} {venti}"));
+    }
+    lines.push(format!(
+        "vac:{} {partition} {}",
+        checked.score, checked.venti
+    ));
+    let nine_fat = job.config.nine_fat(None)?;
+    match fossilize::record(job.tool, state, &lines, &nine_fat, job.terminal)? {
+        Status::Done => Ok(()),
+        status => {
+            let text = "the scores could not be brought to the 9fat: nothing was written";
+            Err(Failure::report(
+                status,
+                format!("{}: {text}", job.partition.operand()),
+            ))
+        }
+    }
+}
+
+/// Keeps what will be overwritten.
+fn keep(state: &StateDir, job: &Job<'_>, checked: &Checked) -> Result<PathBuf> {
+    let operand = job.partition.operand().to_string();
+    let path = state.keep_with(&name_to_keep(job), |file| {
+        save(
+            file,
+            job.partition,
+            &checked.format,
+            &operand,
+            checked.score,
+        )
+    })?;
+    // What cannot be read back is no undo file.
+    let undo = Undo::open(&path);
+    let matches = undo.and_then(|undo| undo.matches(job.partition));
+    match matches.map_err(Report::new) {
+        Ok(Matches::Old) => Ok(path),
+        Ok(_) => Err(eyre!("{}: the partition is being written", path.display())),
+        Err(error) => Err(error.wrap_err(path.display().to_string())),
+    }
+}
+
+/// `fosreset.20261122T035612Z.dev_sdC0_fossil.undo`.
+fn name_to_keep(job: &Job<'_>) -> String {
+    let time = Utc(SystemTime::now()).to_string().replace(['-', ':'], "");
+    let operand = job.partition.operand().to_string();
+    let name = operand.replace(
+        |c: char| !(c.is_ascii_alphanumeric() || "-._".contains(c)),
+        "_",
+    );
+    let name = name.trim_start_matches('_');
+    let tail = name
+        .get(name.len().saturating_sub(NAME_MAX)..)
+        .unwrap_or(name);
+    format!("{}.{time}.{tail}.{SUFFIX}", job.tool)
+}
+
+/// Prints the command that undoes the format.
+fn announce(job: &Job<'_>, undo: &Path) -> Result<()> {
+    let words = [undo.as_os_str(), job.partition.operand().as_os_str()].map(quoted);
+    let line = format!("fosreset -u {} {}\n", words[0], words[1]);
+    let mut output = job.terminal.output();
+    let printed = std::io::Write::write_all(&mut output, line.as_bytes());
+    printed
+        .and_then(|()| std::io::Write::flush(&mut output))
+        .wrap_err("standard output")
+}
+
+/// A word that a shell reads as one.
+fn quoted(word: &OsStr) -> String {
+    let text = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._/:,@%+=".contains(c);
+    match text.chars().all(plain) && !text.is_empty() {
+        true => text.into_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+/// A look at the header and super block just before they go.
+fn unchanged(job: &Job<'_>, undo: &Path, standing: &Standing) -> Result<()> {
+    let now = Standing::of(job.partition)?;
+    if now == *standing {
+        return Ok(());
+    }
+    Err(eyre!(
+        "{}: was written by somebody else just now: nothing was changed, {} is of no use, run again",
+        job.partition.operand(),
+        undo.display()
+    ))
+}
+
+/// What to do about a partition that is half written.
+fn unfinished(job: &Job<'_>, error: &dyn std::fmt::Display, undo: &Path) -> Report {
+    eyre!(
+        "{}: not a fossil now: {error}: run again, or put the old one back: fosreset -u {} {}",
+        job.partition.operand(),
+        quoted(undo.as_os_str()),
+        quoted(job.partition.operand().as_os_str())
+    )
+}

@@ -1,0 +1,108 @@
+//! The order in which a format is written.
+//!
+//! At each moment the partition is either the old fossil, or has a super block
+//! that no tool takes for one, or is the new fossil. So first the magic of the
+//! old super block goes; then come labels and data, then the super block, then
+//! the header, each synced before the next is begun.
+
+use std::fmt;
+use std::io;
+
+use super::plan::{Area, Format};
+use super::{Disk, bytes_at, chunks};
+
+/// Bytes of the magic of a super block.
+pub(super) const MAGIC: usize = 4;
+
+/// Why a partition was not formatted, or perhaps not.
+#[derive(Debug)]
+pub enum WriteError {
+    /// The system could not read or write it.
+    Io(io::Error),
+    /// What was read back at this place is not what was written.
+    Differs {
+        /// What is there: `labels`, `super` ...
+        area: &'static str,
+        /// The first byte that differs.
+        at: u64,
+    },
+}
+
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Differs { area, at } => {
+                write!(
+                    f,
+                    "{area}: read back at {at}: expected what was written, found something else"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+/// Formats a disk. `old` is where the super block of the fossil is that is
+/// on it now.
+///
+/// # Errors
+/// [`WriteError`]: the disk is not formatted, or only in part.
+pub fn write(disk: &dyn Disk, format: &Format, old: Option<u64>) -> Result<(), WriteError> {
+    let [labels, data, superblock, header] = format.areas();
+    let areas = [&labels, &data, &superblock, &header];
+    let magic = old.map(|at| bytes_at(disk, at, MAGIC)).transpose()?;
+    if let Some(at) = old {
+        disk.write_at(&[0; MAGIC], at)?;
+        disk.sync()?;
+    }
+    put(disk, &labels)?;
+    put(disk, &data)?;
+    disk.sync()?;
+    put(disk, &superblock)?;
+    disk.sync()?;
+    put(disk, &header)?;
+    disk.sync()?;
+    // With another block size the old super block lies where the format
+    // needs nothing, so that its bytes stay as they were.
+    if let (Some(at), Some(magic)) = (old, magic)
+        && !areas.iter().any(|area| area.contains(at))
+    {
+        disk.write_at(&magic, at)?;
+        disk.sync()?;
+    }
+    areas.into_iter().try_for_each(|area| compare(disk, area))
+}
+
+/// Writes what an area does not hold yet, in large pieces.
+fn put(disk: &dyn Disk, area: &Area) -> io::Result<()> {
+    for (at, len) in chunks(area.start, area.len) {
+        let bytes = area.bytes(at, len);
+        if bytes_at(disk, at, len)? != bytes {
+            disk.write_at(&bytes, at)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads an area back.
+fn compare(disk: &dyn Disk, area: &Area) -> Result<(), WriteError> {
+    for (at, len) in chunks(area.start, area.len) {
+        let (found, expected) = (bytes_at(disk, at, len)?, area.bytes(at, len));
+        let differs = found.iter().zip(&expected).position(|(f, e)| f != e);
+        if let Some(place) = differs {
+            return Err(WriteError::Differs {
+                area: area.name,
+                at: at + place as u64,
+            });
+        }
+    }
+    Ok(())
+}

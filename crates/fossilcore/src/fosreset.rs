@@ -1,0 +1,436 @@
+//! The command fosreset: makes a partition the fossil of an archive, whatever it
+//! was before, so that nothing is lost by a mistake (fossil.md 3.4 and 7).
+//!
+//! What can be refused is refused first: the archive is proved, then the user is
+//! asked, then fossils that hold the partition are halted and ended, and
+//! only then is anything written; see [`crate::format`].
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::path::PathBuf;
+
+use eyre::{Result, WrapErr, eyre};
+use venticore::client::Client;
+use venticore::config::Config;
+use venticore::exit::{Failure, Status};
+use venticore::holders::Process;
+use venticore::partition::{Operand, Partition};
+use venticore::state::Utc;
+use venticore::terminal::Terminal;
+
+use crate::archive::{self, Archive, Depth};
+use crate::flfmt::{LABEL, Source, open, root_score, venti};
+use crate::format::{Job, Matches, Standing, Undo, UndoError, check, old_undo, perform};
+use crate::fossilize;
+use crate::last::{Last, UnderWay};
+use crate::processes::{self, Halt};
+
+/// The most bytes of the line on standard input.
+const LINE_MAX: u64 = 16 << 10;
+
+/// What was asked for on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// How much is proved: `-c`, `--shallow`.
+    pub depth: Depth,
+    /// `-f`: overwrite what is no fossil.
+    pub force: bool,
+    /// `-n`: neither halt nor write.
+    pub dry_run: bool,
+    /// `-y`: do not ask.
+    pub yes: bool,
+    /// `-d`: the state directory.
+    pub dir: Option<PathBuf>,
+    /// `-u`: put this undo file back.
+    pub undo: Option<PathBuf>,
+    /// The root score, or `-`; nothing with `-u`.
+    pub score: String,
+    /// The partition.
+    pub partition: Option<OsString>,
+    /// The venti.
+    pub venti: Option<String>,
+}
+
+/// The three words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Words {
+    score: String,
+    partition: Option<OsString>,
+    venti: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Something cannot be proved or must not be overwritten: nothing was
+/// written. Or what was begun did not end, and the message says how to go on.
+pub fn run(
+    tool: &str,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+    halt: &dyn Halt,
+) -> Result<Status> {
+    match &options.undo {
+        Some(undo) => put_back(undo, options, terminal),
+        None => reset(tool, options, config, terminal, halt),
+    }
+}
+
+/// Proves, halts, formats.
+fn reset(
+    tool: &str,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+    halt: &dyn Halt,
+) -> Result<Status> {
+    let (words, mut answers) = words(options)?;
+    let score = root_score(&words.score)?;
+    let operand = words
+        .partition
+        .unwrap_or_else(|| fossilize::PARTITION.into());
+    refuse_address(&operand)?;
+    let (venti, dial) = venti(words.venti.as_deref(), config)?;
+    let partition = open(&operand, options.dry_run)?;
+    let job = Job {
+        tool,
+        config,
+        terminal,
+        dir: options.dir.as_deref(),
+        partition: &partition,
+        force: options.force,
+    };
+    let standing = Standing::of(&partition)?;
+    let unfinished = old_undo(&job, &standing)?;
+    if unfinished.is_none() {
+        check(&partition, &standing, options.force)?;
+    }
+    // What holds it and is no fossil has to go first in any case.
+    let fossils = processes::fossils_on(&partition)?;
+    let source = Source {
+        score,
+        venti: &venti,
+        dial: &dial,
+    };
+    let mut client = source.dial(config)?;
+    let (archive, checked) = source.plan(&mut client, &partition, None, LABEL.as_bytes())?;
+    let block_size = checked.format.header.block_size.into();
+    let proved = source.prove(&mut client, &archive, options.depth, block_size, terminal)?;
+    if options.dry_run {
+        tell_dry(
+            terminal,
+            &partition,
+            &standing,
+            &fossils,
+            &format!("vac:{score}, {proved}"),
+        );
+        return Ok(Status::Done);
+    }
+    if let (false, Some(answers)) = (options.yes, answers.as_mut()) {
+        for line in lost(&standing, &mut client, &fossils) {
+            terminal.say(&format!("{}: {line}", partition.operand()));
+        }
+        let question = format!("{}: reset it to vac:{score}?", partition.operand());
+        if !terminal.ask(&question, answers)? {
+            let text = format!(
+                "{}: the answer was not y: nothing was written",
+                partition.operand()
+            );
+            return Err(Failure::report(Status::Failed, text));
+        }
+    } else if let Some(under_way) = under_way(&standing) {
+        terminal.say(&format!(
+            "{}: {under_way}, and will be lost",
+            partition.operand()
+        ));
+    }
+    drop(client);
+    end_fossils(&partition, halt, terminal)?;
+    perform(&job, &checked, &|| processes::prove_free(&partition))?;
+    terminal.detail(|| format!("{}: reset to vac:{score}, {proved}", partition.operand()));
+    Ok(Status::Done)
+}
+
+/// Halts and ends the fossils that hold a partition, and proves that nobody
+/// does.
+fn end_fossils(partition: &Partition, halt: &dyn Halt, terminal: &Terminal) -> Result<()> {
+    let fossils = processes::fossils_on(partition)?;
+    if !fossils.is_empty() {
+        let done = halt.halt(partition, &fossils)?;
+        terminal.detail(|| format!("{}: {done}", partition.operand()));
+        processes::end(partition, &fossils)?;
+    }
+    processes::prove_free(partition)
+}
+
+/// The old scripts take any word that does not begin with `tcp` for a disk.
+fn refuse_address(operand: &OsString) -> Result<()> {
+    let text = operand.to_string_lossy();
+    if ["tcp!", "net!"].iter().any(|net| text.starts_with(net)) {
+        let text = format!("{text}: expected a partition, found the address of a venti: not disk");
+        return Err(Failure::report(Status::Usage, text));
+    }
+    Ok(())
+}
+
+/// What `-n` tells.
+fn tell_dry(
+    terminal: &Terminal,
+    partition: &Partition,
+    standing: &Standing,
+    fossils: &[Process],
+    to: &str,
+) {
+    let operand = partition.operand();
+    for fossil in fossils {
+        terminal.say(&format!(
+            "{operand}: held open by {fossil}, which would be halted and ended"
+        ));
+    }
+    terminal.say(&format!(
+        "{operand}: holds {standing}; would be reset to {to}; nothing was written"
+    ));
+}
+
+fn under_way(standing: &Standing) -> Option<UnderWay> {
+    let Standing::Whole(whole) = standing else {
+        return None;
+    };
+    let last = Last {
+        header: whole.header,
+        superblock: whole.superblock.clone(),
+    };
+    last.under_way()
+}
+
+/// What will be lost, a line each.
+fn lost(standing: &Standing, client: &mut Client, fossils: &[Process]) -> Vec<String> {
+    let mut lines = vec![match standing {
+        Standing::Whole(whole) => {
+            let name = String::from_utf8_lossy(&whole.superblock.name);
+            format!("holds the fossil \"{}\"", name.escape_debug())
+        }
+        other => format!("holds {other}"),
+    }];
+    if let Some(last) = standing.last() {
+        lines.push(format!(
+            "its last archive is vac:{last}: {}",
+            readable(client, &last)
+        ));
+        lines.push("what was changed after that archive will be lost".into());
+    } else if matches!(standing, Standing::Whole(_)) {
+        lines.push(
+            "it was never archived, or not since it was formatted: all of it will be lost".into(),
+        );
+    }
+    lines.extend(under_way(standing).map(|under_way| format!("{under_way}, and will be lost")));
+    lines.extend(
+        fossils
+            .iter()
+            .map(|fossil| format!("{fossil} has it open, and will be ended")),
+    );
+    lines
+}
+
+/// When an archive was taken, and whether this venti has it.
+fn readable(client: &mut Client, score: &venticore::score::Score) -> String {
+    let archive = match Archive::read(client, score) {
+        Ok(archive) => archive,
+        Err(archive::Error::Refusal(refusal)) => {
+            return format!("not readable on this venti: {refusal}");
+        }
+        Err(archive::Error::Client(error)) => {
+            return format!("not readable on this venti: {error}");
+        }
+    };
+    match archive::taken(client, &archive) {
+        Ok(Some(time)) => format!("taken {}, its root is readable on this venti", Utc(time)),
+        Ok(None) => "its root is readable on this venti".into(),
+        Err(error) => {
+            format!("its root is readable on this venti, its directories are not: {error}")
+        }
+    }
+}
+
+/// Puts an undo file back.
+fn put_back(path: &std::path::Path, options: &Options, terminal: &Terminal) -> Result<Status> {
+    let undo = Undo::open(path).wrap_err_with(|| path.display().to_string())?;
+    let given = options.partition.clone();
+    let given = given.unwrap_or_else(|| undo.partition.clone().into());
+    refuse_address(&given)?;
+    let operand = Operand::try_from(given.as_os_str())?;
+    let partition = match options.dry_run {
+        true => Partition::open(&operand)?,
+        false => Partition::open_rw(&operand)?,
+    };
+    let named = |error: UndoError| eyre!("{operand}: {}: {error}", path.display());
+    processes::prove_free(&partition)?;
+    let matches = undo.matches(&partition).map_err(named)?;
+    let was = undo.old.map_or_else(String::new, |old| {
+        format!(", whose last archive is vac:{old}")
+    });
+    let holds = match matches {
+        Matches::Old => {
+            terminal.say(&format!(
+                "{operand}: holds what {} would put back",
+                path.display()
+            ));
+            return Ok(Status::Done);
+        }
+        Matches::New => format!("the format to vac:{}", undo.new),
+        Matches::Between => format!("a format to vac:{} that did not end", undo.new),
+    };
+    if options.dry_run {
+        terminal.say(&format!(
+            "{operand}: holds {holds}; what was there before would be put back{was}"
+        ));
+        return Ok(Status::Done);
+    }
+    if !options.yes && io::stdin().is_terminal() {
+        let question = format!(
+            "{operand}: holds {holds}; put back what was there at {}{was}?",
+            Utc(undo.time)
+        );
+        if !terminal.ask(&question, &mut io::stdin().lock())? {
+            let text = format!("{operand}: the answer was not y: nothing was written");
+            return Err(Failure::report(Status::Failed, text));
+        }
+        processes::prove_free(&partition)?;
+    }
+    undo.put_back(&partition).map_err(|error| {
+        let report = eyre!("{operand}: {}: {error}: run again", path.display());
+        match error {
+            UndoError::Differs(_) => Failure::report(Status::Unverified, format!("{report:#}")),
+            _ => report,
+        }
+    })?;
+    terminal.detail(|| {
+        format!(
+            "{operand}: holds again what was there at {}{was}",
+            Utc(undo.time)
+        )
+    });
+    Ok(Status::Done)
+}
+
+/// Where answers to questions come from, if from anywhere.
+type Answers = Option<Box<dyn BufRead>>;
+
+/// The words of the command line, or of the line on standard input; and where
+/// answers come from: a terminal, or nowhere.
+fn words(options: &Options) -> Result<(Words, Answers)> {
+    let given = Words {
+        score: options.score.clone(),
+        partition: options.partition.clone(),
+        venti: options.venti.clone(),
+    };
+    let terminal = io::stdin().is_terminal();
+    let mut answers: Answers = None;
+    if terminal {
+        answers = Some(Box::new(io::stdin().lock()));
+    }
+    if given.score != "-" {
+        return Ok((given, answers));
+    }
+    let line = read_line(terminal).wrap_err("standard input")?;
+    let line = Words::parse(&line)?;
+    // A line from a pipe leaves no room for answers there; the user of
+    // the session may be asked all the same.
+    if !terminal
+        && io::stderr().is_terminal()
+        && let Ok(tty) = File::open("/dev/tty")
+    {
+        answers = Some(Box::new(BufReader::new(tty)));
+    }
+    let words = Words {
+        score: line.score,
+        partition: given.partition.or(line.partition),
+        venti: given.venti.or(line.venti),
+    };
+    Ok((words, answers))
+}
+
+/// All of standard input, or of a terminal one line.
+fn read_line(terminal: bool) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut input = io::stdin().lock().take(LINE_MAX);
+    match terminal {
+        true => input.read_until(b'\n', &mut bytes)?,
+        false => input.read_to_end(&mut bytes)?,
+    };
+    Ok(bytes)
+}
+
+impl Words {
+    /// The line that fossilize prints: `vac:SCORE PARTITION VENTI`, the last
+    /// where it is known.
+    fn parse(input: &[u8]) -> Result<Self> {
+        let odd = |found: &str| {
+            let text = format!(
+                "standard input: expected the one line of fossilize, vac:SCORE PARTITION VENTI, found {found}"
+            );
+            Failure::report(Status::Usage, text)
+        };
+        let text = std::str::from_utf8(input).map_err(|_| odd("bytes that are no text"))?;
+        let line = text.strip_suffix('\n').unwrap_or(text);
+        if line.contains('\n') {
+            return Err(odd("several lines"));
+        }
+        if line.chars().any(char::is_control) {
+            return Err(odd("control characters"));
+        }
+        let words: Vec<&str> = line.split(' ').collect();
+        let (score, partition, venti) = match *words {
+            [""] => return Err(odd("nothing")),
+            [score, partition] => (score, partition, None),
+            [score, partition, venti] => (score, partition, Some(venti)),
+            _ => return Err(odd(&format!("{} words", words.len()))),
+        };
+        Ok(Words {
+            score: score.to_owned(),
+            partition: Some(partition.into()),
+            venti: venti.map(str::to_owned),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_fossilize_has_two_or_three_words() {
+        let parsed = Words::parse(b"vac:S /dev/p tcp!v!1\n").unwrap();
+        let expected = Words {
+            score: "vac:S".into(),
+            partition: Some("/dev/p".into()),
+            venti: Some("tcp!v!1".into()),
+        };
+        assert_eq!(parsed, expected);
+        assert_eq!(Words::parse(b"vac:S /dev/p").unwrap().venti, None);
+        for odd in [
+            &b""[..],
+            b"\n",
+            b"vac:S",
+            b"a b c d",
+            b"hello\nvac:S p v\n",
+            b"vac:S p v\n\n",
+            b"vac:S p v\r\n",
+            b"vac:S p \xff",
+        ] {
+            let error = Words::parse(odd).unwrap_err();
+            assert_eq!(Status::of(&error), Status::Usage, "{odd:?}");
+            assert!(error.to_string().contains("line of fossilize"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_venti_is_no_partition() {
+        for text in ["tcp!venti!17034", "net!x!venti"] {
+            assert!(refuse_address(&text.into()).is_err());
+        }
+        assert!(refuse_address(&"/dev/tcp!".into()).is_ok());
+    }
+}

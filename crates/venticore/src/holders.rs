@@ -1,0 +1,172 @@
+//! Who holds a file or block device: processes that have it open, file systems
+//! mounted from it, loop devices and other devices that lie on it.
+//!
+//! What is looked for is more than the one device: a disk is held by whoever
+//! has one of its slices open, a slice by whoever has the disk open, a file by
+//! whoever has a loop device of it open, and the other way round.
+//! Only Linux tells, through `/proc` and `/sys`.
+
+mod device;
+mod scan;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::exit::one_line;
+use device::Wanted;
+
+/// Names shown in a message before the rest is only counted.
+const SHOWN: usize = 5;
+
+/// What has a file or block device in use, as it was at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holders {
+    /// The processes that have it open, without the calling one, by number.
+    pub processes: Vec<Process>,
+    /// Where it is mounted.
+    pub mounts: Vec<PathBuf>,
+    /// The devices that lie on it: loop devices of a file, mappings of a disk.
+    pub devices: Vec<String>,
+    /// Whether the open files of all processes could be seen.
+    pub sight: Sight,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// The name of its command, at most 15 bytes, as the system has it.
+    pub command: String,
+}
+
+/// How much of the other processes could be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sight {
+    /// All of them.
+    #[default]
+    Full,
+    /// So many are there whose open files are not shown to this user.
+    Part(usize),
+    /// There may be processes that are not even listed.
+    Hidden,
+}
+
+impl Holders {
+    /// Looks for what holds the file or block device at `path`. Whole disks
+    /// and slices are told apart only where Linux has nodes for the slices.
+    ///
+    /// An open file is seen only as long as it has a descriptor: a process
+    /// that mapped it and closed it is not.
+    ///
+    /// # Errors
+    /// The path cannot be looked at, is neither file nor block device, or there is no `/proc` to
+    /// look in.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        Self::of_in(path, &Roots::default())
+    }
+
+    fn of_in(path: &Path, roots: &Roots) -> io::Result<Self> {
+        let meta = fs::metadata(path)?;
+        let kind = meta.file_type();
+        let (wanted, devices) = if kind.is_block_device() {
+            Wanted::device(&roots.sys, meta.rdev())
+        } else if kind.is_file() {
+            Wanted::file(&roots.sys, &meta)
+        } else {
+            let text = "expected a file or a block device";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        };
+        let seen = scan::processes(&roots.proc, &wanted, std::process::id())?;
+        Ok(Holders {
+            processes: seen.processes,
+            mounts: seen.mounts,
+            devices,
+            sight: seen.sight,
+        })
+    }
+
+    /// True where nothing that could be seen has it in use. Look at
+    /// [`Holders::sight`] as well.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.processes.is_empty() && self.mounts.is_empty() && self.devices.is_empty()
+    }
+}
+
+impl fmt::Display for Holders {
+    /// `mounted at /n/9fat, used by loop0, held open by fossil (pid 12)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut groups = Vec::new();
+        let mounts: Vec<_> = self
+            .mounts
+            .iter()
+            .map(|p| p.display().to_string())
+            .collect();
+        let processes: Vec<_> = self.processes.iter().map(Process::to_string).collect();
+        for (what, names) in [
+            ("mounted at", &mounts),
+            ("used by", &self.devices),
+            ("held open by", &processes),
+        ] {
+            if !names.is_empty() {
+                groups.push(format!("{what} {}", listed(names)));
+            }
+        }
+        if groups.is_empty() {
+            groups.push("held by nobody that can be seen".to_owned());
+        }
+        f.write_str(&one_line(&groups.join(", ")))
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {})", one_line(&self.command), self.pid)
+    }
+}
+
+impl fmt::Display for Sight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the open files of all processes can be seen"),
+            Self::Part(count) => write!(
+                f,
+                "the open files of {count} other process{} cannot be seen: run as root to be sure",
+                if *count == 1 { "" } else { "es" }
+            ),
+            Self::Hidden => f.write_str(
+                "the processes of other users cannot be seen (hidepid): run as root to be sure",
+            ),
+        }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let shown = names.get(..SHOWN).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Where the system describes itself; elsewhere in tests.
+struct Roots {
+    proc: PathBuf,
+    sys: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Roots {
+            proc: "/proc".into(),
+            sys: "/sys".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
