@@ -24,6 +24,7 @@ mod real_arenas;
 mod real_conf;
 mod real_fossil;
 mod real_many;
+mod real_reset;
 mod real_ventiprog;
 mod remembered;
 mod rollover;
