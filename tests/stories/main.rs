@@ -31,6 +31,7 @@ mod rollover;
 mod schedules;
 mod site;
 mod tidy;
+mod tree;
 mod unmet;
 mod ventiprog;
 mod wrarena;
