@@ -6,10 +6,16 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
+use venticore::arena::log::{Log, What};
+use venticore::arena::{ArenaPartition, ReadAt};
+use venticore::blocktype::BlockType;
 use venticore::score::Score;
+
+use crate::venti::Venti;
 
 /// The golden arena partitions that are whole, each with a manifest of the
 /// same name.
@@ -58,6 +64,41 @@ pub fn bytes(name: &str) -> Vec<u8> {
 pub fn fossil(name: &str) -> Vec<u8> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/fossil");
     unpacked(&directory.join(format!("{name}.fossil.gz")))
+}
+
+/// A loopback venti with every block of the golden fossil archives.
+#[must_use]
+pub fn archives() -> Venti {
+    let venti = Venti::start();
+    for (ty, data) in blocks("fossil/arenas.part") {
+        let _ = venti.insert(ty, &data);
+    }
+    venti
+}
+
+/// The blocks in a golden arena partition.
+///
+/// # Panics
+/// When one of them is damaged.
+#[must_use]
+pub fn blocks(name: &str) -> Vec<(BlockType, Vec<u8>)> {
+    let source: Arc<dyn ReadAt> = Arc::new(bytes(name));
+    let table = ArenaPartition::read(&*source).expect("an arena partition");
+    let mut blocks = Vec::new();
+    for entry in &table.entries {
+        let arena = table.arena(&*source, entry).expect("an arena");
+        let mut log = Log::open(Arc::clone(&source), &arena, 0, true).expect("a log");
+        while let Some(item) = log.next() {
+            let What::Clump { header, .. } = &item.what else {
+                panic!("{name}: {item:?}");
+            };
+            let header = *header;
+            let ty = BlockType::from_disk(header.disk_type).expect("a known type");
+            let stored = log.stored(&item).expect("the bytes of a clump");
+            blocks.push((ty, header.block(stored).expect("a whole block").to_vec()));
+        }
+    }
+    blocks
 }
 
 fn unpacked(packed: &Path) -> Vec<u8> {

@@ -38,7 +38,20 @@ const FOSSILS: &[&str] = &[
     "fossil/destroyed-8k.fossil",
 ];
 
+/// A root; no venti is asked for it.
+const SCORE: &str = "vac:f50b65b3911fc87ae786cc7970b2e34d1348bd00";
+
 const CONTRACT: &[(&str, Contract)] = &[
+    (
+        "flfmt",
+        Contract {
+            read_only: &["-n", "-h", "127.0.0.1:1", "-v", SCORE, "INPUT"],
+            inputs: FOSSILS,
+            config: "",
+            short_help: false,
+            needs_operand: true,
+        },
+    ),
     (
         "foscons",
         Contract {
@@ -57,6 +70,16 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: false,
+        },
+    ),
+    (
+        "fosreset",
+        Contract {
+            read_only: &["-n", "-d", "STATE", SCORE, "INPUT", "127.0.0.1:1"],
+            inputs: FOSSILS,
+            config: "",
+            short_help: true,
+            needs_operand: true,
         },
     ),
     (

@@ -139,7 +139,7 @@ impl Source<'_> {
         Ok((archive, checked))
     }
 
-    /// Proves that what is below the root is there.
+    /// Proves that what is below the root is there; says what was proved.
     pub(crate) fn prove(
         &self,
         client: &mut Client,
@@ -147,7 +147,7 @@ impl Source<'_> {
         depth: Depth,
         block_size: u64,
         terminal: &Terminal,
-    ) -> Result<()> {
+    ) -> Result<String> {
         let tick = |_: &_| terminal.wait("proving the archive");
         let findings = prove(client, archive, depth, block_size, tick);
         terminal.clear();
@@ -160,14 +160,13 @@ impl Source<'_> {
             return Err(Failure::report(Status::Unverified, text));
         }
         let counts = findings.counts;
-        terminal.detail(|| match depth {
-            Depth::Shallow => format!("vac:{}: only the root was looked at", self.score),
+        Ok(match depth {
+            Depth::Shallow => "only its root was looked at".to_owned(),
             _ => format!(
-                "vac:{}: whole: {} directories, {} blocks read, {} asked for",
-                self.score, findings.directories, counts.read, counts.probed
+                "it is whole: {} directories, {} blocks read, {} asked for",
+                findings.directories, counts.read, counts.probed
             ),
-        });
-        Ok(())
+        })
     }
 }
 
@@ -205,11 +204,11 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let label = label.as_encoded_bytes();
     let (archive, checked) = source.plan(&mut client, &partition, options.block_size, label)?;
     let block_size = checked.format.header.block_size.into();
-    source.prove(&mut client, &archive, options.depth, block_size, terminal)?;
+    let proved = source.prove(&mut client, &archive, options.depth, block_size, terminal)?;
     drop(client);
     if options.dry_run {
         terminal.say(&format!(
-            "{operand}: holds {standing}; would be formatted, nothing was written"
+            "{operand}: holds {standing}; would be formatted to vac:{score}, {proved}; nothing was written"
         ));
         return Ok(Status::Done);
     }
@@ -225,7 +224,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     for (number, source) in archive.sources.iter().enumerate() {
         terminal.detail(|| format!("root source {number}: {}", source.score));
     }
-    terminal.detail(|| format!("{operand}: formatted to vac:{score}"));
+    terminal.detail(|| format!("{operand}: formatted to vac:{score}, {proved}"));
     Ok(Status::Done)
 }
 

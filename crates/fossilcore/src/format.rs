@@ -26,7 +26,7 @@ use venticore::partition::Partition;
 pub use job::{Checked, Job, check, old_undo, perform};
 pub use plan::{Area, Format, PlanError, Tag};
 pub use standing::{Standing, Whole};
-pub use undo::{Matches, Undo, UndoError};
+pub use undo::{Matches, Undo, UndoError, save};
 pub use write::{WriteError, write};
 
 /// Something that is formatted: a partition, or in tests what loses power

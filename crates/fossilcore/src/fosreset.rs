@@ -21,7 +21,7 @@ use venticore::terminal::Terminal;
 
 use crate::archive::{self, Archive, Depth};
 use crate::flfmt::{LABEL, Source, open, root_score, venti};
-use crate::format::{Checked, Job, Matches, Standing, Undo, UndoError, check, old_undo, perform};
+use crate::format::{Job, Matches, Standing, Undo, UndoError, check, old_undo, perform};
 use crate::fossilize;
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, Halt};
@@ -117,9 +117,15 @@ fn reset(
     let mut client = source.dial(config)?;
     let (archive, checked) = source.plan(&mut client, &partition, None, LABEL.as_bytes())?;
     let block_size = checked.format.header.block_size.into();
-    source.prove(&mut client, &archive, options.depth, block_size, terminal)?;
+    let proved = source.prove(&mut client, &archive, options.depth, block_size, terminal)?;
     if options.dry_run {
-        tell_dry(terminal, &partition, &standing, &fossils, &checked);
+        tell_dry(
+            terminal,
+            &partition,
+            &standing,
+            &fossils,
+            &format!("vac:{score}, {proved}"),
+        );
         return Ok(Status::Done);
     }
     if let (false, Some(answers)) = (options.yes, answers.as_mut()) {
@@ -143,7 +149,7 @@ fn reset(
     drop(client);
     end_fossils(&partition, halt, terminal)?;
     perform(&job, &checked, &|| processes::prove_free(&partition))?;
-    terminal.detail(|| format!("{}: reset to vac:{score}", partition.operand()));
+    terminal.detail(|| format!("{}: reset to vac:{score}, {proved}", partition.operand()));
     Ok(Status::Done)
 }
 
@@ -175,7 +181,7 @@ fn tell_dry(
     partition: &Partition,
     standing: &Standing,
     fossils: &[Process],
-    checked: &Checked,
+    to: &str,
 ) {
     let operand = partition.operand();
     for fossil in fossils {
@@ -184,8 +190,7 @@ fn tell_dry(
         ));
     }
     terminal.say(&format!(
-        "{operand}: holds {standing}; would be reset to vac:{}, nothing was written",
-        checked.score
+        "{operand}: holds {standing}; would be reset to {to}; nothing was written"
     ));
 }
 

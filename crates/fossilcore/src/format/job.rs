@@ -16,7 +16,7 @@ use venticore::terminal::Terminal;
 
 use super::plan::Format;
 use super::standing::Standing;
-use super::undo::{self, About, Matches, Undo, UndoError};
+use super::undo::{Matches, Undo, UndoError, save};
 use super::write::{WriteError, write};
 use crate::fossilize;
 
@@ -135,7 +135,7 @@ pub fn perform(
     }
     check(job.partition, &standing, job.force)?;
     log(job, checked, standing.last())?;
-    let undo = keep(job, checked, &standing)?;
+    let undo = keep(job, checked)?;
     announce(job, &undo)?;
     still_free()?;
     unchanged(job, &undo, &standing)?;
@@ -169,18 +169,17 @@ fn log(job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
 }
 
 /// Keeps what will be overwritten.
-fn keep(job: &Job<'_>, checked: &Checked, standing: &Standing) -> Result<PathBuf> {
+fn keep(job: &Job<'_>, checked: &Checked) -> Result<PathBuf> {
     let state = StateDir::open(&job.config.state_dir(job.dir))?;
-    let about = About {
-        partition: job.partition.operand().to_string(),
-        time: SystemTime::now(),
-        old: standing.last(),
-        new: checked.score,
-        mark: standing.superblock_at(),
-    };
-    let name = name_to_keep(job, about.time);
-    let path = state.keep_with(&name, |file| {
-        undo::save(file, job.partition, &checked.format, &about)
+    let operand = job.partition.operand().to_string();
+    let path = state.keep_with(&name_to_keep(job), |file| {
+        save(
+            file,
+            job.partition,
+            &checked.format,
+            &operand,
+            checked.score,
+        )
     })?;
     // What cannot be read back is no undo file.
     let undo = Undo::open(&path);
@@ -193,8 +192,8 @@ fn keep(job: &Job<'_>, checked: &Checked, standing: &Standing) -> Result<PathBuf
 }
 
 /// `fosreset.20261122T035612Z.dev_sdC0_fossil.undo`.
-fn name_to_keep(job: &Job<'_>, time: SystemTime) -> String {
-    let time = Utc(time).to_string().replace(['-', ':'], "");
+fn name_to_keep(job: &Job<'_>) -> String {
+    let time = Utc(SystemTime::now()).to_string().replace(['-', ':'], "");
     let operand = job.partition.operand().to_string();
     let name = operand.replace(
         |c: char| !(c.is_ascii_alphanumeric() || "-._".contains(c)),

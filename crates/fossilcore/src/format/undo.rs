@@ -26,6 +26,7 @@ use venticore::score::{LabelledScore, Score};
 use venticore::state::Utc;
 
 use super::plan::Format;
+use super::standing::Standing;
 use super::write::MAGIC;
 use super::{CHUNK, Disk, SECTOR, bytes_at, chunks};
 
@@ -64,17 +65,39 @@ enum Stored {
 
 /// What an undo file says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct About {
-    pub(super) partition: String,
-    pub(super) time: SystemTime,
-    pub(super) old: Option<Score>,
-    pub(super) new: Score,
+struct About {
+    partition: String,
+    time: SystemTime,
+    old: Option<Score>,
+    new: Score,
     /// Where the super block of the old fossil is, if there is one.
-    pub(super) mark: Option<u64>,
+    mark: Option<u64>,
 }
 
-/// Writes what the format of a disk overwrites, and what it writes.
-pub(super) fn save(
+/// Writes what the format of a disk overwrites, and what it writes. `partition`
+/// is what the disk is called, `new` the score it is formatted to.
+///
+/// # Errors
+/// The disk could not be read, or the file not written.
+pub fn save(
+    to: &mut dyn Write,
+    disk: &dyn ReadAt,
+    format: &Format,
+    partition: &str,
+    new: Score,
+) -> io::Result<()> {
+    let standing = Standing::of(disk)?;
+    let about = About {
+        partition: partition.to_owned(),
+        time: SystemTime::now(),
+        old: standing.last(),
+        new,
+        mark: standing.superblock_at(),
+    };
+    save_about(to, disk, format, &about)
+}
+
+fn save_about(
     to: &mut dyn Write,
     disk: &dyn ReadAt,
     format: &Format,

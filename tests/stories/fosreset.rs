@@ -1,0 +1,955 @@
+//! fosreset and flfmt: what cannot be proved or must not be overwritten is
+//! refused, and then the partition is byte for byte what it was.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use fossilcore::archive::{self, Archive};
+use fossilcore::disk::{Header, SuperBlock};
+use fossilcore::last::{self, Last};
+use tempfile::TempDir;
+use venti_tests::command::{self, Command, Output};
+use venti_tests::golden;
+use venti_tests::random::Random;
+use venti_tests::venti::{Fault, How, On, Venti, closed_port};
+use venticore::blocktype::BlockType;
+use venticore::client::{Client, Limits};
+use venticore::score::Score;
+use venticore::tree::{Entry, Root, scores};
+
+use crate::format::ARCHIVES;
+
+/// The root of `archived-8k`, and that of the archive after it.
+const FIRST: &str = ARCHIVES[0].0;
+const SECOND: &str = ARCHIVES[1].0;
+
+/// A venti with the golden archives, a partition, a state directory.
+pub(crate) struct Site {
+    pub(crate) directory: TempDir,
+    pub(crate) venti: Venti,
+    pub(crate) partition: PathBuf,
+    before: Vec<u8>,
+}
+
+impl Site {
+    /// With this golden partition.
+    pub(crate) fn of(golden: &str) -> Self {
+        Self::with(golden::fossil(golden))
+    }
+
+    pub(crate) fn with(before: Vec<u8>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let partition = directory.path().join("fossil");
+        fs::write(&partition, &before).unwrap();
+        Site {
+            venti: golden::archives(),
+            directory,
+            partition,
+            before,
+        }
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.state().join("rootscor")).unwrap_or_default()
+    }
+
+    /// The undo files.
+    pub(crate) fn undos(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.state()) else {
+            return Vec::new();
+        };
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let mut undos: Vec<_> = paths
+            .filter(|p| p.to_string_lossy().contains(".undo"))
+            .collect();
+        undos.sort();
+        undos
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        fs::read(&self.partition).unwrap()
+    }
+
+    fn client(&self) -> Client {
+        let dial = self.venti.dial().parse().unwrap();
+        Client::dial(&dial, Limits::default()).unwrap()
+    }
+
+    /// fosreset with the state directory; the caller adds the operands.
+    pub(crate) fn command(&self) -> Command {
+        Command::new("fosreset").arg("-d").arg(self.state())
+    }
+
+    /// fosreset of the partition to this score.
+    pub(crate) fn reset(&self, options: &[&str], score: &str) -> Output {
+        let command = self.command().args(options).arg(score);
+        command.arg(&self.partition).arg(self.venti.dial()).run()
+    }
+
+    /// flfmt of the partition to this score, without questions.
+    fn flfmt(&self, options: &[&str], score: &str) -> Output {
+        let config = format!("dir = '{}'\n", self.state().display());
+        let command = Command::new("flfmt")
+            .config(&config)
+            .args(options)
+            .arg("-y");
+        let command = command.args(["-h", &self.venti.dial(), "-v", score]);
+        command.arg(&self.partition).run()
+    }
+
+    fn undo(&self, options: &[&str], file: &Path) -> Output {
+        self.command()
+            .args(options)
+            .arg("-u")
+            .arg(file)
+            .arg(&self.partition)
+            .run()
+    }
+
+    /// Nothing was written: not to the partition, and nothing else anywhere.
+    #[track_caller]
+    fn assert_untouched(&self, output: &Output, status: i32, says: &str) {
+        assert_eq!(output.status, status, "{output:?}");
+        assert_eq!(output.stdout, "", "{output:?}");
+        assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+        assert!(output.stderr.contains(says), "{says}: {output:?}");
+        assert!(self.bytes() == self.before, "the partition was written");
+        assert!(self.undos().is_empty(), "{:?}", self.undos());
+    }
+
+    /// Both commands refuse.
+    #[track_caller]
+    fn refused(&self, score: &str, status: i32, says: &str) {
+        let output = self.reset(&[], score);
+        self.assert_untouched(&output, status, says);
+        let output = self.reset(&["-n"], score);
+        self.assert_untouched(&output, status, says);
+        let output = self.flfmt(&[], score);
+        self.assert_untouched(&output, status, says);
+    }
+
+    fn last(&self) -> Result<Last, last::Error> {
+        Last::read(&self.bytes())
+    }
+}
+
+/// What happened is a reset to this score, that can be undone.
+#[track_caller]
+fn assert_reset(site: &Site, output: &Output, score: &str) {
+    assert_eq!(output.status, 0, "{output:?}");
+    let last = site.last().unwrap();
+    assert!(last.superblock.last.is_nil() && last.superblock.active == 1);
+    let undo = site.undos().pop().unwrap();
+    let (state, partition) = (undo.display(), site.partition.display());
+    assert_eq!(output.stdout, format!("fosreset -u {state} {partition}\n"));
+    assert!(
+        site.log()
+            .ends_with(&format!("vac:{score} {partition} {}\n", site.venti.dial()))
+    );
+    for file in [undo.clone(), site.state().join("rootscor")] {
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+}
+
+#[test]
+fn a_reset_is_logged_and_can_be_undone() {
+    let site = Site::of("archived-8k");
+    let output = site.reset(&[], &format!("vac:{SECOND}"));
+    assert_reset(&site, &output, SECOND);
+    let lines: Vec<String> = site.log().lines().map(str::to_owned).collect();
+    let (partition, dial) = (site.partition.display(), site.venti.dial());
+    assert!(lines[0].starts_with("# ") && lines[0].ends_with(" fosreset"));
+    assert_eq!(lines[1], format!("vac:{FIRST} {partition} {dial}"));
+    assert_eq!(lines.len(), 3);
+    // The rest of the partition is as it was.
+    let (now, header) = (site.bytes(), site.last().unwrap().header);
+    let (from, to) = (header.superblock * 8192, (header.data + 2) * 8192);
+    for (at, (now, before)) in now.iter().zip(&site.before).enumerate() {
+        let needed = (from as usize..to as usize).contains(&at) || (0x20000..0x20200).contains(&at);
+        assert!(needed || now == before, "byte {at}");
+    }
+    let undo = site.undos().pop().unwrap();
+    let output = site.undo(&["-n"], &undo);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(output.stderr.contains(&format!(
+        "would be put back, whose last archive is vac:{FIRST}"
+    )));
+    assert!(site.bytes() == now);
+    let output = site.undo(&[], &undo);
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (0, ""),
+        "{output:?}"
+    );
+    assert!(site.bytes() == site.before);
+    let output = site.undo(&[], &undo);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(output.stderr.contains("holds what"), "{output:?}");
+}
+
+#[test]
+fn the_score_is_taken_in_every_form_and_from_standard_input() {
+    for score in [
+        FIRST.to_owned(),
+        FIRST.to_uppercase(),
+        format!("vac:{}", FIRST.to_uppercase()),
+    ] {
+        let site = Site::of("archived-8k");
+        let output = site.reset(&["-q"], &score);
+        assert_reset(&site, &output, FIRST);
+        assert_eq!(output.stderr, "");
+    }
+    let site = Site::of("archived-8k");
+    let line = format!(
+        "vac:{FIRST} {} {}\n",
+        site.partition.display(),
+        site.venti.dial()
+    );
+    let output = site.command().arg("-").stdin(line.as_bytes()).run();
+    assert_reset(&site, &output, FIRST);
+    // What the command line says goes before what the line does.
+    let site = Site::of("archived-8k");
+    let line = format!("vac:{FIRST} /nonexistent tcp!nowhere!1\n");
+    let command = site
+        .command()
+        .arg("-")
+        .arg(&site.partition)
+        .arg(site.venti.dial());
+    assert_reset(&site, &command.stdin(line.as_bytes()).run(), FIRST);
+    // The venti may be that of the environment.
+    let site = Site::of("archived-8k");
+    let command = site.command().arg(FIRST).arg(&site.partition);
+    let output = command.env("venti", site.venti.dial()).run();
+    assert_reset(&site, &output, FIRST);
+    for odd in ["", "hello\n", "vac:x /p v\nmore\n", "a b c d\n"] {
+        let site = Site::of("archived-8k");
+        let output = site
+            .command()
+            .arg("-")
+            .arg(&site.partition)
+            .stdin(odd.as_bytes())
+            .run();
+        site.assert_untouched(&output, 2, "line of fossilize");
+    }
+}
+
+#[test]
+fn without_a_venti_or_with_one_for_a_partition_nothing_happens() {
+    let site = Site::of("archived-8k");
+    let output = site.command().arg(FIRST).arg(&site.partition).run();
+    site.assert_untouched(&output, 2, "please set a venti");
+    let output = site.command().args([FIRST, &site.venti.dial()]).run();
+    site.assert_untouched(&output, 2, "expected a partition");
+    let output = Command::new("flfmt")
+        .args(["-v", FIRST])
+        .arg(&site.partition)
+        .run();
+    site.assert_untouched(&output, 2, "please set a venti");
+    let output = Command::new("flfmt").arg(&site.partition).run();
+    site.assert_untouched(&output, 2, "expected -v score");
+    let output = site.command().args(["-c", "--shallow", FIRST]).run();
+    site.assert_untouched(&output, 2, "expected one of -c and --shallow");
+}
+
+#[test]
+fn a_text_that_is_no_score_is_refused() {
+    let site = Site::of("archived-8k");
+    let mut other = FIRST.to_owned();
+    other.replace_range(7..8, "g");
+    for text in [
+        format!("{FIRST}0"),
+        FIRST[1..].to_owned(),
+        format!("{FIRST} "),
+        format!("{FIRST}x"),
+        format!("vac:{FIRST}:"),
+        format!("ffs:{FIRST}"),
+        other,
+    ] {
+        site.refused(&text, 2, "rootscore: ");
+    }
+    site.refused(&Score::ZERO.to_string(), 4, "score of nothing");
+}
+
+#[test]
+fn a_root_that_is_none_is_refused() {
+    let site = Site::of("archived-8k");
+    site.refused(&"ab".repeat(20), 4, "root block abab");
+    let root = read_root(&site, FIRST);
+    site.refused(&root.score.to_string(), 4, "found a directory block");
+    // A plain archive of vac, with and without the local flag.
+    let sources = site
+        .venti
+        .get(BlockType::Dir, &archive(&site).top.unwrap().score)
+        .unwrap();
+    let own = Entry::parse(&sources[80..]);
+    let meta = site.venti.get(BlockType::Data, &own.score).unwrap();
+    for (how, says) in [(true, "local flag"), (false, "without a qid space")] {
+        let mut sources = sources.clone();
+        if how {
+            for entry in sources.chunks_mut(40) {
+                entry[8] |= 0x20;
+            }
+        } else {
+            let without = without_qid_space(&meta);
+            let score = site.venti.insert(BlockType::Data, &without);
+            sources[100..].copy_from_slice(score.as_bytes());
+        }
+        let score = put_root(&site, &sources);
+        site.refused(&score, 4, says);
+    }
+    // Shapes that no fossil writes.
+    let change = |from: usize, to: &[u8]| {
+        let mut sources = sources.clone();
+        sources[from..from + to.len()].copy_from_slice(to);
+        put_root(&site, &sources)
+    };
+    for (from, to, says) in [
+        (8, &[0_u8][..], "root source 0: not in use"),
+        (
+            44,
+            &[0, 255],
+            "root source 1: expected blocks of at least 256",
+        ),
+        (8, &[1], "root source 0: expected a directory"),
+        (88, &[1 << 2 | 1], "root source 2: expected depth 0"),
+        (
+            48,
+            &[0x41],
+            "root source 1: in the encoding of large blocks",
+        ),
+    ] {
+        site.refused(&change(from, to), 4, says);
+    }
+    let long = [sources.clone(), vec![1; 40]].concat();
+    site.refused(&put_root(&site, &long), 4, "expected 3 root sources");
+    // Entry 1 of the root directory is not active's metadata any more.
+    let other = Root {
+        kind: b"ext2".to_vec(),
+        ..root
+    };
+    let score = site
+        .venti
+        .insert(BlockType::Root, &other.to_bytes())
+        .to_string();
+    site.refused(&score, 4, "expected type vac");
+}
+
+fn read_root(site: &Site, score: &str) -> Root {
+    let score = score.parse().unwrap();
+    Root::parse(&site.venti.get(BlockType::Root, &score).unwrap()).unwrap()
+}
+
+/// A root over these root sources, without the extra layer of fossil.
+fn put_root(site: &Site, sources: &[u8]) -> String {
+    let score = site.venti.insert(BlockType::Dir, sources);
+    let root = Root {
+        score,
+        ..read_root(site, FIRST)
+    };
+    site.venti
+        .insert(BlockType::Root, &root.to_bytes())
+        .to_string()
+}
+
+/// The root's metadata with its option removed.
+fn without_qid_space(meta: &[u8]) -> Vec<u8> {
+    use fossilcore::disk::MetaBlock;
+    let mut block = meta.to_vec();
+    block.resize(8192, 0);
+    let meta = MetaBlock::parse(&block).unwrap();
+    let mut own = meta.entries().next().unwrap().unwrap();
+    own.qid_space = None;
+    MetaBlock::of(&[own], meta.slots, 8192).unwrap().to_bytes()
+}
+
+fn archive(site: &Site) -> Archive {
+    Archive::read(&mut site.client(), &FIRST.parse().unwrap()).unwrap()
+}
+
+/// Blocks of `active`: what each is for, its type and its score.
+struct Inside {
+    directory: (BlockType, Score),
+    pointer: (BlockType, Score),
+    metadata: (BlockType, Score),
+    leaf: (BlockType, Score),
+}
+
+/// One block of each kind, the directory's and its metadata below `active`.
+fn inside(site: &Site) -> Inside {
+    let mut client = site.client();
+    let root = archive(site).directory();
+    let active = archive::find(&mut client, &root, b"active")
+        .unwrap()
+        .unwrap();
+    let mut pending = vec![active.directory.unwrap()];
+    let (mut sub, mut file) = (None, None);
+    while let Some(dir) = pending.pop() {
+        for info in archive::list(&mut client, &dir).unwrap() {
+            let found = archive::find(&mut client, &dir, &info.elem)
+                .unwrap()
+                .unwrap();
+            match found.directory {
+                Some(dir) => {
+                    pending.push(dir);
+                    sub = sub.or(Some(dir).filter(|dir| !dir.meta.score.is_nil()));
+                }
+                None if found.entry.depth > 0 => file = Some(found.entry),
+                None => {}
+            }
+        }
+    }
+    let (sub, file) = (sub.unwrap(), file.unwrap());
+    let pointer = (BlockType::Pointer(file.depth), file.score);
+    let block = site.venti.get(pointer.0, &pointer.1).unwrap();
+    assert_eq!((file.depth, sub.entry.depth, sub.meta.depth), (1, 0, 0));
+    Inside {
+        directory: (BlockType::Dir, sub.entry.score),
+        pointer,
+        metadata: (BlockType::Data, sub.meta.score),
+        leaf: (BlockType::Data, scores(&block).nth(1).unwrap()),
+    }
+}
+
+#[test]
+fn a_missing_or_corrupt_block_of_active_is_refused_and_named() {
+    let site = Site::of("archived-8k");
+    let Inside {
+        directory,
+        pointer,
+        metadata,
+        leaf,
+    } = inside(&site);
+    for (ty, score) in [directory, pointer, metadata] {
+        let block = site.venti.get(ty, &score).unwrap();
+        assert!(site.venti.forget(ty, &score));
+        site.refused(FIRST, 4, &format!("{ty} block {score}: not on this venti"));
+        let _ = site.venti.insert(ty, &block);
+        assert!(site.venti.corrupt(ty, &score));
+        site.refused(FIRST, 4, &format!("{ty} block {score}: cannot be read"));
+        let _ = site.venti.insert(ty, &block);
+    }
+    let (ty, score) = leaf;
+    let block = site.venti.get(ty, &score).unwrap();
+    assert!(site.venti.forget(ty, &score));
+    site.refused(FIRST, 4, &format!("{ty} block {score}: not on this venti"));
+    // A server that cannot be asked is read from.
+    site.venti.fault(Fault::no_probe());
+    site.refused(FIRST, 4, &format!("{ty} block {score}: not on this venti"));
+    site.venti.heal();
+    // A corrupt leaf is there when it is only asked for.
+    let _ = site.venti.insert(ty, &block);
+    assert!(site.venti.corrupt(ty, &score));
+    let says = format!("{ty} block {score}: cannot be read");
+    site.assert_untouched(&site.reset(&["-c"], FIRST), 4, &says);
+    site.assert_untouched(&site.flfmt(&["-c"], FIRST), 4, &says);
+    let output = site.reset(&[], FIRST);
+    assert_reset(&site, &output, FIRST);
+}
+
+#[test]
+fn every_block_of_the_root_counts_when_every_block_is_read() {
+    let site = Site::of("archived-8k");
+    let manifest = golden::json("fossil/manifest.json");
+    for (ty, score) in manifest_blocks(&manifest, "archived2-8k") {
+        let block = site.venti.get(ty, &score).unwrap();
+        assert!(site.venti.corrupt(ty, &score));
+        let output = site.reset(&["-nc"], SECOND);
+        site.assert_untouched(&output, 4, &score.to_string());
+        let _ = site.venti.insert(ty, &block);
+    }
+    let output = site.reset(&["-nc"], SECOND);
+    assert_eq!(output.status, 0, "{output:?}");
+}
+
+/// The blocks that belong to a golden archive.
+pub(crate) fn manifest_blocks(manifest: &serde_json::Value, name: &str) -> Vec<(BlockType, Score)> {
+    let blocks = manifest["roots"][name]["blocks"].as_array().unwrap();
+    let block = |block: &serde_json::Value| {
+        let ty = u8::try_from(block[1].as_u64().unwrap()).unwrap();
+        let score = block[0].as_str().unwrap().parse().unwrap();
+        (BlockType::from_disk(ty).unwrap(), score)
+    };
+    blocks.iter().map(block).collect()
+}
+
+#[test]
+fn a_shallow_proof_looks_at_the_root_alone() {
+    let site = Site::of("archived-8k");
+    let (ty, score) = inside(&site).directory;
+    assert!(site.venti.forget(ty, &score));
+    let output = site.reset(&["--shallow"], FIRST);
+    assert_reset(&site, &output, FIRST);
+    let site = Site::of("archived-8k");
+    let own = archive(&site).sources[2].score;
+    assert!(site.venti.forget(BlockType::Data, &own));
+    let output = site.reset(&["--shallow"], FIRST);
+    site.assert_untouched(&output, 4, "the root's metadata");
+}
+
+#[test]
+fn a_dead_venti_is_refused() {
+    let site = Site::of("archived-8k");
+    let command = site.command().arg(FIRST).arg(&site.partition);
+    site.assert_untouched(&command.arg(closed_port()).run(), 6, "cannot connect");
+    let reads = {
+        let output = site.reset(&["-nc"], FIRST);
+        assert_eq!(output.status, 0, "{output:?}");
+        site.venti.counts().reads
+    };
+    assert!(reads > 20, "{reads}");
+    // It dies at the first read, at some in the middle, at the last.
+    for number in [1, 2, 5, reads / 2, reads] {
+        let site = Site::of("archived-8k");
+        for how in [How::Close, How::Short] {
+            site.venti.heal();
+            let asked = site.venti.counts().reads;
+            site.venti.fault(Fault::from(On::Read, asked + number, how));
+            let output = site.reset(&["-c"], FIRST);
+            site.assert_untouched(&output, 6, "tcp!127.0.0.1!");
+        }
+    }
+    let site = Site::of("archived-8k");
+    site.venti.fault(Fault::from(On::Probe, 2, How::Close));
+    site.assert_untouched(&site.reset(&[], FIRST), 6, "connection lost");
+    site.venti.heal();
+    let asked = site.venti.counts().reads;
+    site.venti
+        .fault(Fault::from(On::Read, asked + 3, How::Silence));
+    let command = site.command().config("[limits]\nsilence = 1\n").arg(FIRST);
+    let output = command.arg(&site.partition).arg(site.venti.dial()).run();
+    site.assert_untouched(&output, 6, "no answer to read");
+    // A venti that answers with other bytes.
+    site.venti.heal();
+    let asked = site.venti.counts().reads;
+    site.venti.fault(Fault::at(On::Read, asked + 4, How::Wrong));
+    site.assert_untouched(&site.reset(&[], FIRST), 4, "");
+}
+
+#[test]
+fn a_partition_that_does_not_fit_is_refused() {
+    let site = Site::with(vec![0; 1_310_719]);
+    site.refused(
+        FIRST,
+        1,
+        "expected a partition of at least 1310720 bytes, found 1310719",
+    );
+    let site = Site::of("archived-8k");
+    let output = site.flfmt(&["-b", "4096"], FIRST);
+    site.assert_untouched(&output, 1, "expected a block size of at least 8192");
+    for size in ["8193", "65536", "0"] {
+        let output = site.flfmt(&["-b", size], FIRST);
+        site.assert_untouched(&output, 1, "multiple of 512");
+    }
+    let output = site.flfmt(&["-b", "8q"], FIRST);
+    site.assert_untouched(&output, 2, "-b");
+    let output = site.flfmt(&["-b", "16k", "-l", "other"], FIRST);
+    assert_reset(&site, &output, FIRST);
+    let last = site.last().unwrap();
+    assert_eq!(
+        (last.header.block_size, last.superblock.name),
+        (16384, b"other".to_vec())
+    );
+}
+
+#[test]
+fn what_is_no_fossil_is_overwritten_by_force_alone() {
+    let zeros = vec![0; 2 << 20];
+    let with = |at: usize, bytes: &[u8]| {
+        let mut partition = zeros.clone();
+        partition[at..at + bytes.len()].copy_from_slice(bytes);
+        partition
+    };
+    for (partition, says) in [
+        (with(0x438, &[0x53, 0xef]), "an ext file system"),
+        (with(0, b"XFSB"), "an XFS file system"),
+        (with(700_000, &[1]), "not zero at 700000"),
+        (golden::bytes("g5.part"), "the arenas of a venti"),
+        (Random::new(6).bytes(2 << 20), "something that is no fossil"),
+    ] {
+        let site = Site::with(partition);
+        site.refused(FIRST, 1, says);
+        let output = site.reset(&["-f"], FIRST);
+        assert_reset(&site, &output, FIRST);
+        assert_eq!(
+            site.log().matches("vac:").count(),
+            1,
+            "there was no old score"
+        );
+        let undo = site.undos().pop().unwrap();
+        assert_eq!(site.undo(&[], &undo).status, 0);
+        assert!(site.bytes() == site.before);
+    }
+    // An empty partition may have a configuration already.
+    for partition in [
+        zeros.clone(),
+        with(127 * 1024, b"fossil config\nfsys main config\n"),
+    ] {
+        let site = Site::with(partition);
+        assert_reset(&site, &site.reset(&[], FIRST), FIRST);
+    }
+    // One that was destroyed is what fosreset is for; its score is recorded.
+    let site = Site::of("destroyed-8k");
+    assert_reset(&site, &site.reset(&[], SECOND), SECOND);
+    assert!(site.log().contains(&format!("vac:{FIRST} ")));
+}
+
+#[test]
+fn a_partition_that_is_held_open_is_refused_and_the_holder_named() {
+    let site = Site::of("archived-8k");
+    let mut holder = Holder::start("sleep", &site.partition);
+    let says = format!("held open by sleep (pid {})", holder.0.id());
+    site.refused(FIRST, 1, &says);
+    // Also by another name.
+    let link = site.directory.path().join("link");
+    fs::hard_link(&site.partition, &link).unwrap();
+    let output = site
+        .command()
+        .arg(FIRST)
+        .arg(&link)
+        .arg(site.venti.dial())
+        .run();
+    site.assert_untouched(&output, 1, &says);
+    assert!(holder.runs(), "it was left alone");
+    drop(holder);
+    let output = site.reset(&[], FIRST);
+    assert_reset(&site, &output, FIRST);
+    let undo = site.undos().pop().unwrap();
+    let _holder = Holder::start("sleep", &site.partition);
+    let output = site.undo(&[], &undo);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.stderr.contains("held open by sleep"), "{output:?}");
+}
+
+/// A program that has a file open as its standard input, until dropped.
+struct Holder(std::process::Child);
+
+impl Holder {
+    fn start(program: impl AsRef<std::ffi::OsStr>, file: &Path) -> Self {
+        let mut command = std::process::Command::new(program);
+        let command = command
+            .arg("600")
+            .stdin(Stdio::from(File::open(file).unwrap()));
+        Holder(
+            command
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    fn runs(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // It may have been ended already: no error.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A program called fossil that holds a partition open, and another that holds
+/// one of its own.
+#[test]
+fn only_fossils_that_hold_this_partition_are_ended() {
+    let site = Site::of("archived-8k");
+    let other = site.directory.path().join("other");
+    fs::write(&other, "x").unwrap();
+    let program = site.directory.path().join("fossil-bin/fossil");
+    fs::create_dir(program.parent().unwrap()).unwrap();
+    fs::copy("/bin/sleep", &program).unwrap();
+    let mut ours = Holder::start(&program, &site.partition);
+    let mut theirs = Holder::start(&program, &other);
+    let output = site.reset(&["-n"], FIRST);
+    let says = format!("held open by fossil (pid {}), which would be", ours.0.id());
+    assert!(
+        output.status == 0 && output.stderr.contains(&says),
+        "{output:?}"
+    );
+    // What refuses the archive ends nobody.
+    site.refused_by_reset(&"ab".repeat(20));
+    assert!(ours.runs());
+    // flfmt ends nobody at all.
+    let output = site.flfmt(&[], FIRST);
+    site.assert_untouched(&output, 1, "held open by fossil");
+    let output = site.reset(&[], FIRST);
+    assert_reset(&site, &output, FIRST);
+    assert!(!ours.runs(), "it was ended");
+    assert!(theirs.runs(), "it was left alone");
+}
+
+impl Site {
+    #[track_caller]
+    fn refused_by_reset(&self, score: &str) {
+        let output = self.reset(&[], score);
+        self.assert_untouched(&output, 4, "root");
+    }
+}
+
+#[test]
+fn a_partition_that_cannot_be_written_is_refused() {
+    // A program that runs cannot be opened for writing, not even by root.
+    let site = Site::of("archived-8k");
+    let program = site.directory.path().join("sleep");
+    fs::copy("/bin/sleep", &program).unwrap();
+    let file = File::options().write(true).open(&program).unwrap();
+    file.set_len(4 << 20).unwrap();
+    drop(file);
+    let before = fs::read(&program).unwrap();
+    let running = std::process::Command::new(&program)
+        .arg("600")
+        .spawn()
+        .unwrap();
+    let output = site
+        .command()
+        .args(["-f", FIRST])
+        .arg(&program)
+        .arg(site.venti.dial())
+        .run();
+    site.assert_untouched(&output, 1, "busy");
+    assert!(fs::read(&program).unwrap() == before);
+    drop(running);
+    if !rustix::process::geteuid().is_root() {
+        fs::set_permissions(&site.partition, fs::Permissions::from_mode(0o444)).unwrap();
+        let output = site.reset(&[], FIRST);
+        site.assert_untouched(&output, 1, "denied");
+    }
+}
+
+#[test]
+fn a_log_or_undo_file_that_cannot_be_written_stops_it() {
+    // The state directory is a file.
+    let site = Site::of("archived-8k");
+    fs::write(site.state(), "").unwrap();
+    let output = site.reset(&[], FIRST);
+    site.assert_untouched(&output, 1, "state");
+    // The log is a directory.
+    let site = Site::of("archived-8k");
+    fs::create_dir_all(site.state().join("rootscor")).unwrap();
+    let output = site.reset(&[], FIRST);
+    site.assert_untouched(&output, 1, "rootscor");
+    let output = site.flfmt(&[], FIRST);
+    site.assert_untouched(&output, 1, "rootscor");
+    // No file may be longer than the log is: the undo file cannot be written.
+    let site = Site::of("archived-8k");
+    let output = limited(&site, 1024);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(
+        output.stderr.contains(".undo: cannot be written"),
+        "{output:?}"
+    );
+    assert!(site.bytes() == site.before);
+    assert!(site.undos().is_empty());
+    // Nobody would learn of the undo file.
+    let site = Site::of("archived-8k");
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let done = std::process::Command::new(command::binary("fosreset"))
+        .arg("-d")
+        .arg(site.state())
+        .arg(FIRST)
+        .arg(&site.partition)
+        .arg(site.venti.dial())
+        .env("VENTIPROG_CONFIG", "/dev/null")
+        .stdin(Stdio::null())
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(site.bytes() == site.before);
+}
+
+/// A reset in which no file may be written past this byte: the write fails.
+fn limited(site: &Site, bytes: u64) -> Output {
+    run_limited(site, bytes, true)
+}
+
+fn run_limited(site: &Site, bytes: u64, ignore: bool) -> Output {
+    // SIGXFSZ ends a process at once, unless it is ignored.
+    let script = match ignore {
+        true => "trap '' XFSZ; ulimit -f $1; shift; exec \"$@\"",
+        false => "ulimit -f $1; shift; exec \"$@\"",
+    };
+    let done = std::process::Command::new("bash")
+        .args(["-c", script, "bash"])
+        .arg((bytes / 1024).to_string())
+        .arg(command::binary("fosreset"))
+        .arg("-d")
+        .arg(site.state())
+        .arg(SECOND)
+        .arg(&site.partition)
+        .arg(site.venti.dial())
+        .env("VENTIPROG_CONFIG", "/dev/null")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    use std::os::unix::process::ExitStatusExt;
+    let signal = done.status.signal().map(|signal| 128 + signal);
+    Output {
+        status: done.status.code().or(signal).unwrap(),
+        stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
+    }
+}
+
+/// What every tool says of a partition that is unfinished.
+#[track_caller]
+fn assert_unfinished(site: &Site) {
+    for tool in ["fossilast", "fossilize"] {
+        let output = Command::new(tool).arg(&site.partition).run();
+        assert_eq!(
+            (output.status, output.stdout.as_str()),
+            (1, ""),
+            "{output:?}"
+        );
+        assert!(
+            output.stderr.contains("a format was begun and did not end"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn a_killed_reset_shows_and_is_completed_or_undone() {
+    // The super block is at 144 KiB, the labels follow, then the data: the
+    // process is killed at the first write past the limit.
+    for (limit, ignore, status) in [
+        (148, false, 153),
+        (156, false, 153),
+        (148, true, 1),
+        (164, true, 1),
+    ] {
+        let site = Site::of("archived-8k");
+        let output = run_limited(&site, limit * 1024, ignore);
+        assert_eq!(output.status, status, "{output:?}");
+        assert_unfinished(&site);
+        let undo = site.undos().pop().unwrap();
+        let printed = format!(
+            "fosreset -u {} {}\n",
+            undo.display(),
+            site.partition.display()
+        );
+        assert_eq!(output.stdout, printed);
+        if ignore {
+            assert!(output.stderr.contains("not a fossil now"), "{output:?}");
+        }
+        let half = site.bytes();
+        assert!(half != site.before);
+        // Undone.
+        assert_eq!(site.undo(&[], &undo).status, 0);
+        assert!(site.bytes() == site.before);
+        // Completed, and undone after that.
+        fs::write(&site.partition, &half).unwrap();
+        let output = site.reset(&[], FIRST);
+        assert_eq!(output.status, 0, "{output:?}");
+        assert!(
+            output.stderr.contains("an earlier format did not end"),
+            "{output:?}"
+        );
+        assert!(site.last().is_ok());
+        let entry = site.log();
+        assert!(entry.contains(&format!("vac:{FIRST} ")), "{entry}");
+        let newest = site.undos().into_iter().find(|path| *path != undo).unwrap();
+        let output = site.undo(&[], &undo);
+        assert_eq!(
+            output.status, 1,
+            "the first file is of another format: {output:?}"
+        );
+        assert!(output.stderr.contains("was written since"), "{output:?}");
+        let output = site.undo(&[], &newest);
+        assert_eq!(output.status, 0, "{output:?}");
+        assert!(site.bytes() == site.before);
+    }
+}
+
+#[test]
+fn an_empty_partition_whose_format_was_killed_needs_no_force() {
+    let site = Site::with(vec![0; 4 << 20]);
+    let output = run_limited(&site, 164 * 1024, false);
+    assert_eq!(output.status, 153, "{output:?}");
+    let output = site.reset(&[], FIRST);
+    assert_eq!(output.status, 0, "{output:?}");
+    // Without the undo file nobody knows what it is.
+    let site = Site::with(vec![0; 4 << 20]);
+    let output = run_limited(&site, 164 * 1024, false);
+    assert_eq!(output.status, 153, "{output:?}");
+    fs::remove_file(site.undos().pop().unwrap()).unwrap();
+    let output = site.reset(&[], FIRST);
+    assert_eq!(output.status, 1, "{output:?}");
+}
+
+#[test]
+fn an_undo_file_of_another_partition_or_of_one_that_was_written_is_refused() {
+    let site = Site::of("archived-8k");
+    assert_eq!(site.reset(&[], FIRST).status, 0);
+    let undo = site.undos().pop().unwrap();
+    let other = Site::of("formatted-8k");
+    let output = other.undo(&[], &undo);
+    other.assert_untouched(&output, 1, "of another partition");
+    let short = Site::with(vec![0; 2 << 20]);
+    let output = short.undo(&[], &undo);
+    short.assert_untouched(&output, 1, "expected a partition of 4194304 bytes");
+    // Somebody used it since: a fossil writes its super block.
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(&site.partition)
+        .unwrap();
+    let header = Header::parse(&site.bytes()[0x20000..]).unwrap();
+    let used = SuperBlock {
+        qid: 99,
+        ..site.last().unwrap().superblock
+    };
+    file.write_all_at(&used.to_bytes(), header.superblock_at())
+        .unwrap();
+    drop(file);
+    let now = site.bytes();
+    let output = site.undo(&[], &undo);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.stderr.contains("was written since"), "{output:?}");
+    assert!(site.bytes() == now);
+    let output = site.undo(&[], &site.partition);
+    assert!(
+        output.status == 1 && output.stderr.contains("expected an undo file"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn flfmt_asks_and_no_is_no() {
+    let site = Site::of("archived-8k");
+    let ask = |answer: &str| {
+        let config = format!("dir = '{}'\n", site.state().display());
+        let command = Command::new("flfmt")
+            .config(&config)
+            .stdin(answer.as_bytes());
+        let command = command.args(["-h", &site.venti.dial(), "-v", FIRST]);
+        command.arg(&site.partition).run()
+    };
+    for answer in ["", "n\n", "Y\n", "\n", "no, y\n"] {
+        let output = ask(answer);
+        assert_eq!(
+            (output.status, output.stdout.as_str()),
+            (1, ""),
+            "{output:?}"
+        );
+        assert!(
+            output
+                .stderr
+                .contains("holds a fossil; are you sure? [y/n]: "),
+            "{output:?}"
+        );
+        assert!(site.bytes() == site.before && site.undos().is_empty());
+    }
+    let output = ask("yes\n");
+    assert_reset(&site, &output, FIRST);
+}
