@@ -10,6 +10,7 @@
 //! | `http://localhost:8000/index` | an HTTP server with the partition's index page |
 //! | `/etc/ventiprog.toml`, `/var/lib/ventiprog` ... | files below a scratch directory |
 //! | `vi`, `venti`, `systemctl` | scripts that do as much as the example needs |
+//! | `ssh`, `rx` and a host | this machine |
 //!
 //! Names of hosts are replaced by addresses with ports, and paths get the scratch
 //! directory before them, unless that is the root of a `chroot`. Nothing else in an
@@ -59,10 +60,13 @@ const HOSTS: [&str; 4] = [
 /// The index page.
 const INDEX: &str = "http://localhost:8000/index";
 /// Programs that are not ours, and what stands in for them.
-const STAND_INS: [(&str, &str); 3] = [
+const STAND_INS: [(&str, &str); 5] = [
     ("vi", "echo '# edited' >>\"$1\""),
     ("venti", "test \"$1\" = -c && test -e \"$2\""),
     ("systemctl", "test -n \"$1\""),
+    // All machines are this one.
+    ("ssh", "shift $(($# - 1)); exec sh -c \"$1\""),
+    ("rx", "shift; exec sh -c \"$*\""),
 ];
 
 /// How the examples reach the commands.
