@@ -21,6 +21,7 @@ const PROGRAMS: &[&str] = &[
     "9p",
     "dial",
     "fossil/conf",
+    "fossil/flchk",
     "fossil/flfmt",
     "fossil/fossil",
     "fossil/last",
@@ -359,7 +360,12 @@ pub(crate) fn zeros(path: &Path, bytes: u64) {
 }
 
 /// A port of the loopback that is free now.
-fn free_port() -> u16 {
+///
+/// # Panics
+///
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("it is bound").port()
 }

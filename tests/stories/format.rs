@@ -18,7 +18,7 @@ use venticore::client::{Client, Limits};
 use venticore::score::Score;
 
 /// The tag of every `flfmt -v` of the C tool.
-const C_TAG: u32 = 0x4c0f_e2a2;
+pub(crate) const C_TAG: u32 = 0x4c0f_e2a2;
 
 /// The scores of the golden archives, and their block sizes.
 pub(crate) const ARCHIVES: [(&str, u64); 3] = [

@@ -706,7 +706,7 @@ fn a_partition_that_cannot_be_written_is_refused() {
     file.set_len(4 << 20).unwrap();
     drop(file);
     let before = fs::read(&program).unwrap();
-    let mut running = std::process::Command::new(&program)
+    let running = std::process::Command::new(&program)
         .arg("600")
         .spawn()
         .unwrap();
