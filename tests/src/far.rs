@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -31,7 +32,7 @@ impl Far {
             "#!/bin/sh\n\
              echo \"$1: $2\" >>{root}/calls\n\
              cd {root}/\"$1\" 2>/dev/null || {{ echo no route to \"$1\" >&2; exit 255; }}\n\
-             PATH=$PWD/bin:$PATH HOME=$PWD STATE_DIRECTORY=$PWD/state \
+             PATH=$PWD/bin:$PATH HOME=$PWD STATE_DIRECTORY=$PWD/state NAMESPACE=$PWD/ns \
              VENTIPROG_CONFIG=$PWD/config.toml exec sh -c \"$2\"\n"
         );
         executable(&far.path("reach"), &reach);
@@ -52,11 +53,44 @@ impl Far {
     pub fn machine(&self, host: &str) {
         let bin = self.path(host).join("bin");
         fs::create_dir_all(&bin).expect("our own directory");
-        fs::write(self.path(host).join("config.toml"), "").expect("our own directory");
+        self.configure(host, "");
+        let namespace = self.path(host).join("ns");
+        fs::create_dir(&namespace).expect("our own directory");
+        fs::set_permissions(&namespace, fs::Permissions::from_mode(0o700)).expect("our own");
         for name in command::names() {
             std::os::unix::fs::symlink(command::binary(&name), bin.join(name))
                 .expect("our own directory");
         }
+    }
+
+    /// Gives a machine this configuration.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    pub fn configure(&self, host: &str, toml: &str) {
+        fs::write(self.path(host).join("config.toml"), toml).expect("our own directory");
+    }
+
+    /// Runs a command line there; what it prints.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    #[must_use]
+    pub fn run(&self, host: &str, line: &str) -> String {
+        let mut command = Command::new(self.path("reach"));
+        let output = command
+            .args([host, line])
+            .output()
+            .expect("our own program");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{host}: {line}: {}: {said}",
+            output.status
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Puts a shell script in the place of a command of a machine.

@@ -33,7 +33,7 @@ impl Ssh {
     pub fn start(far: &Far, hosts: &[&str]) -> Option<Self> {
         let programs = ["sshd", "ssh", "ssh-keygen"].map(program);
         let [Some(sshd), Some(_), Some(keygen)] = programs else {
-            eprintln!("SKIPPED: no OpenSSH server here (apt-get install openssh-server)");
+            crate::command::skipped("no OpenSSH server (apt-get install openssh-server)");
             return None;
         };
         // Where a server run by root wants to shut itself in.

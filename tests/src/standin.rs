@@ -18,6 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use venticore::score::Score;
 
 /// What a stand-in does at a command, in place of answering.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub struct Script {
     pub archiver: Archiver,
     /// Whether it knows nothing but what is recorded.
     pub replays: bool,
+    /// The score of what it archives; another each time unless given.
+    pub score: Option<Score>,
 }
 
 impl Script {
@@ -89,6 +92,9 @@ impl Script {
             Archiver::None => String::from("none"),
             Archiver::Retries => String::from("retries"),
         };
+        if let Some(score) = &self.score {
+            write!(text, "={score}").expect("a string");
+        }
         for (command, fault) in &self.faults {
             let (kind, value) = match fault {
                 Fault::Hang => ("hang", String::new()),
@@ -112,12 +118,15 @@ impl Script {
     #[must_use]
     pub fn from_word(word: &str) -> Self {
         let mut parts = word.split('\u{1e}');
+        let first = parts.next().unwrap_or_default();
+        let (archiver, score) = first.split_once('=').unwrap_or((first, ""));
         let mut script = Script {
-            archiver: match parts.next() {
-                Some("none") => Archiver::None,
-                Some("retries") => Archiver::Retries,
+            archiver: match archiver {
+                "none" => Archiver::None,
+                "retries" => Archiver::Retries,
                 _ => Archiver::Works,
             },
+            score: score.parse().ok(),
             ..Script::default()
         };
         for part in parts {
@@ -396,7 +405,8 @@ impl<W: Write> StandIn<W> {
 
     fn archive(&mut self, at: usize) -> String {
         self.archives += 1;
-        let score = [self.archives; 20];
+        let score = self.script.score.map(|score| *score.as_bytes());
+        let score = score.unwrap_or([self.archives; 20]);
         let archiver = self.script.archiver;
         let system = &mut self.systems[at];
         let file = system.open.as_ref().expect("it is open");

@@ -43,4 +43,5 @@ mod tree;
 mod units;
 mod unmet;
 mod ventiprog;
+mod workflow;
 mod wrarena;
