@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fossilcore::disk::{Header, Label, SuperBlock};
 use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
+use venti_tests::fossil;
 use venti_tests::golden;
 use venticore::score::Score;
 
@@ -212,22 +213,10 @@ fn block_sizes_that_the_c_tool_mishandles_work() {
     }
 }
 
-/// A Plan 9 disk image whose partition `fossil` is `archived-8k`: an MBR with
-/// the slice at sector 63, and its table in the slice's second sector.
+/// A Plan 9 disk image whose partition `fossil` is `archived-8k`.
 fn disk(directory: &TempDir) -> PathBuf {
-    let fossil = golden::bytes("fossil/archived-8k.fossil");
-    let sectors = fossil.len() / 512;
-    let slice = 63 * 512;
-    let mut bytes = vec![0; slice + 100 * 512];
-    bytes.extend(&fossil);
-    bytes[446 + 4] = 0x39;
-    bytes[446 + 8..446 + 12].copy_from_slice(&63u32.to_le_bytes());
-    let len = u32::try_from(100 + sectors).unwrap();
-    bytes[446 + 12..446 + 16].copy_from_slice(&len.to_le_bytes());
-    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
-    let table = format!("part 9fat 2 100\npart fossil 100 {len}\n");
-    bytes[slice + 512..slice + 512 + table.len()].copy_from_slice(table.as_bytes());
     let path = directory.path().join("disk.img");
+    let bytes = fossil::disk(&golden::bytes("fossil/archived-8k.fossil"));
     fs::write(&path, bytes).unwrap();
     path
 }

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
+mod apart;
 mod broker;
 mod client;
 mod conf;
 mod console;
 mod contract;
+mod cpsys;
 mod disk;
+mod examples;
 mod external;
 mod faults;
 mod format;
@@ -18,7 +21,9 @@ mod index;
 mod kills;
 mod listing;
 mod log;
+mod manual;
 mod many;
+mod ninefat;
 mod pages;
 mod places_told;
 mod readback;
@@ -35,6 +40,7 @@ mod schedules;
 mod site;
 mod tidy;
 mod tree;
+mod units;
 mod unmet;
 mod ventiprog;
 mod wrarena;

@@ -154,7 +154,7 @@ impl Plan {
         };
         let namespace = std::path::absolute(namespace(config))?;
         let program = program(&setup, config)?;
-        let directory = std::path::absolute(config.state_dir(options.dir.as_deref()))?;
+        let directory = std::path::absolute(config.keep_dir(options.dir.as_deref()))?;
         let job = Job {
             socket: namespace.join(&console),
             directory,

@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod conf;
 pub mod console;
+pub mod cpsys;
 pub mod disk;
 pub mod flfmt;
 pub mod format;
@@ -19,4 +20,5 @@ pub mod halt;
 pub mod last;
 pub mod ninep;
 pub mod processes;
+pub mod remote;
 pub mod snapshot;

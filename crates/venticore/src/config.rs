@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -14,7 +14,9 @@ use serde::Deserialize;
 
 use crate::client::Limits;
 use crate::dial::{Dial, DialError};
+use crate::partition::{Operand, OperandError};
 use crate::replicate::Checkpoint;
+use crate::state::StateDir;
 
 /// What the environment and the configuration file say; the default is an
 /// empty environment without a file.
@@ -34,6 +36,10 @@ pub struct Config {
     pub engine: Option<String>,
     /// `wrarena` of the file: the external engine's argument vector.
     pub wrarena: Option<Vec<String>>,
+    /// `9fat` of the file: a 9fat that nobody mounts, as a partition operand.
+    nine_fat: Option<OsString>,
+    /// `[mount]` of the file: a 9fat to be mounted as the state directory.
+    mount: Option<Mount>,
     /// `dir` of the file.
     dir: Option<PathBuf>,
     /// `$STATE_DIRECTORY`.
@@ -66,6 +72,15 @@ pub struct Config {
     /// How long to wait before a target is dialled again; twice as long before
     /// each further time.
     pub backoff: Duration,
+    /// `remote` of the file: how other machines are reached; a key of
+    /// `[remotes]`, a built-in one, or a program.
+    pub remote: Option<String>,
+    /// `[remotes.NAME]` of the file.
+    pub remotes: HashMap<String, Remote>,
+    /// `[hosts]` of the file: how each of these machines is reached.
+    pub hosts: HashMap<String, String>,
+    /// `remote` of `[limits]`: how long a command on another machine may take.
+    pub remote_limit: Duration,
 }
 
 impl Default for Config {
@@ -78,6 +93,8 @@ impl Default for Config {
             wrarena: None,
             index: None,
             partitions: HashMap::new(),
+            nine_fat: None,
+            mount: None,
             dir: None,
             state_directory: None,
             namespace: None,
@@ -93,6 +110,10 @@ impl Default for Config {
             retries: 5,
             checkpoint_bytes: Checkpoint::default().bytes,
             backoff: Duration::from_millis(250),
+            remote: None,
+            remotes: HashMap::new(),
+            hosts: HashMap::new(),
+            remote_limit: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -101,6 +122,9 @@ impl Default for Config {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(rename = "9fat")]
+    nine_fat: Option<String>,
+    mount: Option<Mount>,
     dir: Option<PathBuf>,
     source: Option<String>,
     engine: Option<String>,
@@ -108,10 +132,79 @@ struct File {
     targets: Option<Vec<String>>,
     index: Option<String>,
     partitions: Option<HashMap<String, String>>,
+    remote: Option<String>,
+    remotes: Option<HashMap<String, Remote>>,
+    hosts: Option<HashMap<String, String>>,
     namespace: Option<PathBuf>,
     fossil: Option<Fossil>,
     fossils: Option<HashMap<String, Fossil>>,
     limits: Option<FileLimits>,
+}
+
+/// A 9fat that is mounted as the state directory while a command runs. In the
+/// words of both commands, `{partition}` and `{dir}` stand for those.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// The partition, as mount(8) takes it.
+    pub partition: String,
+    /// What mounts it.
+    #[serde(default = "Mount::command")]
+    pub command: Vec<String>,
+    /// What unmounts it.
+    #[serde(default = "Mount::unmount")]
+    pub unmount: Vec<String>,
+}
+
+impl Mount {
+    fn command() -> Vec<String> {
+        // A FAT has no modes: those of the mount keep others out.
+        let words = [
+            "mount",
+            "-t",
+            "vfat",
+            "-o",
+            "umask=077",
+            "--",
+            "{partition}",
+            "{dir}",
+        ];
+        words.map(str::to_owned).into()
+    }
+
+    fn unmount() -> Vec<String> {
+        ["umount", "--", "{dir}"].map(str::to_owned).into()
+    }
+}
+
+/// How a command is run on another machine: `[remotes.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    /// The argument vector, with `{host}` and `{command}`.
+    pub command: Vec<String>,
+    /// The shell there, for which the command is quoted.
+    #[serde(default)]
+    pub shell: Shell,
+    /// Its exit status is that of the command; else the shell there is made
+    /// to print it.
+    #[serde(default)]
+    pub status: bool,
+    /// The commands there are the rc scripts: they read no score from standard
+    /// input, and have no options.
+    #[serde(default)]
+    pub scripts: bool,
+}
+
+/// A shell on another machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shell {
+    /// The shell of Unix.
+    #[default]
+    Sh,
+    /// That of Plan 9.
+    Rc,
 }
 
 /// How a fossil is started: `[fossil]` or `[fossils.NAME]`. What is absent is
@@ -142,6 +235,7 @@ struct FileLimits {
     sync: Option<u32>,
     retries: Option<u32>,
     checkpoint: Option<u64>,
+    remote: Option<u32>,
     console: Option<u32>,
     archive: Option<u32>,
 }
@@ -215,6 +309,8 @@ impl Config {
             wrarena: file.wrarena,
             index: file.index,
             partitions: file.partitions.unwrap_or_default(),
+            nine_fat: file.nine_fat.map(OsString::from),
+            mount: file.mount,
             dir: file.dir,
             state_directory: path("STATE_DIRECTORY").map(|dirs| first_directory(&dirs)),
             namespace: path("NAMESPACE").or(file.namespace),
@@ -229,6 +325,10 @@ impl Config {
             retries: limits.retries.unwrap_or(default.retries),
             checkpoint_bytes: limits.checkpoint.unwrap_or(default.checkpoint_bytes).max(1),
             backoff: default.backoff,
+            remote: file.remote,
+            remotes: file.remotes.unwrap_or_default(),
+            hosts: file.hosts.unwrap_or_default(),
+            remote_limit: limits.remote.map_or(default.remote_limit, whole_seconds),
             limits: limits.limits(),
         })
     }
@@ -242,8 +342,43 @@ impl Config {
             .map(Path::to_path_buf)
             .or_else(|| self.dir.clone())
             .or_else(nine_fat)
-            .or_else(|| self.state_directory.clone())
-            .unwrap_or_else(|| "/var/lib/ventiprog".into())
+            .unwrap_or_else(|| self.own_dir())
+    }
+
+    /// Where that lies of the state which must not lie on a FAT:
+    /// `$STATE_DIRECTORY`, or `/var/lib/ventiprog`.
+    #[must_use]
+    pub fn own_dir(&self) -> PathBuf {
+        let own = self.state_directory.clone();
+        own.unwrap_or_else(|| "/var/lib/ventiprog".into())
+    }
+
+    /// Where what is about to be overwritten is kept: the state directory, but
+    /// never a FAT.
+    #[must_use]
+    pub fn keep_dir(&self, given: Option<&Path>) -> PathBuf {
+        let dir = self.state_dir(given);
+        match self.mount_at(&dir).is_some() || StateDir::is_on_fat(&dir) {
+            true => self.own_dir(),
+            false => dir,
+        }
+    }
+
+    /// What is to be mounted at the state directory before it is used: nothing
+    /// where another one is given than the configured one or `/n/9fat`.
+    #[must_use]
+    pub fn mount_at(&self, dir: &Path) -> Option<&Mount> {
+        let configured = self.dir.as_deref().unwrap_or(Path::new(NINE_FAT));
+        self.mount.as_ref().filter(|_| dir == configured)
+    }
+
+    /// The 9fat that nobody mounts: the one given, else the configured one.
+    ///
+    /// # Errors
+    /// It is no text of a partition.
+    pub fn nine_fat(&self, given: Option<&OsStr>) -> Result<Option<Operand>, OperandError> {
+        let text = given.or(self.nine_fat.as_deref());
+        text.map(Operand::try_from).transpose()
     }
 
     /// The path here of a partition that a server knows as `partition`, by the
@@ -315,34 +450,25 @@ impl File {
         let limits = self.limits.unwrap_or_default();
         let limits_below = below.limits.unwrap_or_default();
         File {
+            nine_fat: self.nine_fat.or(below.nine_fat),
+            mount: self.mount.or(below.mount),
             dir: self.dir.or(below.dir),
             source: self.source.or(below.source),
             engine: self.engine.or(below.engine),
             wrarena: self.wrarena.or(below.wrarena),
             targets: self.targets.or(below.targets),
             index: self.index.or(below.index),
-            partitions: Some(
-                below
-                    .partitions
-                    .into_iter()
-                    .chain(self.partitions)
-                    .flatten()
-                    .collect(),
-            ),
+            partitions: merged(self.partitions, below.partitions),
+            remote: self.remote.or(below.remote),
+            remotes: merged(self.remotes, below.remotes),
+            hosts: merged(self.hosts, below.hosts),
             namespace: self.namespace.or(below.namespace),
             fossil: Some(
                 self.fossil
                     .unwrap_or_default()
                     .over(below.fossil.unwrap_or_default()),
             ),
-            fossils: Some(
-                below
-                    .fossils
-                    .into_iter()
-                    .chain(self.fossils)
-                    .flatten()
-                    .collect(),
-            ),
+            fossils: merged(self.fossils, below.fossils),
             limits: Some(FileLimits {
                 console: limits.console.or(limits_below.console),
                 archive: limits.archive.or(limits_below.archive),
@@ -351,9 +477,18 @@ impl File {
                 sync: limits.sync.or(limits_below.sync),
                 retries: limits.retries.or(limits_below.retries),
                 checkpoint: limits.checkpoint.or(limits_below.checkpoint),
+                remote: limits.remote.or(limits_below.remote),
             }),
         }
     }
+}
+
+/// A table, and the keys of `below` that it does not have.
+fn merged<T>(
+    table: Option<HashMap<String, T>>,
+    below: Option<HashMap<String, T>>,
+) -> Option<HashMap<String, T>> {
+    Some(below.into_iter().chain(table).flatten().collect())
 }
 
 impl Fossil {
@@ -511,8 +646,32 @@ mod tests {
     }
 
     #[test]
+    fn a_9fat_is_an_image_or_is_mounted_where_it_is_configured() {
+        let text = "9fat = 'disk.img:9fat'\ndir = '/n/x'\n[mount]\npartition = '/dev/sdz9'\n";
+        let config = config(text, &[("STATE_DIRECTORY", "/s")]).unwrap();
+        let image = |given: Option<&str>| {
+            let operand = config.nine_fat(given.map(OsStr::new));
+            operand.unwrap().unwrap().to_string()
+        };
+        assert_eq!(image(None), "disk.img:9fat");
+        assert_eq!(image(Some("other")), "other");
+        assert!(config.nine_fat(Some(OsStr::new(""))).is_err());
+        let mount = config.mount_at(Path::new("/n/x")).unwrap();
+        assert_eq!(mount.command.first().unwrap(), "mount");
+        assert_eq!(mount.unmount, ["umount", "--", "{dir}"]);
+        assert_eq!(config.mount_at(Path::new("/n/y")), None);
+        assert_eq!(config.keep_dir(None), Path::new("/s"));
+        assert_eq!(config.keep_dir(Some(Path::new("/"))), Path::new("/"));
+    }
+
+    #[test]
     fn a_partition_has_one_path() {
-        for text in ["[partitions]\na = 1\n", "partitions = 'a'\n", "index = 1\n"] {
+        for text in [
+            "[mount]\ncommand = []\n",
+            "[partitions]\na = 1\n",
+            "partitions = 'a'\n",
+            "index = 1\n",
+        ] {
             assert!(matches!(config(text, &[]), Err(Error::Text(..))), "{text}");
         }
     }
