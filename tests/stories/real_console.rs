@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
 use venti_tests::patience::until;
 use venti_tests::plan9::{Plan9, Venti};
+use venticore::partition::{Operand, Partition};
 
 /// A venti, a namespace, and partitions.
 struct Site {
@@ -118,8 +119,9 @@ impl Drop for Site {
 /// Whether every process can be looked at: fosreset refuses where not, and some
 /// containers have a first process that cannot be.
 fn all_can_be_seen(partition: &Path) -> bool {
-    let holders = venticore::holders::Holders::of(partition).unwrap();
-    holders.sight == venticore::holders::Sight::Full
+    let operand = Operand::try_from(partition.as_os_str()).unwrap();
+    let partition = Partition::open(&operand).unwrap();
+    fossilcore::processes::prove_free(&partition).is_ok()
 }
 
 #[test]

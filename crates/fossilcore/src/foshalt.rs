@@ -58,7 +58,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         }));
     }
     if found {
-        status = status.worst(orphans(&places, terminal));
+        status = status.worst(orphans(&places, &place::namespace(config), terminal));
         if served == 0 && status == Status::Done {
             let text = format!(
                 "no console in /srv or {}: nothing is halted",
@@ -145,12 +145,15 @@ fn dead(path: &Path, terminal: &Terminal) -> Result<Status> {
     }
 }
 
-/// Fossils whose broker was killed, and whose console's file is gone as well.
-fn orphans(places: &[Place], terminal: &Terminal) -> Status {
+/// Fossils of this namespace whose broker was killed, and whose console's file is
+/// gone as well.
+fn orphans(places: &[Place], namespace: &Path, terminal: &Terminal) -> Status {
+    let namespace = std::path::absolute(namespace).unwrap_or_else(|_| namespace.to_owned());
     let mut status = Status::Done;
     for kin in kin::all() {
         let known = places.iter().any(|place| place.path == kin.console);
-        if !known && !kin.console.exists() {
+        let ours = kin.console.parent() == Some(namespace.as_path());
+        if ours && !known && !kin.console.exists() {
             terminal.say(&orphan(&kin));
             status = Status::Failed;
         }
