@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `throughput` | `wrarena` and the C one, the same partition into the same null sink, in alternation |
 //! | `targets` | what `ventiprog` itself takes for three null sinks, against one |
+//! | `format` | `fosreset` of a sparse partition of 64 GB, against a dd of as many bytes as its labels have |
 //! | `increment` | a run with about 1 MB that is new on a large partition, against the C tool with the same wrcmd; and runs with nothing new |
 //!
 //! Without a part, all of them. `--megabytes` is what the blocks of the first
@@ -13,6 +14,7 @@
 //! The sinks are processes of their own, so that their processor time is not
 //! counted as the client's; they say how many blocks they took.
 
+mod format;
 mod increment;
 mod targets;
 mod throughput;
@@ -32,7 +34,7 @@ const BLOCK: usize = 8192;
 const PERCENT_WORDS: usize = 65;
 const DATA: u8 = 13;
 const ARENA: u64 = 512 << 20;
-const PARTS: [&str; 3] = ["throughput", "targets", "increment"];
+const PARTS: [&str; 4] = ["throughput", "targets", "increment", "format"];
 
 /// What was asked for.
 struct Options {
@@ -52,6 +54,8 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
         "wrarena",
         "-p",
         "ventiprog",
+        "-p",
+        "fosreset",
         "-p",
         "xtask",
     ]);
@@ -80,6 +84,10 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     if asks("increment") {
         println!("\nincrement: about 1 MB new, and nothing new");
         increment::run(directory.path(), options.log, options.rounds.min(3))?;
+    }
+    if asks("format") {
+        println!("\nformat: a sparse partition of 64 GB");
+        format::run(directory.path(), options.rounds.min(3))?;
     }
     Ok(())
 }
