@@ -163,7 +163,12 @@ impl Drop for Fossil {
 }
 
 /// A pseudo-terminal: its two ends. The far one is raw.
-fn terminal() -> (File, File) {
+///
+/// # Panics
+///
+/// When there is none.
+#[must_use]
+pub fn terminal() -> (File, File) {
     let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
     let near = near.expect("a pseudo-terminal");
     grantpt(&near).expect("our own");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
 mod apart;
+mod asked;
 mod broker;
 mod client;
 mod conf;

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `throughput` | `wrarena` and the C one, the same partition into the same null sink, in alternation |
 //! | `targets` | what `ventiprog` itself takes for three null sinks, against one |
+//! | `format` | `fosreset` of a sparse partition of 64 GB, against a dd of as many bytes as its labels have |
 //! | `increment` | a run with about 1 MB that is new on a large partition, against the C tool with the same wrcmd; and runs with nothing new |
 //! | `halt` | `foshalt`, and `fosreset` of a fossil that runs, against the fixed sleeps of the rc scripts |
 //!
@@ -14,6 +15,7 @@
 //! The sinks are processes of their own, so that their processor time is not
 //! counted as the client's; they say how many blocks they took.
 
+mod format;
 mod halt;
 mod increment;
 mod targets;
@@ -34,7 +36,7 @@ const BLOCK: usize = 8192;
 const PERCENT_WORDS: usize = 65;
 const DATA: u8 = 13;
 const ARENA: u64 = 512 << 20;
-const PARTS: [&str; 4] = ["throughput", "targets", "increment", "halt"];
+const PARTS: [&str; 5] = ["throughput", "targets", "increment", "format", "halt"];
 
 /// What was asked for.
 struct Options {
@@ -54,6 +56,8 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
         "wrarena",
         "-p",
         "ventiprog",
+        "-p",
+        "fosreset",
         "-p",
         "xtask",
     ]);
@@ -86,6 +90,10 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     if asks("halt") {
         println!("\nhalt: foshalt, and fosreset while the fossil runs");
         halt::run(directory.path(), options.rounds)?;
+    }
+    if asks("format") {
+        println!("\nformat: a sparse partition of 64 GB");
+        format::run(directory.path(), options.rounds.min(3))?;
     }
     Ok(())
 }

@@ -73,6 +73,56 @@ fn chunks(start: u64, len: u64) -> impl Iterator<Item = (u64, usize)> {
     })
 }
 
+/// What a range of bytes should be. Zeros, which most labels are, take no
+/// memory, and are compared as fast as they are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Zeros(usize),
+    Bytes(Vec<u8>),
+}
+
+impl Piece {
+    /// Whether these bytes are as they should be.
+    fn is(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Zeros(len) => *len == bytes.len() && are_zeros(bytes),
+            Self::Bytes(expected) => expected == bytes,
+        }
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Zeros(len) => vec![0; len],
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// Whether all bytes are zero. A page at a time without a branch, which
+/// the compiler makes fast.
+fn are_zeros(bytes: &[u8]) -> bool {
+    let mut pages = bytes.chunks(4096);
+    pages.all(|page| page.iter().fold(0, |all, byte| all | byte) == 0)
+}
+
+/// Reads a range in chunks, all into the same memory, and gives each with its
+/// place to `each`.
+fn each_chunk<E: From<io::Error>>(
+    disk: &(impl ReadAt + ?Sized),
+    start: u64,
+    len: u64,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let most = usize::try_from(len).map_or(CHUNK, |len| len.min(CHUNK));
+    let mut bytes = vec![0; most];
+    for (at, len) in chunks(start, len) {
+        let part = bytes.get_mut(..len).unwrap_or_default();
+        disk.read_at(part, at)?;
+        each(at, part)?;
+    }
+    Ok(())
+}
+
 /// Some bytes of a disk.
 fn bytes_at(disk: &(impl ReadAt + ?Sized), at: u64, len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use venticore::score::Score;
 
+use super::Piece;
 use crate::archive::Archive;
 use crate::disk::{Entry, Header, Label, LayoutError, NIL, Place, SuperBlock};
 
@@ -73,11 +74,19 @@ impl Area {
     /// What `len` bytes from `at` will be, counted from the start of the partition.
     #[must_use]
     pub fn bytes(&self, at: u64, len: usize) -> Vec<u8> {
+        self.piece(at, len).into_bytes()
+    }
+
+    /// The same, zeros as such.
+    pub(super) fn piece(&self, at: u64, len: usize) -> Piece {
         let skip = usize::try_from(at.saturating_sub(self.start)).unwrap_or(usize::MAX);
         let from = self.content.get(skip..).unwrap_or_default();
+        if from.is_empty() {
+            return Piece::Zeros(len);
+        }
         let mut bytes: Vec<u8> = from.iter().copied().take(len).collect();
         bytes.resize(len, 0);
-        bytes
+        Piece::Bytes(bytes)
     }
 
     /// Whether a byte is in it.

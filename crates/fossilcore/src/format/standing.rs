@@ -6,7 +6,7 @@ use std::io;
 use venticore::arena::ReadAt;
 use venticore::score::Score;
 
-use super::{bytes_at, chunks};
+use super::{are_zeros, bytes_at, chunks};
 use crate::disk::{Header, SuperBlock};
 use crate::last::{self, Last};
 
@@ -176,6 +176,9 @@ fn other(disk: &dyn ReadAt) -> io::Result<Standing> {
     }
     for (at, count) in chunks(0, len) {
         let bytes = bytes_at(disk, at, count)?;
+        if are_zeros(&bytes) {
+            continue;
+        }
         let places = (at..).zip(&bytes);
         let mut used = places.filter(|(at, byte)| **byte != 0 && !CONFIG.contains(at));
         if let Some((at, _)) = used.next() {

@@ -28,7 +28,7 @@ use venticore::state::Utc;
 use super::plan::Format;
 use super::standing::Standing;
 use super::write::MAGIC;
-use super::{CHUNK, Disk, SECTOR, bytes_at, chunks};
+use super::{CHUNK, Disk, Piece, SECTOR, are_zeros, bytes_at, chunks, each_chunk};
 
 /// The first line.
 const FIRST: &str = "fossil undo 1";
@@ -135,16 +135,14 @@ fn save_about(
     text += "\n";
     to.put(text.as_bytes())?;
     for (name, start, len) in ranges {
-        for (at, len) in chunks(start, len) {
-            to.record(Side::Old, at, &bytes_at(disk, at, len)?)?;
-        }
+        each_chunk(disk, start, len, |at, old| to.record(Side::Old, at, old))?;
         let area = areas.iter().find(|area| area.name == name);
         for (at, len) in chunks(start, len) {
-            let new = match area {
-                Some(area) => area.bytes(at, len),
-                None => bytes_at(disk, at, len)?,
-            };
-            to.record(Side::New, at, &new)?;
+            match area.map(|area| area.piece(at, len)) {
+                Some(Piece::Zeros(len)) => to.zeros(Side::New, at, len as u64)?,
+                Some(Piece::Bytes(new)) => to.record(Side::New, at, &new)?,
+                None => to.record(Side::New, at, &bytes_at(disk, at, len)?)?,
+            }
         }
     }
     to.finish()
@@ -163,19 +161,24 @@ impl Recorder<'_> {
         self.to.write_all(bytes)
     }
 
+    /// Zeros, which may go on from the ones before.
+    fn zeros(&mut self, side: Side, at: u64, len: u64) -> io::Result<()> {
+        self.zeros = match self.zeros {
+            Some((of, start, before)) if of == side && start + before == at => {
+                Some((of, start, before + len))
+            }
+            _ => {
+                self.flush()?;
+                Some((side, at, len))
+            }
+        };
+        Ok(())
+    }
+
     fn record(&mut self, side: Side, at: u64, bytes: &[u8]) -> io::Result<()> {
         let len = bytes.len() as u64;
-        if bytes.iter().all(|&byte| byte == 0) {
-            self.zeros = match self.zeros {
-                Some((of, start, before)) if of == side && start + before == at => {
-                    Some((of, start, before + len))
-                }
-                _ => {
-                    self.flush()?;
-                    Some((side, at, len))
-                }
-            };
-            return Ok(());
+        if are_zeros(bytes) {
+            return self.zeros(side, at, len);
         }
         self.flush()?;
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
@@ -428,8 +431,14 @@ impl Undo {
     }
 
     /// Some bytes as they were, or as they were written.
-    fn content(&self, side: Side, at: u64, len: usize) -> Result<Vec<u8>, UndoError> {
+    fn content(&self, side: Side, at: u64, len: usize) -> Result<Piece, UndoError> {
         let records = &self.records[side as usize];
+        let number = records.partition_point(|record| record.at <= at);
+        let first = number.checked_sub(1).and_then(|n| records.get(n));
+        let zeros = first.filter(|record| record.how == Stored::Zeros);
+        if zeros.is_some_and(|record| at + len as u64 <= record.at + record.len) {
+            return Ok(Piece::Zeros(len));
+        }
         let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
             let next = at + bytes.len() as u64;
@@ -451,7 +460,7 @@ impl Undo {
                 }
             }
         }
-        Ok(bytes)
+        Ok(Piece::Bytes(bytes))
     }
 
     fn unpack(&self, record: &Record) -> Result<Vec<u8>, UndoError> {
@@ -483,16 +492,17 @@ impl Undo {
         }
         let (mut is_old, mut is_new) = (true, true);
         for &(_, start, len) in &self.areas {
-            for (at, len) in chunks(start, len) {
-                let found = bytes_at(disk, at, len)?;
-                let old = self.content(Side::Old, at, len)?;
-                let new = self.content(Side::New, at, len)?;
-                is_old &= found == old;
-                is_new &= found == new;
-                if found != old && found != new {
-                    self.sectors(at, &found, &old, &new)?;
+            each_chunk(disk, start, len, |at, found| {
+                let old = self.content(Side::Old, at, found.len())?;
+                let new = self.content(Side::New, at, found.len())?;
+                let (as_old, as_new) = (old.is(found), new.is(found));
+                is_old &= as_old;
+                is_new &= as_new;
+                match as_old || as_new {
+                    true => Ok(()),
+                    false => self.sectors(at, found, &old.into_bytes(), &new.into_bytes()),
                 }
-            }
+            })?;
         }
         Ok(match (is_old, is_new) {
             (true, _) => Matches::Old,
@@ -576,11 +586,13 @@ impl Undo {
 
     /// Writes what was there before, but for some sectors.
     fn put(&self, disk: &dyn Disk, start: u64, len: u64, but: &[u64]) -> Result<(), UndoError> {
-        for (at, len) in chunks(start, len) {
+        each_chunk(disk, start, len, |at, found| {
+            let len = found.len();
             let old = self.content(Side::Old, at, len)?;
-            if bytes_at(disk, at, len)? == old {
-                continue;
+            if old.is(found) {
+                return Ok(());
             }
+            let old = old.into_bytes();
             let mut from = at;
             let end = at + len as u64;
             let mut left_out: Vec<u64> = but
@@ -600,17 +612,18 @@ impl Undo {
                 }
                 from = sector + SECTOR;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn compare(&self, disk: &dyn ReadAt) -> Result<(), UndoError> {
         for &(_, start, len) in &self.areas {
-            for (at, len) in chunks(start, len) {
-                if bytes_at(disk, at, len)? != self.content(Side::Old, at, len)? {
-                    return Err(UndoError::Differs(at));
+            each_chunk(disk, start, len, |at, found| {
+                match self.content(Side::Old, at, found.len())?.is(found) {
+                    true => Ok(()),
+                    false => Err(UndoError::Differs(at)),
                 }
-            }
+            })?;
         }
         Ok(())
     }

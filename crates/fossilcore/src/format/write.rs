@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 
 use super::plan::{Area, Format};
-use super::{Disk, bytes_at, chunks};
+use super::{Disk, bytes_at, each_chunk};
 
 /// Bytes of the magic of a super block.
 pub(super) const MAGIC: usize = 4;
@@ -83,26 +83,27 @@ pub fn write(disk: &dyn Disk, format: &Format, old: Option<u64>) -> Result<(), W
 
 /// Writes what an area does not hold yet, in large pieces.
 fn put(disk: &dyn Disk, area: &Area) -> io::Result<()> {
-    for (at, len) in chunks(area.start, area.len) {
-        let bytes = area.bytes(at, len);
-        if bytes_at(disk, at, len)? != bytes {
-            disk.write_at(&bytes, at)?;
+    each_chunk(disk, area.start, area.len, |at, found| {
+        let piece = area.piece(at, found.len());
+        match piece.is(found) {
+            true => Ok(()),
+            false => disk.write_at(&piece.into_bytes(), at),
         }
-    }
-    Ok(())
+    })
 }
 
 /// Reads an area back.
 fn compare(disk: &dyn Disk, area: &Area) -> Result<(), WriteError> {
-    for (at, len) in chunks(area.start, area.len) {
-        let (found, expected) = (bytes_at(disk, at, len)?, area.bytes(at, len));
-        let differs = found.iter().zip(&expected).position(|(f, e)| f != e);
-        if let Some(place) = differs {
-            return Err(WriteError::Differs {
-                area: area.name,
-                at: at + place as u64,
-            });
+    each_chunk(disk, area.start, area.len, |at, found| {
+        let piece = area.piece(at, found.len());
+        if piece.is(found) {
+            return Ok(());
         }
-    }
-    Ok(())
+        let expected = piece.into_bytes();
+        let differs = found.iter().zip(&expected).position(|(f, e)| f != e);
+        Err(WriteError::Differs {
+            area: area.name,
+            at: at + differs.unwrap_or(0) as u64,
+        })
+    })
 }

@@ -1,0 +1,163 @@
+//! fosreset on a terminal: it says what will be lost, and asks.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fossilcore::disk::SuperBlock;
+use venti_tests::command;
+use venti_tests::fossil::terminal;
+use venti_tests::golden;
+
+use crate::format::ARCHIVES;
+use crate::fosreset::Site;
+
+/// How long an answer may take to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the terminal showed, and how the run ended.
+struct Shown {
+    text: String,
+    status: i32,
+}
+
+/// Runs fosreset on a terminal, with the line of fossilize on a pipe or as
+/// operands, and types this when it asks.
+fn on_terminal(site: &Site, line: bool, options: &[&str], answer: &str) -> Shown {
+    let (mut near, far) = terminal();
+    let words = format!(
+        "vac:{} {} {}",
+        ARCHIVES[1].0,
+        site.partition.display(),
+        site.venti.dial()
+    );
+    // The terminal is the session's also where standard input is a pipe.
+    let script = match line {
+        true => "line=$1; shift; printf '%s\\n' \"$line\" | \"$@\" -",
+        false => "line=$1; shift; exec \"$@\" $line",
+    };
+    let mut command = Command::new("setsid");
+    command
+        .args(["--ctty", "--wait", "bash", "-c", script, "bash", &words])
+        .arg(command::binary("fosreset"))
+        .arg("-d")
+        .arg(site.state())
+        .args(options)
+        .env("VENTIPROG_CONFIG", "/dev/null")
+        .env("TERM", "dumb")
+        .stdin(far.try_clone().unwrap())
+        .stdout(far.try_clone().unwrap())
+        .stderr(far.try_clone().unwrap());
+    let mut child = command.spawn().unwrap();
+    drop((command, far));
+    let mut reader = near.try_clone().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    thread::spawn(move || read_all(&mut reader, &tell));
+    let (mut text, mut asked) = (String::new(), false);
+    let deadline = Instant::now() + PATIENCE;
+    while let Ok(more) = told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        text += &more;
+        if text.contains("[y/n]: ") && !asked {
+            near.write_all(answer.as_bytes()).unwrap();
+            asked = true;
+        }
+    }
+    assert!(Instant::now() < deadline, "still running: {text}");
+    let status = child.wait().unwrap().code().unwrap();
+    Shown { text, status }
+}
+
+fn read_all(near: &mut File, tell: &std::sync::mpsc::Sender<String>) {
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = near.read(&mut bytes) {
+        let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+        if tell.send(text).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_will_be_lost_is_said_and_no_is_no() {
+    let site = Site::of("archived-8k");
+    for answer in ["n\n", "\n", "Yes\n"] {
+        let shown = on_terminal(&site, false, &[], answer);
+        assert_eq!(shown.status, 1, "{}", shown.text);
+        for says in [
+            "holds the fossil \"golden8k\"",
+            &format!(
+                "its last archive is vac:{}: taken 2026-11-22T",
+                ARCHIVES[0].0
+            ),
+            "Z, its root is readable on this venti",
+            "what was changed after that archive will be lost",
+            &format!("reset it to vac:{}? [y/n]: ", ARCHIVES[1].0),
+            "the answer was not y: nothing was written",
+        ] {
+            assert!(shown.text.contains(says), "{says}: {}", shown.text);
+        }
+        assert!(site.bytes() == golden::fossil("archived-8k") && site.undos().is_empty());
+    }
+}
+
+#[test]
+fn yes_is_yes_also_where_the_line_comes_from_a_pipe() {
+    for line in [false, true] {
+        let site = Site::of("archived-8k");
+        let shown = on_terminal(&site, line, &[], "n\n");
+        assert_eq!(shown.status, 1, "{line}: {}", shown.text);
+        assert!(site.bytes() == golden::fossil("archived-8k"), "{line}");
+        let shown = on_terminal(&site, line, &[], "y\n");
+        assert_eq!(shown.status, 0, "{line}: {}", shown.text);
+        assert!(shown.text.contains("fosreset -u "), "{}", shown.text);
+        assert_eq!(site.undos().len(), 1);
+    }
+    let site = Site::of("archived-8k");
+    let shown = on_terminal(&site, false, &["-y"], "");
+    assert!(
+        shown.status == 0 && !shown.text.contains("[y/n]"),
+        "{}",
+        shown.text
+    );
+}
+
+#[test]
+fn an_archive_under_way_and_one_that_is_nowhere_are_said() {
+    let site = Site::of("archiving-8k");
+    let shown = on_terminal(&site, false, &[], "n\n");
+    assert!(
+        shown.text.contains("is being archived, and will be lost"),
+        "{}",
+        shown.text
+    );
+    assert!(
+        shown.text.contains("it was never archived"),
+        "{}",
+        shown.text
+    );
+    // Without a terminal it is said as well, and goes on.
+    let output = site.reset(&["-q"], ARCHIVES[1].0);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("is being archived, and will be lost"),
+        "{output:?}"
+    );
+    // The score of an archive on another venti.
+    let mut bytes = golden::fossil("archived-8k");
+    let superblock = SuperBlock {
+        last: venticore::score::Score::of(b"elsewhere"),
+        ..SuperBlock::parse(&bytes[18 * 8192..]).unwrap()
+    };
+    bytes[18 * 8192..][..SuperBlock::LEN].copy_from_slice(&superblock.to_bytes());
+    let site = Site::with(bytes);
+    let shown = on_terminal(&site, false, &[], "n\n");
+    assert!(
+        shown.text.contains("not readable on this venti"),
+        "{}",
+        shown.text
+    );
+}
