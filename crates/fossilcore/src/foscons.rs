@@ -1,5 +1,6 @@
 //! The command foscons: a fossil's console, for people and scripts.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use venticore::config::Config;
 use venticore::exit::{Failure, Output, Status};
 use venticore::terminal::Terminal;
 
+use crate::console::reply::{is_fence, is_prompt};
 use crate::console::transport::{stream, wait};
 use crate::console::{Console, Error, Line, line, place, verdict};
 
@@ -151,7 +153,7 @@ fn each(console: &mut Console, terminal: &Terminal) -> Result<Status> {
 fn interactive(mut console: File, terminal: &Terminal) -> Result<Status> {
     rustix::io::ioctl_fionbio(&console, true)?;
     let mut output = terminal.output();
-    let (mut typed, mut echo) = (Vec::new(), Echo::default());
+    let (mut typed, mut screen) = (Vec::new(), Screen::default());
     let mut buffer = [0; 8192];
     loop {
         let stdin = rustix::stdio::stdin();
@@ -164,10 +166,10 @@ fn interactive(mut console: File, terminal: &Terminal) -> Result<Status> {
         if ready[0] {
             match console.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(count) => say(
-                    &mut output,
-                    &echo.without(buffer.get(..count).unwrap_or(&[])),
-                )?,
+                Ok(count) => {
+                    let text = screen.print(buffer.get(..count).unwrap_or(&[]));
+                    say(&mut output, text.as_bytes())?;
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Err(e).wrap_err("console"),
             }
@@ -179,7 +181,7 @@ fn interactive(mut console: File, terminal: &Terminal) -> Result<Status> {
                 break;
             }
             typed.extend(buffer.iter().take(count));
-            pass_on(&mut console, &mut typed, &mut echo, terminal)?;
+            pass_on(&mut console, &mut typed, &mut screen, terminal)?;
         }
     }
     Ok(Status::Done)
@@ -194,7 +196,7 @@ fn say(output: &mut Output, bytes: &[u8]) -> Result<()> {
 fn pass_on(
     console: &mut File,
     typed: &mut Vec<u8>,
-    echo: &mut Echo,
+    screen: &mut Screen,
     terminal: &Terminal,
 ) -> Result<()> {
     while let Some(end) = typed.iter().position(|&byte| byte == b'\n') {
@@ -210,7 +212,7 @@ fn pass_on(
         let line = format!("{text}\n");
         let deadline = Instant::now() + Duration::from_secs(10);
         send(console, line.as_bytes(), deadline).wrap_err("console")?;
-        echo.expect(line.as_bytes());
+        screen.typed(text);
     }
     Ok(())
 }
@@ -232,37 +234,63 @@ fn send(console: &mut File, mut bytes: &[u8], deadline: Instant) -> io::Result<(
     Ok(())
 }
 
-/// What the user's own terminal has shown already, and the console repeats.
+/// What the user's terminal shows of the stream: without the fences of others'
+/// commands, and without the echo of what was typed here, which is there already.
 #[derive(Debug, Default)]
-struct Echo {
-    expected: Vec<u8>,
+struct Screen {
+    /// The line of the stream that has not ended.
+    line: String,
+    /// What stands on the last line of the terminal.
+    shown: String,
+    /// Lines typed here whose echo has not come.
+    typed: VecDeque<String>,
 }
 
-impl Echo {
-    fn expect(&mut self, line: &[u8]) {
-        self.expected.extend_from_slice(line);
+impl Screen {
+    /// The user typed a line, and the cursor is below it.
+    fn typed(&mut self, line: &str) {
+        self.typed.push_back(line.to_owned());
+        self.shown.clear();
     }
 
-    /// The stream without the echo that is expected. Where others print in between,
-    /// what is left of it is shown.
-    fn without<'a>(&mut self, stream: &'a [u8]) -> std::borrow::Cow<'a, [u8]> {
-        let pairs = stream.iter().zip(&self.expected);
-        let same = pairs.take_while(|(heard, typed)| heard == typed).count();
-        self.expected.drain(..same);
-        if same < stream.len() && !self.expected.is_empty() && same == 0 {
-            // The prompt of a line before may stand there first.
-            let line = self.expected.split(|&b| b == b'\n').next();
-            let line = line.unwrap_or_default();
-            let at = stream.windows(line.len().max(1)).position(|w| w == line);
-            if let Some(at) = at.filter(|_| !line.is_empty()) {
-                let end = (at + line.len() + 1).min(stream.len());
-                self.expected.drain(..(end - at).min(self.expected.len()));
-                let rest = stream.get(end..).unwrap_or_default();
-                let before = stream.get(..at).unwrap_or_default();
-                return [before, rest].concat().into();
+    /// Takes bytes of the stream; says what is to be printed.
+    fn print(&mut self, stream: &[u8]) -> String {
+        let mut print = String::new();
+        for piece in String::from_utf8_lossy(stream).split_inclusive('\n') {
+            self.line.push_str(piece);
+            if piece.ends_with('\n') {
+                let line = std::mem::take(&mut self.line);
+                self.whole(line.trim_end_matches('\n'), &mut print);
+            } else if is_prompt(&self.line) && self.line != self.shown {
+                if !self.shown.is_empty() {
+                    print.push('\n');
+                }
+                print.push_str(&self.line);
+                self.shown.clone_from(&self.line);
             }
         }
-        stream.get(same..).unwrap_or_default().into()
+        print
+    }
+
+    fn whole(&mut self, line: &str, print: &mut String) {
+        if is_fence(line) {
+            return;
+        }
+        let ours = self.typed.front().is_some_and(|typed| {
+            let prompt = line.strip_suffix(typed.as_str());
+            prompt.is_some_and(|prompt| prompt.is_empty() || is_prompt(prompt))
+        });
+        if ours {
+            self.typed.pop_front();
+            return;
+        }
+        let rest = line.strip_prefix(self.shown.as_str()).unwrap_or_else(|| {
+            print.push('\n');
+            line
+        });
+        print.push_str(rest);
+        print.push('\n');
+        self.shown.clear();
     }
 }
 
@@ -271,14 +299,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echo_is_left_out_once() {
-        let mut echo = Echo::default();
-        echo.expect(b"sync\n");
-        assert_eq!(&*echo.without(b"sy"), b"");
-        assert_eq!(&*echo.without(b"nc\n\tx\nmain: "), b"\tx\nmain: ");
-        assert_eq!(&*echo.without(b"sync\n"), b"sync\n");
-        echo.expect(b"df\n");
-        assert_eq!(&*echo.without(b"main: df\n\ty\n"), b"main: \ty\n");
-        assert!(echo.expected.is_empty());
+    fn the_screen_shows_what_a_terminal_would() {
+        let mut screen = Screen::default();
+        assert_eq!(screen.print(b"main: "), "main: ");
+        // Another client asks.
+        assert_eq!(
+            screen.print(b"echo x''0123456789abcdef\nx0123456789abcdef\nmain: "),
+            ""
+        );
+        assert_eq!(screen.print(b"sy"), "");
+        assert_eq!(
+            screen.print(b"nc\n\twrote\nmain: "),
+            "sync\n\twrote\nmain: "
+        );
+        // We do.
+        screen.typed("df");
+        assert_eq!(screen.print(b"df\n\tused\nmain: "), "\tused\nmain: ");
+        assert_eq!(screen.print(b"archive vac:1\n"), "archive vac:1\n");
+        screen.typed("");
+        assert_eq!(screen.print(b"\nmain: "), "main: ");
+        assert_eq!(
+            screen.print(b"\n!stderr: x\nmain: "),
+            "\n!stderr: x\nmain: "
+        );
     }
 }

@@ -35,7 +35,7 @@ use crate::console::place::{NAME, namespace};
 use crate::console::transport::{is_served, wait};
 use crate::console::{Console, kin};
 use crate::fossilize::PARTITION;
-use crate::{halt, last, ninep};
+use crate::{halt, last, ninep, processes};
 
 /// The name of the service of a fossil without a name.
 const SERVICE: &str = "fossil";
@@ -194,7 +194,8 @@ impl Plan {
         if !holders.is_free() {
             return Err(self.in_use(&holders));
         }
-        if holders.sight != Sight::Full {
+        let partition = Partition::open(&self.operand)?;
+        if holders.sight != Sight::Full && processes::prove_free(&partition).is_err() {
             terminal.say(&format!("{}: {}", self.partition.display(), holders.sight));
         }
         prepare(self.console.parent().unwrap_or(Path::new("/")))?;

@@ -68,7 +68,7 @@ pub fn is_fence(line: &str) -> bool {
     let token = |text: &str| text.len() == TOKEN - 1 && text.bytes().all(|b| b.is_ascii_hexdigit());
     match line.split_once("echo x''") {
         Some((_, rest)) => token(rest),
-        None => line.strip_prefix('x').is_some_and(token),
+        None => line.ends_with(": #") || line.strip_prefix('x').is_some_and(token),
     }
 }
 

@@ -72,9 +72,9 @@ mod tests {
         assert_eq!(truncated(BlockType::Root, &[0; 9]), [0; 9]);
         let one = Score::of(b"one");
         let block = [
-            one.as_bytes(),
-            Score::ZERO.as_bytes(),
-            Score::ZERO.as_bytes(),
+            *one.as_bytes(),
+            *Score::ZERO.as_bytes(),
+            *Score::ZERO.as_bytes(),
         ]
         .concat();
         assert_eq!(truncated(POINTER, &block), one.as_bytes());
