@@ -4,7 +4,7 @@
 //! | the pages say | here it is |
 //! |---|---|
 //! | `/dev/sdb1`, `/dev/sdC0/arenas` | one arena partition, two of its three arenas in use |
-//! | `/dev/sdb2`, `/dev/sdC0/fossil` | a golden fossil, archived, with a configuration |
+//! | `/dev/sdb2`, `/dev/sdC0/fossil` | a golden fossil each, archived, with a configuration |
 //! | `plan9.img`, `disk.img` | a Plan 9 disk with partitions `9fat`, `fossil` and `arenas` |
 //! | `fossil.img` | that fossil |
 //! | `localhost`, `venti1.example.org`, `venti2.example.org`, `192.168.1.123` | ventis in this process, which have the fossil's archive |
@@ -128,23 +128,21 @@ impl Machine {
     fn lay_out(&self) -> Partition {
         let partition = arenas(&self.path("/dev/sdb1"));
         fs::create_dir_all(self.path("/dev/sdC0")).expect("a fresh directory");
-        let link = |of: &str, to: &str| {
-            // Two names of one partition; a link by path would lead out of a root.
-            fs::hard_link(self.path(of), self.path(to)).expect("a fresh name");
-        };
-        link("/dev/sdb1", "/dev/sdC0/arenas");
+        // Two names of one partition; a link by path would lead out of a root.
+        let _ = fs::remove_file(self.path("/dev/sdC0/arenas"));
+        fs::hard_link(self.path("/dev/sdb1"), self.path("/dev/sdC0/arenas")).expect("a new name");
         let mut fossil = golden::bytes("fossil/archived-8k.fossil");
         let configured = golden::bytes("fossil/conf-8k.fossil");
         let region = 127 << 10..128 << 10;
         fossil[region.clone()].copy_from_slice(&configured[region]);
         self.put("/dev/sdb2", &fossil);
-        link("/dev/sdb2", "/dev/sdC0/fossil");
+        self.put("/dev/sdC0/fossil", &fossil);
         let (fat, arenas) = (golden::bytes("ninefat/fat12.img"), golden::bytes("g5.part"));
         self.put("/work/disk.img", "");
         for disk in ["plan9.img", "disk.img"] {
             let path = self.path("/work").join(disk);
             let parts = [("9fat", &*fat), ("fossil", &*fossil), ("arenas", &*arenas)];
-            Disk::create(&path, &parts);
+            let _ = Disk::create(&path, &parts);
         }
         self.put("/work/fossil.img", &fossil);
         self.put("/etc/ventiprog.toml", "");

@@ -62,16 +62,6 @@ const CONTRACT: &[(&str, Contract)] = &[
         },
     ),
     (
-        "fosreset",
-        Contract {
-            read_only: &["-n", "-d", "STATE", SCORE, "INPUT", "127.0.0.1:1"],
-            inputs: FOSSILS,
-            config: "",
-            short_help: true,
-            needs_operand: true,
-        },
-    ),
-    (
         "foscons",
         Contract {
             read_only: &["-c", "INPUT", "printconfig"],
@@ -89,6 +79,16 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: false,
+        },
+    ),
+    (
+        "fosreset",
+        Contract {
+            read_only: &["-n", "-d", "STATE", SCORE, "INPUT", "127.0.0.1:1"],
+            inputs: FOSSILS,
+            config: "",
+            short_help: true,
+            needs_operand: true,
         },
     ),
     (
