@@ -1,5 +1,4 @@
-//! A real fossil file server, with its console on a pseudo-terminal; and a disk
-//! with a fossil partition.
+//! A real fossil file server, with its console on a pseudo-terminal.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -28,24 +27,6 @@ pub struct Fossil {
     /// How much of what was heard has been looked at.
     read: usize,
     asked: u32,
-}
-
-/// A Plan 9 disk whose partition `fossil` is this one: an MBR with the slice at
-/// sector 63, and its table in the slice's second sector.
-#[must_use]
-pub fn disk(fossil: &[u8]) -> Vec<u8> {
-    let sectors = fossil.len() / 512;
-    let slice = 63 * 512;
-    let mut bytes = vec![0; slice + 100 * 512];
-    bytes.extend(fossil);
-    bytes[446 + 4] = 0x39;
-    bytes[446 + 8..446 + 12].copy_from_slice(&63u32.to_le_bytes());
-    let len = u32::try_from(100 + sectors).expect("a small disk");
-    bytes[446 + 12..446 + 16].copy_from_slice(&len.to_le_bytes());
-    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
-    let table = format!("part 9fat 2 100\npart fossil 100 {len}\n");
-    bytes[slice + 512..slice + 512 + table.len()].copy_from_slice(table.as_bytes());
-    bytes
 }
 
 /// Formats a fossil partition of so many bytes in this directory.

@@ -4,9 +4,10 @@
 //! | the pages say | here it is |
 //! |---|---|
 //! | `/dev/sdb1`, `/dev/sdC0/arenas` | one arena partition, two of its three arenas in use |
-//! | `/dev/sdb2`, `/dev/sdC0/fossil` | a golden fossil, archived, with a configuration |
-//! | `plan9.img`, `disk.img` | a Plan 9 disk with a partition `fossil` |
-//! | `localhost`, `venti1.example.org`, `venti2.example.org`, `192.168.1.123` | ventis in this process |
+//! | `/dev/sdb2`, `/dev/sdC0/fossil` | a golden fossil each, archived, with a configuration |
+//! | `plan9.img`, `disk.img` | a Plan 9 disk with partitions `9fat`, `fossil` and `arenas` |
+//! | `fossil.img` | that fossil |
+//! | `localhost`, `venti1.example.org`, `venti2.example.org`, `192.168.1.123` | ventis in this process, which have the fossil's archive |
 //! | `http://localhost:8000/index` | an HTTP server with the partition's index page |
 //! | `/etc/ventiprog.toml`, `/var/lib/ventiprog` ... | files below a scratch directory |
 //! | `vi`, `venti`, `systemctl` | scripts that do as much as the example needs |
@@ -30,6 +31,7 @@ use crate::golden;
 use crate::http::Http;
 use crate::index;
 use crate::page::{Example, Page};
+use crate::plan9disk::Disk;
 use crate::sample::Sample;
 use crate::venti::Venti;
 
@@ -65,7 +67,10 @@ const STAND_INS: [(&str, &str); 5] = [
     ("venti", "test \"$1\" = -c && test -e \"$2\""),
     ("systemctl", "test -n \"$1\""),
     // All machines are this one.
-    ("ssh", "shift $(($# - 1)); exec sh -c \"$1\""),
+    (
+        "ssh",
+        "while case $1 in -*) ;; *) false ;; esac; do shift; done; shift; exec sh -c \"$*\"",
+    ),
     ("rx", "shift; exec sh -c \"$*\""),
 ];
 
@@ -109,7 +114,7 @@ impl Machine {
     fn at(place: Place) -> Self {
         let mut machine = Machine {
             place,
-            ventis: HOSTS.map(|_| Venti::start()),
+            ventis: HOSTS.map(|_| golden::archives()),
             index: Http::page(""),
         };
         let partition = machine.lay_out();
@@ -123,20 +128,23 @@ impl Machine {
     fn lay_out(&self) -> Partition {
         let partition = arenas(&self.path("/dev/sdb1"));
         fs::create_dir_all(self.path("/dev/sdC0")).expect("a fresh directory");
-        let link = |of: &str, to: &str| {
-            // Two names of one partition; a link by path would lead out of a root.
-            fs::hard_link(self.path(of), self.path(to)).expect("a fresh name");
-        };
-        link("/dev/sdb1", "/dev/sdC0/arenas");
+        // Two names of one partition; a link by path would lead out of a root.
+        let _ = fs::remove_file(self.path("/dev/sdC0/arenas"));
+        fs::hard_link(self.path("/dev/sdb1"), self.path("/dev/sdC0/arenas")).expect("a new name");
         let mut fossil = golden::bytes("fossil/archived-8k.fossil");
         let configured = golden::bytes("fossil/conf-8k.fossil");
         let region = 127 << 10..128 << 10;
         fossil[region.clone()].copy_from_slice(&configured[region]);
         self.put("/dev/sdb2", &fossil);
-        link("/dev/sdb2", "/dev/sdC0/fossil");
+        self.put("/dev/sdC0/fossil", &fossil);
+        let (fat, arenas) = (golden::bytes("ninefat/fat12.img"), golden::bytes("g5.part"));
+        self.put("/work/disk.img", "");
         for disk in ["plan9.img", "disk.img"] {
-            self.put(&format!("/work/{disk}"), crate::fossil::disk(&fossil));
+            let path = self.path("/work").join(disk);
+            let parts = [("9fat", &*fat), ("fossil", &*fossil), ("arenas", &*arenas)];
+            let _ = Disk::create(&path, &parts);
         }
+        self.put("/work/fossil.img", &fossil);
         self.put("/etc/ventiprog.toml", "");
         self.put("/n/elsewhere/rootscor", "");
         let conf = "index main\narenas /dev/sdb1\n";
@@ -233,6 +241,7 @@ impl Machine {
         shell
             .env("VENTIPROG_CONFIG", below("/etc/ventiprog.toml"))
             .env("STATE_DIRECTORY", below("/var/lib/ventiprog"))
+            .env("venti", self.ventis[0].dial())
             .args(["sh", "-e", "-c"])
             .arg(format!("cd {}/work\n{}", root.display(), self.here(script)));
         let output = shell

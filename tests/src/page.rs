@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use crate::command;
 
+/// What a comment before an example that cannot be run begins with.
+const NOT_RUN: &str = ".\\\" not run: ";
+
 /// One manual page, mdoc.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -142,12 +145,27 @@ impl Page {
             .collect()
     }
 
-    /// What its section EXAMPLES shows.
+    /// Why some examples cannot be run: comments `.\" not run: WHY`, each right
+    /// before the display that it is about.
+    #[must_use]
+    pub fn not_run(&self) -> Vec<&str> {
+        let lines = self.section("EXAMPLES").into_iter();
+        lines.filter_map(|l| l.strip_prefix(NOT_RUN)).collect()
+    }
+
+    /// What its section EXAMPLES shows, but for what is not run.
     #[must_use]
     pub fn examples(&self) -> Vec<Example> {
         let mut examples = Vec::new();
         let mut block: Option<String> = None;
-        for line in self.section("EXAMPLES") {
+        let mut lines = self.section("EXAMPLES").into_iter();
+        while let Some(line) = lines.next() {
+            if line.starts_with(NOT_RUN) {
+                if lines.next().is_some_and(|l| l.starts_with(".Bd ")) {
+                    lines.by_ref().find(|line| *line == ".Ed");
+                }
+                continue;
+            }
             match (&mut block, line) {
                 (open, _) if line.starts_with(".Bd ") => *open = Some(String::new()),
                 (open, ".Ed") => examples.extend(open.take().map(Example::Block)),
@@ -223,6 +241,17 @@ mod tests {
             page.examples(),
             [Example::Line(line), Example::Block(block)]
         );
+    }
+
+    #[test]
+    fn an_example_that_is_not_run_says_why() {
+        let page = page(
+            ".Sh EXAMPLES\n.\\\" not run: two machines\n.Dl a\n.Dl b\n\
+             .\\\" not run: a file\n.Bd -literal\nc\nd\n.Ed\n.Dl e\n",
+        );
+        assert_eq!(page.not_run(), ["two machines", "a file"]);
+        let lines = ["b", "e"].map(|line| Example::Line(line.to_owned()));
+        assert_eq!(page.examples(), lines);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use fossilcore::disk::{Header, Label, SuperBlock};
 use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
-use venti_tests::fossil;
 use venti_tests::golden;
+use venti_tests::plan9disk::Disk;
 use venticore::score::Score;
 
 fn last(operand: impl AsRef<std::ffi::OsStr>) -> Output {
@@ -214,19 +214,18 @@ fn block_sizes_that_the_c_tool_mishandles_work() {
 }
 
 /// A Plan 9 disk image whose partition `fossil` is `archived-8k`.
-fn disk(directory: &TempDir) -> PathBuf {
-    let path = directory.path().join("disk.img");
-    let bytes = fossil::disk(&golden::bytes("fossil/archived-8k.fossil"));
-    fs::write(&path, bytes).unwrap();
-    path
+fn disk(directory: &TempDir) -> Disk {
+    let fossil = golden::bytes("fossil/archived-8k.fossil");
+    let parts = [("9fat", &[0; 98 * 512][..]), ("fossil", &fossil)];
+    Disk::create(&directory.path().join("disk.img"), &parts)
 }
 
 #[test]
 fn a_partition_is_named_by_path_range_or_name() {
     let directory = tempfile::tempdir().unwrap();
     let disk = disk(&directory);
-    let disk = disk.to_str().unwrap();
-    let start = 163 * 512;
+    let start = disk.place("fossil").start;
+    let disk = disk.path().to_str().unwrap();
     for operand in [
         format!("{disk}:fossil"),
         format!("{disk}:{start}-"),

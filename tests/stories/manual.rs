@@ -1,6 +1,6 @@
 //! The manual: pages, `--help`, README and code say the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process;
 
@@ -135,8 +135,8 @@ fn a_page_refers_to_pages_that_there_are() {
     }
 }
 
-/// The keys that the configuration may have, as an error names them when it
-/// meets another one.
+/// The keys that a table of the configuration may have, as an error names
+/// them when it meets another one.
 fn keys_of_the_code(table: &str) -> BTreeSet<String> {
     let config = format!("{table}no-such-key = 1\n");
     let output = Command::new("ventiprog").arg("-n").config(&config).run();
@@ -146,24 +146,33 @@ fn keys_of_the_code(table: &str) -> BTreeSet<String> {
     quoted.map(str::to_owned).collect()
 }
 
+/// The subsections of the page that are about a table of its own, and that table.
+const TABLES: [(&str, &str); 5] = [
+    ("", ""),
+    ("Fossils", "[fossil]\n"),
+    ("Limits", "[limits]\n"),
+    ("Mount", "[mount]\n"),
+    ("Remotes", "[remotes.x]\n"),
+];
+
 #[test]
 fn the_page_of_the_configuration_lists_the_keys_of_the_code() {
     let page = Page::load("ventiprog.toml.5");
-    let mut in_page = [BTreeSet::new(), BTreeSet::new()];
-    let mut of_limits = false;
+    let mut in_page: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut subsection = "";
     for line in page.section("DESCRIPTION") {
-        of_limits = match line.strip_prefix(".Ss ") {
-            Some(title) => title == "Limits",
-            None => of_limits,
-        };
+        subsection = line.strip_prefix(".Ss ").unwrap_or(subsection);
         if let Some(key) = line.strip_prefix(".It Li ") {
-            let key = key.trim_matches(['[', ']']).to_owned();
-            in_page[usize::from(of_limits)].insert(key);
+            // `[limits]` is a key, and so is each of `[remotes.NAME]`.
+            let key = key.trim_matches(['[', ']']).trim_end_matches(".NAME");
+            in_page
+                .entry(subsection)
+                .or_default()
+                .insert(key.to_owned());
         }
     }
-    let [keys, limits] = in_page;
-    assert_eq!(keys, keys_of_the_code(""));
-    assert_eq!(limits, keys_of_the_code("[limits]\n"));
+    let of_code = TABLES.map(|(subsection, table)| (subsection, keys_of_the_code(table)));
+    assert_eq!(in_page, of_code.into());
 }
 
 #[test]

@@ -254,17 +254,15 @@ impl Root {
         let before = self.listing()?;
         self.install(packages)?;
         println!("all {} packages side by side", packages.len());
-        let machine = Machine::below(&self.0);
         for page in Page::all() {
             for path in ["n", "var/lib/ventiprog"] {
                 remove(&self.0.join(path))?;
             }
-            machine.put("/n/elsewhere/rootscor", "");
-            machine.put("/etc/ventiprog.toml", "");
-            let run = machine.follow(&page).map_err(|cause| eyre!("{cause}"))?;
+            let run = Machine::below(&self.0)
+                .follow(&page)
+                .map_err(|cause| eyre!("{cause}"))?;
             println!("{}: {run} examples run", page.file());
         }
-        drop(machine);
         let names: Vec<String> = packages.iter().map(|package| name_of(package)).collect();
         self.remove(&names)?;
         let is_state = |path: &Path| {
