@@ -287,7 +287,7 @@ fn wanted(
     let mut all = Vec::new();
     for (id, pending) in batch.iter().enumerate() {
         let (entry, plan) = pick(&pending.dir);
-        match oversized(&entry, block_size) {
+        match unusable(&entry, block_size) {
             Some(damage) => visit.damage(id, damage),
             None => all.push(Wanted {
                 entry,
@@ -300,19 +300,23 @@ fn wanted(
     all
 }
 
-/// What is wrong with an entry whose blocks are larger than the partition's.
-fn oversized(entry: &Entry, block_size: u64) -> Option<Damage> {
+/// What is wrong with an entry whose blocks are larger than the partition's, or
+/// whose score a fossil would take for a place on the partition.
+fn unusable(entry: &Entry, block_size: u64) -> Option<Damage> {
     let largest = entry.psize().max(entry.dsize());
-    if !entry.active || entry.score.is_nil() || (largest <= block_size && !entry.big) {
+    if !entry.active || entry.score.is_nil() {
         return None;
     }
+    let text = match largest > block_size || entry.big {
+        true => format!("expected blocks of at most {block_size} bytes, found {largest}"),
+        false if entry.local => "expected an entry of a fossil, found the local flag of vac".into(),
+        false => return None,
+    };
     Some(Damage {
         path: Vec::new(),
         ty: block_type(entry.directory, entry.depth),
         score: entry.score,
-        fault: Fault::Format(format!(
-            "expected blocks of at most {block_size} bytes, found {largest}"
-        )),
+        fault: Fault::Format(text),
     })
 }
 
@@ -390,7 +394,7 @@ impl Visit for Entries<'_> {
         let role = self.roles.get(id).and_then(|roles| roles.get(&number));
         let Some(&(sub, which)) = role else {
             let top = self.batch.get(id).is_some_and(|of| of.top);
-            if let (false, Some(mut damage)) = (top, oversized(entry, self.block_size)) {
+            if let (false, Some(mut damage)) = (top, unusable(entry, self.block_size)) {
                 damage.path = vec![number];
                 self.damage(id, damage);
                 return None;
@@ -447,6 +451,20 @@ fn below(name: &str, elem: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entry_that_a_fossil_would_misread_is_damage() {
+        let mut entry = Entry::parse(&[7; Entry::LEN]);
+        (entry.active, entry.big, entry.local) = (true, false, false);
+        let largest = entry.psize().max(entry.dsize());
+        assert_eq!(unusable(&entry, largest), None);
+        assert!(unusable(&entry, largest - 1).is_some());
+        entry.local = true;
+        let damage = unusable(&entry, largest).unwrap();
+        assert!(damage.to_string().contains("local flag"), "{damage}");
+        entry.active = false;
+        assert_eq!(unusable(&entry, largest), None);
+    }
 
     #[test]
     fn a_name_stays_short_however_deep_the_directory() {
