@@ -43,6 +43,9 @@ pub trait Disk: ReadAt {
     /// # Errors
     /// It cannot be known to.
     fn sync(&self) -> io::Result<()>;
+
+    /// Lets what is read next come from the disk, not from what is remembered of it.
+    fn forget(&self) {}
 }
 
 impl Disk for Partition {
@@ -52,6 +55,10 @@ impl Disk for Partition {
 
     fn sync(&self) -> io::Result<()> {
         Partition::sync(self)
+    }
+
+    fn forget(&self) {
+        Partition::forget(self);
     }
 }
 

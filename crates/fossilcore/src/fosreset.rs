@@ -297,8 +297,8 @@ fn put_back(path: &std::path::Path, options: &Options, terminal: &Terminal) -> R
             let text = format!("{operand}: the answer was not y: nothing was written");
             return Err(Failure::report(Status::Failed, text));
         }
-        processes::prove_free(&partition)?;
     }
+    processes::prove_free(&partition)?;
     undo.put_back(&partition).map_err(|error| {
         let report = eyre!("{operand}: {}: {error}: run again", path.display());
         match error {

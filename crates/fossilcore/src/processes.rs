@@ -78,7 +78,7 @@ pub fn prove_free(partition: &Partition) -> Result<()> {
 
 fn look(partition: &Partition) -> Result<Holders> {
     let operand = partition.operand();
-    let holders = Holders::of(partition.path())
+    let holders = Holders::of(&partition.open_path())
         .wrap_err_with(|| format!("{operand}: who has it open cannot be seen"))?;
     match holders.sight {
         Sight::Full => Ok(holders),

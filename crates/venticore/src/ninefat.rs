@@ -106,7 +106,7 @@ impl Image {
             }
             thread::sleep(NAP);
         }
-        let holders = Holders::of(partition.path()).map_err(failed)?;
+        let holders = Holders::of(&partition.open_path()).map_err(failed)?;
         if !holders.is_free() {
             return Err(Error::Held(operand.clone(), Box::new(holders)));
         }

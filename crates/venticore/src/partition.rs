@@ -11,11 +11,13 @@ mod operand;
 use std::fmt;
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
+use std::num::NonZeroU64;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{Advice, FlockOperation, OFlags, fadvise, flock};
 use rustix::io::Errno;
 
 pub use disk::{DiskError, Entry, Slice, Table};
@@ -92,6 +94,13 @@ impl Partition {
         &self.0.path
     }
 
+    /// Where the system shows the open file or device itself, whatever became of
+    /// its path. For this process alone, and while the partition is open.
+    #[must_use]
+    pub fn open_path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.file.as_raw_fd()).into()
+    }
+
     /// Where in that file or device it starts, in bytes.
     #[must_use]
     pub fn start(&self) -> u64 {
@@ -133,6 +142,13 @@ impl Partition {
     pub fn sync(&self) -> io::Result<()> {
         let done = self.0.file.sync_all();
         done.map_err(|e| io::Error::new(e.kind(), format!("{}: cannot sync: {e}", self.0.operand)))
+    }
+
+    /// Lets go of what the system remembers of it and has on disk, so that what is
+    /// read next comes from there. A wish: it may read what it remembers.
+    pub fn forget(&self) {
+        let len = NonZeroU64::new(self.0.len);
+        let _ = fadvise(&self.0.file, self.0.start, len, Advice::DontNeed);
     }
 
     /// Takes a lock on the file or device without waiting: for this process

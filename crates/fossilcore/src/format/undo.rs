@@ -582,6 +582,7 @@ impl Undo {
             self.put(disk, at, SECTOR, &[])?;
             disk.sync()?;
         }
+        disk.forget();
         self.compare(disk).map(|()| before)
     }
 

@@ -84,6 +84,7 @@ pub fn write(disk: &dyn Disk, format: &Format, old: Option<u64>) -> Result<(), W
         disk.write_at(&magic, at)?;
         disk.sync()?;
     }
+    disk.forget();
     areas.into_iter().try_for_each(|area| compare(disk, area))
 }
 

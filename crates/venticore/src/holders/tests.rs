@@ -1,6 +1,7 @@
 //! Holders of every kind, mostly in a stand-in for `/proc` and `/sys`.
 
 use super::*;
+use crate::partition::{Operand, Partition};
 use std::fs::File;
 use std::os::unix::fs::symlink;
 
@@ -259,6 +260,28 @@ fn a_shared_mapping_without_a_descriptor_is_seen() {
         fs::write(system.roots().proc.join("7/maps"), maps).unwrap();
         assert_eq!(!system.holders(&file).is_free(), seen, "{perms} {rest}");
     }
+}
+
+#[test]
+fn who_holds_an_open_partition_is_seen_after_another_took_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("disk.img");
+    fs::write(&path, [0; 512]).unwrap();
+    let operand = Operand::try_from(path.as_os_str()).unwrap();
+    let partition = Partition::open(&operand).unwrap();
+    let mut child = std::process::Command::new("sleep")
+        .arg("60")
+        .stdin(File::open(&path).unwrap())
+        .spawn()
+        .unwrap();
+    let other = directory.path().join("other");
+    fs::write(&other, [0; 512]).unwrap();
+    fs::rename(&other, &path).unwrap();
+    let holders = Holders::of(&partition.open_path()).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut pids = holders.processes.iter().map(|p| p.pid);
+    assert!(pids.any(|pid| pid == child.id()), "{holders}");
 }
 
 #[test]
