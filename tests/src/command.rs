@@ -41,6 +41,12 @@ pub fn names() -> Vec<String> {
     names
 }
 
+/// Says that a test, or a part of it, was not run, and why: `mandoc: not found`.
+pub fn skipped(why: &str) {
+    // Not by a macro: the harness would keep that to itself.
+    let _ = io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
+}
+
 /// The path of a command's program, built from the present sources.
 ///
 /// # Panics

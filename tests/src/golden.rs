@@ -37,14 +37,14 @@ pub const FOSSILS: &[&str] = &[
     "fossil/destroyed-8k.fossil",
 ];
 
-/// The path of a golden file: `fossil/NAME`, or named from
+/// The path of a golden file: `fossil/NAME`, `ninefat/NAME`, or named from
 /// `tests/golden/venti/`.
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
-    match name.strip_prefix("fossil/") {
-        Some(name) => golden.join("fossil").join(name),
-        None => golden.join("venti").join(name),
+    match name.split_once('/') {
+        Some(("fossil" | "ninefat", _)) => golden.join(name),
+        _ => golden.join("venti").join(name),
     }
 }
 

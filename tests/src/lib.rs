@@ -7,12 +7,22 @@
 
 pub mod arena;
 pub mod command;
+pub mod far;
+pub mod fat;
 pub mod fossil;
 pub mod golden;
+pub mod help;
 pub mod http;
+pub mod index;
+pub mod machine;
+pub mod page;
+pub mod patience;
 pub mod plan9;
+pub mod plan9disk;
 pub mod random;
 pub mod relay;
 pub mod sample;
+pub mod sshd;
+pub mod standin;
 pub mod tree;
 pub mod venti;

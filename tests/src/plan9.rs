@@ -19,6 +19,7 @@ use crate::command::Output;
 /// Programs that the stories use.
 const PROGRAMS: &[&str] = &[
     "9p",
+    "dial",
     "fossil/conf",
     "fossil/flchk",
     "fossil/flfmt",

@@ -220,6 +220,8 @@ struct Block {
     data: Vec<u8>,
     synced: bool,
     damaged: bool,
+    /// Only its index entry is left.
+    hollow: bool,
 }
 
 /// The place of a block: disk type (255 for every unknown one) and score.
@@ -386,6 +388,7 @@ impl Venti {
             data: data.to_vec(),
             synced: true,
             damaged: false,
+            hollow: false,
         };
         let mut state = self.shared.state();
         state.blocks.insert((ty.to_disk(), score), block);
@@ -405,6 +408,15 @@ impl Venti {
         let mut state = self.shared.state();
         let block = state.blocks.get_mut(&key);
         block.map(|block| block.damaged = true).is_some()
+    }
+
+    /// Loses a block and keeps its index entry: probes find it, reads do not,
+    /// and writing it again brings it back. False if it was not there.
+    pub fn hollow(&self, ty: BlockType, score: &Score) -> bool {
+        let key = (ty.to_disk(), *score);
+        let mut state = self.shared.state();
+        let block = state.blocks.get_mut(&key);
+        block.map(|block| block.hollow = true).is_some()
     }
 
     /// Adds a fault, looked at from the next request on.
@@ -553,7 +565,8 @@ impl Shared {
         if state.cut > connection {
             return Err("cut".to_owned());
         }
-        if state.blocks.contains_key(&(ty, score)) {
+        if let Some(block) = state.blocks.get_mut(&(ty, score)) {
+            block.hollow = false;
             count(&self.counters.duplicates, 1);
             return Ok(score);
         }
@@ -570,6 +583,7 @@ impl Shared {
             data: data.to_vec(),
             synced: false,
             damaged: false,
+            hollow: false,
         };
         state.blocks.insert((ty, score), block);
         Ok(score)
@@ -595,6 +609,10 @@ impl Shared {
             let by = if block.synced { " 1" } else { "" };
             let text = format!("read too small{by}: asked for {asked} need at least {size}");
             return give(Err(text));
+        }
+        if block.hollow {
+            let ty = tool_type(ty);
+            return give(Err(format!("no block with score {score}/{ty} exists")));
         }
         if block.damaged {
             let got = Score::ZERO;

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use venti_tests::golden;
+use venticore::child::Limits;
 use venticore::exit::Status;
-use venticore::external::{self, Error, Fault, Kind, Limits, Program, Stretch};
+use venticore::external::{self, Error, Fault, Kind, Program, Stretch};
 use venticore::partition::{Operand, Partition};
 
 /// The arena that the stand-ins are called for.

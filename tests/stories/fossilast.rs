@@ -7,6 +7,7 @@ use fossilcore::disk::{Header, Label, SuperBlock};
 use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
 use venti_tests::golden;
+use venti_tests::plan9disk::Disk;
 use venticore::score::Score;
 
 fn last(operand: impl AsRef<std::ffi::OsStr>) -> Output {
@@ -212,32 +213,19 @@ fn block_sizes_that_the_c_tool_mishandles_work() {
     }
 }
 
-/// A Plan 9 disk image whose partition `fossil` is `archived-8k`: an MBR with
-/// the slice at sector 63, and its table in the slice's second sector.
-fn disk(directory: &TempDir) -> PathBuf {
+/// A Plan 9 disk image whose partition `fossil` is `archived-8k`.
+fn disk(directory: &TempDir) -> Disk {
     let fossil = golden::bytes("fossil/archived-8k.fossil");
-    let sectors = fossil.len() / 512;
-    let slice = 63 * 512;
-    let mut bytes = vec![0; slice + 100 * 512];
-    bytes.extend(&fossil);
-    bytes[446 + 4] = 0x39;
-    bytes[446 + 8..446 + 12].copy_from_slice(&63u32.to_le_bytes());
-    let len = u32::try_from(100 + sectors).unwrap();
-    bytes[446 + 12..446 + 16].copy_from_slice(&len.to_le_bytes());
-    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
-    let table = format!("part 9fat 2 100\npart fossil 100 {len}\n");
-    bytes[slice + 512..slice + 512 + table.len()].copy_from_slice(table.as_bytes());
-    let path = directory.path().join("disk.img");
-    fs::write(&path, bytes).unwrap();
-    path
+    let parts = [("9fat", &[0; 98 * 512][..]), ("fossil", &fossil)];
+    Disk::create(&directory.path().join("disk.img"), &parts)
 }
 
 #[test]
 fn a_partition_is_named_by_path_range_or_name() {
     let directory = tempfile::tempdir().unwrap();
     let disk = disk(&directory);
-    let disk = disk.to_str().unwrap();
-    let start = 163 * 512;
+    let start = disk.place("fossil").start;
+    let disk = disk.path().to_str().unwrap();
     for operand in [
         format!("{disk}:fossil"),
         format!("{disk}:{start}-"),

@@ -563,3 +563,32 @@ fn a_full_disk_leaves_the_log_as_it_was() {
     let entry = log().strip_prefix(&before).unwrap().to_owned();
     assert_eq!(assert_whole(&entry, &line), 1);
 }
+
+#[test]
+fn a_file_system_for_reading_only_leaves_the_log_as_it_was() {
+    let Some(small) = Small::mount() else {
+        println!("skipped: no tmpfs can be mounted here");
+        return;
+    };
+    let site = Site::of("archived-8k");
+    let run = || {
+        let command = Command::new("fossilize").arg("-d").arg(small.0.path());
+        command.arg(&site.partition).run()
+    };
+    assert_eq!(run().status, 0);
+    let log = || fs::read_to_string(small.0.path().join("rootscor")).unwrap();
+    let before = log();
+    let remounted = process::Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(small.0.path())
+        .status();
+    assert!(remounted.unwrap().success());
+    let output = run();
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (1, ""),
+        "{output:?}"
+    );
+    assert!(output.stderr.contains("rootscor"), "{output:?}");
+    assert_eq!(log(), before);
+}

@@ -108,7 +108,7 @@ fn json_shows_places_and_read_back() {
     insta::assert_snapshot!(lines.join("\n"), @r#"
     {"bytes":0,"damaged":0,"from":"DIR/arenas 794624 0x285f0","missing":0,"present":0,"read_back":40,"schema":1,"seconds":"SECONDS","sent":0,"status":0,"target":"HERE","to":"DIR/arenas 794624 0x285f0","unreadable":0}
     {"bytes":40960,"damaged":0,"from":"DIR/arenas 794624 0x1e474","missing":0,"present":0,"read_back":30,"schema":1,"seconds":"SECONDS","sent":10,"status":0,"target":"BEHIND","to":"DIR/arenas 794624 0x285f0","unreadable":0}
-    {"dry_run":false,"new":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","old":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","schema":1,"seconds":"SECONDS","status":0}
+    {"decoded":10,"dry_run":false,"new":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","old":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","schema":1,"seconds":"SECONDS","status":0}
     "#);
 }
 
@@ -159,6 +159,43 @@ fn a_dry_run_shows_the_first_wrcmd() {
         format!("{}\n", site.command(&target, 0, site.end(0)))
     );
     assert_eq!(fs::read_dir(site.path("state")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_dry_run_needs_no_state_directory() {
+    let site = Site::new(5);
+    let (target, none) = (closed_port(), site.path("none"));
+    let command = site.ventiprog().args(["-n", "-p", &site.part(), "-d"]);
+    let output = command.arg(&none).arg(&target).run();
+    let first = format!("{}\n", site.command(&target, 0, site.end(0)));
+    assert_eq!((output.status, output.stdout), (0, first));
+    assert!(!none.exists());
+}
+
+#[test]
+fn json_names_no_new_command_where_the_place_did_not_move() {
+    let (site, _here, _behind) = one_behind();
+    let output = site.ventiprog().args(["-j", &closed_port()]).run();
+    assert_eq!(output.status, 3, "{output:?}");
+    let run: serde_json::Value =
+        serde_json::from_str(output.stdout.lines().last().unwrap()).unwrap();
+    assert!(run["old"].is_string() && run["new"].is_null(), "{run}");
+}
+
+#[test]
+fn a_partition_named_from_here_is_found_from_anywhere() {
+    let site = Site::new(5);
+    let venti = Venti::start();
+    let command = site.ventiprog().args(["-p", "here", &venti.dial()]);
+    let here = command.home().join("here");
+    std::os::unix::fs::symlink(site.part(), &here).unwrap();
+    assert_eq!(command.run().status, 0);
+    let partition = format!(" {} 0x", here.display());
+    assert!(
+        site.file("wrcmd").contains(&partition),
+        "{}",
+        site.file("wrcmd")
+    );
 }
 
 #[test]

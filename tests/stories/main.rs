@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
+mod apart;
 mod asked;
+mod broker;
 mod client;
 mod conf;
+mod console;
 mod contract;
+mod cpsys;
 mod disk;
+mod examples;
 mod external;
 mod faults;
 mod format;
@@ -17,12 +22,15 @@ mod index;
 mod kills;
 mod listing;
 mod log;
+mod manual;
 mod many;
+mod ninefat;
 mod pages;
 mod places_told;
 mod readback;
 mod real_arenas;
 mod real_conf;
+mod real_console;
 mod real_fossil;
 mod real_many;
 mod real_reset;
@@ -33,6 +41,8 @@ mod schedules;
 mod site;
 mod tidy;
 mod tree;
+mod units;
 mod unmet;
 mod ventiprog;
+mod workflow;
 mod wrarena;

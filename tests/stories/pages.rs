@@ -6,57 +6,12 @@ use std::fmt::Write;
 use venti_tests::arena::{Partition, PartitionBuilder};
 use venti_tests::command::Command;
 use venti_tests::http::Http;
+use venti_tests::index;
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Venti, closed_port};
 use venticore::blocktype::BlockType;
 
 use crate::site::{BLOCK, LIMITS, Site};
-
-/// The page of a venti with these partitions, under these names. Arenas
-/// without clumps are not on it.
-fn page(partitions: &[(&Partition, &str)]) -> Http {
-    let mut page = "index=main version=1 blocksize=8192 tabsize=524288\n\
-                    \tbuckets=415 div=10349319\n\
-                    \tsect=isect0. for buckets [0,415) buckmax=215\n"
-        .to_owned();
-    let mut start = 1 << 20;
-    for (partition, file) in partitions {
-        for arena in partition.arenas().iter().filter(|a| !a.clumps().is_empty()) {
-            let (name, base, counters) = (arena.name(), arena.base(), arena.counters());
-            let (end, listed) = (start + arena.size(), base + arena.total());
-            let sealed = match counters.sealed {
-                true => " mem=sealed disk=sealed",
-                false => "",
-            };
-            let (clumps, used) = (u64::from(counters.clumps), counters.used);
-            let count = format!(
-                "clumps={} compressed clumps=0 data={} compressed data={} storage={}",
-                grouped(clumps),
-                grouped(counters.uncompressed),
-                grouped(used - 38 * clumps),
-                grouped(used + 25 * clumps)
-            );
-            write!(
-                page,
-                "arena={name} at index [{start},{end})\n\
-                 \tarena='{name}' on {file} at [{base},{listed})\n\
-                 \tversion=5 created=1795315575 modified=1795315575{sealed}\n\
-                 \twritten: {count}\n\tindexed: {count}\n"
-            )
-            .unwrap();
-            start = end;
-        }
-    }
-    Http::page(page)
-}
-
-/// As the page writes numbers: `122,880`.
-fn grouped(number: u64) -> String {
-    match number {
-        0..1000 => number.to_string(),
-        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
-    }
-}
 
 /// A site with a second partition; both have an arena without clumps.
 struct Two {
@@ -91,10 +46,10 @@ impl Two {
     }
 
     fn page(&self) -> Http {
-        page(&[
+        Http::page(index::page(&[
             (&self.site.partition, "arenas.0"),
             (&self.second, "arenas.1"),
-        ])
+        ]))
     }
 
     /// The server's names for the partitions, and their paths here.
@@ -259,7 +214,7 @@ fn a_page_that_cannot_be_had_leaves_the_wrcmd() {
 #[test]
 fn a_page_without_arenas_and_a_page_of_something_else() {
     let site = Site::empty(2);
-    let nothing = page(&[(&site.partition, "arenas")]);
+    let nothing = Http::page(index::page(&[(&site.partition, "arenas")]));
     let html = Http::page("<html><body>hello</body></html>");
     for (http, said) in [(nothing, "lists no arenas"), (html, "index")] {
         let url = http.url();

@@ -151,6 +151,25 @@ fn what_was_found_missing_is_not_forgotten_when_the_run_dies() {
     assert_eq!((output.status, site.holes(&venti)), (0, 0), "{output:?}");
 }
 
+/// Its index still names the block, so that a probe finds it.
+#[test]
+fn a_server_that_claims_what_it_has_lost_is_not_asked_but_sent_to() {
+    let site = Site::new(300);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let score = site.score(0, 150);
+    assert!(venti.hollow(BlockType::Data, &score));
+    let output = site.ventiprog().arg("--verify").run();
+    assert_eq!(output.status, 4, "{output:?}");
+    assert!(
+        output.stderr.contains(&format!("{score} is missing")),
+        "{output:?}"
+    );
+    assert_eq!(venti.counts().writes, 600);
+    let output = site.ventiprog().arg("--verify").run();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+}
+
 #[test]
 fn another_target_is_not_looked_at_twice_because_one_has_holes() {
     let site = Site::new(100);

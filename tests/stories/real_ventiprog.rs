@@ -18,7 +18,7 @@ use venti_tests::relay::Relay;
 use venti_tests::sample::Sample;
 use venti_tests::tree::{Node, nodes};
 use venticore::arena::{Arena, ArenaPartition};
-use venticore::external::{self, Limits, Program, Stretch};
+use venticore::external::{self, Program, Stretch};
 use venticore::partition::{Operand, Partition};
 
 /// The arenas of the ventis here: a story stays in the first one.
@@ -343,7 +343,7 @@ fn external_run(
 ) -> Result<u64, external::Error> {
     let program = Program::new([plan9.program("venti/wrarena")]).unwrap();
     let target = target.parse().unwrap();
-    external::run(&program, &target, partition, stretch, &Limits::default())
+    external::run(&program, &target, partition, stretch, &external::LIMITS)
 }
 
 #[test]

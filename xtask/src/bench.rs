@@ -7,6 +7,7 @@
 //! | `targets` | what `ventiprog` itself takes for three null sinks, against one |
 //! | `format` | `fosreset` of a sparse partition of 64 GB, against a dd of as many bytes as its labels have |
 //! | `increment` | a run with about 1 MB that is new on a large partition, against the C tool with the same wrcmd; and runs with nothing new |
+//! | `halt` | `foshalt`, and `fosreset` of a fossil that runs, against the fixed sleeps of the rc scripts |
 //!
 //! Without a part, all of them. `--megabytes` is what the blocks of the first
 //! two add up to, `--log` the megabytes of log of the third.
@@ -15,6 +16,7 @@
 //! counted as the client's; they say how many blocks they took.
 
 mod format;
+mod halt;
 mod increment;
 mod targets;
 mod throughput;
@@ -34,7 +36,7 @@ const BLOCK: usize = 8192;
 const PERCENT_WORDS: usize = 65;
 const DATA: u8 = 13;
 const ARENA: u64 = 512 << 20;
-const PARTS: [&str; 4] = ["throughput", "targets", "increment", "format"];
+const PARTS: [&str; 5] = ["throughput", "targets", "increment", "format", "halt"];
 
 /// What was asked for.
 struct Options {
@@ -84,6 +86,10 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     if asks("increment") {
         println!("\nincrement: about 1 MB new, and nothing new");
         increment::run(directory.path(), options.log, options.rounds.min(3))?;
+    }
+    if asks("halt") {
+        println!("\nhalt: foshalt, and fosreset while the fossil runs");
+        halt::run(directory.path(), options.rounds)?;
     }
     if asks("format") {
         println!("\nformat: a sparse partition of 64 GB");

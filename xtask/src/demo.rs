@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -34,31 +35,43 @@ struct Demo {
 
 pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     ensure!(arguments.is_empty(), "takes no arguments");
-    let mut demo = Demo::set_up()?;
+    show(&mut std::io::stdout())
+}
 
-    println!("\n1. The first run: everything is new.");
-    demo.replicate(FIRST)?;
+/// Does it, and tells it to `out`.
+fn show(out: &mut dyn Write) -> eyre::Result<()> {
+    let mut demo = Demo::set_up(out)?;
 
-    println!("\n2. The same again: nothing is new.");
-    demo.replicate(0)?;
+    writeln!(out, "\n1. The first run: everything is new.")?;
+    demo.replicate(out, FIRST)?;
 
-    println!(
+    writeln!(out, "\n2. The same again: nothing is new.")?;
+    demo.replicate(out, 0)?;
+
+    writeln!(
+        out,
         "\n3. {ADDED} more blocks are stored in the source. They fill an arena: the rest is in the next."
-    );
+    )?;
     let arena = demo.active();
     demo.add(ADDED)?;
     ensure!(demo.active() > arena, "no arena was filled");
-    demo.replicate(ADDED)?;
+    demo.replicate(out, ADDED)?;
 
-    println!("\n4. Every block is read back from each target and hashed.");
-    demo.read_back()?;
+    writeln!(
+        out,
+        "\n4. Every block is read back from each target and hashed."
+    )?;
+    demo.read_back(out)?;
 
-    println!("\nAll of this was checked as it was said. The scratch directory is removed.");
+    writeln!(
+        out,
+        "\nAll of this was checked as it was said. The scratch directory is removed."
+    )?;
     Ok(())
 }
 
 impl Demo {
-    fn set_up() -> eyre::Result<Self> {
+    fn set_up(out: &mut dyn Write) -> eyre::Result<Self> {
         let scratch = tempfile::tempdir()?;
         let path = scratch.path().join("arenas");
         let partition = PartitionBuilder::new()
@@ -74,22 +87,27 @@ impl Demo {
             _scratch: scratch,
         };
         demo.add(FIRST)?;
-        demo.introduce();
+        demo.introduce(out)?;
         Ok(demo)
     }
 
     /// Says what there is.
-    fn introduce(&self) {
+    fn introduce(&self, out: &mut dyn Write) -> eyre::Result<()> {
         let path = self.partition.path().display();
         let arenas = self.partition.arenas().len();
         let [first, second] = &self.targets;
-        println!("The source: a scratch arena partition, {path}");
-        println!(
+        writeln!(out, "The source: a scratch arena partition, {path}")?;
+        writeln!(
+            out,
             "  with {arenas} arenas and {FIRST} blocks, as a venti server would have stored them."
-        );
-        println!("The targets: two empty ventis in the memory of this process,");
-        println!("  {} and {}.", first.dial(), second.dial());
-        println!("The state: none. No wrcmd has to be written by hand.");
+        )?;
+        writeln!(
+            out,
+            "The targets: two empty ventis in the memory of this process,"
+        )?;
+        writeln!(out, "  {} and {}.", first.dial(), second.dial())?;
+        writeln!(out, "The state: none. No wrcmd has to be written by hand.")?;
+        Ok(())
     }
 
     /// The arena that is being filled.
@@ -112,12 +130,12 @@ impl Demo {
 
     /// Runs ventiprog, and checks that it sent just so many blocks to each
     /// target and moved its place to the end of the log.
-    fn replicate(&self, expected: u64) -> eyre::Result<()> {
+    fn replicate(&self, out: &mut dyn Write, expected: u64) -> eyre::Result<()> {
         let before = self.targets.each_ref().map(writes);
-        println!("  wrcmd before:  {}", self.wrcmd()?);
+        writeln!(out, "  wrcmd before:  {}", self.wrcmd()?)?;
         let [first, second] = self.targets.each_ref().map(Venti::dial);
         let (state, path) = (self.state.display(), self.partition.path().display());
-        println!("  $ ventiprog -d {state} -p {path} {first} {second}");
+        writeln!(out, "  $ ventiprog -d {state} -p {path} {first} {second}")?;
         let output = Command::new("ventiprog")
             .arg("-d")
             .arg(&self.state)
@@ -126,8 +144,8 @@ impl Demo {
             .args([&first, &second])
             .run();
         ensure!(output.status == 0, "ventiprog failed: {output:?}");
-        println!("  exit status 0");
-        println!("  wrcmd after:   {}", self.wrcmd()?);
+        writeln!(out, "  exit status 0")?;
+        writeln!(out, "  wrcmd after:   {}", self.wrcmd()?)?;
         for (number, target) in self.targets.iter().enumerate() {
             let sent = writes(target) - before[number];
             ensure!(
@@ -135,13 +153,13 @@ impl Demo {
                 "target {} was sent {sent} blocks, expected {expected}",
                 number + 1
             );
-            println!("  target {} was sent {sent} blocks.", number + 1);
+            writeln!(out, "  target {} was sent {sent} blocks.", number + 1)?;
         }
-        self.check_place()
+        self.check_place(out)
     }
 
     /// The wrcmd has to be at the end of the log.
-    fn check_place(&self) -> eyre::Result<()> {
+    fn check_place(&self, out: &mut dyn Write) -> eyre::Result<()> {
         let active = self.active();
         let arena = &self.partition.arenas()[active];
         let (head, used) = (arena.head(), arena.counters().used);
@@ -151,19 +169,21 @@ impl Demo {
         let expected = format!("wrarena -h {first} -o {head} {path} {used:#x}");
         ensure!(wrcmd == expected, "wrcmd is {wrcmd}, expected {expected}");
         let number = active + 1;
-        println!(
+        writeln!(
+            out,
             "  Arena {number} is being filled, at {head}, up to {used:#x}: nothing is left to send."
-        );
+        )?;
         Ok(())
     }
 
-    fn read_back(&self) -> eyre::Result<()> {
+    fn read_back(&self, out: &mut dyn Write) -> eyre::Result<()> {
         for (number, target) in self.targets.iter().enumerate() {
             let found = self.read_back_from(&target.dial())?;
-            println!(
+            writeln!(
+                out,
                 "  target {}: {found} blocks, every score is right.",
                 number + 1
-            );
+            )?;
         }
         Ok(())
     }
@@ -224,4 +244,45 @@ fn read_line(path: &Path) -> eyre::Result<String> {
 /// How many blocks a venti was sent.
 fn writes(venti: &Venti) -> u64 {
     venti.counts().writes
+}
+
+#[cfg(test)]
+mod tests {
+    use venti_tests::command;
+
+    use super::*;
+
+    /// A text without what differs from run to run: ports, and the scratch directory.
+    fn masked(text: &str) -> String {
+        let word = |word: &str| match (word.split_once("127.0.0.1!"), word.split_once("/tmp/")) {
+            (Some((before, after)), _) => {
+                let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+                format!("{before}127.0.0.1!PORT{rest}")
+            }
+            (_, Some((before, after))) => {
+                let (_, below) = after.split_once('/').unwrap_or((after, ""));
+                format!("{before}/tmp/SCRATCH/{below}")
+            }
+            _ => word.to_owned(),
+        };
+        let line = |line: &str| line.split(' ').map(word).collect::<Vec<_>>().join(" ");
+        text.lines().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_readme_shows_what_the_demo_says() {
+        let mut said = Vec::new();
+        show(&mut said).unwrap();
+        let said = String::from_utf8(said).unwrap();
+        let temporary = std::env::temp_dir().display().to_string();
+        let said = masked(&said.replace(&temporary, "/tmp"));
+        let readme = command::root().join("README.md");
+        let readme = fs::read_to_string(readme).unwrap();
+        let (_, shown) = readme.split_once("    $ cargo xtask demo\n").unwrap();
+        let lines = shown
+            .lines()
+            .take_while(|l| l.is_empty() || l.starts_with("    "));
+        let lines: Vec<&str> = lines.map(|l| l.strip_prefix("    ").unwrap_or(l)).collect();
+        assert_eq!(masked(lines.join("\n").trim_end()), said);
+    }
 }

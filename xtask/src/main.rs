@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 mod bench;
+mod completions;
 mod demo;
 mod measure;
+mod package;
 mod sink;
 mod test;
 
@@ -31,6 +33,16 @@ const TASKS: &[Task] = &[
         name: "bench",
         does: "what wrarena and ventiprog cost, beside the C tools where $PLAN9 is set",
         run: bench::run,
+    },
+    Task {
+        name: "completions",
+        does: "completions for bash, zsh and fish, from what --help says",
+        run: completions::run,
+    },
+    Task {
+        name: "package",
+        does: "packages of all commands; with --check also installed in a clean Debian",
+        run: package::run,
     },
     Task {
         name: "sink",
@@ -60,7 +72,7 @@ fn main() -> ExitCode {
 
 /// The tasks, a line each.
 fn listing() -> String {
-    let line = |task: &Task| format!("cargo xtask {:<6} {}\n", task.name, task.does);
+    let line = |task: &Task| format!("cargo xtask {:<11} {}\n", task.name, task.does);
     TASKS.iter().map(line).collect()
 }
 

@@ -10,6 +10,9 @@ use std::ffi::OsString;
 use eyre::WrapErr;
 use venti_tests::plan9::Plan9;
 
+/// The last line of a run without `--real`.
+const NOT_RUN: &str = "not run: the tests against plan9port; they need cargo xtask test --real";
+
 pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     let real = arguments.iter().any(|a| a == "--real");
     if real {
@@ -21,11 +24,23 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     let rest = arguments.iter().filter(|a| *a != "--real");
     crate::succeed(crate::cargo().args(["test", "--workspace"]).args(rest))?;
     if !real {
-        println!("not run: the tests against plan9port; they need cargo xtask test --real");
+        println!("{NOT_RUN}");
         return Ok(());
     }
     println!("against plan9port:");
     let mut test = crate::cargo();
     test.args(["test", "--package", "venti-tests", "--test", "stories"]);
     crate::succeed(test.args(["--", "--ignored", "real_"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_shows_how_the_tests_end() {
+        let readme = venti_tests::command::root().join("README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        assert!(readme.lines().any(|line| line.trim() == NOT_RUN));
+    }
 }

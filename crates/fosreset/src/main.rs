@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use eyre::Result;
 use fossilcore::archive::Depth;
 use fossilcore::fosreset::{self, Options};
-use fossilcore::processes::NoConsole;
+use fossilcore::halt::Consoles;
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
@@ -14,26 +14,26 @@ use venticore::terminal::Terminal;
 const TOOL: Tool = Tool {
     name: "fosreset",
     version: env!("CARGO_PKG_VERSION"),
-    synopsis: "[-cfnyq] [-d dir] rootscore [partition] [ventiaddr]",
+    synopsis: "\
+[-cfnyq] [-d dir] rootscore [partition] [ventiaddr]
+[-nyq] -u undofile [partition]",
     help: "\
-       fosreset [-nyq] -u undofile [partition]
-
 Make a partition the fossil of an archive: prove that the venti has the
 archive, end the fossils that hold the partition, keep what will be
 overwritten in an undo file, format. The partition is /dev/sdC0/fossil and the
 venti $venti unless given. With - for the score, the line that fossilize
 printed is read from standard input.
 
-  -c, --check     read every block of the archive, history included
-  --shallow       look at the root only
-  -f, --force     overwrite what is no fossil
-  -n, --dry-run   prove everything; halt and write nothing
-  -y, --yes       do not ask
-  -q, --quiet     only errors and what will be lost
-  -d, --dir DIR   where rootscor and the undo files lie
-  -u, --undo FILE put back what an undo file has
-  -h, --help      print this text
-  -V, --version   print the version
+  -c, --check      read every block of the archive, history included
+      --shallow    look at the root only
+  -f, --force      overwrite what is no fossil
+  -n, --dry-run    prove everything; halt and write nothing
+  -y, --yes        do not ask
+  -q, --quiet      only errors and what will be lost
+  -d, --dir DIR    where rootscor and the undo files lie
+  -u, --undo FILE  put back what an undo file has
+  -h, --help       print this text
+  -V, --version    print the version
 
 A partition is a file or block device, PATH:LO-HI for some of its bytes, or
 DISK:NAME for a partition of a Plan 9 disk.",
@@ -84,5 +84,10 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
         return Err(tool.usage(&format!("unexpected operand {}", extra.display())));
     }
     let terminal = Terminal::new(tool.name, quiet, !quiet);
-    fosreset::run(tool.name, &options, &Config::load()?, &terminal, &NoConsole)
+    let config = Config::load()?;
+    let consoles = Consoles {
+        config: &config,
+        terminal: &terminal,
+    };
+    fosreset::run(tool.name, &options, &config, &terminal, &consoles)
 }

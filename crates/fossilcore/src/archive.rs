@@ -101,7 +101,6 @@ pub enum Error {
 
 impl Error {
     /// The error as a report about this score.
-    #[must_use]
     pub fn report(self, score: &Score, venti: &dyn fmt::Display) -> eyre::Report {
         match self {
             Self::Refusal(refusal) => {

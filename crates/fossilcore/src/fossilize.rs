@@ -14,11 +14,14 @@ use eyre::{Result, WrapErr};
 use serde::Serialize;
 use venticore::config::Config;
 use venticore::exit::{Failure, Output, Status, one_line};
+use venticore::ninefat::{self, Home};
 use venticore::partition::{Operand, Partition};
 use venticore::state::{Access, Stamp, StateDir};
 use venticore::terminal::Terminal;
 
+use crate::halt;
 use crate::last::{self, Last, UnderWay};
+use crate::snapshot::{self, ARCHIVER, Archive, Found};
 
 /// Where a fossil is, unless told otherwise.
 pub const PARTITION: &str = "/dev/sdC0/fossil";
@@ -29,15 +32,15 @@ const SCHEMA: u32 = 1;
 /// Between two looks at the super block. A fossil writes it within 30 seconds.
 const NAP: Duration = Duration::from_millis(200);
 
-/// After so long with a snapshot still waiting, no archiver is at work: one
-/// takes up a snapshot within seconds unless it is busy with another.
-const ARCHIVER: Duration = Duration::from_secs(60);
-
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// `-d`: the state directory.
     pub dir: Option<PathBuf>,
+    /// `--9fat`: a 9fat that nobody mounts.
+    pub nine_fat: Option<OsString>,
+    /// `-s`: take a snapshot first.
+    pub snapshot: bool,
     /// `-t`: how long to wait for an archive that is under way.
     pub wait: Duration,
     /// `-n`: record nothing.
@@ -57,37 +60,84 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let default = || OsString::from(PARTITION);
     let operand = options.partition.clone().unwrap_or_else(default);
     let operand = Operand::try_from(operand.as_os_str())?;
+    let nine_fat = config.nine_fat(options.nine_fat.as_deref())?;
     let venti = venti(config)?;
     let name = word(&operand)?;
     let (partition, last) = last::open(&operand)?;
-    let last = settle(&partition, last, options.wait, terminal)?;
+    let last = match options.snapshot && !options.dry_run {
+        true => take(&partition, options, config, terminal)?,
+        false => settle(&partition, last, options.wait, terminal)?,
+    };
     let score = last.score().wrap_err_with(|| operand.to_string())?;
     let entry = Entry {
         score: format!("vac:{score}"),
         partition: name,
         venti,
+        under_way: last.under_way().is_some(),
     };
-    if !options.dry_run {
-        record(
-            tool,
-            options.dir.as_deref(),
-            config,
-            &[entry.line()],
-            terminal,
-        )?;
+    let mut exported = Status::Done;
+    match (options.dry_run, &nine_fat) {
+        (true, Some(nine_fat)) => ninefat::check(nine_fat)?,
+        (true, None) => {}
+        (false, nine_fat) => {
+            let home = Home::open(config, options.dir.as_deref())?;
+            let lines = [entry.line()];
+            let recorded = append(tool, home.state(), &lines, terminal);
+            let outcome = recorded.map(|()| export(home.state(), nine_fat.as_ref(), terminal));
+            exported = home.close(outcome, terminal)?;
+        }
     }
     let status = match last.under_way() {
-        None => Status::Done,
+        None => exported,
         Some(under_way) => {
             terminal.say(&format!(
                 "{operand}: {}",
                 old_score(&entry, under_way, options)
             ));
-            Status::Partly
+            Status::Partly.worst(exported)
         }
     };
     print(&entry, options, status)?;
     Ok(status)
+}
+
+/// Takes a snapshot, waits until it is archived and that is on disk, and has the
+/// venti write what it has.
+fn take(
+    partition: &Partition,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Last> {
+    let Found {
+        mut console,
+        system,
+    } = snapshot::find(partition.operand().as_path(), config)?;
+    let known = system.venti.clone().or(venti(config)?);
+    let venti = known.or(config.fossil(None).venti).ok_or_else(|| {
+        let text = "venti: expected an address, so that it can be synced: set $venti";
+        Failure::report(Status::Usage, text)
+    })?;
+    let limit = match options.wait.is_zero() {
+        true => config.archive,
+        false => options.wait,
+    };
+    let mut archive = Archive {
+        console: &mut console,
+        name: &system.name,
+        partition,
+        terminal,
+        limit,
+    };
+    let last = archive.take()?;
+    let venti = config.dial(&venti).wrap_err("venti")?;
+    halt::sync_venti(&venti, config.limits).wrap_err_with(|| {
+        format!(
+            "{}: archived, and the venti is not synced: run again without -s",
+            partition.operand()
+        )
+    })?;
+    Ok(last)
 }
 
 /// The venti that the fossil archives to, as far as anybody says: `$venti`,
@@ -149,7 +199,19 @@ fn old_score(entry: &Entry, under_way: UnderWay, options: &Options) -> String {
     )
 }
 
-/// Appends these lines to the log.
+/// Brings the log to the 9fat, if there is one. That it cannot be is said and in
+/// the status: the line is on record all the same.
+fn export(state: &StateDir, nine_fat: Option<&Operand>, terminal: &Terminal) -> Status {
+    let exported = nine_fat.map(|of| ninefat::exchange(state, of, terminal));
+    let Some(Err(error)) = exported else {
+        return Status::Done;
+    };
+    terminal.say(&format!("{error:#}"));
+    Status::of(&error)
+}
+
+/// Appends these lines to the log. A 9fat that nobody mounts gets them with the next
+/// run of fossilize or ventiprog.
 pub(crate) fn record(
     tool: &str,
     dir: Option<&Path>,
@@ -157,7 +219,13 @@ pub(crate) fn record(
     lines: &[String],
     terminal: &Terminal,
 ) -> Result<()> {
-    let state = StateDir::open(&config.state_dir(dir))?;
+    let home = Home::open(config, dir)?;
+    let recorded = append(tool, home.state(), lines, terminal);
+    home.close(recorded.map(|()| Status::Done), terminal)?;
+    Ok(())
+}
+
+fn append(tool: &str, state: &StateDir, lines: &[String], terminal: &Terminal) -> Result<()> {
     let uname = rustix::system::uname();
     let host = one_line(&uname.nodename().to_string_lossy());
     let stamp = Stamp {
@@ -179,6 +247,7 @@ struct Entry {
     score: String,
     partition: String,
     venti: Option<String>,
+    under_way: bool,
 }
 
 impl Entry {
@@ -215,7 +284,7 @@ fn print(entry: &Entry, options: &Options, status: Status) -> Result<()> {
             partition: &entry.partition,
             venti: entry.venti.as_deref(),
             recorded: !options.dry_run,
-            under_way: status == Status::Partly,
+            under_way: entry.under_way,
             status: status.code(),
         };
         serde_json::to_string(&line)?

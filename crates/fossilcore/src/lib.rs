@@ -6,10 +6,19 @@
 
 pub mod archive;
 pub mod conf;
+pub mod console;
+pub mod cpsys;
 pub mod disk;
 pub mod flfmt;
 pub mod format;
+pub mod foscons;
+pub mod foshalt;
 pub mod fosreset;
 pub mod fossilize;
+pub mod fossilstart;
+pub mod halt;
 pub mod last;
+pub mod ninep;
 pub mod processes;
+pub mod remote;
+pub mod snapshot;

@@ -14,14 +14,17 @@ use venticore::wrcmd;
 const TOOL: Tool = Tool {
     name: "fossilize",
     version: env!("CARGO_PKG_VERSION"),
-    synopsis: "[-jnq] [-t seconds] [-d dir] [partition]",
+    synopsis: "[-jnqs] [-t seconds] [-d dir] [--9fat image] [partition]",
     help: "\
 Append the score of the last archival snapshot of a fossil partition to the
 log rootscor, and print the same line: vac:SCORE PARTITION VENTI. The
 partition is /dev/sdC0/fossil unless given.
 
+  -s, --snapshot         take an archival snapshot on the fossil's console
+                         first, and wait until it is complete and on disk
   -t, --timeout SECONDS  wait so long for an archive that is under way
   -d, --dir DIR          where rootscor lies
+      --9fat IMAGE       bring rootscor and wrcmd to a 9fat that nobody mounts
   -n, --dry-run          record nothing
   -j, --json             print a JSON object instead
   -q, --quiet            no progress
@@ -48,6 +51,8 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
                 options.wait = Duration::from_secs(seconds);
             }
             Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Long("9fat") => options.nine_fat = Some(parser.value()?),
+            Short('s') | Long("snapshot") => options.snapshot = true,
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,

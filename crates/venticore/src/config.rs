@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -14,7 +14,9 @@ use serde::Deserialize;
 
 use crate::client::Limits;
 use crate::dial::{Dial, DialError};
+use crate::partition::{Operand, OperandError};
 use crate::replicate::Checkpoint;
+use crate::state::StateDir;
 
 /// What the environment and the configuration file say; the default is an
 /// empty environment without a file.
@@ -34,10 +36,31 @@ pub struct Config {
     pub engine: Option<String>,
     /// `wrarena` of the file: the external engine's argument vector.
     pub wrarena: Option<Vec<String>>,
+    /// `9fat` of the file: a 9fat that nobody mounts, as a partition operand.
+    nine_fat: Option<OsString>,
+    /// `[mount]` of the file: a 9fat to be mounted as the state directory.
+    mount: Option<Mount>,
     /// `dir` of the file.
     dir: Option<PathBuf>,
     /// `$STATE_DIRECTORY`.
     state_directory: Option<PathBuf>,
+    /// `$NAMESPACE`, else `namespace` of the file: see [`Config::namespace`].
+    namespace: Option<PathBuf>,
+    /// `$DISPLAY`, `$USER`: what the namespace is named after.
+    display: Option<String>,
+    user: Option<String>,
+    /// `$PLAN9`: where plan9port is.
+    pub plan9: Option<PathBuf>,
+    /// `$PATH`, as far as it is text.
+    pub path: String,
+    /// `[fossil]` of the file: how a fossil without a name is started.
+    fossil: Fossil,
+    /// `[fossils.NAME]` of the file: what differs for one with this name.
+    fossils: HashMap<String, Fossil>,
+    /// `console` of `[limits]`: how long a command on a fossil's console may take.
+    pub console: Duration,
+    /// `archive` of `[limits]`: how long an archival snapshot may take.
+    pub archive: Duration,
     /// `[limits]` of the file.
     pub limits: Limits,
     /// `retries` of `[limits]`: how often a target that was lost in the middle
@@ -49,6 +72,15 @@ pub struct Config {
     /// How long to wait before a target is dialled again; twice as long before
     /// each further time.
     pub backoff: Duration,
+    /// `remote` of the file: how other machines are reached; a key of
+    /// `[remotes]`, a built-in one, or a program.
+    pub remote: Option<String>,
+    /// `[remotes.NAME]` of the file.
+    pub remotes: HashMap<String, Remote>,
+    /// `[hosts]` of the file: how each of these machines is reached.
+    pub hosts: HashMap<String, String>,
+    /// `remote` of `[limits]`: how long a command on another machine may take.
+    pub remote_limit: Duration,
 }
 
 impl Default for Config {
@@ -61,12 +93,27 @@ impl Default for Config {
             wrarena: None,
             index: None,
             partitions: HashMap::new(),
+            nine_fat: None,
+            mount: None,
             dir: None,
             state_directory: None,
+            namespace: None,
+            display: None,
+            user: None,
+            plan9: None,
+            path: String::new(),
+            fossil: Fossil::default(),
+            fossils: HashMap::new(),
+            console: Duration::from_secs(120),
+            archive: Duration::from_secs(30 * 60),
             limits: Limits::default(),
             retries: 5,
             checkpoint_bytes: Checkpoint::default().bytes,
             backoff: Duration::from_millis(250),
+            remote: None,
+            remotes: HashMap::new(),
+            hosts: HashMap::new(),
+            remote_limit: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -75,6 +122,9 @@ impl Default for Config {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(rename = "9fat")]
+    nine_fat: Option<String>,
+    mount: Option<Mount>,
     dir: Option<PathBuf>,
     source: Option<String>,
     engine: Option<String>,
@@ -82,7 +132,98 @@ struct File {
     targets: Option<Vec<String>>,
     index: Option<String>,
     partitions: Option<HashMap<String, String>>,
+    remote: Option<String>,
+    remotes: Option<HashMap<String, Remote>>,
+    hosts: Option<HashMap<String, String>>,
+    namespace: Option<PathBuf>,
+    fossil: Option<Fossil>,
+    fossils: Option<HashMap<String, Fossil>>,
     limits: Option<FileLimits>,
+}
+
+/// A 9fat that is mounted as the state directory while a command runs. In the
+/// words of both commands, `{partition}` and `{dir}` stand for those.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// The partition, as mount(8) takes it.
+    pub partition: String,
+    /// What mounts it.
+    #[serde(default = "Mount::command")]
+    pub command: Vec<String>,
+    /// What unmounts it.
+    #[serde(default = "Mount::unmount")]
+    pub unmount: Vec<String>,
+}
+
+impl Mount {
+    fn command() -> Vec<String> {
+        // A FAT has no modes: those of the mount keep others out.
+        let words = [
+            "mount",
+            "-t",
+            "vfat",
+            "-o",
+            "umask=077",
+            "--",
+            "{partition}",
+            "{dir}",
+        ];
+        words.map(str::to_owned).into()
+    }
+
+    fn unmount() -> Vec<String> {
+        ["umount", "--", "{dir}"].map(str::to_owned).into()
+    }
+}
+
+/// How a command is run on another machine: `[remotes.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    /// The argument vector, with `{host}` and `{command}`.
+    pub command: Vec<String>,
+    /// The shell there, for which the command is quoted.
+    #[serde(default)]
+    pub shell: Shell,
+    /// Its exit status is that of the command; else the shell there is made
+    /// to print it.
+    #[serde(default)]
+    pub status: bool,
+    /// The commands there are the rc scripts: they read no score from standard
+    /// input, and have no options.
+    #[serde(default)]
+    pub scripts: bool,
+}
+
+/// A shell on another machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shell {
+    /// The shell of Unix.
+    #[default]
+    Sh,
+    /// That of Plan 9.
+    Rc,
+}
+
+/// How a fossil is started: `[fossil]` or `[fossils.NAME]`. What is absent is
+/// as the rc script fossilstart has it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Fossil {
+    /// The program and its first arguments.
+    pub program: Option<Vec<String>>,
+    /// The venti it archives to.
+    pub venti: Option<String>,
+    /// The options of `open`.
+    pub open: Option<String>,
+    /// The options of `snaptime`; empty: it is not given.
+    pub snaptime: Option<String>,
+    /// The options of `srv`.
+    pub srv: Option<String>,
+    /// The address to listen at; absent: none.
+    pub listen: Option<String>,
 }
 
 /// Time limits in seconds, and how to go on after a fault.
@@ -94,6 +235,9 @@ struct FileLimits {
     sync: Option<u32>,
     retries: Option<u32>,
     checkpoint: Option<u64>,
+    remote: Option<u32>,
+    console: Option<u32>,
+    archive: Option<u32>,
 }
 
 /// Why there is no configuration.
@@ -165,11 +309,26 @@ impl Config {
             wrarena: file.wrarena,
             index: file.index,
             partitions: file.partitions.unwrap_or_default(),
+            nine_fat: file.nine_fat.map(OsString::from),
+            mount: file.mount,
             dir: file.dir,
             state_directory: path("STATE_DIRECTORY").map(|dirs| first_directory(&dirs)),
+            namespace: path("NAMESPACE").or(file.namespace),
+            display: text(env, "DISPLAY"),
+            user: text(env, "USER"),
+            plan9: path("PLAN9"),
+            path: text(env, "PATH").unwrap_or_default(),
+            fossil: file.fossil.unwrap_or_default(),
+            fossils: file.fossils.unwrap_or_default(),
+            console: limits.console.map_or(default.console, whole_seconds),
+            archive: limits.archive.map_or(default.archive, whole_seconds),
             retries: limits.retries.unwrap_or(default.retries),
             checkpoint_bytes: limits.checkpoint.unwrap_or(default.checkpoint_bytes).max(1),
             backoff: default.backoff,
+            remote: file.remote,
+            remotes: file.remotes.unwrap_or_default(),
+            hosts: file.hosts.unwrap_or_default(),
+            remote_limit: limits.remote.map_or(default.remote_limit, whole_seconds),
             limits: limits.limits(),
         })
     }
@@ -183,8 +342,43 @@ impl Config {
             .map(Path::to_path_buf)
             .or_else(|| self.dir.clone())
             .or_else(nine_fat)
-            .or_else(|| self.state_directory.clone())
-            .unwrap_or_else(|| "/var/lib/ventiprog".into())
+            .unwrap_or_else(|| self.own_dir())
+    }
+
+    /// Where that lies of the state which must not lie on a FAT:
+    /// `$STATE_DIRECTORY`, or `/var/lib/ventiprog`.
+    #[must_use]
+    pub fn own_dir(&self) -> PathBuf {
+        let own = self.state_directory.clone();
+        own.unwrap_or_else(|| "/var/lib/ventiprog".into())
+    }
+
+    /// Where what is about to be overwritten is kept: the state directory, but
+    /// never a FAT.
+    #[must_use]
+    pub fn keep_dir(&self, given: Option<&Path>) -> PathBuf {
+        let dir = self.state_dir(given);
+        match self.mount_at(&dir).is_some() || StateDir::is_on_fat(&dir) {
+            true => self.own_dir(),
+            false => dir,
+        }
+    }
+
+    /// What is to be mounted at the state directory before it is used: nothing
+    /// where another one is given than the configured one or `/n/9fat`.
+    #[must_use]
+    pub fn mount_at(&self, dir: &Path) -> Option<&Mount> {
+        let configured = self.dir.as_deref().unwrap_or(Path::new(NINE_FAT));
+        self.mount.as_ref().filter(|_| dir == configured)
+    }
+
+    /// The 9fat that nobody mounts: the one given, else the configured one.
+    ///
+    /// # Errors
+    /// It is no text of a partition.
+    pub fn nine_fat(&self, given: Option<&OsStr>) -> Result<Option<Operand>, OperandError> {
+        let text = given.or(self.nine_fat.as_deref());
+        text.map(Operand::try_from).transpose()
     }
 
     /// The path here of a partition that a server knows as `partition`, by the
@@ -202,6 +396,45 @@ impl Config {
         part.map_or(Cow::Borrowed(partition), Cow::Owned)
     }
 
+    /// The directory in which plan9port's programs post their services:
+    /// `$NAMESPACE`, the key `namespace`, or `/tmp/ns.USER.DISPLAY`, where they
+    /// look for it; `login` is the name of the user that runs this. Without a
+    /// display they take none; we take `:0`.
+    #[must_use]
+    pub fn namespace(&self, login: Option<&str>) -> PathBuf {
+        if let Some(namespace) = &self.namespace {
+            return namespace.clone();
+        }
+        let display = self.display.as_deref().unwrap_or(":0").replace('/', "_");
+        let screen = display.rsplit_once(":").filter(|(_, at)| {
+            let digits = at.trim_start_matches(|c: char| c.is_ascii_digit());
+            digits == ".0"
+        });
+        let display = match screen {
+            Some(_) => display.trim_end_matches(".0"),
+            None => &display,
+        };
+        let user = login.or(self.user.as_deref()).unwrap_or("none");
+        format!("/tmp/ns.{user}.{display}").into()
+    }
+
+    /// How the fossil of this name is started. An address to listen at belongs to
+    /// one fossil alone, so it is never that of another.
+    #[must_use]
+    pub fn fossil(&self, name: Option<&str>) -> Fossil {
+        let Some(name) = name else {
+            return self.fossil.clone();
+        };
+        let all = Fossil {
+            listen: None,
+            ..self.fossil.clone()
+        };
+        self.fossils
+            .get(name)
+            .cloned()
+            .map_or(all.clone(), |own| own.over(all))
+    }
+
     /// An address, with `$venti` as the environment has it.
     ///
     /// # Errors
@@ -217,27 +450,57 @@ impl File {
         let limits = self.limits.unwrap_or_default();
         let limits_below = below.limits.unwrap_or_default();
         File {
+            nine_fat: self.nine_fat.or(below.nine_fat),
+            mount: self.mount.or(below.mount),
             dir: self.dir.or(below.dir),
             source: self.source.or(below.source),
             engine: self.engine.or(below.engine),
             wrarena: self.wrarena.or(below.wrarena),
             targets: self.targets.or(below.targets),
             index: self.index.or(below.index),
-            partitions: Some(
-                below
-                    .partitions
-                    .into_iter()
-                    .chain(self.partitions)
-                    .flatten()
-                    .collect(),
+            partitions: merged(self.partitions, below.partitions),
+            remote: self.remote.or(below.remote),
+            remotes: merged(self.remotes, below.remotes),
+            hosts: merged(self.hosts, below.hosts),
+            namespace: self.namespace.or(below.namespace),
+            fossil: Some(
+                self.fossil
+                    .unwrap_or_default()
+                    .over(below.fossil.unwrap_or_default()),
             ),
+            fossils: merged(self.fossils, below.fossils),
             limits: Some(FileLimits {
+                console: limits.console.or(limits_below.console),
+                archive: limits.archive.or(limits_below.archive),
                 connect: limits.connect.or(limits_below.connect),
                 silence: limits.silence.or(limits_below.silence),
                 sync: limits.sync.or(limits_below.sync),
                 retries: limits.retries.or(limits_below.retries),
                 checkpoint: limits.checkpoint.or(limits_below.checkpoint),
+                remote: limits.remote.or(limits_below.remote),
             }),
+        }
+    }
+}
+
+/// A table, and the keys of `below` that it does not have.
+fn merged<T>(
+    table: Option<HashMap<String, T>>,
+    below: Option<HashMap<String, T>>,
+) -> Option<HashMap<String, T>> {
+    Some(below.into_iter().chain(table).flatten().collect())
+}
+
+impl Fossil {
+    /// The keys of this table, and those of `below` that it does not have.
+    fn over(self, below: Fossil) -> Fossil {
+        Fossil {
+            program: self.program.or(below.program),
+            venti: self.venti.or(below.venti),
+            open: self.open.or(below.open),
+            snaptime: self.snaptime.or(below.snaptime),
+            srv: self.srv.or(below.srv),
+            listen: self.listen.or(below.listen),
         }
     }
 }
@@ -245,9 +508,7 @@ impl File {
 impl FileLimits {
     fn limits(&self) -> Limits {
         let default = Limits::default();
-        let seconds = |given: Option<u32>, default| {
-            given.map_or(default, |s| Duration::from_secs(s.max(1).into()))
-        };
+        let seconds = |given: Option<u32>, default| given.map_or(default, whole_seconds);
         Limits {
             connect: seconds(self.connect, default.connect),
             silence: seconds(self.silence, default.silence),
@@ -268,6 +529,17 @@ fn list(env: &HashMap<OsString, OsString>, name: &'static str) -> Result<Vec<Str
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
         .collect())
+}
+
+/// A limit in seconds; zero would be none.
+fn whole_seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.max(1).into())
+}
+
+/// A variable that is set to text.
+fn text(env: &HashMap<OsString, OsString>, name: &str) -> Option<String> {
+    let value = env.get(&OsString::from(name))?.to_str()?;
+    (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// systemd separates several state directories by colons.
@@ -374,9 +646,61 @@ mod tests {
     }
 
     #[test]
+    fn a_9fat_is_an_image_or_is_mounted_where_it_is_configured() {
+        let text = "9fat = 'disk.img:9fat'\ndir = '/n/x'\n[mount]\npartition = '/dev/sdz9'\n";
+        let config = config(text, &[("STATE_DIRECTORY", "/s")]).unwrap();
+        let image = |given: Option<&str>| {
+            let operand = config.nine_fat(given.map(OsStr::new));
+            operand.unwrap().unwrap().to_string()
+        };
+        assert_eq!(image(None), "disk.img:9fat");
+        assert_eq!(image(Some("other")), "other");
+        assert!(config.nine_fat(Some(OsStr::new(""))).is_err());
+        let mount = config.mount_at(Path::new("/n/x")).unwrap();
+        assert_eq!(mount.command.first().unwrap(), "mount");
+        assert_eq!(mount.unmount, ["umount", "--", "{dir}"]);
+        assert_eq!(config.mount_at(Path::new("/n/y")), None);
+        assert_eq!(config.keep_dir(None), Path::new("/s"));
+        assert_eq!(config.keep_dir(Some(Path::new("/"))), Path::new("/"));
+    }
+
+    #[test]
     fn a_partition_has_one_path() {
-        for text in ["[partitions]\na = 1\n", "partitions = 'a'\n", "index = 1\n"] {
+        for text in [
+            "[mount]\ncommand = []\n",
+            "[partitions]\na = 1\n",
+            "partitions = 'a'\n",
+            "index = 1\n",
+        ] {
             assert!(matches!(config(text, &[]), Err(Error::Text(..))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fossil_is_started_as_its_tables_say() {
+        let text = "[fossil]\nopen = '-c 1'\nlisten = 'tcp!a!1'\n\
+                    [fossils.alt]\nsrv = '-P'\nlisten = 'tcp!b!2'\n";
+        let config = config(text, &[]).unwrap();
+        assert_eq!(config.fossil(None).listen.as_deref(), Some("tcp!a!1"));
+        let alt = config.fossil(Some("alt"));
+        assert_eq!(alt.open.as_deref(), Some("-c 1"));
+        assert_eq!(alt.srv.as_deref(), Some("-P"));
+        assert_eq!(alt.listen.as_deref(), Some("tcp!b!2"));
+        assert_eq!(config.fossil(Some("other")).listen, None);
+    }
+
+    #[test]
+    fn the_namespace_is_where_plan9port_has_it() {
+        for (env, expected) in [
+            (&[("NAMESPACE", "/n"), ("DISPLAY", ":1")][..], "/n"),
+            (&[("DISPLAY", ":0.0")], "/tmp/ns.u.:0"),
+            (&[("DISPLAY", "host:10.0")], "/tmp/ns.u.host:10"),
+            (&[("DISPLAY", "host:1.1")], "/tmp/ns.u.host:1.1"),
+            (&[("DISPLAY", "/tmp/launch/:0")], "/tmp/ns.u._tmp_launch_:0"),
+            (&[], "/tmp/ns.u.:0"),
+        ] {
+            let namespace = config("", env).unwrap().namespace(Some("u"));
+            assert_eq!(namespace, Path::new(expected));
         }
     }
 

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use eyre::Report;
 
-use crate::{client, config, dial, external, index, score, state, wrcmd, wrcmds};
+use crate::{
+    client, config, dial, external, index, ninefat, partition, score, state, wrcmd, wrcmds,
+};
 
 /// The exit statuses, the same for every command.
 ///
@@ -104,6 +106,9 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
             _ => Status::Failed,
         });
     }
+    if let Some(error) = cause.downcast_ref::<ninefat::Error>() {
+        return Some(error.status());
+    }
     if let Some(error) = cause.downcast_ref::<wrcmds::Error>() {
         return Some(match error.problem {
             wrcmds::Problem::TooLong(_)
@@ -117,6 +122,7 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
         || cause.is::<wrcmd::NumberError>()
         || cause.is::<dial::DialError>()
         || cause.is::<score::ScoreError>()
+        || cause.is::<partition::OperandError>()
         || cause.is::<config::Error>();
     usage.then_some(Status::Usage)
 }
@@ -188,7 +194,8 @@ pub struct Tool {
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// Options and operands, without the name.
+    /// Options and operands, without the name; a line for each way to call it,
+    /// the common one first.
     pub synopsis: &'static str,
     /// The text of `--help` below the synopsis.
     pub help: &'static str,
@@ -209,10 +216,11 @@ impl Tool {
 
     /// What an option loop returns for `--help`.
     pub fn help(&self) -> Report {
+        let form = |form| format!("{} {form}", self.name);
+        let forms: Vec<String> = self.synopsis.lines().map(form).collect();
         Report::new(Answer(format!(
-            "usage: {} {}\n\n{}\n",
-            self.name,
-            self.synopsis,
+            "usage: {}\n\n{}\n",
+            forms.join("\n       "),
             self.help.trim_end()
         )))
     }
@@ -228,7 +236,8 @@ impl Tool {
     }
 
     fn short_usage(&self) -> String {
-        format!("usage: {} {}", self.name, self.synopsis)
+        let form = self.synopsis.lines().next().unwrap_or_default();
+        format!("usage: {} {form}", self.name)
     }
 
     fn explain(&self, report: &Report) -> Status {

@@ -33,22 +33,22 @@
 //! names clumps that the server itself has given up, before `from` too: an
 //! arena with one of these needs the built-in engine.
 
-mod child;
 mod error;
 mod said;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 pub use error::{Error, Fault, Kind};
 
 use crate::arena::Arena;
+use crate::child::{self, Ended, Limits};
 use crate::dial::Dial;
 use crate::partition::Partition;
-use child::Ended;
-use said::Said;
+use said::{Listener, Said};
 
 /// A program and the arguments that come before ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,28 +119,13 @@ impl Stretch {
     }
 }
 
-/// How much time and talk the program is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Time without a byte on either stream. A wrarena says nothing between
-    /// its start and its end: this must be enough for a whole arena.
-    pub silence: Duration,
-    /// Time in all.
-    pub whole: Duration,
-    /// Bytes on each stream.
-    pub output: u64,
-}
-
-impl Default for Limits {
-    /// Two hours of silence, a day in all, 256 MiB.
-    fn default() -> Self {
-        Limits {
-            silence: Duration::from_secs(2 * 60 * 60),
-            whole: Duration::from_secs(24 * 60 * 60),
-            output: 256 << 20,
-        }
-    }
-}
+/// What a program is given at most: two hours of silence, since a wrarena says
+/// nothing between its start and its end, a day in all, 256 MiB on each stream.
+pub const LIMITS: Limits = Limits {
+    silence: Duration::from_secs(2 * 60 * 60),
+    whole: Duration::from_secs(24 * 60 * 60),
+    output: 256 << 20,
+};
 
 /// Runs the program on one arena and returns its end offset: where the next
 /// run is to start. It is killed, with all processes of its group, when it
@@ -157,9 +142,13 @@ pub fn run(
     stretch: &Stretch,
     limits: &Limits,
 ) -> Result<u64, Error> {
-    let arguments = arguments(target, partition, stretch);
-    child::run(program, &arguments, limits)
-        .and_then(|ended| ended.offset(stretch))
+    let mut command = Command::new(&program.name);
+    command
+        .args(&program.arguments)
+        .args(arguments(target, partition, stretch));
+    let ended = child::run(command, Vec::new(), limits).map_err(Fault::from);
+    ended
+        .and_then(|ended| offset(ended, stretch))
         .map_err(|fault| program.error(fault))
 }
 
@@ -185,24 +174,19 @@ fn operand(path: &Path, start: u64, stretch: &Stretch) -> OsString {
     operand
 }
 
-impl Ended {
-    /// The one end offset of a run that went well.
-    fn offset(&self, stretch: &Stretch) -> Result<u64, Fault> {
-        if !self.status.success() {
-            return Err(self.failure());
-        }
-        judge(&self.stdout, &self.stderr, stretch)
+/// The one end offset of a run that went well.
+fn offset(ended: Ended<Listener>, stretch: &Stretch) -> Result<u64, Fault> {
+    let (stdout, stderr) = (ended.stdout.finish(), ended.stderr.finish());
+    if ended.status.success() {
+        return judge(&stdout, &stderr, stretch);
     }
-
-    fn failure(&self) -> Fault {
-        match &self.stderr.no_connection {
-            Some(text) => Fault::Unreachable(text.clone()),
-            None => Fault::Failed {
-                status: self.status,
-                last: self.stderr.last.clone(),
-            },
-        }
-    }
+    Err(match stderr.no_connection {
+        Some(text) => Fault::Unreachable(text),
+        None => Fault::Failed {
+            status: ended.status,
+            last: stderr.last,
+        },
+    })
 }
 
 /// The one end offset, from the words of a program that exited with status 0.

@@ -135,7 +135,8 @@ impl fmt::Display for Sight {
             Self::Full => f.write_str("the open files of all processes can be seen"),
             Self::Part(count) => write!(
                 f,
-                "the open files of {count} processes of other users cannot be seen: run as root to be sure"
+                "the open files of {count} other process{} cannot be seen: run as root to be sure",
+                if *count == 1 { "" } else { "es" }
             ),
             Self::Hidden => f.write_str(
                 "the processes of other users cannot be seen (hidepid): run as root to be sure",

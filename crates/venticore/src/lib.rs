@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod blocktype;
+pub mod child;
 pub mod client;
 pub mod config;
 pub mod confregion;
@@ -15,6 +16,7 @@ pub mod exit;
 pub mod external;
 pub mod holders;
 pub mod index;
+pub mod ninefat;
 pub mod partition;
 pub mod places;
 pub mod replicate;

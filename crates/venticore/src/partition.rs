@@ -15,7 +15,8 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
 pub use disk::{DiskError, Entry, Slice, Table};
 pub use operand::{Operand, OperandError};
@@ -132,6 +133,24 @@ impl Partition {
     pub fn sync(&self) -> io::Result<()> {
         let done = self.0.file.sync_all();
         done.map_err(|e| io::Error::new(e.kind(), format!("{}: cannot sync: {e}", self.0.operand)))
+    }
+
+    /// Takes a lock on the file or device without waiting: for this process
+    /// alone, or with others that only read. False where another has it. It ends with the
+    /// last clone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn try_lock(&self, alone: bool) -> io::Result<bool> {
+        let operation = match alone {
+            true => FlockOperation::NonBlockingLockExclusive,
+            false => FlockOperation::NonBlockingLockShared,
+        };
+        match flock(&self.0.file, operation) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// Where in the file `count` bytes at `offset` are, if they are inside.

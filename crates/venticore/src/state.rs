@@ -5,12 +5,14 @@
 //! | `lock` | [`StateDir::lock`]: flock, holds the pid, is never removed |
 //! | `wrcmd`, `wrcmds` | [`StateDir::replace`]: write, fsync, rename, fsync of the directory |
 //! | `rootscor` | [`StateDir::append_rootscor`]: under flock, one write, never renamed |
+//! | logs | [`StateDir::log`]: appended to, one older file is kept |
 //! | others | [`StateDir::keep`]: a new name, write, fsync, fsync of the directory |
 //!
 //! All of them 0600. Readers need no lock: a replaced file is whole at any time.
 
 mod keep;
 mod lock;
+mod log;
 mod replace;
 mod rootscor;
 mod step;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use lock::Lock;
+pub use log::Log;
 pub use rootscor::{Access, Stamp};
 pub use step::{Guard, Step};
 pub use utc::{Utc, UtcError};
@@ -36,6 +39,8 @@ use crate::wrcmd::WrCmd;
 #[derive(Clone, Debug)]
 pub struct StateDir {
     path: PathBuf,
+    /// Where all but [`StateDir::SHARED`] lies, where the directory is on a FAT.
+    own: Option<PathBuf>,
     read_only: bool,
     guard: Option<Arc<dyn Guard>>,
 }
@@ -51,6 +56,8 @@ impl StateDir {
     pub const LOCK: &'static str = "lock";
     /// The most bytes of `wrcmds` that are read: some hundred thousand lines.
     pub const WRCMDS_MAX: usize = 64 << 20;
+    /// What Plan 9 reads as well, and so lies on a 9fat that is mounted.
+    pub const SHARED: [&'static str; 2] = [Self::WRCMD, Self::ROOTSCOR];
     /// How long an append to `rootscor` waits for another writer, unless told otherwise.
     pub const ROOTSCOR_WAIT: Duration = Duration::from_secs(30);
 
@@ -77,6 +84,7 @@ impl StateDir {
         }
         Ok(Self {
             path: path.to_owned(),
+            own: None,
             read_only: false,
             guard: None,
         })
@@ -91,12 +99,49 @@ impl StateDir {
         match fs::metadata(path) {
             Ok(meta) if meta.is_dir() => Ok(Some(Self {
                 path: path.to_owned(),
+                own: None,
                 read_only: true,
                 guard: None,
             })),
             Ok(_) => Err(Error::read(path, io::ErrorKind::NotADirectory.into())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(Error::read(path, cause)),
+        }
+    }
+
+    /// The same directory, but for what must not lie on a FAT, which has neither
+    /// modes nor locks that others honour: all but [`StateDir::SHARED`] is in `own`, made as by
+    /// [`StateDir::open`].
+    ///
+    /// # Errors
+    /// As [`StateDir::open`], unless this one is for reading only.
+    pub fn apart(self, own: &Path) -> Result<Self, Error> {
+        if !self.read_only {
+            Self::open(own)?;
+        }
+        Ok(Self {
+            own: Some(own.to_owned()),
+            ..self
+        })
+    }
+
+    /// True where a directory is on a FAT that is mounted.
+    #[must_use]
+    pub fn is_on_fat(path: &Path) -> bool {
+        /// `MSDOS_SUPER_MAGIC`.
+        const MAGIC: u64 = 0x4d44;
+        rustix::fs::statfs(path).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(MAGIC))
+    }
+
+    /// For a directory that is not there: it holds nothing, and nothing can be
+    /// written to it.
+    #[must_use]
+    pub fn none(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            own: None,
+            read_only: true,
+            guard: None,
         }
     }
 
@@ -125,7 +170,8 @@ impl StateDir {
     /// Where the file of this name is, or would be.
     #[must_use]
     pub fn path_of(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+        let own = self.own.as_ref().filter(|_| !Self::SHARED.contains(&name));
+        own.unwrap_or(&self.path).join(name)
     }
 
     /// The contents of `wrcmd`, for [`WrCmd::parse`]; `None` where there is none.

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::dial::Dial;
 use crate::exit::{Failure, Output, Status, client_status};
 use crate::partition::{Operand, Partition};
-use crate::replicate::{self, At, Checkpoint, Event, Job, Manner, Outcome, Seat, Trouble};
+use crate::replicate::{self, At, Checkpoint, Event, Job, Manner, Outcome, Seat, Start, Trouble};
 use crate::terminal::Terminal;
 
 /// What was asked for on the command line.
@@ -63,19 +63,24 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         offset: options.clump_offset.unwrap_or(0),
     };
     let seat = Seat {
+        job: 0,
         target: target.clone(),
-        from,
-        probe_to: At::default(),
+        start: Start {
+            from,
+            ..Start::default()
+        },
+        after: None,
     };
     let mut output = terminal.output();
-    let outcome = send(&job, seat, config, terminal, &mut output);
+    let jobs = [job];
+    let outcome = send(&jobs, seat, config, terminal, &mut output);
     status = status.worst(judge(&outcome, terminal));
     match outcome.trouble {
         Some(Trouble::Target(error)) => return Ok(status.worst(client_status(&error))),
         Some(Trouble::Start(error)) => {
-            return Err(not_a_place(job.arenas.first(), &error)).wrap_err_with(subject);
+            return Err(not_a_place(jobs[0].arenas.first(), &error)).wrap_err_with(subject);
         }
-        None => {}
+        Some(Trouble::NotTried) | None => {}
     }
     if options.file_offset.is_some() && target.is_some() {
         let end = outcome.place.map_or(from, |place| place.at);
@@ -86,7 +91,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
 }
 
 fn send(
-    job: &Job,
+    jobs: &[Job; 1],
     seat: Seat,
     config: &Config,
     terminal: &Terminal,
@@ -101,21 +106,27 @@ fn send(
         rate: None,
         checkpoint: Checkpoint::NEVER,
     };
-    let logs = job.arenas.iter().map(|arena| arena.live.used);
-    terminal.start(logs.sum::<u64>().saturating_sub(seat.from.offset));
-    let outcomes = replicate::run(job, &[seat], manner, &mut |event| match event {
-        Event::Block(score) => {
-            // A full disk behind standard output shows in the last flush.
-            let _ = writeln!(output, "{score}");
-        }
-        Event::Progress(bytes) => terminal.advance(bytes),
-        Event::Damage(damage) => terminal.say(&damage.to_string()),
-        Event::Lost { error, .. } => {
-            let target = target.as_ref().map(Dial::to_string).unwrap_or_default();
-            terminal.say(&format!("{target}: {error}"));
-        }
-        Event::Acknowledged { .. } | Event::Retry { .. } => {}
-    });
+    let logs = jobs[0].arenas.iter().map(|arena| arena.live.used);
+    terminal.start(logs.sum::<u64>().saturating_sub(seat.start.from.offset));
+    let outcomes = replicate::run(
+        jobs,
+        &[seat],
+        manner,
+        &|_, _| Ok(()),
+        &mut |event| match event {
+            Event::Block(score) => {
+                // A full disk behind standard output shows in the last flush.
+                let _ = writeln!(output, "{score}");
+            }
+            Event::Progress { bytes, .. } => terminal.advance(bytes),
+            Event::Damage(damage) => terminal.say(&damage.to_string()),
+            Event::Lost { error, .. } => {
+                let target = target.as_ref().map(Dial::to_string).unwrap_or_default();
+                terminal.say(&format!("{target}: {error}"));
+            }
+            Event::Found { .. } | Event::Acknowledged { .. } | Event::Retry { .. } => {}
+        },
+    );
     terminal.clear();
     outcomes.into_iter().next().unwrap_or_default()
 }

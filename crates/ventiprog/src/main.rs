@@ -13,7 +13,10 @@ use venticore::wrcmd;
 const TOOL: Tool = Tool {
     name: "ventiprog",
     version: env!("CARGO_PKG_VERSION"),
-    synopsis: "[-jlnqv] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition] [-s sourceventi] [ventilist ...]",
+    synopsis: "\
+[-jnqv] [--verify] [--trust] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition] [-s sourceventi] [--9fat image] [ventilist ...]
+-l [-jv] [-d dir] [--older hours] [ventilist ...]
+--forget target [-d dir]",
     help: "\
 Bring the host of the wrcmd and every venti of the list, else of
 $targetventis, up to date with the arenas of the source; then move the place
@@ -33,6 +36,8 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
       --older HOURS      with -l: status 3 if one has been behind for so long
       --verify           read back everything that earlier runs recorded
       --trust            believe a wrcmd that no line in wrcmds confirms
+      --9fat IMAGE       take wrcmd from a 9fat that nobody mounts, and bring
+                         wrcmd and rootscor back to it
       --forget TARGET    remove the lines of a target from wrcmds
   -h, --help             print this text
   -V, --version          print the version",
@@ -65,6 +70,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('v') | Long("verbose") => verbose = true,
             Short('l') | Long("list") => options.task = Task::List { older: None },
             Long("older") => older = Some(wrcmd::number(&parser.value()?.string()?)?),
+            Long("9fat") => options.nine_fat = Some(parser.value()?),
             Long("verify") => options.verify = true,
             Long("trust") => options.trust = true,
             Long("forget") => options.task = Task::Forget(parser.value()?.string()?),

@@ -54,7 +54,10 @@ pub(super) fn run(directory: &Path, log_megabytes: u64, rounds: usize) -> eyre::
     }
     let looked = call(&["-n"], &sink, &partition)?;
     println!("the same, -n:   {}", line(&looked));
-    println!("(without reading back: header, table, heads, trailers, the ends of the logs)");
+    println!(
+        "(-n reads nothing back: header, table, heads, trailers, a block at the end of each log; \
+         reading back adds directory entries, to know what to ask for)"
+    );
     say_sizes(&partition);
     let taken = sink.stop()?;
     println!(
@@ -105,8 +108,8 @@ fn say_sizes(partition: &Partition) {
         .find(|a| a.counters().clumps > 0);
     if let Some(arena) = active {
         println!(
-            "the active arena has {} clumps, so {} KB of directory; \
-             256 random clumps are in as many directory blocks at most",
+            "the active arena has {} clumps, so {} KB of directory, which tells the roots; \
+             256 random clumps have 6 KB of entries",
             arena.counters().clumps,
             arena.counters().clumps * 25 / 1000
         );

@@ -2,10 +2,12 @@
 //! `ventiprog` itself more than 1.5 times what one does.
 //!
 //! Each clump is read once, by the bytes that the process has read (`rchar` of
-//! `/proc/PID/io`, which does not count sockets), and so decoded once: what
-//! decodes takes what is read, in one pipeline a pass.
+//! `/proc/PID/io`, which does not count sockets), and decoded once, by its own
+//! count (`-j`), which must be that of the clumps.
 
-use eyre::ensure;
+use std::fs::File;
+
+use eyre::{OptionExt, ensure};
 use venti_tests::arena::Partition;
 
 use super::{Sink, spread, ventiprog};
@@ -25,7 +27,7 @@ pub(super) fn run(partition: &Partition, rounds: usize) -> eyre::Result<()> {
             for (targets, m) in [(1, one), (3, three)] {
                 println!(
                     "round {round}: {targets} target(s) {:6.2} s  processor {:6.2} s  peak {:4} MB  \
-                     read {} bytes, {:.4} times the log",
+                     read {} bytes, {:.4} times the log; each clump decoded once",
                     m.elapsed.as_secs_f64(),
                     m.processor,
                     m.peak_kib / 1024,
@@ -50,13 +52,30 @@ fn send(partition: &Partition, targets: usize) -> eyre::Result<Measured> {
     for _ in 0..targets {
         sinks.push(Sink::start()?);
     }
+    let said = directory.path().join("said");
     let mut command = ventiprog(directory.path(), "state", partition)?;
+    command.stdout(File::create(&said)?).arg("-j");
     command.args(sinks.iter().map(|sink| &sink.address));
     let took = measure(&mut command)?;
     let expected = partition.clumps().count();
+    let decoded = decoded(&std::fs::read_to_string(said)?)?;
+    ensure!(
+        decoded == expected,
+        "{decoded} clumps were decoded, there are {expected}"
+    );
     for sink in &mut sinks {
         let found = sink.stop()?.writes;
         ensure!(found == expected, "{found} of {expected} blocks were sent");
     }
     Ok(took)
+}
+
+/// How many clumps a run has decoded, by the last line of what it says in JSON.
+fn decoded(said: &str) -> eyre::Result<usize> {
+    let last = said.lines().last().ok_or_eyre("ventiprog said nothing")?;
+    let run: serde_json::Value = serde_json::from_str(last)?;
+    let decoded = run["decoded"].as_u64();
+    Ok(usize::try_from(
+        decoded.ok_or_eyre("no count of clumps decoded")?,
+    )?)
 }

@@ -82,7 +82,7 @@ pub fn old_undo(job: &Job<'_>, standing: &Standing) -> Result<Option<Undo>> {
     if matches!(standing, Standing::Whole(_)) {
         return Ok(None);
     }
-    let Ok(entries) = fs::read_dir(job.config.state_dir(job.dir)) else {
+    let Ok(entries) = fs::read_dir(job.config.keep_dir(job.dir)) else {
         return Ok(None);
     };
     let mut paths: Vec<PathBuf> = entries
@@ -170,7 +170,7 @@ fn log(job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
 
 /// Keeps what will be overwritten.
 fn keep(job: &Job<'_>, checked: &Checked) -> Result<PathBuf> {
-    let state = StateDir::open(&job.config.state_dir(job.dir))?;
+    let state = StateDir::open(&job.config.keep_dir(job.dir))?;
     let operand = job.partition.operand().to_string();
     let path = state.keep_with(&name_to_keep(job), |file| {
         save(

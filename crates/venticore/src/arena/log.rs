@@ -642,6 +642,22 @@ impl Directory {
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
+    /// The same entry, read by itself: for one here and one there.
+    ///
+    /// # Errors
+    /// As [`Directory::entry`].
+    pub fn lone_entry(&self, index: u64) -> io::Result<Entry> {
+        if index >= self.clumps {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let per_block = directory::entries_per_block(self.block_size);
+        let block = self.end - (index / per_block + 1) * u64::from(self.block_size);
+        let mut entry = [0; Entry::LEN];
+        let within = index % per_block * Entry::LEN as u64;
+        self.source.read_at(&mut entry, block + within)?;
+        Entry::parse(&entry).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
     fn load(&mut self, number: u64) -> io::Result<()> {
         if self.cached == Some(number) {
             return Ok(());

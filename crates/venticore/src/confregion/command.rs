@@ -122,7 +122,7 @@ pub fn run(
     if options.dry_run {
         return edit.show(&text);
     }
-    edit.write(&text, &config.state_dir(options.dir.as_deref()))
+    edit.write(&text, &config.keep_dir(options.dir.as_deref()))
 }
 
 /// The bytes of the region.

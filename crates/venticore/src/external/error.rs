@@ -6,6 +6,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use crate::child;
+
 /// What an error means for the run, to be mapped to an exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -105,6 +107,18 @@ pub enum Fault {
         /// Bytes of the data section.
         size: u64,
     },
+}
+
+impl From<child::Fault> for Fault {
+    fn from(fault: child::Fault) -> Self {
+        match fault {
+            child::Fault::Start(cause) => Self::Start(cause),
+            child::Fault::Watch(cause) => Self::Watch(cause),
+            child::Fault::Silent(limit) => Self::Silent(limit),
+            child::Fault::Endless(limit) => Self::Endless(limit),
+            child::Fault::Flood(most) => Self::Unread(format!("more than {most} bytes")),
+        }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -1,6 +1,7 @@
 //! What a program said on one stream, line by line, kept only as far as it
 //! matters.
 
+use crate::child::Listen;
 use crate::wire::printable;
 
 /// A line longer than this is not a wrarena's.
@@ -41,9 +42,8 @@ pub(super) struct Listener {
     cut: bool,
 }
 
-impl Listener {
-    /// Takes in what comes next.
-    pub(super) fn hear(&mut self, bytes: &[u8]) {
+impl Listen for Listener {
+    fn hear(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let (text, whole) = match piece.split_last() {
                 Some((b'\n', text)) => (text, true),
@@ -56,11 +56,12 @@ impl Listener {
         }
     }
 
-    /// The stream broke off.
-    pub(super) fn broke(&mut self, why: String) {
+    fn broke(&mut self, why: String) {
         self.said.unread.get_or_insert(why);
     }
+}
 
+impl Listener {
     /// The stream has ended.
     pub(super) fn finish(mut self) -> Said {
         let line = std::mem::take(&mut self.line);

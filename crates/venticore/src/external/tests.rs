@@ -2,6 +2,7 @@
 
 use super::said::Listener;
 use super::*;
+use crate::child::Listen as _;
 use proptest::prelude::*;
 
 /// An arena of a mebibyte, from 0x1000 on.

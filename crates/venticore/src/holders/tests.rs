@@ -1,3 +1,5 @@
+//! Holders of every kind, mostly in a stand-in for `/proc` and `/sys`.
+
 use super::*;
 use std::fs::File;
 use std::os::unix::fs::symlink;
@@ -228,5 +230,5 @@ fn a_long_list_is_cut() {
         "{holders}"
     );
     let seen = [Sight::Full, Sight::Part(3), Sight::Hidden].map(|sight| sight.to_string());
-    assert!(seen[1].contains("3 processes") && seen[2].contains("hidepid"));
+    assert!(seen[1].contains("3 other processes") && seen[2].contains("hidepid"));
 }

@@ -52,6 +52,8 @@ pub(super) struct Batch {
     plain: Vec<u8>,
     /// Bytes that the compressed blocks take up once decompressed.
     plain_len: usize,
+    /// Clumps that were decompressed and hashed.
+    pub(super) decoded: u64,
 }
 
 impl Batch {
@@ -64,6 +66,7 @@ impl Batch {
         self.error = None;
         self.stored.clear();
         self.plain_len = 0;
+        self.decoded = 0;
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -115,6 +118,7 @@ impl Batch {
                 Encoding::Whack => Place::Plain(at..at + len),
             };
             at += len;
+            self.decoded += 1;
             let Some(stored) = self.stored.get_mut(block.stored.clone()) else {
                 continue;
             };

@@ -11,22 +11,23 @@ use crossbeam_channel::{SendTimeoutError, Sender, bounded};
 use super::batch::{Batch, Block, Verdict};
 use super::feed::{self, Parcel};
 use super::pipeline::{self, Pipeline};
-use super::schedule::Note;
-use super::{At, Damage, Job, Manner, Place};
+use super::schedule::{Note, Walked};
+use super::{At, Damage, Job, Manner, Place, Start};
 use crate::arena::Name;
 use crate::arena::log::{Item, Loss, What};
-use crate::dial::Dial;
+use crate::client::Client;
 use crate::score::Score;
 
 /// A target in a group.
-#[derive(Clone, Debug)]
 pub(super) struct Member {
     /// Its seat in the run.
     pub(super) seat: usize,
-    /// Its address; none to count only.
-    pub(super) target: Option<Dial>,
-    /// Where it may have blocks already.
-    pub(super) probe_to: At,
+    /// The connection to it; none to count only.
+    pub(super) client: Option<Client>,
+    /// Where it starts.
+    pub(super) start: Start,
+    /// Its answers to probes have not been found useless.
+    pub(super) believable: bool,
 }
 
 /// How long the others of a group wait for a target with a full queue. Then
@@ -36,13 +37,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Serves a group from its place to the end of the job.
 pub(super) fn run_group<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    job: &'scope Job,
+    (number, job): (usize, &'scope Job),
     members: Vec<Member>,
     from: At,
     manner: Manner,
     notes: &Sender<Note>,
 ) {
-    let (ready, reached) = bounded(members.len());
     let mut lines = Vec::new();
     for member in members {
         let (queue, parcels) = bounded(pipeline::QUEUE);
@@ -52,15 +52,11 @@ pub(super) fn run_group<'scope>(
             queue: Some(queue),
             detached: Arc::clone(&detached),
         });
-        let (ready, notes) = (ready.clone(), notes.clone());
-        scope.spawn(move || feed::feed(member, manner, &parcels, ready, &detached, &notes));
-    }
-    drop(ready);
-    // All have been reached or have failed when the channel ends.
-    if reached.iter().count() == 0 {
-        return;
+        let notes = notes.clone();
+        scope.spawn(move || feed::feed(member, manner, &parcels, &detached, &notes));
     }
     let collector = Collector {
+        number,
         job,
         notes,
         manner,
@@ -99,6 +95,8 @@ impl Since {
 }
 
 struct Collector<'a> {
+    /// Which of the jobs.
+    number: usize,
     job: &'a Job,
     notes: &'a Sender<Note>,
     manner: Manner,
@@ -172,12 +170,13 @@ impl Collector<'_> {
     }
 
     fn account(&mut self, batch: &Batch) {
-        let before: u64 = batch.blocks.iter().map(|block| block.item.len).sum();
+        let bytes: u64 = batch.blocks.iter().map(|block| block.item.len).sum();
         for block in &batch.blocks {
             self.account_block(batch.arena, block);
         }
-        self.since.bytes += before;
-        self.tell(Note::Progress(before));
+        self.since.bytes += bytes;
+        let decoded = batch.decoded;
+        self.tell(Note::Progress(Walked { bytes, decoded }));
     }
 
     fn account_block(&mut self, arena: usize, block: &Block) {
@@ -217,7 +216,7 @@ impl Collector<'_> {
                 block_is_whole: true,
                 ..self.describe(at, item, score_of(item), note)
             };
-            self.tell(Note::Damage(damage, self.seats()));
+            self.tell(Note::Damage(self.number, damage, self.seats()));
         }
     }
 
@@ -239,7 +238,7 @@ impl Collector<'_> {
 
     fn damage(&self, at: At, item: &Item, loss: &Loss) {
         let damage = self.describe(at, item, loss.score, &loss.why);
-        self.tell(Note::Damage(damage, self.seats()));
+        self.tell(Note::Damage(self.number, damage, self.seats()));
     }
 
     /// A whole clump follows what might have been late: it was damage.

@@ -33,47 +33,42 @@ pub(super) struct Parcel {
 type Block<'a> = (BlockType, Score, &'a [u8]);
 
 /// Serves one target until its queue ends or it fails, and says how it ended.
-///
-/// `ready` hears whether the target could be reached, or is dropped.
 pub(super) fn feed(
     member: Member,
     manner: Manner,
     queue: &Receiver<Parcel>,
-    ready: Sender<()>,
     detached: &AtomicBool,
     notes: &Sender<Note>,
 ) {
-    let seat = member.seat;
     let mut feeder = Feeder {
-        member,
+        seat: member.seat,
+        probe_to: member.start.probe_to,
+        client: member.client,
         notes,
-        client: None,
         tally: Tally::default(),
-        probing: if manner.probe {
-            Probing::Untested
-        } else {
-            Probing::Useless
+        lacks: member.start.lacks,
+        probing: match manner.probe && member.believable {
+            true => Probing::Untested,
+            false => Probing::Useless,
         },
         quiet: 0,
         pace: manner.rate.map(Pace::new),
         place: None,
         told: None,
     };
-    let dialled = feeder.dial(manner);
-    let met = dialled.is_ok();
-    let result = dialled.and_then(|()| {
-        let _ = ready.send(());
-        drop(ready);
-        feeder.serve(queue)
-    });
-    let how = match result {
+    let how = match feeder.serve(queue) {
         Ok(()) if detached.load(Ordering::Acquire) => How::Behind,
         Ok(()) => How::Current,
-        Err(error) => How::Failed { error, met },
+        Err(error) => How::Failed(error),
     };
-    let tally = feeder.tally;
+    let ended = Ended {
+        tally: feeder.tally,
+        lacks: feeder.lacks,
+        believable: feeder.probing != Probing::Useless,
+        how,
+    };
     // Nobody keeps books any more when the run was given up.
-    let _ = notes.send(Note::Ended(seat, Ended { tally, how }));
+    let _ = notes.send(Note::Ended(member.seat, ended));
 }
 
 /// What is known of probing a server.
@@ -96,10 +91,13 @@ const QUIET: u32 = 2;
 const ASK_AGAIN: u32 = 8;
 
 struct Feeder<'a> {
-    member: Member,
-    notes: &'a Sender<Note>,
+    seat: usize,
+    probe_to: At,
     client: Option<Client>,
+    notes: &'a Sender<Note>,
     tally: Tally,
+    /// Blocks that it could not give back.
+    lacks: Vec<(Score, BlockType)>,
     probing: Probing,
     /// Batches in a row that had nothing the target had.
     quiet: u32,
@@ -110,14 +108,8 @@ struct Feeder<'a> {
 }
 
 impl Feeder<'_> {
-    fn dial(&mut self, manner: Manner) -> Result<(), Error> {
-        if let Some(target) = &self.member.target {
-            self.client = Some(Client::dial(target, manner.limits)?);
-        }
-        Ok(())
-    }
-
     fn serve(&mut self, queue: &Receiver<Parcel>) -> Result<(), Error> {
+        self.test_probes()?;
         for parcel in queue {
             self.deliver(&parcel)?;
             self.place = parcel.place.or(self.place);
@@ -136,7 +128,7 @@ impl Feeder<'_> {
             && self.told != self.place
         {
             self.told = self.place;
-            let _ = self.notes.send(Note::Acknowledged(self.member.seat, place));
+            let _ = self.notes.send(Note::Acknowledged(self.seat, place));
         }
         Ok(())
     }
@@ -173,8 +165,25 @@ impl Feeder<'_> {
     fn asks(&self, at: At) -> bool {
         self.client.is_some()
             && self.probing != Probing::Useless
-            && (self.quiet < QUIET
-                || at < self.member.probe_to && self.quiet.is_multiple_of(ASK_AGAIN))
+            && (self.quiet < QUIET || at < self.probe_to && self.quiet.is_multiple_of(ASK_AGAIN))
+    }
+
+    /// Asks for what it could not give back: a server that says yes to that
+    /// would be believed where it should be sent to.
+    fn test_probes(&mut self) -> Result<(), Error> {
+        let Some(client) = &mut self.client else {
+            return Ok(());
+        };
+        let mut believable = true;
+        client.probe_many(self.lacks.iter().copied(), |_, presence| {
+            believable &= presence == Presence::Absent;
+            ControlFlow::Continue(())
+        })?;
+        self.lacks.clear();
+        if !believable {
+            self.probing = Probing::Useless;
+        }
+        Ok(())
     }
 
     /// Those of the blocks that the target does not have.

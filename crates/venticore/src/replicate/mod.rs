@@ -28,7 +28,7 @@ use crate::client::{self, Limits};
 use crate::dial::Dial;
 use crate::score::Score;
 
-pub use schedule::run;
+pub use schedule::{Look, run};
 
 /// What to copy.
 pub struct Job {
@@ -75,16 +75,31 @@ pub struct Place {
     pub last: Option<Score>,
 }
 
-/// One target's part in a job.
-#[derive(Clone, Debug)]
-pub struct Seat {
-    /// The target; none to read, verify and count only.
-    pub target: Option<Dial>,
-    /// Where it starts.
+/// Where a target starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The place.
     pub from: At,
     /// Before this place the target may have blocks already: it is probed,
     /// and only what it lacks is sent.
     pub probe_to: At,
+    /// Blocks that it could not give back. If it claims to have one of them
+    /// all the same, its answers do not tell, and everything is sent.
+    pub lacks: Vec<(Score, BlockType)>,
+}
+
+/// One target's part in a job.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Which of the jobs.
+    pub job: usize,
+    /// The target; none to read, verify and count only.
+    pub target: Option<Dial>,
+    /// Where it starts, unless a look at it shows otherwise.
+    pub start: Start,
+    /// The seat that must have come to its end before: the same target's in
+    /// the job before.
+    pub after: Option<usize>,
 }
 
 /// How to deal with targets.
@@ -134,11 +149,25 @@ impl Default for Checkpoint {
 
 /// What a run tells while it goes on.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum Event<'a, F = ()> {
+    /// A target is connected and was looked at; it will start here.
+    Found {
+        /// The target's seat.
+        seat: usize,
+        /// What the look at it found.
+        found: F,
+        /// Where it starts: to be changed where what was found says so.
+        start: &'a mut Start,
+    },
     /// A block was read and verified, and is on its way.
     Block(Score),
-    /// So many more bytes of log have been handed to a group.
-    Progress(u64),
+    /// More of a log has been handed to a group.
+    Progress {
+        /// Bytes of log.
+        bytes: u64,
+        /// Clumps that were decompressed and hashed for it.
+        decoded: u64,
+    },
     /// The source is damaged here. Told once for each place.
     Damage(&'a Damage),
     /// A target has acknowledged a sync of everything before a place, save
@@ -229,6 +258,8 @@ pub enum Trouble {
     Target(client::Error),
     /// Its place is not one.
     Start(StartError),
+    /// It failed in the job before, and was not tried in this one.
+    NotTried,
 }
 
 /// How a run ended for one target.
@@ -246,4 +277,6 @@ pub struct Outcome {
     pub late: Option<Damage>,
     /// Why it did not come to the end.
     pub trouble: Option<Trouble>,
+    /// From its first connection to its end.
+    pub took: Duration,
 }

@@ -1,30 +1,49 @@
 //! Which targets go together, and what becomes of those that fail.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::thread::{self, Scope};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, never, select, unbounded};
 
 use super::collect::{self, Member};
-use super::{At, Damage, Event, Job, Manner, Outcome, Place, Seat, Tally, Trouble};
+use super::{At, Damage, Event, Job, Manner, Outcome, Place, Seat, Start, Tally, Trouble};
 use crate::arena::log::StartError;
-use crate::client;
+use crate::blocktype::BlockType;
+use crate::client::{self, Client};
+use crate::score::Score;
+
+/// How long a target that is ready waits for others that are to start at the
+/// same place: one walk serves all that are there by then.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the threads of a run tell the one that keeps the books.
 pub(super) enum Note {
-    Block(crate::score::Score),
-    Progress(u64),
-    Damage(Damage, Vec<usize>),
+    Block(Score),
+    Progress(Walked),
+    Damage(usize, Damage, Vec<usize>),
     Late(Damage, Vec<usize>),
     Start(StartError, Vec<usize>),
     Acknowledged(usize, Place),
     Ended(usize, Ended),
 }
 
+/// What a group has been handed.
+#[derive(Clone, Copy)]
+pub(super) struct Walked {
+    /// Bytes of log.
+    pub(super) bytes: u64,
+    /// Clumps that were decoded for it.
+    pub(super) decoded: u64,
+}
+
 /// How a target left its group.
 pub(super) struct Ended {
     pub(super) tally: Tally,
+    /// What it lacks and was not yet probed for.
+    pub(super) lacks: Vec<(Score, BlockType)>,
+    /// Its answers to probes have not been found useless.
+    pub(super) believable: bool,
     pub(super) how: How,
 }
 
@@ -33,35 +52,57 @@ pub(super) enum How {
     Current,
     /// It was slower than the others, and acknowledged what it was given.
     Behind,
-    /// It failed; `met` says that it had been connected this time.
-    Failed { error: client::Error, met: bool },
+    /// It failed.
+    Failed(client::Error),
 }
+
+/// A target's thread has connected and looked at it, or has failed to.
+struct Arrival<F> {
+    seat: usize,
+    /// It was connected.
+    met: bool,
+    result: Result<(Option<Client>, Option<F>), client::Error>,
+}
+
+/// A look at a target that has just been connected, before anything is sent:
+/// by the number of its seat.
+pub type Look<'a, F> = dyn Fn(usize, &mut Client) -> Result<F, client::Error> + Sync + 'a;
 
 /// Copies everything from each seat's place to the end of what may be entered.
 ///
-/// A target that fails is dialled again if it had been connected, and dropped
-/// when that has failed often enough; the others go on.
-pub fn run(
-    job: &Job,
+/// Each target is connected and looked at in a thread of its own; those that
+/// are ready for the same place within two seconds share one walk. A target
+/// that fails is dialled again if it had been connected, and dropped when that
+/// has failed often enough; the others go on.
+pub fn run<F: Send>(
+    jobs: &[Job],
     seats: &[Seat],
     manner: Manner,
-    on_event: &mut dyn FnMut(Event<'_>),
+    look: &Look<'_, F>,
+    on_event: &mut dyn FnMut(Event<'_, F>),
 ) -> Vec<Outcome> {
     let (notes, inbox) = unbounded();
+    let (arrivals, arrived) = unbounded();
     thread::scope(|scope| {
         let mut books = Books {
             scope,
-            job,
+            jobs,
             seats,
             manner,
+            look,
             notes,
+            arrivals,
             on_event,
             accounts: seats.iter().map(Account::new).collect(),
+            waiting: Vec::new(),
             told: HashSet::new(),
             running: seats.len(),
         };
-        books.start_groups();
-        books.keep(&inbox);
+        let first = seats.iter().enumerate().filter(|(_, s)| s.after.is_none());
+        for (seat, _) in first {
+            books.approach(seat, Duration::ZERO);
+        }
+        books.keep(&inbox, &arrived);
         books
             .accounts
             .into_iter()
@@ -73,7 +114,15 @@ pub fn run(
 /// What is known of one target.
 struct Account {
     /// Where it would go on.
-    from: At,
+    start: Start,
+    /// Its answers to probes have not been found useless.
+    believable: bool,
+    /// It has been looked at.
+    looked: bool,
+    /// It is being connected.
+    approaching: bool,
+    /// When it was first dialled.
+    began: Option<Instant>,
     /// It had been connected: it is a venti, and may come back.
     met: bool,
     tries: u32,
@@ -85,7 +134,11 @@ struct Account {
 impl Account {
     fn new(seat: &Seat) -> Self {
         Account {
-            from: seat.from,
+            start: seat.start.clone(),
+            believable: true,
+            looked: false,
+            approaching: false,
+            began: None,
             met: false,
             tries: 0,
             outcome: Outcome::default(),
@@ -103,55 +156,152 @@ impl Account {
     }
 }
 
-struct Books<'scope, 'env, 'a> {
+/// A target that is connected and has not started yet.
+struct Waiting {
+    seat: usize,
+    client: Option<Client>,
+    since: Instant,
+}
+
+struct Books<'scope, 'env, 'a, F> {
     scope: &'scope Scope<'scope, 'env>,
-    job: &'scope Job,
+    jobs: &'scope [Job],
     seats: &'scope [Seat],
     manner: Manner,
+    look: &'scope Look<'scope, F>,
     notes: Sender<Note>,
-    on_event: &'a mut dyn FnMut(Event<'_>),
+    arrivals: Sender<Arrival<F>>,
+    on_event: &'a mut dyn FnMut(Event<'_, F>),
     accounts: Vec<Account>,
-    /// Places whose damage has been told.
-    told: HashSet<At>,
+    waiting: Vec<Waiting>,
+    /// Places whose damage has been told, with their jobs.
+    told: HashSet<(usize, At)>,
+    /// Seats that have not come to their end.
     running: usize,
 }
 
-impl Books<'_, '_, '_> {
-    fn start_groups(&mut self) {
-        let mut groups: BTreeMap<At, Vec<usize>> = BTreeMap::new();
-        for (number, seat) in self.seats.iter().enumerate() {
-            groups.entry(seat.from).or_default().push(number);
-        }
-        for (from, members) in groups {
-            self.start(from, &members, Duration::ZERO);
-        }
-    }
-
-    /// Starts a group, after a pause if it is one that failed before.
-    fn start(&mut self, from: At, members: &[usize], pause: Duration) {
-        let members: Vec<Member> = members
-            .iter()
-            .filter_map(|&number| {
-                let seat = self.seats.get(number)?;
-                Some(Member {
-                    seat: number,
-                    target: seat.target.clone(),
-                    probe_to: seat.probe_to,
-                })
-            })
-            .collect();
-        let (scope, job, manner, notes) = (self.scope, self.job, self.manner, self.notes.clone());
-        scope.spawn(move || {
+impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
+    /// Connects a target, after a pause if it has failed before.
+    fn approach(&mut self, number: usize, pause: Duration) {
+        let (Some(seat), Some(account)) = (self.seats.get(number), self.accounts.get_mut(number))
+        else {
+            return;
+        };
+        account.approaching = true;
+        account.began.get_or_insert_with(Instant::now);
+        let look = (!account.looked).then_some(self.look);
+        let (arrivals, limits) = (self.arrivals.clone(), self.manner.limits);
+        self.scope.spawn(move || {
             thread::sleep(pause);
-            collect::run_group(scope, job, members, from, manner, &notes);
+            let mut met = false;
+            let mut connect = || {
+                let Some(target) = &seat.target else {
+                    return Ok((None, None));
+                };
+                let mut client = Client::dial(target, limits)?;
+                met = true;
+                let found = look.map(|look| look(number, &mut client)).transpose()?;
+                Ok((Some(client), found))
+            };
+            let result = connect();
+            // Nobody keeps books any more when the run was given up.
+            let _ = arrivals.send(Arrival {
+                seat: number,
+                met,
+                result,
+            });
         });
     }
 
-    fn keep(&mut self, inbox: &Receiver<Note>) {
+    fn arrived(&mut self, arrival: Arrival<F>) {
+        let number = arrival.seat;
+        let Some(account) = self.accounts.get_mut(number) else {
+            return;
+        };
+        account.approaching = false;
+        match arrival.result {
+            Ok((client, found)) => {
+                account.met = true;
+                if let Some(found) = found {
+                    account.looked = true;
+                    (self.on_event)(Event::Found {
+                        seat: number,
+                        found,
+                        start: &mut account.start,
+                    });
+                }
+                self.waiting.push(Waiting {
+                    seat: number,
+                    client,
+                    since: Instant::now(),
+                });
+            }
+            Err(error) => self.failed(number, error, arrival.met),
+        }
+    }
+
+    /// The job and the place at which a target is to start.
+    fn place_of(&self, number: usize) -> Option<(usize, At)> {
+        let seat = self.seats.get(number)?;
+        Some((seat.job, self.accounts.get(number)?.start.from))
+    }
+
+    /// Starts those that need not wait any longer, all at one place together.
+    fn start_groups(&mut self) {
+        loop {
+            let ready = self.waiting.iter().find(|waiting| {
+                let place = self.place_of(waiting.seat);
+                let mut accounts = self.accounts.iter().enumerate();
+                waiting.since.elapsed() >= PATIENCE
+                    || !accounts.any(|(number, account)| {
+                        account.approaching && self.place_of(number) == place
+                    })
+            });
+            let Some(place) = ready.and_then(|ready| self.place_of(ready.seat)) else {
+                return;
+            };
+            let (members, rest) = std::mem::take(&mut self.waiting)
+                .into_iter()
+                .partition(|waiting| self.place_of(waiting.seat) == Some(place));
+            self.waiting = rest;
+            self.start_group(place, members);
+        }
+    }
+
+    fn start_group(&self, (job, from): (usize, At), members: Vec<Waiting>) {
+        let members = members.into_iter().filter_map(|waiting| {
+            let account = self.accounts.get(waiting.seat)?;
+            Some(Member {
+                seat: waiting.seat,
+                client: waiting.client,
+                start: account.start.clone(),
+                believable: account.believable,
+            })
+        });
+        let members: Vec<Member> = members.collect();
+        let Some(job) = self.jobs.get(job).map(|found| (job, found)) else {
+            return;
+        };
+        let (scope, manner, notes) = (self.scope, self.manner, self.notes.clone());
+        scope.spawn(move || collect::run_group(scope, job, members, from, manner, &notes));
+    }
+
+    fn keep(&mut self, inbox: &Receiver<Note>, arrived: &Receiver<Arrival<F>>) {
         while self.running > 0 {
-            match inbox.recv() {
-                Ok(note) => self.enter(note),
-                Err(_) => return,
+            self.start_groups();
+            let since = self.waiting.iter().map(|waiting| waiting.since).min();
+            let patience =
+                since.map_or_else(never, |since| crossbeam_channel::at(since + PATIENCE));
+            select! {
+                recv(inbox) -> note => match note {
+                    Ok(note) => self.enter(note),
+                    Err(_) => return,
+                },
+                recv(arrived) -> arrival => match arrival {
+                    Ok(arrival) => self.arrived(arrival),
+                    Err(_) => return,
+                },
+                recv(patience) -> _ => {}
             }
         }
     }
@@ -159,8 +309,11 @@ impl Books<'_, '_, '_> {
     fn enter(&mut self, note: Note) {
         match note {
             Note::Block(score) => (self.on_event)(Event::Block(score)),
-            Note::Progress(bytes) => (self.on_event)(Event::Progress(bytes)),
-            Note::Damage(damage, seats) => self.damage(&damage, &seats),
+            Note::Progress(walked) => (self.on_event)(Event::Progress {
+                bytes: walked.bytes,
+                decoded: walked.decoded,
+            }),
+            Note::Damage(job, damage, seats) => self.damage(job, &damage, &seats),
             Note::Late(damage, seats) => {
                 for seat in seats {
                     if let Some(account) = self.accounts.get_mut(seat) {
@@ -180,8 +333,8 @@ impl Books<'_, '_, '_> {
         }
     }
 
-    fn damage(&mut self, damage: &Damage, seats: &[usize]) {
-        if self.told.insert(damage.at) {
+    fn damage(&mut self, job: usize, damage: &Damage, seats: &[usize]) {
+        if self.told.insert((job, damage.at)) {
             (self.on_event)(Event::Damage(damage));
         }
         for &seat in seats {
@@ -195,7 +348,7 @@ impl Books<'_, '_, '_> {
         let Some(account) = self.accounts.get_mut(seat) else {
             return;
         };
-        account.from = place.at;
+        account.start.from = place.at;
         account.tries = 0;
         account.outcome.place = Some(place);
         let damage = account.settle(place.at);
@@ -212,41 +365,74 @@ impl Books<'_, '_, '_> {
             return;
         };
         account.outcome.tally += ended.tally;
-        let from = account.from;
+        account.start.lacks = ended.lacks;
+        account.believable = ended.believable;
         match ended.how {
             How::Current => {
                 let rest = std::mem::take(&mut account.damage);
                 account.outcome.damage.extend(rest);
-                self.running -= 1;
+                self.leave(seat);
             }
             How::Behind => {
                 account.damage.clear();
-                self.start(from, &[seat], Duration::ZERO);
+                self.approach(seat, Duration::ZERO);
             }
-            How::Failed { error, met } => {
+            How::Failed(error) => {
                 account.damage.clear();
-                account.met |= met;
-                let again = account.met
-                    && error.kind() == client::Kind::Transient
-                    && account.tries < self.manner.retries;
-                if again {
-                    let factor = 2u32.pow(account.tries.min(7));
-                    let after = self.manner.backoff.saturating_mul(factor);
-                    account.tries += 1;
-                    (self.on_event)(Event::Retry {
-                        seat,
-                        error: &error,
-                        after,
-                    });
-                    self.start(from, &[seat], after);
-                } else {
-                    (self.on_event)(Event::Lost {
-                        seat,
-                        error: &error,
-                    });
-                    account.outcome.trouble = Some(Trouble::Target(error));
-                    self.running -= 1;
+                self.failed(seat, error, true);
+            }
+        }
+    }
+
+    /// A target has failed: once more after a pause, or it is out.
+    fn failed(&mut self, seat: usize, error: client::Error, met: bool) {
+        let Some(account) = self.accounts.get_mut(seat) else {
+            return;
+        };
+        account.met |= met;
+        let again = account.met
+            && error.kind() == client::Kind::Transient
+            && account.tries < self.manner.retries;
+        if again {
+            let factor = 2u32.pow(account.tries.min(7));
+            let after = self.manner.backoff.saturating_mul(factor);
+            account.tries += 1;
+            (self.on_event)(Event::Retry {
+                seat,
+                error: &error,
+                after,
+            });
+            self.approach(seat, after);
+        } else {
+            (self.on_event)(Event::Lost {
+                seat,
+                error: &error,
+            });
+            account.outcome.trouble = Some(Trouble::Target(error));
+            self.leave(seat);
+        }
+    }
+
+    /// A seat has come to its end: those that come after it may start, or
+    /// need not be tried.
+    fn leave(&mut self, seat: usize) {
+        self.running -= 1;
+        let Some(account) = self.accounts.get_mut(seat) else {
+            return;
+        };
+        let began = account.began.unwrap_or_else(Instant::now);
+        account.outcome.took = began.elapsed();
+        let failed = account.outcome.trouble.is_some();
+        for (number, next) in self.seats.iter().enumerate() {
+            if next.after != Some(seat) {
+                continue;
+            }
+            match (failed, self.accounts.get_mut(number)) {
+                (true, Some(account)) => {
+                    account.outcome.trouble = Some(Trouble::NotTried);
+                    self.leave(number);
                 }
+                _ => self.approach(number, Duration::ZERO),
             }
         }
     }

@@ -152,6 +152,9 @@ fn replaced_by(temp: &str) -> Option<&str> {
 /// lead. What cannot be removed stays; it is in nobody's way.
 pub(super) fn remove_leftovers(state: &StateDir) {
     remove_from(state, state.path(), |_| true);
+    if let Some(own) = &state.own {
+        remove_from(state, own, |_| true);
+    }
     for known in [StateDir::WRCMD, StateDir::WRCMDS] {
         let path = state.path_of(known);
         match resolve(&path) {

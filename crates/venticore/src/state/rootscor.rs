@@ -88,7 +88,21 @@ impl StateDir {
             self.before(Step::SyncDir(dir)).map_err(failed)?;
             sync_dir(dir).map_err(failed)?;
         }
-        Ok(access)
+        Ok(self.once(access))
+    }
+
+    /// On a FAT nothing can be done about the mode: it is told once. That it
+    /// was told may be forgotten; then it is told again.
+    fn once(&self, access: Access) -> Access {
+        const TOLD: &str = "rootscor.open";
+        if self.own.is_none() || !matches!(access, Access::Open(_)) {
+            return access;
+        }
+        if self.path_of(TOLD).exists() {
+            return Access::Private;
+        }
+        let _ = self.replace(TOLD, b"");
+        access
     }
 
     /// Appends to a file of `len` bytes, or leaves it as it is.
@@ -189,6 +203,22 @@ fn take_back(file: &File, len: u64, written: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_a_fat_has_no_modes_is_told_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&directory.path().join("fat")).unwrap();
+        for _ in 0..2 {
+            assert_eq!(state.once(Access::Open(0o755)), Access::Open(0o755));
+        }
+        let state = state.apart(&directory.path().join("own")).unwrap();
+        assert_eq!(
+            state.once(Access::Tightened(0o644)),
+            Access::Tightened(0o644)
+        );
+        assert_eq!(state.once(Access::Open(0o755)), Access::Open(0o755));
+        assert_eq!(state.once(Access::Open(0o755)), Access::Private);
+    }
 
     #[test]
     fn what_a_shell_wrote_meanwhile_is_not_taken_back() {

@@ -670,3 +670,41 @@ fn nothing_is_kept_outside_of_the_directory_or_where_it_is_only_read() {
     let read_only = StateDir::existing(dir.path()).unwrap().unwrap();
     assert!(read_only.keep("conf", b"").is_err());
 }
+
+#[test]
+fn beside_a_fat_only_what_plan_9_reads_lies_on_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (fat, own) = (directory.path().join("fat"), directory.path().join("own"));
+    fs::create_dir(&fat).unwrap();
+    assert!(!StateDir::is_on_fat(&fat));
+    let state = StateDir::open(&fat).unwrap().apart(&own).unwrap();
+    {
+        let _lock = state.lock().unwrap();
+        state.replace(StateDir::WRCMD, b"wrcmd\n").unwrap();
+        state.replace(StateDir::WRCMDS, b"wrcmds\n").unwrap();
+        state.keep("kept", b"x").unwrap();
+    }
+    let stamp = Stamp {
+        time: std::time::SystemTime::now(),
+        host: "h",
+        tool: "t",
+    };
+    let wait = Duration::from_secs(1);
+    state.append_rootscor(&stamp, &["a"], wait).unwrap();
+    let names = |path: &Path| {
+        let mut names: Vec<_> = fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&fat), ["rootscor", "wrcmd"]);
+    assert_eq!(names(&own), ["kept", "lock", "wrcmds"]);
+    assert_eq!(state.read_wrcmds().unwrap().unwrap(), b"wrcmds\n");
+    let reading = StateDir::existing(&fat).unwrap().unwrap();
+    let nowhere = directory.path().join("nowhere");
+    let reading = reading.apart(&nowhere).unwrap();
+    assert_eq!(reading.read_wrcmds().unwrap(), None);
+    assert!(!nowhere.exists());
+}

@@ -68,17 +68,17 @@ mod tests {
     #[test]
     fn zeros_are_cut_off_data_and_zero_scores_off_pointers() {
         assert_eq!(truncated(BlockType::Data, &[1, 0, 2, 0, 0]), [1, 0, 2]);
-        assert_eq!(truncated(BlockType::Dir, &[0; 9]), []);
+        assert_eq!(truncated(BlockType::Dir, &[0; 9]), [0; 0]);
         assert_eq!(truncated(BlockType::Root, &[0; 9]), [0; 9]);
         let one = Score::of(b"one");
         let block = [
-            one.as_bytes(),
-            Score::ZERO.as_bytes(),
-            Score::ZERO.as_bytes(),
+            *one.as_bytes(),
+            *Score::ZERO.as_bytes(),
+            *Score::ZERO.as_bytes(),
         ]
         .concat();
         assert_eq!(truncated(POINTER, &block), one.as_bytes());
-        assert_eq!(truncated(POINTER, &block[20..]), []);
+        assert_eq!(truncated(POINTER, &block[20..]), [0; 0]);
         // Zeros are not the zero score.
         assert_eq!(truncated(POINTER, &[0; 40]), [0; 40]);
     }

@@ -378,7 +378,7 @@ fn probe_some(client: &mut Client, state: &RefCell<State<'_>>) -> Result<(), cli
     let wanted = tasks.iter().map(|task| (task.score, task.ty()));
     client.probe_many(wanted, |number, presence| {
         if let Some(task) = tasks.get(number) {
-            state.borrow_mut().answered(task, presence);
+            state.borrow_mut().answered(task, &presence);
         }
         ControlFlow::Continue(())
     })
@@ -620,13 +620,13 @@ impl State<'_> {
     }
 
     /// A server was asked whether it has a leaf.
-    fn answered(&mut self, task: &Task, presence: Presence) {
+    fn answered(&mut self, task: &Task, presence: &Presence) {
         self.counts.probed += 1;
         let most = task.stream.entry.dsize();
         match presence {
-            Presence::Present { size } if u64::from(size) <= most => {}
+            Presence::Present { size } if u64::from(*size) <= most => {}
             Presence::Present { size } => {
-                let found = size.into();
+                let found = (*size).into();
                 self.damaged(task, Fault::Long { most, found });
             }
             Presence::Absent => self.damaged(task, Fault::Missing),

@@ -1,448 +1,158 @@
-//! Before sending: what earlier runs recorded is read back from a target, and
-//! what could not be sent then is tried again.
+//! Before a target is sent anything: what is on record of it is checked, and
+//! what could not be sent in earlier runs is tried again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::ops::ControlFlow;
-use std::sync::Arc;
-
-use super::source::Part;
-use crate::arena::Arena;
-use crate::arena::clump::{ClumpHeader, MAX_BLOCK};
-use crate::arena::log::{Directory, Item, Log, What};
+use super::again::{self, Fate};
+use super::readback::{self, ReadBack};
+use super::record::Record;
+use super::source::{Asked, Part};
+use super::target::Target;
 use crate::blocktype::BlockType;
 use crate::client::{Client, Error};
-use crate::places::Point;
+use crate::dial::Dial;
+use crate::exit::Status;
+use crate::places::{self, Point};
 use crate::score::Score;
-use crate::wrcmds::Damage;
+use crate::terminal::Terminal;
+use crate::wrcmds::{Damage, Wrcmds};
 
-/// Clumps below a place that are read back, besides the last one and roots.
-const SAMPLE: u64 = 256;
-
-/// Names of missing and damaged blocks that are kept to be told.
-const TOLD: usize = 20;
-
-/// Blocks that a target does not have, and that are looked up in the log
-/// before they count as missing. Where there are more, something is missing.
-const LOOKED_UP: usize = 4096;
-
-/// A block the target should have: the number of its arena, score and type.
-type Wanted = (usize, Score, BlockType);
-
-/// What reading back has shown.
-#[derive(Debug, Default)]
-pub(super) struct ReadBack {
-    /// Blocks read back and found right.
-    pub(super) right: u64,
-    /// Blocks the target does not have.
-    pub(super) missing: u64,
-    /// Blocks it has and cannot give back.
-    pub(super) damaged: u64,
-    /// The first of both: what and why.
-    pub(super) told: Vec<String>,
-    /// What it does not have, by the directory.
-    absent: Vec<Wanted>,
+/// What a check of one target has shown.
+pub(super) struct Checked {
+    read_back: ReadBack,
+    fates: Vec<(Damage, Fate)>,
 }
 
-impl ReadBack {
-    fn note(&mut self, wanted: Wanted, found: Result<&[u8], Error>) {
-        let (_, score, block_type) = wanted;
-        match found {
-            Ok(_) => self.right += 1,
-            Err(error) if error.is_absent() && self.absent.len() < LOOKED_UP => {
-                self.absent.push(wanted);
-            }
-            Err(error) if error.is_absent() => self.missing(score, block_type),
-            Err(error) => {
-                self.damaged += 1;
-                self.tell(format!(
-                    "{block_type} block {score} is damaged there ({error}); only that server can cure it"
-                ));
-            }
-        }
-    }
-
-    fn missing(&mut self, score: Score, block_type: BlockType) {
-        self.missing += 1;
-        self.tell(format!(
-            "{block_type} block {score} is missing, it was acknowledged before"
-        ));
-    }
-
-    fn tell(&mut self, what: String) {
-        if self.told.len() < TOLD {
-            self.told.push(what);
-        }
-    }
-
-    /// Of what is absent, that which the log names too is missing, also where
-    /// the source has lost it meanwhile. The rest was never sent: it was
-    /// damaged in the source, or only its directory entry is, and names a
-    /// block that never was.
-    fn look_up(&mut self, part: &Part, known_damage: &[Damage]) {
-        let mut absent: BTreeMap<usize, Vec<(Score, BlockType)>> = BTreeMap::new();
-        for (arena, score, block_type) in std::mem::take(&mut self.absent) {
-            absent.entry(arena).or_default().push((score, block_type));
-        }
-        for (number, blocks) in absent {
-            let scores = blocks.iter().map(|&(score, _)| score).collect();
-            let sent = part.arenas.get(number).map_or_else(HashSet::new, |arena| {
-                sent_from_log(part, arena, scores, known_damage)
-            });
-            for (score, block_type) in blocks {
-                if sent.contains(&score) {
-                    self.missing(score, block_type);
-                }
-            }
-        }
-    }
+/// How targets are checked.
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
+    /// What was on record when the run began.
+    pub(super) wrcmds: &'a Wrcmds,
+    /// Read back everything.
+    pub(super) all: bool,
+    /// Believe a line that nothing confirms.
+    pub(super) trust: bool,
 }
 
-/// Of these scores, those that clump headers in the log of an arena have,
-/// outside of what was damaged when it was sent.
-fn sent_from_log(
-    part: &Part,
-    arena: &Arena,
-    mut sought: HashSet<Score>,
-    known_damage: &[Damage],
-) -> HashSet<Score> {
-    let was_sent = |item: &Item| {
-        !known_damage.iter().any(|damage| {
-            (damage.head, damage.magic) == (arena.head, arena.clump_magic)
-                && (damage.offset..damage.offset.saturating_add(damage.len)).contains(&item.offset)
-        })
-    };
-    let mut sent = HashSet::new();
-    let Ok(mut log) = Log::open(Arc::clone(&part.source), arena, 0, true) else {
-        return sent;
-    };
-    while !sought.is_empty()
-        && let Some(item) = log.next()
-    {
-        let score = match &item.what {
-            What::Clump { header, .. } => Some(header.score),
-            What::Lost(loss) => loss.score,
-            What::Corrupt(_) => None,
-        };
-        if let Some(score) = score.filter(|_| was_sent(&item))
-            && sought.remove(&score)
-        {
-            sent.insert(score);
-        }
-    }
-    sent
+/// What a check means for where a target starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// What is on record holds, as far as it was looked at.
+    AsRecorded,
+    /// It lacks what it had acknowledged, these blocks for some: from the
+    /// first arena on.
+    Anew(Vec<(Score, BlockType)>),
 }
 
-/// The block of a clump, if it is wanted and whole.
-fn block_of(
-    log: &mut Log,
-    item: &Item,
-    is_wanted: impl Fn(&Score) -> bool,
-) -> Option<(BlockType, Score, Vec<u8>)> {
-    let What::Clump {
-        header, block_type, ..
-    } = &item.what
-    else {
-        return None;
-    };
-    if !is_wanted(&header.score) {
-        return None;
-    }
-    let block = header.block(log.stored(item).ok()?).ok()?;
-    Some((*block_type, header.score, block.into_owned()))
-}
-
-/// Reads back what lies before a place: all of it, or its last block, the
-/// roots of its arena and a random sample.
-///
-/// # Errors
-/// The connection was lost.
-pub(super) fn read_back(
-    client: &mut Client,
-    part: &Part,
-    to: Point,
-    all: bool,
-    known_damage: &[Damage],
-) -> Result<ReadBack, Error> {
-    let lost: HashSet<(Score, Option<BlockType>)> = known_damage
-        .iter()
-        .filter_map(|damage| Some((damage.score?, damage.block_type)))
-        .collect();
-    let is_lost = |score, block_type| {
-        lost.contains(&(score, Some(block_type))) || lost.contains(&(score, None))
-    };
-    let counts = clumps_before(part, to);
-    let mut directories = Directories::new(part);
-    let last = part
-        .arenas
-        .get(to.arena)
-        .filter(|_| !all)
-        .and_then(|arena| part.before(arena, to.offset))
-        .and_then(|header| Some((to.arena, header.score, header.block_type()?)));
-    // The block before the place, if the directory has it, comes as `last`.
-    let count = counts.get(to.arena).copied().unwrap_or(0);
-    let before = count.checked_sub(1).map(|index| (to.arena, index));
-    let before = before.filter(|&(arena, index)| directories.block(arena, index) == last);
-    let chosen: Box<dyn Iterator<Item = (usize, u64)>> = if all {
-        Box::new(
-            counts
-                .iter()
-                .enumerate()
-                .flat_map(|(arena, &n)| (0..n).map(move |k| (arena, k))),
-        )
-    } else {
-        let mut chosen = sample(&counts);
-        chosen.extend(roots(part, to, &counts));
-        Box::new(chosen.into_iter())
-    };
-    let chosen = chosen.filter(|clump| Some(*clump) != before);
-    let wanted = chosen.filter_map(|(arena, index)| directories.block(arena, index));
-    let uncounted: Box<dyn Iterator<Item = _>> = if all {
-        Box::new(uncounted(part, to))
-    } else {
-        Box::new(sample_of(uncounted(part, to)).into_iter())
-    };
-    let wanted = wanted.chain(uncounted).chain(last);
-    let wanted = wanted.filter(|&(_, score, ty)| !score.is_nil() && !is_lost(score, ty));
-    let mut result = ReadBack::default();
-    let mut asked = Vec::new();
-    // Taken in bunches: what was asked for must be known when its answer comes.
-    let mut wanted = wanted.peekable();
-    while wanted.peek().is_some() {
-        asked.clear();
-        asked.extend(wanted.by_ref().take(4096));
-        let blocks = asked.iter().map(|&(_, score, ty)| (score, ty));
-        client.read_many(blocks, |number, found| {
-            if let Some(&wanted) = asked.get(number) {
-                result.note(wanted, found);
-            }
-            ControlFlow::Continue(())
-        })?;
-    }
-    result.look_up(part, known_damage);
-    Ok(result)
-}
-
-/// For each arena up to a place, how many clumps with directory entries lie
-/// before it.
-fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
-    let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
-    arenas
-        .map(|(number, arena)| {
-            let counted = u64::from(arena.live.clumps);
-            if number < to.arena {
-                return counted;
-            }
-            let log = Log::open(Arc::clone(&part.source), arena, to.offset, false);
-            log.ok()
-                .and_then(|log| log.index())
-                .unwrap_or(0)
-                .min(counted)
-        })
-        .collect()
-}
-
-/// The blocks before a place that no trailer counts yet: the log's own headers
-/// tell of them.
-fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = (usize, Score, BlockType)> {
-    let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
-    arenas.flat_map(move |(number, arena)| {
-        let end = if number == to.arena {
-            to.offset
-        } else {
-            u64::MAX
-        };
-        let from = arena.live.used;
-        let log = (from < end && !arena.sealed)
-            .then(|| Log::open(Arc::clone(&part.source), arena, from, false).ok())
-            .flatten();
-        let items = log.into_iter().flatten();
-        items
-            .take_while(move |item| item.offset < end)
-            .filter_map(move |item| match item.what {
-                What::Clump {
-                    header, block_type, ..
-                } => Some((number, header.score, block_type)),
-                _ => None,
-            })
-    })
-}
-
-/// Some of them, each as likely as any other.
-fn sample_of<T>(all: impl Iterator<Item = T>) -> Vec<T> {
-    let mut chosen = Vec::new();
-    let random = Numbers::new();
-    for (item, number) in all.zip(1..) {
-        if number <= SAMPLE {
-            chosen.push(item);
-            continue;
-        }
-        let place = usize::try_from(random.below(number, number));
-        if let Some(slot) = place.ok().and_then(|at| chosen.get_mut(at)) {
-            *slot = item;
-        }
-    }
-    chosen
-}
-
-/// Random numbers: each run draws others.
-struct Numbers(RandomState);
-
-impl Numbers {
-    fn new() -> Self {
-        Numbers(RandomState::new())
-    }
-
-    /// The `n`-th, below a limit that is not 0.
-    fn below(&self, n: u64, limit: u64) -> u64 {
-        let mut hasher = self.0.build_hasher();
-        hasher.write_u64(n);
-        hasher.finish() % limit
-    }
-}
-
-/// Random clumps.
-fn sample(counts: &[u64]) -> BTreeSet<(usize, u64)> {
-    let total: u64 = counts.iter().sum();
-    let mut numbers = BTreeSet::new();
-    if total <= SAMPLE {
-        numbers.extend(0..total);
-    } else {
-        let random = Numbers::new();
-        let mut drawn: u64 = 0;
-        while (numbers.len() as u64) < SAMPLE {
-            numbers.insert(random.below(drawn, total));
-            drawn += 1;
-        }
-    }
-    let mut chosen = BTreeSet::new();
-    let mut first = 0;
-    for (arena, &count) in counts.iter().enumerate() {
-        let inside = numbers.range(first..first + count);
-        chosen.extend(inside.map(|number| (arena, number - first)));
-        first += count;
-    }
-    chosen
-}
-
-/// The roots among the clumps of the arena of a place, before that place.
-fn roots(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = (usize, u64)> {
-    let mut directories = Directories::new(part);
-    let count = counts.get(to.arena).copied().unwrap_or(0);
-    let mut is_root = move |index| {
-        let block = directories.block(to.arena, index);
-        block.is_some_and(|(_, _, block_type)| block_type == BlockType::Root)
-    };
-    (0..count)
-        .filter(move |&index| is_root(index))
-        .map(move |index| (to.arena, index))
-}
-
-/// The directories of a partition's arenas, the one in use kept open.
-struct Directories<'a> {
-    part: &'a Part,
-    open: Option<(usize, Directory)>,
-}
-
-impl<'a> Directories<'a> {
-    fn new(part: &'a Part) -> Self {
-        Directories { part, open: None }
-    }
-
-    /// What the directory says of a clump; nothing if that is no block.
-    fn block(&mut self, arena: usize, index: u64) -> Option<Wanted> {
-        if self.open.as_ref().is_none_or(|(open, _)| *open != arena) {
-            let found = self.part.arenas.get(arena)?;
-            let directory = Directory::new(Arc::clone(&self.part.source), found);
-            self.open = Some((arena, directory));
-        }
-        let (_, directory) = self.open.as_mut()?;
-        let entry = directory.entry(index).ok()?;
-        let header = ClumpHeader::from_entry(&entry).ok()?;
-        Some((arena, header.score, header.block_type()?))
-    }
-}
-
-/// What has become of damage met in an earlier run.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// The source is whole there now, and the target has the block.
-    Mended,
-    /// The target has the block from elsewhere, and gave it back.
-    OnTarget,
-    /// The arena is another one now.
-    Gone,
-    /// Nothing has changed.
-    Stays,
-}
-
-/// Tries again to bring over what was damaged in the source. A stretch may
-/// have been several clumps: it has ended as damage when each of them is there.
+/// Reads back what is recorded of a target, as far as the source holds it
+/// still, and tries again what was damaged; nothing where nothing is recorded.
 ///
 /// # Errors
 /// The connection was lost, or the target would not take a block.
-pub(super) fn try_again(client: &mut Client, part: &Part, damage: &Damage) -> Result<Fate, Error> {
-    let mut arenas = part.arenas.iter();
-    let Some(arena) = arenas.find(|a| a.head == damage.head && a.clump_magic == damage.magic)
-    else {
-        return Ok(Fate::Gone);
-    };
-    let Ok(mut log) = Log::open(Arc::clone(&part.source), arena, damage.offset, true) else {
-        return Ok(Fate::Stays);
-    };
-    let mut fate = Fate::OnTarget;
-    while log.offset() < damage.offset.saturating_add(damage.len) {
-        let Some(item) = log.next() else {
-            return Ok(Fate::Stays);
-        };
-        if let Some((block_type, score, block)) = block_of(&mut log, &item, |_| true) {
-            client.write(block_type, &score, &block)?;
-            fate = Fate::Mended;
-        } else if !is_on_target(client, part, arena, &item)? {
-            return Ok(Fate::Stays);
-        }
-    }
-    if fate == Fate::Mended {
-        client.sync()?;
-    }
-    Ok(fate)
-}
-
-/// Whether a target gives back the block of a clump that is damaged in the
-/// source; no where that does not tell which block it was.
-fn is_on_target(
+pub(super) fn check(
     client: &mut Client,
+    dial: &Dial,
     part: &Part,
-    arena: &Arena,
-    item: &Item,
-) -> Result<bool, Error> {
-    let block = match &item.what {
-        What::Clump {
-            header, block_type, ..
-        } => Some((header.score, *block_type)),
-        What::Lost(loss) => loss
-            .score
-            .and_then(|score| only_clump(part, arena, score, item.len)),
-        What::Corrupt(_) => None,
+    how: How<'_>,
+) -> Result<Option<Checked>, Error> {
+    let Some(line) = how.wrcmds.get(dial, &part.name) else {
+        return Ok(None);
     };
-    let Some((score, block_type)) = block else {
-        return Ok(false);
-    };
-    let max = u32::try_from(MAX_BLOCK).unwrap_or(u32::MAX);
-    match client.read(&score, block_type, max) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == crate::client::Kind::Transient => Err(error),
-        Err(_) => Ok(false),
+    let asked = Asked(std::slice::from_ref(part));
+    // What cannot be believed was said when the places were looked at.
+    let to = places::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Point::START);
+    let damages: Vec<Damage> = how.wrcmds.damages(dial, &part.name).cloned().collect();
+    let read_back = readback::read_back(client, part, to, how.all, &damages)?;
+    let mut fates = Vec::new();
+    for damage in damages.into_iter().filter(|damage| !damage.accepted) {
+        let fate = again::try_again(client, part, &damage)?;
+        fates.push((damage, fate));
     }
+    Ok(Some(Checked { read_back, fates }))
 }
 
-/// The block of this score, if the directory of an arena has a clump with it
-/// that takes up so many bytes: then no other is lost with it.
-fn only_clump(part: &Part, arena: &Arena, score: Score, len: u64) -> Option<(Score, BlockType)> {
-    let mut directory = Directory::new(Arc::clone(&part.source), arena);
-    let mut entries =
-        (0..u64::from(arena.live.clumps)).filter_map(|index| directory.entry(index).ok());
-    let entry = entries.find(|entry| entry.score == score)?;
-    let header = ClumpHeader::from_entry(&entry).ok()?;
-    (header.stored_len() == len).then_some((score, header.block_type()?))
+/// Takes in what a check has shown: it is said, and put on record.
+pub(super) fn take_in(
+    checked: Checked,
+    target: &mut Target,
+    part: &Part,
+    record: &mut Record,
+    terminal: &Terminal,
+) -> Verdict {
+    let Checked {
+        mut read_back,
+        fates,
+    } = checked;
+    let verdict = judge(&mut read_back, target, part, record, terminal);
+    target.read_back.right += read_back.right;
+    target.read_back.missing += read_back.missing;
+    target.read_back.damaged += read_back.damaged;
+    for (damage, fate) in fates {
+        settle(&damage, &fate, target, part, record, terminal);
+    }
+    verdict
+}
+
+fn judge(
+    read_back: &mut ReadBack,
+    target: &mut Target,
+    part: &Part,
+    record: &mut Record,
+    terminal: &Terminal,
+) -> Verdict {
+    let dial = &target.dial;
+    for told in &read_back.told {
+        terminal.say(&format!("{dial}: {told}"));
+    }
+    let all = read_back.missing + read_back.damaged;
+    let more = all - read_back.told.len() as u64;
+    if more > 0 {
+        terminal.say(&format!(
+            "{dial}: and {more} more that are missing or damaged"
+        ));
+    }
+    if all > 0 {
+        target.status = target.status.worst(Status::Unverified);
+    }
+    if read_back.missing == 0 {
+        return Verdict::AsRecorded;
+    }
+    terminal.say(&format!(
+        "{dial}: everything is asked for again from the first arena on, and sent where missing"
+    ));
+    // Its line says what is not so until all is there again, however this run
+    // ends.
+    record.set_back(dial, part);
+    Verdict::Anew(std::mem::take(&mut read_back.lacks))
+}
+
+/// What has become of damage that was met in an earlier run.
+fn settle(
+    damage: &Damage,
+    fate: &Fate,
+    target: &mut Target,
+    part: &Part,
+    record: &mut Record,
+    terminal: &Terminal,
+) {
+    let what = format!(
+        "{}: arena {} clump {:#x}",
+        target.dial, damage.arena, damage.offset
+    );
+    match fate {
+        Fate::Stays => {
+            terminal.say(&format!(
+                "{what}: still damaged in the source and not there; \
+                 mark it accepted in wrcmds if it is lost for good"
+            ));
+            target.damaged += 1;
+            target.status = target.status.worst(Status::Partly);
+            return;
+        }
+        Fate::Mended => terminal.say(&format!("{what}: mended, sent")),
+        Fate::OnTarget => terminal.say(&format!("{what}: found intact there")),
+        Fate::Gone => {}
+    }
+    record
+        .wrcmds
+        .remove_damage(&target.dial, &part.name, damage);
+    record.save_places();
 }

@@ -1,20 +1,25 @@
 //! The external engine: a wrarena program does the sending, arena by arena,
 //! for each target by itself.
 
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use eyre::Result;
 
+use super::check::{self, Checked, How, Verdict};
+use super::record::Record;
+use super::run::Run;
 use super::source::Part;
-use super::{Run, Target};
+use super::target::Target;
 use crate::arena::Arena;
+use crate::client::{self, Client, Limits};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Status, external_status};
+use crate::exit::{Failure, Status, client_status, external_status};
 use crate::external::{self, Program, Stretch};
 use crate::places::{Point, Start};
 use crate::replicate::{At, Place};
+use crate::terminal::Terminal;
 
 /// Who does the sending.
 pub(super) enum Engine {
@@ -44,92 +49,177 @@ impl Engine {
     }
 }
 
-/// What the program has done for a target.
+/// What has happened to a target.
 enum Step {
+    /// What is on record in a partition was checked; the answer is where the
+    /// program starts.
+    Checked(Option<Checked>, Sender<Point>),
     /// It came to this place.
     Reached(Place),
-    /// It failed, and what it had done before stands.
-    Failed(external::Error),
-    /// The place it gave is none.
-    NoPlace(String),
+    /// It could not be checked, or the program failed; what was done before
+    /// stands.
+    Failed(Why),
 }
 
-/// Runs the program for every target that is still in the run.
-pub(super) fn copy(run: &mut Run<'_>, number: usize, starts: &[Start], program: &Program) {
-    let Some(part) = run.parts.get(number) else {
-        return;
+/// Why a target did not get everything.
+struct Why(Status, String);
+
+/// Runs the program for every target, from where each one starts in each
+/// partition.
+pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
+    let wrcmds = run.record.wrcmds.clone();
+    let server = Server {
+        program,
+        parts: &run.parts,
+        synced: run.synced,
+        limits: run.config.limits,
+        how: How {
+            wrcmds: &wrcmds,
+            all: run.options.verify,
+            trust: run.options.trust,
+        },
     };
-    let synced = run.synced;
     let (steps, inbox) = mpsc::channel();
     thread::scope(|scope| {
-        for (seat, target) in run.targets.iter_mut().enumerate() {
-            let start = starts.iter().find(|start| start.target == target.dial);
-            let Some(start) = start.filter(|_| target.failure.is_none()) else {
-                continue;
-            };
-            target.reached.push(start.at);
-            let (steps, dial, at) = (steps.clone(), target.dial.clone(), start.at);
+        for (seat, target) in run.targets.iter().enumerate() {
+            let (steps, server) = (steps.clone(), &server);
+            let dial = target.dial.clone();
             scope.spawn(move || {
-                serve(program, &dial, part, at, synced, &mut |step| {
-                    // Nobody listens any more when the run was given up.
-                    let _ = steps.send((seat, step));
+                let own = starts.iter().filter(|start| start.target == dial);
+                // Nobody listens any more when the run was given up.
+                server.serve(own, &dial, &mut |part, step| {
+                    let _ = steps.send((seat, part, step));
                 });
             });
         }
         drop(steps);
-        for (seat, step) in inbox {
-            let Some(target) = run.targets.get_mut(seat) else {
+        for (seat, number, step) in inbox {
+            let (Some(target), Some(part)) = (run.targets.get_mut(seat), run.parts.get(number))
+            else {
                 continue;
             };
-            match step {
-                Step::Reached(place) => {
-                    run.record.acknowledged(&target.dial, part, place, &[]);
-                    if let Some(reached) = target.reached.last_mut() {
-                        *reached = Point::new(place.at.arena, place.at.offset);
-                    }
-                }
-                Step::Failed(error) => failed(target, external_status(&error), &error.to_string()),
-                Step::NoPlace(why) => failed(target, Status::Failed, &why),
-            }
-            if let Some(why) = &target.failure {
-                run.terminal.say(&format!("{}: {why}", target.dial));
-            }
+            let mut own = starts.iter().filter(|start| start.target == target.dial);
+            let start = own.find(|start| start.partition == number);
+            let start = start.map_or(Point::START, |start| start.at);
+            enter(step, target, part, start, &mut run.record, run.terminal);
         }
     });
 }
 
-fn failed(target: &mut Target, status: Status, why: &str) {
-    target.fail(status, why.to_owned());
+/// Says and writes down what has happened to a target.
+fn enter(
+    step: Step,
+    target: &mut Target,
+    part: &Part,
+    start: Point,
+    record: &mut Record,
+    terminal: &Terminal,
+) {
+    match step {
+        Step::Checked(checked, answer) => {
+            let verdict = checked.map_or(Verdict::AsRecorded, |checked| {
+                check::take_in(checked, target, part, record, terminal)
+            });
+            let from = match verdict {
+                Verdict::AsRecorded => start,
+                Verdict::Anew(_) => Point::START,
+            };
+            target.reached.push(from);
+            let _ = answer.send(from);
+        }
+        Step::Reached(place) => {
+            record.acknowledged(&target.dial, part, place, &[]);
+            if let Some(reached) = target.reached.last_mut() {
+                *reached = Point::new(place.at.arena, place.at.offset);
+            }
+        }
+        Step::Failed(Why(status, why)) => {
+            terminal.say(&format!("{}: {why}", target.dial));
+            target.fail(status, why);
+        }
+    }
 }
 
-/// Sends every arena from a place on to one target.
-fn serve(
-    program: &Program,
-    target: &Dial,
-    part: &Part,
-    from: Point,
+/// What every target's thread needs.
+struct Server<'a> {
+    program: &'a Program,
+    parts: &'a [Part],
     synced: bool,
-    tell: &mut dyn FnMut(Step),
-) {
-    for (number, arena) in part.arenas.iter().enumerate().skip(from.arena) {
-        let offset = match number == from.arena {
-            true => from.offset,
-            false => 0,
-        };
-        match send(program, target, part, arena, offset) {
-            Ok(None) => {}
-            Ok(Some((offset, last))) => tell(Step::Reached(Place {
-                at: At {
+    limits: Limits,
+    how: How<'a>,
+}
+
+impl Server<'_> {
+    /// Sends what is new in every partition to one target.
+    fn serve<'s>(
+        &self,
+        starts: impl Iterator<Item = &'s Start>,
+        target: &Dial,
+        tell: &mut dyn FnMut(usize, Step),
+    ) {
+        for start in starts {
+            let number = start.partition;
+            let Some(part) = self.parts.get(number) else {
+                continue;
+            };
+            if let Err(why) = self.serve_part(target, part, &mut |step| tell(number, step)) {
+                return tell(number, Step::Failed(why));
+            }
+        }
+    }
+
+    fn serve_part(
+        &self,
+        target: &Dial,
+        part: &Part,
+        tell: &mut dyn FnMut(Step),
+    ) -> Result<(), Why> {
+        let checked = self.check(target, part);
+        let checked = checked.map_err(|e| Why(client_status(&e), e.to_string()))?;
+        let (answer, from) = mpsc::channel();
+        tell(Step::Checked(checked, answer));
+        match from.recv() {
+            Ok(from) => self.send_part(target, part, from, tell),
+            // The run was given up.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Connects to a target of which something is on record, and looks at it.
+    fn check(&self, target: &Dial, part: &Part) -> Result<Option<Checked>, client::Error> {
+        if self.how.wrcmds.get(target, &part.name).is_none() {
+            return Ok(None);
+        }
+        let mut client = Client::dial(target, self.limits)?;
+        check::check(&mut client, target, part, self.how)
+    }
+
+    /// Sends every arena from a place on.
+    fn send_part(
+        &self,
+        target: &Dial,
+        part: &Part,
+        from: Point,
+        tell: &mut dyn FnMut(Step),
+    ) -> Result<(), Why> {
+        for (number, arena) in part.arenas.iter().enumerate().skip(from.arena) {
+            let offset = match number == from.arena {
+                true => from.offset,
+                false => 0,
+            };
+            if let Some((offset, last)) = send(self.program, target, part, arena, offset)? {
+                let at = At {
                     arena: number,
                     offset,
-                },
-                last: Some(last),
-            })),
-            Err(step) => return tell(step),
+                };
+                let last = Some(last);
+                tell(Step::Reached(Place { at, last }));
+            }
+            if !self.synced && !arena.sealed {
+                break;
+            }
         }
-        if !synced && !arena.sealed {
-            return;
-        }
+        Ok(())
     }
 }
 
@@ -141,22 +231,23 @@ fn send(
     part: &Part,
     arena: &Arena,
     from: u64,
-) -> Result<Option<(u64, crate::score::Score)>, Step> {
+) -> Result<Option<(u64, crate::score::Score)>, Why> {
     if from >= arena.live.used {
         return Ok(None);
     }
     let stretch = Stretch::of(arena, from);
-    let limits = external::Limits::default();
-    let end = external::run(program, target, &part.opened, &stretch, &limits);
-    let end = end.map_err(Step::Failed)?;
+    let limits = &external::LIMITS;
+    let end = external::run(program, target, &part.opened, &stretch, limits);
+    let end = end.map_err(|e| Why(external_status(&e), e.to_string()))?;
     if end == from {
         return Ok(None);
     }
     let last = part.before(arena, end).ok_or_else(|| {
-        Step::NoPlace(format!(
+        let why = format!(
             "arena {}: the end offset {end:#x} is no place where a clump ends",
             arena.name
-        ))
+        );
+        Why(Status::Failed, why)
     })?;
     Ok(Some((end, last.score)))
 }

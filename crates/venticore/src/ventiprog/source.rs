@@ -47,10 +47,11 @@ pub(super) fn names(
 ) -> Result<(Vec<String>, Status)> {
     let own = wrcmd.map(|wrcmd| wrcmd.file().to_owned());
     if let Some(partition) = partition {
-        return Ok((
-            vec![own.unwrap_or_else(|| partition.to_owned())],
-            Status::Done,
-        ));
+        // The wrcmd is run from anywhere.
+        let absolute = std::path::absolute(partition).ok();
+        let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
+        let given = absolute.unwrap_or_else(|| partition.to_owned());
+        return Ok((vec![own.unwrap_or(given)], Status::Done));
     }
     let url = url.or(config.index.as_deref());
     let page = match (url, &own) {

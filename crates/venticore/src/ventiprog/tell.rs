@@ -5,7 +5,8 @@ use std::io::Write;
 use eyre::{Result, WrapErr};
 use serde::Serialize;
 
-use super::{Run, Target};
+use super::run::Run;
+use super::target::Target;
 use crate::exit::{Output, Status};
 use crate::wrcmd::WrCmd;
 
@@ -23,7 +24,7 @@ pub(super) fn tell(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -
     }
     let mut output = run.terminal.output();
     if run.options.json {
-        json(&mut output, run, new, status)?;
+        json(&mut output, run, new, complete, status)?;
     } else if complete {
         if let Some(old) = &run.record.wrcmd {
             writeln!(output, "{}", old.line())?;
@@ -52,7 +53,13 @@ fn was_sent(target: &Target) -> String {
     )
 }
 
-fn json(output: &mut Output, run: &Run<'_>, new: &WrCmd, status: Status) -> Result<()> {
+fn json(
+    output: &mut Output,
+    run: &Run<'_>,
+    new: &WrCmd,
+    complete: bool,
+    status: Status,
+) -> Result<()> {
     for target in &run.targets {
         json_line(output, &TargetLine::of(target, run))?;
     }
@@ -61,8 +68,9 @@ fn json(output: &mut Output, run: &Run<'_>, new: &WrCmd, status: Status) -> Resu
         &RunLine {
             schema: SCHEMA,
             old: run.record.wrcmd.as_ref().map(WrCmd::line),
-            new: new.line(),
+            new: complete.then(|| new.line()),
             dry_run: run.options.dry_run,
+            decoded: run.decoded,
             seconds: run.start.elapsed().as_secs_f64(),
             status: status.code(),
         },
@@ -120,8 +128,12 @@ struct RunLine {
     schema: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     old: Option<String>,
-    new: String,
+    /// Where it did not move, and would not have, there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<String>,
     dry_run: bool,
+    /// Clumps that were decompressed and hashed, for all targets together.
+    decoded: u64,
     seconds: f64,
     status: u8,
 }

@@ -1,8 +1,8 @@
 //! Running a program to its end: both streams drained beside it, nothing kept
-//! of them but what matters, and no wait without a limit.
+//! of them but what its listeners keep, and no wait without a limit. No shell.
 
-use std::ffi::OsString;
-use std::io::{self, Read};
+use std::fmt;
+use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -10,10 +10,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rustix::process::{Pid, Signal};
-
-use super::error::Fault;
-use super::said::{Listener, Said};
-use super::{Limits, Program};
 
 /// How much is read at once.
 const BUFFER: usize = 16 * 1024;
@@ -24,14 +20,64 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The longest pause between two looks at a program that has closed its streams.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How much time and talk a program is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Time without a byte on either stream.
+    pub silence: Duration,
+    /// Time in all.
+    pub whole: Duration,
+    /// Bytes on each stream.
+    pub output: u64,
+}
+
+/// Why a program did not come to its end by itself.
+#[derive(Debug)]
+pub enum Fault {
+    /// It could not be started.
+    Start(io::Error),
+    /// It, or its streams, could not be watched.
+    Watch(io::Error),
+    /// Neither stream said anything for so long, or it did not end.
+    Silent(Duration),
+    /// It was still at work after so long.
+    Endless(Duration),
+    /// One of its streams had more than so many bytes.
+    Flood(u64),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(cause) => write!(f, "cannot be started: {cause}"),
+            Self::Watch(cause) => write!(f, "cannot be watched: {cause}"),
+            Self::Silent(limit) => write!(f, "said nothing for {limit:?}: killed"),
+            Self::Endless(limit) => write!(f, "not done after {limit:?}: killed"),
+            Self::Flood(most) => write!(f, "more than {most} bytes of output: killed"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// What listens to a stream.
+pub trait Listen: Default + Send + 'static {
+    /// Takes in what comes next.
+    fn hear(&mut self, bytes: &[u8]);
+
+    /// The stream broke off.
+    fn broke(&mut self, why: String);
+}
+
 /// A program that has ended by itself.
-pub(super) struct Ended {
+#[derive(Debug)]
+pub struct Ended<L> {
     /// How.
-    pub(super) status: ExitStatus,
-    /// What it said on standard output.
-    pub(super) stdout: Said,
-    /// What it said on standard error.
-    pub(super) stderr: Said,
+    pub status: ExitStatus,
+    /// What listened to standard output.
+    pub stdout: L,
+    /// What listened to standard error.
+    pub stderr: L,
 }
 
 /// Which stream.
@@ -42,27 +88,31 @@ enum Stream {
 }
 
 /// What the threads at the streams report.
-enum Event {
+enum Event<L> {
     /// Something came.
     Spoke,
     /// More came than is taken.
     Flood,
     /// The stream has ended.
-    Done(Stream, Said),
+    Done(Stream, L),
 }
 
-/// Runs a program to its end. Where that takes too long, it is killed, with
-/// what it has started.
-pub(super) fn run(
-    program: &Program,
-    arguments: &[OsString],
+/// Runs a program to its end, with these bytes on its standard input. Where
+/// that takes too long, it is killed, with what it has started.
+///
+/// # Errors
+/// It could not be started, or has outlived a limit.
+pub fn run<L: Listen>(
+    mut command: Command,
+    input: Vec<u8>,
     limits: &Limits,
-) -> Result<Ended, Fault> {
-    let mut command = Command::new(&program.name);
+) -> Result<Ended<L>, Fault> {
+    let stdin = match input.is_empty() {
+        true => Stdio::null(),
+        false => Stdio::piped(),
+    };
     command
-        .args(&program.arguments)
-        .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // So that what it has started can be killed with it.
@@ -71,6 +121,7 @@ pub(super) fn run(
         child: command.spawn().map_err(Fault::Start)?,
         ended: false,
     };
+    running.tell(input).map_err(Fault::Watch)?;
     let events = running.listen(limits).map_err(Fault::Watch)?;
     let mut clock = Clock::start(limits);
     let (stdout, stderr) = hear_out(&events, &mut clock, limits)?;
@@ -83,21 +134,18 @@ pub(super) fn run(
 }
 
 /// Waits for the end of both streams.
-fn hear_out(
-    events: &Receiver<Event>,
+fn hear_out<L: Listen>(
+    events: &Receiver<Event<L>>,
     clock: &mut Clock,
     limits: &Limits,
-) -> Result<(Said, Said), Fault> {
+) -> Result<(L, L), Fault> {
     let (mut stdout, mut stderr) = (None, None);
     loop {
         match events.recv_timeout(clock.left()?) {
             Ok(Event::Spoke) => clock.heard = Instant::now(),
-            Ok(Event::Flood) => {
-                let why = format!("more than {} bytes", limits.output);
-                return Err(Fault::Unread(why));
-            }
-            Ok(Event::Done(Stream::Output, said)) => stdout = Some(said),
-            Ok(Event::Done(Stream::Error, said)) => stderr = Some(said),
+            Ok(Event::Flood) => return Err(Fault::Flood(limits.output)),
+            Ok(Event::Done(Stream::Output, heard)) => stdout = Some(heard),
+            Ok(Event::Done(Stream::Error, heard)) => stderr = Some(heard),
             // The clock says which limit it was.
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
@@ -144,9 +192,19 @@ struct Running {
 }
 
 impl Running {
+    /// A thread that writes the input. It ends with it, or with the program.
+    fn tell(&mut self, input: Vec<u8>) -> io::Result<()> {
+        let Some(mut pipe) = self.child.stdin.take() else {
+            return Ok(());
+        };
+        // A program that ends without reading it all shows by how it ends.
+        let write = move || drop(pipe.write_all(&input));
+        thread::Builder::new().spawn(write).map(drop)
+    }
+
     /// A thread at each stream. They end with the streams, or once nobody
     /// listens to them any more.
-    fn listen(&mut self, limits: &Limits) -> io::Result<Receiver<Event>> {
+    fn listen<L: Listen>(&mut self, limits: &Limits) -> io::Result<Receiver<Event<L>>> {
         let (sender, receiver) = crossbeam_channel::bounded(16);
         let most = limits.output;
         if let Some(pipe) = self.child.stdout.take() {
@@ -189,19 +247,19 @@ impl Drop for Running {
     }
 }
 
-fn spawn(
+fn spawn<L: Listen>(
     pipe: impl Read + Send + 'static,
     stream: Stream,
     most: u64,
-    events: Sender<Event>,
+    events: Sender<Event<L>>,
 ) -> io::Result<()> {
     let listen = move || listen(pipe, stream, most, &events);
     thread::Builder::new().spawn(listen).map(drop)
 }
 
 /// Reads a stream to its end. An event that nobody takes any more ends it.
-fn listen(mut pipe: impl Read, stream: Stream, most: u64, events: &Sender<Event>) {
-    let mut listener = Listener::default();
+fn listen<L: Listen>(mut pipe: impl Read, stream: Stream, most: u64, events: &Sender<Event<L>>) {
+    let mut listener = L::default();
     let mut buffer = [0; BUFFER];
     let mut total = 0;
     loop {
@@ -226,5 +284,5 @@ fn listen(mut pipe: impl Read, stream: Stream, most: u64, events: &Sender<Event>
         }
     }
     // Nobody may be there any more.
-    let _ = events.send(Event::Done(stream, listener.finish()));
+    let _ = events.send(Event::Done(stream, listener));
 }

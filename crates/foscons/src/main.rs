@@ -1,0 +1,58 @@
+//! A fossil's console: one command and its answer, or interactive.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use eyre::{Result, WrapErr};
+use fossilcore::foscons::{self, Options};
+use lexopt::prelude::*;
+use venticore::config::Config;
+use venticore::exit::{self, Status, Tool};
+use venticore::terminal::Terminal;
+use venticore::wrcmd;
+
+const TOOL: Tool = Tool {
+    name: "foscons",
+    version: env!("CARGO_PKG_VERSION"),
+    synopsis: "[-t seconds] [-c console] [command ...]",
+    help: "\
+Give a fossil's console a command and print its answer. Without a command, on
+a terminal, pass on what is typed and what the console says; else take a
+command from each line of standard input.
+
+  -t, --timeout SECONDS  wait so long for an answer (120)
+  -c, --console CONSOLE  the console, where there are several
+  -h, --help             print this text
+  -V, --version          print the version
+
+A console is a unix socket, a terminal or any path that can be read and
+written. Without -c it is the only one of /srv/fscons* and $NAMESPACE/fscons*;
+if there are more, they are listed.",
+};
+
+fn main() -> ExitCode {
+    TOOL.run(run)
+}
+
+fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+    let mut options = Options::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('h') | Long("help") => return Err(tool.help()),
+            Short('V') | Long("version") => return Err(tool.version()),
+            Short('t') | Long("timeout") => {
+                let seconds = wrcmd::number(&parser.value()?.string()?).wrap_err("-t")?;
+                options.wait = Some(Duration::from_secs(seconds));
+            }
+            Short('c') | Long("console") => options.console = Some(parser.value()?.into()),
+            Value(first) => {
+                for word in exit::operands(&mut parser, first)? {
+                    options.command.push(word.string()?);
+                }
+            }
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    let terminal = Terminal::new(tool.name, true, false);
+    foscons::run(&options, &Config::load()?, &terminal)
+}

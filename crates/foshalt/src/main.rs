@@ -1,0 +1,61 @@
+//! Halt fossils in order, and say when it is safe to end them.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use eyre::{Result, WrapErr};
+use fossilcore::foshalt::{self, Options};
+use lexopt::prelude::*;
+use venticore::config::Config;
+use venticore::exit::{self, Status, Tool};
+use venticore::terminal::Terminal;
+use venticore::wrcmd;
+
+const TOOL: Tool = Tool {
+    name: "foshalt",
+    version: env!("CARGO_PKG_VERSION"),
+    synopsis: "[-fknq] [-t seconds] [console ...]",
+    help: "\
+Sync and halt all file systems of the fossils with these consoles, else of all
+consoles found (/srv/fscons*, $NAMESPACE/fscons*). Print a line for each file
+system that is halted, proved by a second halt. Exit status 0 means that all
+are: it is safe to end the processes then.
+
+  -f, --force            halt although an archive is under way
+  -k, --kill             end the processes of what is halted, wait for that
+  -n, --dry-run          print what would be halted
+  -q, --quiet            no progress
+  -t, --timeout SECONDS  wait so long for an archive under way (1800)
+  -h, --help             print this text
+  -V, --version          print the version",
+};
+
+fn main() -> ExitCode {
+    TOOL.run(run)
+}
+
+fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+    let mut options = Options::default();
+    let mut quiet = false;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('h') | Long("help") => return Err(tool.help()),
+            Short('V') | Long("version") => return Err(tool.version()),
+            Short('f') | Long("force") => options.force = true,
+            Short('k') | Long("kill") => options.kill = true,
+            Short('n') | Long("dry-run") => options.dry_run = true,
+            Short('q') | Long("quiet") => quiet = true,
+            Short('t') | Long("timeout") => {
+                let seconds = wrcmd::number(&parser.value()?.string()?).wrap_err("-t")?;
+                options.wait = Some(Duration::from_secs(seconds));
+            }
+            Value(first) => {
+                let consoles = exit::operands(&mut parser, first)?;
+                options.consoles = consoles.into_iter().map(Into::into).collect();
+            }
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    let terminal = Terminal::new(tool.name, quiet, false);
+    foshalt::run(&options, &Config::load()?, &terminal)
+}

@@ -1,0 +1,321 @@
+//! The command cpsys: makes one machine's fossil what another's last archive
+//! was (fossil.md 7).
+//!
+//! Three commands on two machines, in the order of the script: the
+//! destination's state is put on record before it is lost, the source says
+//! what its last archive is, and the destination is reset to that. Each must
+//! convince before the next is begun, and none is ever repeated.
+
+mod line;
+
+use std::io::Write;
+
+use eyre::{Result, WrapErr};
+use venticore::config::Config;
+use venticore::exit::{Failure, Status};
+use venticore::terminal::Terminal;
+
+use crate::fossilize;
+use crate::remote::{Answer, End, Lost, Machine};
+use line::{Found, RootLine};
+
+/// What was asked for on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `-n`: reset nothing, but let the destination tell what it would do.
+    pub dry_run: bool,
+    /// `-r`: how the machines are reached.
+    pub remote: Option<String>,
+    /// `-p`: the partition of the destination, instead of the source's name.
+    pub partition: Option<String>,
+    /// `-v`: the venti that the destination reads from, instead of the source's.
+    pub venti: Option<String>,
+    /// `--start`: start the fossil of the destination afterwards.
+    pub start: bool,
+    /// The machine whose archive is copied.
+    pub source: String,
+    /// The machine whose fossil is reset.
+    pub dest: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Something did not convince; the message says on which machine, and whether
+/// anything was begun there.
+pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
+    let asked = options.remote.as_deref();
+    let copy = Copy {
+        source: Machine::new(&options.source, asked, config)?,
+        dest: Machine::new(&options.dest, asked, config)?,
+        options,
+        terminal,
+    };
+    let given = copy.given()?;
+    let recorded = copy.record(given.partition.as_deref())?;
+    let line = copy.ask()?;
+    let line = given.replace(line, copy.source.host())?;
+    copy.refuse_itself(&line)?;
+    let recorded = recorded.as_deref().unwrap_or(fossilize::PARTITION);
+    if given.partition.is_none() && recorded != line.partition {
+        // What is on record is not the partition that will be lost.
+        copy.record(Some(&line.partition))?;
+    }
+    copy.reset(&line)?;
+    if options.dry_run {
+        return Ok(Status::Done);
+    }
+    copy.start(&line)
+}
+
+/// What `-p` and `-v` say, checked.
+struct Given {
+    partition: Option<String>,
+    venti: Option<String>,
+}
+
+impl Given {
+    fn replace(&self, line: RootLine, source: &str) -> Result<Complete> {
+        let venti = self.venti.clone().or(line.venti);
+        let venti = venti.ok_or_else(|| {
+            let text = format!("{source}: fossilize names no venti: name one with -v");
+            Failure::report(Status::Failed, text)
+        })?;
+        Ok(Complete {
+            score: line.score,
+            source: line.partition.clone(),
+            partition: self.partition.clone().unwrap_or(line.partition),
+            venti,
+        })
+    }
+}
+
+/// What the destination is to be reset to.
+struct Complete {
+    score: String,
+    /// The partition on the source.
+    source: String,
+    /// The partition on the destination.
+    partition: String,
+    venti: String,
+}
+
+impl Complete {
+    fn words(&self) -> [&str; 4] {
+        ["fosreset", &self.score, &self.partition, &self.venti]
+    }
+}
+
+struct Copy<'a> {
+    source: Machine,
+    dest: Machine,
+    options: &'a Options,
+    terminal: &'a Terminal,
+}
+
+impl Copy<'_> {
+    fn given(&self) -> Result<Given> {
+        let Options {
+            partition, venti, ..
+        } = self.options;
+        let usage = |what: &'static str| {
+            move |cause| Failure::report(Status::Usage, format!("{what}: {cause}"))
+        };
+        if let Some(partition) = partition {
+            line::check_partition(partition).map_err(usage("-p"))?;
+        }
+        if let Some(venti) = venti {
+            line::check_venti(venti).map_err(usage("-v"))?;
+        }
+        Ok(Given {
+            partition: partition.clone(),
+            venti: venti.clone(),
+        })
+    }
+
+    /// Puts the destination's state on record there. Returns the partition
+    /// that it was of; none where that has no archive.
+    fn record(&self, partition: Option<&str>) -> Result<Option<String>> {
+        let machine = &self.dest;
+        let answer = self.call(machine, &self.fossilize(machine, partition))?;
+        let found = Found::in_lines(&answer.stdout);
+        if let (Found::One(line), End::Status(0 | 3)) = (&found, &answer.end) {
+            self.print(&line.shown())?;
+            return Ok(Some(line.partition.clone()));
+        }
+        if found.is_no_root() || line::tells_no_root(&answer) {
+            let text = "has no archive that could be lost, nothing was recorded";
+            self.terminal.say(&format!("{}: {text}", machine.host()));
+            return Ok(None);
+        }
+        let why = match answer.end {
+            End::Status(0) => found.why_not(),
+            _ => ended(machine, "fossilize", &answer.end),
+        };
+        let text = format!("{why}; its state is not on record, so it is not reset");
+        Err(Failure::report(far_status(&answer.end), text))
+    }
+
+    /// Asks the source for its last archive.
+    fn ask(&self) -> Result<RootLine> {
+        let machine = &self.source;
+        let answer = self.call(machine, &self.fossilize(machine, None))?;
+        if answer.end == End::Status(3) {
+            let text = format!(
+                "{}: an archive is under way there, what it records is the one before: \
+                 run again when it is done; nothing was reset",
+                machine.host()
+            );
+            return Err(Failure::report(Status::Partly, text));
+        }
+        if !answer.end.is_success() {
+            let why = ended(machine, "fossilize", &answer.end);
+            let text = format!("{why}; nothing was reset");
+            return Err(Failure::report(far_status(&answer.end), text));
+        }
+        match Found::in_lines(&answer.stdout) {
+            Found::One(line) => Ok(line),
+            found => {
+                let text = format!("{}: {}; nothing was reset", machine.host(), found.why_not());
+                Err(Failure::report(Status::Failed, text))
+            }
+        }
+    }
+
+    /// Resets the destination, or lets it say what it would do.
+    fn reset(&self, line: &Complete) -> Result<()> {
+        let machine = &self.dest;
+        let words = line.words();
+        self.print(&machine.shown(&words))?;
+        if self.options.dry_run && machine.has_scripts() {
+            let text = "the script fosreset has no -n: not run";
+            self.terminal.say(&format!("{}: {text}", machine.host()));
+            return Ok(());
+        }
+        self.terminal.wait("waiting for the reset");
+        let input = format!("{}\n", words[1..].join(" "));
+        let answer = match (machine.has_scripts(), self.options.dry_run) {
+            (true, _) => machine.run(&words, ""),
+            (false, false) => machine.run(&["fosreset", "-"], &input),
+            (false, true) => machine.run(&["fosreset", "-n", "-"], &input),
+        };
+        self.terminal.clear();
+        let answer = answer.map_err(|lost| self.reset_lost(&lost.to_string()))?;
+        self.pass_on(machine, &answer);
+        for line in &answer.stdout {
+            self.print(&venticore::exit::one_line(line))?;
+        }
+        match &answer.end {
+            end if end.is_success() => Ok(()),
+            End::Unknown(why) => Err(self.reset_lost(why)),
+            end => {
+                let why = ended(machine, "fosreset", end);
+                Err(Failure::report(far_status(end), why))
+            }
+        }
+    }
+
+    /// The way to the destination broke off after the reset was sent there.
+    fn reset_lost(&self, why: &str) -> eyre::Report {
+        if self.options.dry_run {
+            let text = format!("{}: fosreset -n: {why}", self.dest.host());
+            return Failure::report(Status::Unreachable, text);
+        }
+        let text = format!(
+            "{}: fosreset: {why}: whether it was done is not known, and it is not repeated; \
+             look there (fossilast, rootscor), then run again",
+            self.dest.host()
+        );
+        Failure::report(Status::Partly, text)
+    }
+
+    /// Starts the fossil of the destination, or says how.
+    fn start(&self, line: &Complete) -> Result<Status> {
+        let machine = &self.dest;
+        let words = ["fossilstart", &line.partition];
+        if !self.options.start {
+            let shown = machine.shown(&words);
+            self.terminal.say(&format!(
+                "{}: start its fossil again: {shown}",
+                machine.host()
+            ));
+            return Ok(Status::Done);
+        }
+        self.print(&machine.shown(&words))?;
+        let answer = self.call(machine, &words)?;
+        for line in &answer.stdout {
+            self.print(&venticore::exit::one_line(line))?;
+        }
+        if answer.end.is_success() {
+            return Ok(Status::Done);
+        }
+        let why = ended(machine, "fossilstart", &answer.end);
+        let text = format!("{why}; the reset is done, start the fossil there");
+        Err(Failure::report(Status::Partly, text))
+    }
+
+    /// A machine is not made a copy of itself.
+    fn refuse_itself(&self, line: &Complete) -> Result<()> {
+        if self.source.host() != self.dest.host() || line.source != line.partition {
+            return Ok(());
+        }
+        let text = format!(
+            "{}: is source and destination, with one partition {}; name another with -p",
+            self.dest.host(),
+            line.partition
+        );
+        Err(Failure::report(Status::Usage, text))
+    }
+
+    /// The words that call fossilize there.
+    fn fossilize<'w>(&self, machine: &Machine, partition: Option<&'w str>) -> Vec<&'w str> {
+        let dry = (self.options.dry_run && !machine.has_scripts()).then_some("-n");
+        let words = [Some("fossilize"), dry, partition];
+        words.into_iter().flatten().collect()
+    }
+
+    /// Runs a command that changes nothing that could not be done again.
+    fn call(&self, machine: &Machine, words: &[&str]) -> Result<Answer> {
+        self.terminal.wait("waiting for the other machine");
+        let answer = machine.run(words, "");
+        self.terminal.clear();
+        let answer = answer.map_err(|lost: Lost| {
+            let name = words.first().copied().unwrap_or_default();
+            let text = format!("{}: {name}: {lost}; nothing was reset", machine.host());
+            Failure::report(Status::Unreachable, text)
+        })?;
+        self.pass_on(machine, &answer);
+        Ok(answer)
+    }
+
+    /// What the far command said on standard error.
+    fn pass_on(&self, machine: &Machine, answer: &Answer) {
+        for line in &answer.stderr {
+            self.terminal.say(&format!("{}: {line}", machine.host()));
+        }
+    }
+
+    fn print(&self, line: &str) -> Result<()> {
+        let mut output = self.terminal.output();
+        let written = writeln!(output, "{line}").and_then(|()| output.flush());
+        written.wrap_err("standard output")
+    }
+}
+
+/// Which command, on which machine, ended how.
+fn ended(machine: &Machine, command: &str, end: &End) -> String {
+    format!("{}: {command}: {end}", machine.host())
+}
+
+/// What the end of a far command stands for here. A usage error there is none
+/// of this call.
+fn far_status(end: &End) -> Status {
+    match end {
+        End::Unknown(_) => Status::Unreachable,
+        End::Status(3) => Status::Partly,
+        End::Status(4) => Status::Unverified,
+        End::Status(5) => Status::Locked,
+        End::Status(6) => Status::Unreachable,
+        End::Status(_) | End::Text(_) => Status::Failed,
+    }
+}

@@ -1,0 +1,227 @@
+//! Enough of 9P2000 to know that a file server answers: a version, an attach.
+//! Messages to bytes and back; [`answers`] does the talking.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+
+/// The size of message that is offered; replies are shorter.
+const MSIZE: u32 = 8192 + 24;
+
+/// The version that is asked for.
+const VERSION: &str = "9P2000";
+
+/// No tag, for the first message.
+const NO_TAG: u16 = 0xffff;
+
+/// No fid, where there is no authentication.
+const NO_FID: u32 = 0xffff_ffff;
+
+const T_VERSION: u8 = 100;
+const R_VERSION: u8 = 101;
+const T_ATTACH: u8 = 104;
+const R_ATTACH: u8 = 105;
+const R_ERROR: u8 = 107;
+
+/// A message to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// Agree on a version and on the size of messages.
+    Version,
+    /// Take up a tree, without authentication.
+    Attach {
+        /// Who asks.
+        user: &'a str,
+        /// Which tree.
+        tree: &'a str,
+    },
+}
+
+impl Request<'_> {
+    /// The message: size, type, tag, fields; numbers little-endian.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        match self {
+            Self::Version => {
+                body.push(T_VERSION);
+                body.extend(NO_TAG.to_le_bytes());
+                body.extend(MSIZE.to_le_bytes());
+                text(&mut body, VERSION);
+            }
+            Self::Attach { user, tree } => {
+                body.push(T_ATTACH);
+                body.extend(1u16.to_le_bytes());
+                body.extend(0u32.to_le_bytes());
+                body.extend(NO_FID.to_le_bytes());
+                text(&mut body, user);
+                text(&mut body, tree);
+            }
+        }
+        let size = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
+        [&size.to_le_bytes(), body.as_slice()].concat()
+    }
+}
+
+/// A string: its length in two bytes, then the bytes. What is longer is cut.
+fn text(body: &mut Vec<u8>, text: &str) {
+    let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    body.extend(len.to_le_bytes());
+    body.extend(text.bytes().take(usize::from(len)));
+}
+
+/// A server's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The version that it speaks.
+    Version(String),
+    /// The tree is there.
+    Attach,
+    /// It refuses, and says why.
+    Error(String),
+}
+
+impl Reply {
+    /// Reads a message's type, tag and fields, without its size.
+    ///
+    /// # Errors
+    /// It is none of those that can be answers.
+    pub fn parse(body: &[u8]) -> Result<Self, Error> {
+        let bad = || Error::Reply(body.first().copied());
+        let fields = body.get(3..).ok_or_else(bad)?;
+        match body.first() {
+            Some(&R_VERSION) => Ok(Self::Version(string(fields.get(4..)).ok_or_else(bad)?)),
+            Some(&R_ATTACH) if fields.len() == 13 => Ok(Self::Attach),
+            Some(&R_ERROR) => Ok(Self::Error(string(Some(fields)).ok_or_else(bad)?)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+fn string(bytes: Option<&[u8]>) -> Option<String> {
+    let (len, rest) = bytes?.split_first_chunk()?;
+    let text = rest.get(..usize::from(u16::from_le_bytes(*len)))?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
+/// Asks a server for its version and for a tree. That it refuses the tree is an
+/// answer too: its text.
+///
+/// # Errors
+/// It is no 9P server, or does not answer; limits are those of the stream.
+pub fn answers(
+    stream: &mut (impl Read + Write),
+    user: &str,
+    tree: &str,
+) -> Result<Option<String>, Error> {
+    match ask(stream, &Request::Version)? {
+        Reply::Version(version) if version == VERSION => {}
+        Reply::Version(version) => return Err(Error::Version(version)),
+        _ => return Err(Error::Reply(None)),
+    }
+    match ask(stream, &Request::Attach { user, tree })? {
+        Reply::Attach => Ok(None),
+        Reply::Error(text) => Ok(Some(text)),
+        Reply::Version(_) => Err(Error::Reply(Some(R_VERSION))),
+    }
+}
+
+fn ask(stream: &mut (impl Read + Write), request: &Request<'_>) -> Result<Reply, Error> {
+    stream.write_all(&request.to_bytes()).map_err(Error::Io)?;
+    let mut size = [0; 4];
+    stream.read_exact(&mut size).map_err(Error::Io)?;
+    let size = u32::from_le_bytes(size);
+    if !(7..=MSIZE).contains(&size) {
+        return Err(Error::Size(size));
+    }
+    let mut body = vec![0; usize::try_from(size).unwrap_or(0).saturating_sub(4)];
+    stream.read_exact(&mut body).map_err(Error::Io)?;
+    Reply::parse(&body)
+}
+
+/// Why a server is not known to answer.
+#[derive(Debug)]
+pub enum Error {
+    /// The stream.
+    Io(io::Error),
+    /// A message of this size.
+    Size(u32),
+    /// It speaks another version.
+    Version(String),
+    /// A message of another type than was asked for.
+    Reply(Option<u8>),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                f.write_str("no answer in time")
+            }
+            Self::Io(error) => error.fmt(f),
+            Self::Size(size) => write!(
+                f,
+                "expected a 9P message of 7 to {MSIZE} bytes, found one of {size}: no 9P server"
+            ),
+            Self::Version(version) => write!(f, "expected {VERSION}, found {version:?}"),
+            Self::Reply(Some(found)) => write!(f, "expected an answer, found 9P type {found}"),
+            Self::Reply(None) => f.write_str("expected an answer, found another message"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_those_of_the_protocol() {
+        let version = b"\x13\0\0\0\x64\xff\xff\x18\x20\0\0\x06\x009P2000";
+        assert_eq!(Request::Version.to_bytes(), version);
+        let attach = Request::Attach {
+            user: "adm",
+            tree: "main",
+        };
+        let bytes = b"\x1a\0\0\0\x68\x01\0\0\0\0\0\xff\xff\xff\xff\x03\0adm\x04\0main";
+        assert_eq!(attach.to_bytes(), bytes);
+        let reply = Reply::parse(b"\x65\xff\xff\x18\x20\0\0\x06\x009P2000");
+        assert_eq!(reply.unwrap(), Reply::Version("9P2000".to_owned()));
+        assert_eq!(
+            Reply::parse(&[&[105, 1, 0][..], &[0; 13]].concat()).unwrap(),
+            Reply::Attach
+        );
+        let refused = Reply::parse(b"\x6b\x01\0\x02\0no").unwrap();
+        assert_eq!(refused, Reply::Error("no".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
+            let _ = Reply::parse(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_size_beyond_what_was_offered_is_refused() {
+        struct Stream;
+        impl Read for Stream {
+            fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+                bytes.fill(0xff);
+                Ok(bytes.len())
+            }
+        }
+        impl Write for Stream {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let error = answers(&mut Stream, "", "").unwrap_err();
+        assert!(matches!(error, Error::Size(u32::MAX)), "{error}");
+    }
+}

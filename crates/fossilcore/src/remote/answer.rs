@@ -1,0 +1,198 @@
+//! What a far command has said, and how it ended.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use venticore::child::{Ended, Listen};
+use venticore::exit::one_line;
+
+use super::shell::STATUS;
+
+/// How much of a line is shown.
+const SHOWN: usize = 300;
+
+/// How many lines are shown.
+const LINES: usize = 20;
+
+/// The status with which ssh itself fails.
+const SSH_FAILED: i32 = 255;
+
+/// A stream, whole: the limit on a program's output bounds it.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    bytes: Vec<u8>,
+    broke: Option<String>,
+}
+
+impl Listen for Heard {
+    fn hear(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn broke(&mut self, why: String) {
+        self.broke = Some(why);
+    }
+}
+
+/// How a far command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With this exit status.
+    Status(i32),
+    /// With this text, as commands of Plan 9 fail.
+    Text(String),
+    /// Nobody told: the way there broke off, or never led there.
+    Unknown(String),
+}
+
+impl End {
+    /// It ended well.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        *self == Self::Status(0)
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(code) => write!(f, "exit status {code}"),
+            Self::Text(text) => write!(f, "status \"{text}\""),
+            Self::Unknown(why) => f.write_str(why),
+        }
+    }
+}
+
+/// What a far command has said, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// How.
+    pub end: End,
+    /// The lines of its standard output.
+    pub stdout: Vec<String>,
+    /// The lines of its standard error, and of the program that led there;
+    /// printable, no more than can be shown.
+    pub stderr: Vec<String>,
+}
+
+impl Answer {
+    pub(super) fn new(ended: Ended<Heard>, brings_status: bool) -> Self {
+        let mut stdout = lines(&ended.stdout.bytes);
+        let broke = ended.stdout.broke.map(End::Unknown);
+        let end = match brings_status {
+            true => of_program(ended.status),
+            false => told(&mut stdout, ended.status),
+        };
+        Answer {
+            end: broke.unwrap_or(end),
+            stdout,
+            stderr: few(&lines(&ended.stderr.bytes)),
+        }
+    }
+}
+
+/// How the program ended that brings the far command's status.
+fn of_program(status: ExitStatus) -> End {
+    match (status.code(), status.signal()) {
+        (Some(SSH_FAILED), _) => End::Unknown(format!(
+            "no connection, or one that was lost: exit status {SSH_FAILED}"
+        )),
+        (Some(code), _) => End::Status(code),
+        (None, Some(signal)) => End::Unknown(format!("ended by signal {signal}")),
+        (None, None) => End::Unknown(status.to_string()),
+    }
+}
+
+/// The status that the far shell printed, as the last line of all.
+fn told(stdout: &mut Vec<String>, status: ExitStatus) -> End {
+    let last = stdout.last().and_then(|line| line.strip_prefix(STATUS));
+    let Some(text) = last.map(|text| text.trim().to_owned()) else {
+        let why = match of_program(status) {
+            End::Unknown(why) => why,
+            end => format!("{end}, and no word from the shell there of how the command ended"),
+        };
+        return End::Unknown(why);
+    };
+    stdout.pop();
+    match text.parse() {
+        Ok(code) => End::Status(code),
+        Err(_) if text.is_empty() => End::Status(0),
+        Err(_) => End::Text(shown(&text)),
+    }
+}
+
+fn lines(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.lines().map(|line| line.trim_end_matches('\r'));
+    lines.map(str::to_owned).collect()
+}
+
+/// The last lines that are not empty, each as far as it can be shown.
+fn few(lines: &[String]) -> Vec<String> {
+    let said = lines.iter().filter(|line| !line.trim().is_empty());
+    let mut said: Vec<String> = said.rev().take(LINES).map(|line| shown(line)).collect();
+    said.reverse();
+    said
+}
+
+/// The beginning of a line, printable.
+pub(super) fn shown(line: &str) -> String {
+    let line = one_line(line);
+    let mut shown: String = line.chars().take(SHOWN).collect();
+    if shown.len() < line.len() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(stdout: &str, code: i32, brings_status: bool) -> Answer {
+        let heard = |text: &str| Heard {
+            bytes: text.into(),
+            broke: None,
+        };
+        let ended = Ended {
+            status: ExitStatus::from_raw(code << 8),
+            stdout: heard(stdout),
+            stderr: heard("one\n\n\x1b[1mtwo\n"),
+        };
+        Answer::new(ended, brings_status)
+    }
+
+    #[test]
+    fn a_status_comes_from_the_program_or_from_the_last_line() {
+        assert_eq!(answer("x\n", 0, true).end, End::Status(0));
+        assert_eq!(answer("x\nfar-status: 0\n", 4, true).end, End::Status(4));
+        let told = answer("x\nfar-status: 4\n", 0, false);
+        assert_eq!(told.end, End::Status(4));
+        assert_eq!(told.stdout, ["x"]);
+        assert_eq!(answer("far-status: \r\n", 0, false).end, End::Status(0));
+        let text = answer("far-status: fosreset 12: no.venti\n", 0, false).end;
+        assert_eq!(text, End::Text("fosreset 12: no.venti".into()));
+    }
+
+    #[test]
+    fn without_a_word_of_its_end_nothing_is_known() {
+        for (stdout, code, brings) in [
+            ("x\n", 0, false),
+            ("far-status: 0\nx\n", 0, false),
+            ("", 0, false),
+            ("x\n", 255, true),
+        ] {
+            let end = answer(stdout, code, brings).end;
+            assert!(matches!(end, End::Unknown(_)), "{stdout:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_printable_and_short() {
+        assert_eq!(answer("", 0, true).stderr, ["one", " [1mtwo"]);
+        assert_eq!(shown(&"x".repeat(1000)).len(), SHOWN + 3);
+        let many: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        assert_eq!(few(&many).first().map(String::as_str), Some("80"));
+    }
+}

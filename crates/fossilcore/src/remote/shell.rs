@@ -1,0 +1,68 @@
+//! The shell at the far end: quoting, and asking it how a command ended.
+
+use venticore::config::Shell;
+
+/// Begins the line that tells how a far command ended.
+pub(super) const STATUS: &str = "far-status:";
+
+/// A command line of these words.
+pub(super) fn line(shell: Shell, words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quoted(shell, word)).collect();
+    words.join(" ")
+}
+
+/// A word as the shell's own quoting has it: nothing in it means anything.
+fn quoted(shell: Shell, word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:!,@%+-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    match shell {
+        Shell::Sh => format!("'{}'", word.replace('\'', r"'\''")),
+        Shell::Rc => format!("'{}'", word.replace('\'', "''")),
+    }
+}
+
+/// What follows a command line so that its status is printed. Each is an
+/// error in the other shell, found before anything is run.
+pub(super) fn tell_status(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Sh => r#"; case $? in *) echo "far-status: $?";; esac"#,
+        Shell::Rc => r#"; s=$status; if(~ 1 1) echo far-status: $"s"#,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn plain_words_stay_as_they_are() {
+        for word in ["vac:0123", "tcp!10.0.0.1!17034", "/dev/sdC0/fossil", "-"] {
+            assert_eq!(quoted(Shell::Sh, word), word);
+            assert_eq!(quoted(Shell::Rc, word), word);
+        }
+        assert_eq!(quoted(Shell::Sh, "it's"), r"'it'\''s'");
+        assert_eq!(quoted(Shell::Rc, "it's"), "'it''s'");
+        assert_eq!(quoted(Shell::Rc, ""), "''");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_shell_sees_each_word_as_it_was(words in prop::collection::vec("[^\0]{0,12}", 1..4)) {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let line = line(Shell::Sh, &words);
+            let output = Command::new("sh")
+                .args(["-c", &format!("printf '%s\\0' {line}")])
+                .output()
+                .unwrap();
+            let seen = String::from_utf8(output.stdout).unwrap();
+            let seen: Vec<&str> = seen.split_terminator('\0').collect();
+            prop_assert_eq!(seen, words);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Start a fossil with the standard setup.
+
+use std::process::ExitCode;
+
+use eyre::Result;
+use fossilcore::fossilstart::{self, Options};
+use lexopt::prelude::*;
+use venticore::config::Config;
+use venticore::exit::{self, Status, Tool};
+use venticore::terminal::Terminal;
+
+const TOOL: Tool = Tool {
+    name: "fossilstart",
+    version: env!("CARGO_PKG_VERSION"),
+    synopsis: "[-F] [-d dir] [partition] [srvname]",
+    help: "\
+Start a fossil on a partition (/dev/sdC0/fossil), with its console on the unix
+socket $NAMESPACE/fscons, and serve it as $NAMESPACE/fossil; with a name, as
+$NAMESPACE/SRVNAME with the console fscons.SRVNAME. Return when it serves, and
+print both paths.
+
+  -F, --foreground  stay until the fossil ends
+  -d, --dir DIR     where the log lies
+  -h, --help        print this text
+  -V, --version     print the version
+
+The venti is that of the configuration, or $venti.",
+};
+
+fn main() -> ExitCode {
+    // The broker and the fossil to be are this program too.
+    match fossilstart::behind(std::env::args_os().skip(1)) {
+        Some(done) => TOOL.run(|_, _| done),
+        None => TOOL.run(run),
+    }
+}
+
+fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+    let mut options = Options::default();
+    let mut operands = Vec::new();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('h') | Long("help") => return Err(tool.help()),
+            Short('V') | Long("version") => return Err(tool.version()),
+            Short('F') | Long("foreground") => options.foreground = true,
+            Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Value(first) => operands = exit::operands(&mut parser, first)?,
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    let mut operands = operands.into_iter();
+    options.partition = operands.next();
+    options.name = operands.next().map(ValueExt::string).transpose()?;
+    if let Some(extra) = operands.next() {
+        return Err(tool.usage(&format!("unexpected operand {}", extra.display())));
+    }
+    let terminal = Terminal::new(tool.name, false, false);
+    fossilstart::run(&options, &Config::load()?, &terminal)
+}

@@ -1,0 +1,294 @@
+//! A 9fat that is mounted while a command runs: the state directory of a
+//! machine that has Plan 9 on another partition.
+//!
+//! Several runs may use it at once. Each holds a shared lock; who mounts holds it
+//! alone while it does, and so does the last one, who unmounts.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use eyre::{Result, WrapErr};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::{NAP, WAIT};
+use crate::config::{self, Config};
+use crate::exit::{Failure, Status, one_line};
+use crate::state::StateDir;
+use crate::terminal::Terminal;
+
+/// A 9fat has this file; a directory where nothing is mounted has not.
+const SIGN: &str = "plan9.ini";
+
+/// The name of the lock in our own directory.
+const LOCK: &str = "mount";
+
+/// What is in it while we have mounted it.
+const MOUNTED: &[u8] = b"mounted\n";
+
+/// The most bytes of what a command says that are repeated.
+const SAID: u64 = 500;
+
+/// The state directory of a command, mounted where that is configured.
+#[derive(Debug)]
+pub struct Home {
+    state: StateDir,
+    mounted: Option<Mounted>,
+}
+
+/// The use of a mounted 9fat.
+#[derive(Debug)]
+struct Mounted {
+    dir: PathBuf,
+    unmount: Vec<String>,
+    own: StateDir,
+    lock: Option<File>,
+}
+
+impl Home {
+    /// The state directory that options and configuration name. A 9fat that is
+    /// not mounted is, where the configuration says how; then call [`Home::close`].
+    ///
+    /// # Errors
+    /// It cannot be made or mounted.
+    pub fn open(config: &Config, given: Option<&Path>) -> Result<Self> {
+        let dir = config.state_dir(given);
+        let mount = config.mount_at(&dir);
+        let mounted = mount.map(|mount| Mounted::enter(mount, &dir, config));
+        let mounted = mounted.transpose()?;
+        let state = StateDir::open(&dir).map_err(Into::into);
+        match state.and_then(|state| Self::apart(state, config)) {
+            Ok(state) => Ok(Home { state, mounted }),
+            Err(error) => {
+                // Why it cannot be used is worth more than that it stays mounted.
+                let _ = mounted.map(Mounted::leave);
+                Err(error)
+            }
+        }
+    }
+
+    /// The same for reading only: nothing is made or mounted. `None` where there
+    /// is no such directory.
+    ///
+    /// # Errors
+    /// It is not mounted.
+    pub fn existing(config: &Config, given: Option<&Path>) -> Result<Option<StateDir>> {
+        let dir = config.state_dir(given);
+        if config.mount_at(&dir).is_some() && !is_mounted(&dir) {
+            let cause = format!(
+                "{}: expected {SIGN}, found none: it is not mounted, and a run that writes nothing mounts nothing",
+                dir.display()
+            );
+            return Err(Failure::report(Status::Failed, cause));
+        }
+        let state = StateDir::existing(&dir)?;
+        state.map(|state| Self::apart(state, config)).transpose()
+    }
+
+    fn apart(state: StateDir, config: &Config) -> Result<StateDir> {
+        if config.mount_at(state.path()).is_none() && !StateDir::is_on_fat(state.path()) {
+            return Ok(state);
+        }
+        Ok(state.apart(&config.own_dir())?)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    /// Ends a run with `outcome`: unmounts what no other run uses. That it
+    /// cannot be unmounted is said and in the status.
+    ///
+    /// # Errors
+    /// Those of the run.
+    pub fn close(self, outcome: Result<Status>, terminal: &Terminal) -> Result<Status> {
+        let left = self.mounted.map_or(Ok(()), Mounted::leave);
+        let Err(error) = left else {
+            return outcome;
+        };
+        terminal.say(&format!("{error:#}"));
+        outcome.map(|status| status.worst(Status::Failed))
+    }
+}
+
+fn is_mounted(dir: &Path) -> bool {
+    dir.join(SIGN).exists()
+}
+
+impl Mounted {
+    fn enter(mount: &config::Mount, dir: &Path, config: &Config) -> Result<Self> {
+        let own = StateDir::open(&config.own_dir())?;
+        let path = own.path_of(LOCK);
+        let open = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let lock = open.wrap_err_with(|| path.display().to_string())?;
+        let words = |words: &[String]| fill(words, &mount.partition, dir);
+        let mounted = Mounted {
+            dir: dir.to_owned(),
+            unmount: words(&mount.unmount)?,
+            own,
+            lock: None,
+        };
+        let failed = |e: Errno| std::io::Error::from(e);
+        let start = Instant::now();
+        loop {
+            // Alone: nobody uses it, so nobody minds that it is mounted now.
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if !is_mounted(dir) => mounted.mount(&words(&mount.command)?)?,
+                Ok(()) | Err(Errno::WOULDBLOCK) => {}
+                Err(e) => return Err(failed(e)).wrap_err(path.display().to_string()),
+            }
+            share(&lock, dir)?;
+            // Another may have unmounted it before the lock was shared.
+            if is_mounted(dir) {
+                break;
+            }
+            if start.elapsed() >= WAIT {
+                return Err(mounted.no_sign());
+            }
+        }
+        Ok(Mounted {
+            lock: Some(lock),
+            ..mounted
+        })
+    }
+
+    fn no_sign(&self) -> eyre::Report {
+        let cause = format!(
+            "{}: expected {SIGN}, found none: no 9fat is mounted there",
+            self.dir.display()
+        );
+        Failure::report(Status::Failed, cause)
+    }
+
+    fn mount(&self, words: &[String]) -> Result<()> {
+        fs::create_dir_all(&self.dir).wrap_err_with(|| self.dir.display().to_string())?;
+        call(words)?;
+        if !is_mounted(&self.dir) {
+            call(&self.unmount)?;
+            return Err(self.no_sign());
+        }
+        Ok(self.own.replace(LOCK_MARK, MOUNTED)?)
+    }
+
+    /// Unmounts it, if one of us mounted it and nobody else uses it.
+    fn leave(self) -> Result<()> {
+        let Some(lock) = &self.lock else {
+            return Ok(());
+        };
+        if flock(lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // The last one does it.
+            return Ok(());
+        }
+        let mark = self.own.read(LOCK_MARK, MOUNTED.len())?;
+        if mark.as_deref() != Some(MOUNTED) {
+            return Ok(());
+        }
+        call(&self.unmount)?;
+        Ok(self.own.replace(LOCK_MARK, b"")?)
+    }
+}
+
+/// Takes the lock with others, waiting for one who is about to mount.
+fn share(lock: &File, dir: &Path) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockShared) {
+            Err(Errno::WOULDBLOCK) if start.elapsed() < WAIT => thread::sleep(NAP),
+            Err(Errno::WOULDBLOCK) => {
+                let cause = format!("another run has been mounting it for {} s", WAIT.as_secs());
+                return Err(Failure::report(
+                    Status::Locked,
+                    format!("{}: {cause}", dir.display()),
+                ));
+            }
+            done => return Ok(done.map_err(std::io::Error::from)?),
+        }
+    }
+}
+
+/// The name of the file that says whether we have mounted it.
+const LOCK_MARK: &str = "mounted";
+
+/// An argument vector with its places filled in.
+fn fill(words: &[String], partition: &str, dir: &Path) -> Result<Vec<String>> {
+    let dir = dir.to_str().ok_or_else(|| {
+        Failure::report(
+            Status::Usage,
+            "expected a state directory with a name of text",
+        )
+    })?;
+    if words.is_empty() {
+        return Err(Failure::report(
+            Status::Usage,
+            "[mount]: expected a command, found no word",
+        ));
+    }
+    let fill = |word: &String| match word.as_str() {
+        "{partition}" => partition.to_owned(),
+        "{dir}" => dir.to_owned(),
+        _ => word.clone(),
+    };
+    Ok(words.iter().map(fill).collect())
+}
+
+/// Runs a command to its end.
+fn call(words: &[String]) -> Result<()> {
+    let (program, arguments) = words
+        .split_first()
+        .unwrap_or((const { &String::new() }, &[]));
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let failed =
+        |cause: String| Failure::report(Status::Failed, format!("{}: {cause}", words.join(" ")));
+    let mut child = child.map_err(|e| failed(e.to_string()))?;
+    let mut said = Vec::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        // What it says beyond that is read to nowhere: it must not wait for us.
+        let _ = stderr.by_ref().take(SAID).read_to_end(&mut said);
+        let _ = std::io::copy(&mut stderr, &mut std::io::sink());
+    }
+    let status = child.wait().map_err(|e| failed(e.to_string()))?;
+    if status.success() {
+        return Ok(());
+    }
+    let said = one_line(String::from_utf8_lossy(&said).trim());
+    Err(failed(format!("{status}: {said}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_words_are_places() {
+        let words = ["mount", "-o", "x={dir}", "{partition}", "{dir}"].map(str::to_owned);
+        let filled = fill(&words, "/dev/a b", Path::new("/n/9fat")).unwrap();
+        assert_eq!(filled, ["mount", "-o", "x={dir}", "/dev/a b", "/n/9fat"]);
+        assert!(fill(&[], "", Path::new("/")).is_err());
+    }
+
+    #[test]
+    fn a_command_that_fails_is_told_with_its_words() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        call(&words(&["true"])).unwrap();
+        let error = call(&words(&["false", "x"])).unwrap_err().to_string();
+        assert!(error.starts_with("false x: exit status: 1"), "{error}");
+        let error = call(&words(&["/nonexistent/mount"])).unwrap_err();
+        assert_eq!(Status::of(&error), Status::Failed);
+    }
+}

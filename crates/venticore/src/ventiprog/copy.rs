@@ -1,0 +1,287 @@
+//! The native engine: what is new goes to all targets.
+
+use std::sync::Arc;
+
+use super::check::{self, How, Verdict};
+use super::record::Record;
+use super::run::Run;
+use super::source::Part;
+use super::target::Target;
+use crate::client::{Client, Error};
+use crate::exit::{Status, client_status};
+use crate::places::{self, Point};
+use crate::replicate::{
+    self, At, Checkpoint, Event, Job, Manner, Outcome, Place, Seat, Start, Trouble,
+};
+
+/// Which target a seat is for, and in which partition.
+#[derive(Clone, Copy)]
+struct Chair {
+    part: usize,
+    target: usize,
+}
+
+/// Copies every partition to every target, from where each one starts.
+pub(super) fn copy(run: &mut Run<'_>, starts: &[places::Start]) {
+    let jobs: Vec<Job> = run.parts.iter().map(|part| job(part, run.synced)).collect();
+    let (chairs, seats) = seats(run, starts);
+    run.terminal.start(total(&run.parts, starts));
+    let manner = manner(run);
+    // A target's own lines change only after it was looked at.
+    let wrcmds = run.record.wrcmds.clone();
+    let how = How {
+        wrcmds: &wrcmds,
+        all: run.options.verify,
+        trust: run.options.trust,
+    };
+    let dials: Vec<_> = run
+        .targets
+        .iter()
+        .map(|target| target.dial.clone())
+        .collect();
+    let parts = &run.parts;
+    let look = |seat: usize, client: &mut Client| -> Result<_, Error> {
+        let found = chairs
+            .get(seat)
+            .and_then(|chair| Some((dials.get(chair.target)?, parts.get(chair.part)?)));
+        found.map_or(Ok(None), |(dial, part)| {
+            check::check(client, dial, part, how)
+        })
+    };
+    let mut clerk = Clerk {
+        chairs: &chairs,
+        parts,
+        targets: &mut run.targets,
+        record: &mut run.record,
+        decoded: &mut run.decoded,
+        terminal: run.terminal,
+        dry_run: run.options.dry_run,
+    };
+    let outcomes = replicate::run(&jobs, &seats, manner, &look, &mut |event| {
+        clerk.enter(event);
+    });
+    run.terminal.clear();
+    for ((chair, seat), outcome) in chairs.iter().zip(&seats).zip(outcomes) {
+        settle(run, *chair, seat.start.from, outcome);
+    }
+}
+
+fn job(part: &Part, synced: bool) -> Job {
+    Job {
+        source: Arc::clone(&part.source),
+        arenas: part.arenas.clone(),
+        cross: false,
+        synced,
+        max_clumps: None,
+        tell_blocks: false,
+    }
+}
+
+/// A seat for each target in each partition, one after the other.
+fn seats(run: &Run<'_>, starts: &[places::Start]) -> (Vec<Chair>, Vec<Seat>) {
+    let (mut chairs, mut seats) = (Vec::new(), Vec::new());
+    for (number, target) in run.targets.iter().enumerate() {
+        let mut after = None;
+        for part in 0..run.parts.len() {
+            let mut of_part = starts.iter().filter(|start| start.partition == part);
+            let Some(start) = of_part.find(|start| start.target == target.dial) else {
+                continue;
+            };
+            chairs.push(Chair {
+                part,
+                target: number,
+            });
+            seats.push(Seat {
+                job: part,
+                target: (!run.options.dry_run).then(|| target.dial.clone()),
+                start: Start {
+                    from: at(start.at),
+                    probe_to: at(start.probe_to.unwrap_or_default()),
+                    lacks: Vec::new(),
+                },
+                after,
+            });
+            after = Some(seats.len() - 1);
+        }
+    }
+    (chairs, seats)
+}
+
+/// Bytes of log that the target which is furthest behind has before it.
+fn total(parts: &[Part], starts: &[places::Start]) -> u64 {
+    let most = |(number, part): (usize, &Part)| {
+        let starts = starts.iter().filter(|start| start.partition == number);
+        starts.map(|start| part.bytes_from(start.at)).max()
+    };
+    parts.iter().enumerate().filter_map(most).sum()
+}
+
+fn manner(run: &Run<'_>) -> Manner {
+    Manner {
+        limits: run.config.limits,
+        retries: run.config.retries,
+        backoff: run.config.backoff,
+        probe: true,
+        rate: run.options.rate,
+        checkpoint: Checkpoint {
+            bytes: run.config.checkpoint_bytes,
+            time: Checkpoint::default().time,
+        },
+    }
+}
+
+/// Says and writes down what happens while the copy goes on.
+struct Clerk<'a> {
+    chairs: &'a [Chair],
+    parts: &'a [Part],
+    targets: &'a mut [Target],
+    record: &'a mut Record,
+    decoded: &'a mut u64,
+    terminal: &'a crate::terminal::Terminal,
+    dry_run: bool,
+}
+
+impl Clerk<'_> {
+    fn enter(&mut self, event: Event<'_, Option<check::Checked>>) {
+        match event {
+            Event::Block(_) => {}
+            Event::Found { seat, found, start } => {
+                if let Some(found) = found {
+                    self.found(seat, found, start);
+                }
+            }
+            Event::Progress { bytes, decoded } => {
+                *self.decoded += decoded;
+                self.terminal.advance(bytes);
+            }
+            Event::Damage(damage) => self.terminal.say(&damage.to_string()),
+            Event::Acknowledged {
+                seat,
+                place,
+                damage,
+            } => self.acknowledged(seat, place, damage),
+            Event::Retry { seat, error, after } => {
+                let dial = self.dial(seat);
+                self.terminal
+                    .detail(|| format!("{dial}: {error}; again in {after:?}"));
+            }
+            Event::Lost { seat, error } => {
+                self.terminal.say(&format!("{}: {error}", self.dial(seat)));
+            }
+        }
+    }
+
+    fn chair(&self, seat: usize) -> Option<(&Target, &Part)> {
+        let chair = self.chairs.get(seat)?;
+        Some((self.targets.get(chair.target)?, self.parts.get(chair.part)?))
+    }
+
+    fn dial(&self, seat: usize) -> String {
+        let target = self.chair(seat).map(|(target, _)| target.dial.to_string());
+        target.unwrap_or_default()
+    }
+
+    fn found(&mut self, seat: usize, found: check::Checked, start: &mut Start) {
+        let Some(&Chair { part, target }) = self.chairs.get(seat) else {
+            return;
+        };
+        let (Some(part), Some(target)) = (self.parts.get(part), self.targets.get_mut(target))
+        else {
+            return;
+        };
+        let verdict = check::take_in(found, target, part, self.record, self.terminal);
+        if let Verdict::Anew(lacks) = verdict {
+            *start = Start {
+                from: at(Point::START),
+                probe_to: at(part.rules.end()),
+                lacks,
+            };
+        }
+    }
+
+    fn acknowledged(&mut self, seat: usize, place: Place, damage: &[replicate::Damage]) {
+        if self.dry_run {
+            return;
+        }
+        if let Some(&Chair { part, target }) = self.chairs.get(seat)
+            && let (Some(part), Some(target)) = (self.parts.get(part), self.targets.get(target))
+        {
+            self.record.acknowledged(&target.dial, part, place, damage);
+        }
+    }
+}
+
+/// Takes in how the copy of one partition ended for one target.
+fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
+    if outcome.place.is_none() && outcome.trouble.is_none() {
+        remember_trusted(run, chair, from);
+    }
+    let (Some(target), Some(part)) = (run.targets.get_mut(chair.target), run.parts.get(chair.part))
+    else {
+        return;
+    };
+    let status = match outcome.trouble {
+        Some(Trouble::NotTried) => return,
+        Some(Trouble::Target(error)) => Some((client_status(&error), error.to_string())),
+        Some(Trouble::Start(error)) => {
+            run.terminal.say(&format!("{}: {error}", target.dial));
+            Some((Status::Failed, error.to_string()))
+        }
+        None => None,
+    };
+    if let Some((status, why)) = status {
+        target.fail(status, why);
+    }
+    target.tally += outcome.tally;
+    target.seconds += outcome.took.as_secs_f64();
+    if target.from.is_none() {
+        target.from = part.shown(point(from));
+    }
+    target.damaged += outcome.damage.len() as u64;
+    target
+        .reached
+        .push(point(outcome.place.map_or(from, |place| place.at)));
+    if !outcome.damage.is_empty() {
+        target.status = target.status.worst(Status::Partly);
+    }
+    if let Some(late) = outcome.late {
+        run.terminal.say(&format!(
+            "{}: {late}; not on disk yet, the next run starts there \
+             (with a source venti to sync, -s, it would be seen now)",
+            target.dial
+        ));
+        target.status = target.status.worst(Status::Partly);
+        run.incomplete = true;
+    }
+}
+
+/// With `--trust`, a hint becomes a place also where nothing was new.
+fn remember_trusted(run: &mut Run<'_>, chair: Chair, at: At) {
+    let (Some(target), Some(part)) = (run.targets.get(chair.target), run.parts.get(chair.part))
+    else {
+        return;
+    };
+    let known = run.record.wrcmds.get(&target.dial, &part.name);
+    let known = known.is_some_and(|line| line.last.is_some());
+    if !run.options.trust || run.options.dry_run || known {
+        return;
+    }
+    let arena = part.arenas.get(at.arena);
+    let before = arena.and_then(|arena| part.before(arena, at.offset));
+    if let Some(before) = before {
+        let last = Some(before.score);
+        let place = Place { at, last };
+        run.record.acknowledged(&target.dial, part, place, &[]);
+    }
+}
+
+fn at(point: Point) -> At {
+    At {
+        arena: point.arena,
+        offset: point.offset,
+    }
+}
+
+fn point(at: At) -> Point {
+    Point::new(at.arena, at.offset)
+}

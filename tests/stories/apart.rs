@@ -1,0 +1,128 @@
+//! ventiprog: no target waits for another, whatever that one is busy with.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use venti_tests::venti::{Fault, How, On, Venti, closed_port};
+use venticore::blocktype::BlockType;
+
+use crate::site::Site;
+
+/// A limit on silence that outlasts the story.
+const PATIENT: &str = "[limits]\nsilence = 600\nretries = 0\n";
+
+/// How long the others may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Starts a run in which `stuck` never answers what is read back, and ends it
+/// once the others have what `done` says.
+fn run_until(site: &Site, stuck: &Venti, done: impl Fn() -> bool) {
+    stuck.fault(Fault::from(On::Read, 1, How::Stall));
+    let mut run = site.ventiprog().config(PATIENT).arg(stuck.dial()).start();
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < LIMIT, "the others wait, too");
+        thread::yield_now();
+    }
+    assert!(run.is_running());
+    run.kill();
+    let _ = run.wait();
+    stuck.heal();
+}
+
+#[test]
+fn one_that_is_slow_to_give_back_holds_nobody_back() {
+    let mut site = Site::new(40);
+    let (stuck, other) = (Venti::start(), Venti::start());
+    site.runs(&[&other, &stuck], 0);
+    let place = site.place(&stuck.dial());
+    site.add(20);
+    let end = (0, site.end(0));
+    run_until(&site, &stuck, || site.stands(&other.dial()) == Some(end));
+    assert_eq!((site.holes(&other), site.place(&stuck.dial())), (0, place));
+    site.runs(&[&other, &stuck], 0);
+    assert_eq!((site.holes(&stuck), stuck.counts().duplicates), (0, 0));
+}
+
+/// The partitions come one after the other for each target, not for all.
+#[test]
+fn one_that_is_stuck_in_a_partition_keeps_no_other_from_the_next() {
+    let mut site = Site::new(40);
+    let more = Site::other(30);
+    let (stuck, other) = (Venti::start(), Venti::start());
+    let targets = [other.dial(), stuck.dial()];
+    for part in [more.part(), site.part()] {
+        // The wrcmd is that of the last; wrcmds remembers both.
+        let _ = fs::remove_file(site.state("wrcmd"));
+        let command = site.ventiprog().args(["-p", &part]);
+        assert_eq!(command.args(&targets).run().status, 0);
+    }
+    assert_eq!(other.counts().writes, 70);
+    site.add(20);
+    run_until(&site, &stuck, || site.holes(&other) == 0);
+    let output = site.ventiprog().args(&targets).run();
+    assert_eq!((output.status, site.holes(&stuck)), (0, 0), "{output:?}");
+}
+
+#[test]
+fn the_external_engine_keeps_targets_and_partitions_apart_too() {
+    let mut site = Site::new(40);
+    let more = Site::other(30);
+    let (down, other) = (closed_port(), Venti::start());
+    let ours = venti_tests::command::binary("wrarena");
+    let config = format!("wrarena = [{:?}]\n", ours.display().to_string());
+    let run = |site: &Site, arguments: &[&str]| {
+        let command = site.ventiprog().config(&config);
+        command.args(["-e", "external"]).args(arguments).run()
+    };
+    for part in [more.part(), site.part()] {
+        let _ = fs::remove_file(site.state("wrcmd"));
+        let output = run(&site, &["-p", &part, &other.dial()]);
+        assert_eq!((output.status, &*output.stderr), (0, ""));
+    }
+    site.add(20);
+    let before = site.file("wrcmd");
+    let output = run(&site, &[&down]);
+    assert_eq!((output.status, &*output.stdout), (3, ""), "{output:?}");
+    assert_eq!((site.holes(&other), site.file("wrcmd")), (0, before));
+    assert_eq!((other.counts().writes, other.counts().duplicates), (90, 0));
+    assert_eq!(site.place(&down), None);
+
+    // What it has lost is sent again.
+    other.forget(BlockType::Data, &site.score(0, 3));
+    let output = run(&site, &[]);
+    assert_eq!((output.status, site.holes(&other)), (4, 0), "{output:?}");
+    assert_eq!(run(&site, &[]).status, 0);
+}
+
+#[test]
+fn a_connection_lost_while_reading_back_is_made_again() {
+    let mut site = Site::new(40);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    site.add(5);
+    venti.fault(Fault::at(On::Read, 20, How::Close));
+    let command = site.ventiprog().config("[limits]\nretries = 2\n").arg("-v");
+    let output = command.run();
+    assert_eq!((output.status, site.holes(&venti)), (0, 0), "{output:?}");
+    assert_eq!(
+        output.stderr.matches("; again in ").count(),
+        1,
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_clump_is_decoded_once_for_all_targets() {
+    let site = Site::new(700);
+    let ventis = [Venti::start(), Venti::start(), Venti::start()];
+    let command = site.ventiprog().args(["-j", "-p", &site.part()]);
+    let output = command.args(ventis.iter().map(Venti::dial)).run();
+    let run: serde_json::Value =
+        serde_json::from_str(output.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((output.status, &run["decoded"]), (0, &700.into()));
+    for venti in &ventis {
+        assert_eq!((venti.counts().writes, site.holes(venti)), (700, 0));
+    }
+}

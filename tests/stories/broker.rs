@@ -1,0 +1,784 @@
+//! fossilstart, foscons, foshalt and fossilize -s, with a stand-in for fossil behind
+//! the real broker.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use fossilcore::console::kin;
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use venti_tests::command::{Command, Output};
+use venti_tests::golden;
+use venti_tests::patience::{PATIENCE, until};
+use venti_tests::standin::{Archiver, Fault, Script};
+use venti_tests::venti::{Venti, closed_port};
+
+/// A namespace, a partition, a venti, and how the stand-in behaves.
+struct Site {
+    directory: TempDir,
+    partition: PathBuf,
+    venti: Venti,
+    config: String,
+}
+
+impl Site {
+    fn new(script: &Script) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let partition = golden::unpack("fossil/archived-8k.fossil", directory.path());
+        let site = Site {
+            partition,
+            venti: Venti::start(),
+            config: config(script, ""),
+            directory,
+        };
+        fs::create_dir(site.namespace()).unwrap();
+        fs::set_permissions(site.namespace(), fs::Permissions::from_mode(0o700)).unwrap();
+        site
+    }
+
+    /// Adds to the configuration.
+    fn with(mut self, script: &Script, more: &str) -> Self {
+        self.config = config(script, more);
+        self
+    }
+
+    fn namespace(&self) -> PathBuf {
+        self.directory.path().join("ns")
+    }
+
+    fn console(&self, name: &str) -> PathBuf {
+        self.namespace().join(name)
+    }
+
+    fn command(&self, name: &str) -> Command {
+        Command::new(name)
+            .config(&self.config)
+            .env("NAMESPACE", self.namespace())
+            .env("STATE_DIRECTORY", self.directory.path().join("state"))
+            .env("venti", self.venti.dial())
+    }
+
+    fn start(&self, options: &[&str], name: Option<&str>) -> Output {
+        let command = self.command("fossilstart").args(options);
+        command.arg(&self.partition).args(name).run()
+    }
+
+    #[track_caller]
+    fn started(&self, name: Option<&str>) {
+        let output = self.start(&[], name);
+        let service = name.unwrap_or("fossil");
+        let console = name.map_or("fscons".to_owned(), |name| format!("fscons.{name}"));
+        let expected = format!(
+            "{} {}\n",
+            self.console(service).display(),
+            self.console(&console).display()
+        );
+        assert_eq!(
+            (output.status, output.stdout),
+            (0, expected),
+            "{}",
+            output.stderr
+        );
+    }
+
+    fn ask(&self, words: &[&str]) -> Output {
+        self.command("foscons").args(words).run()
+    }
+
+    fn halt(&self, options: &[&str]) -> Output {
+        self.command("foshalt").args(options).run()
+    }
+
+    fn log(&self, name: &str) -> String {
+        let path = self.directory.path().join("state").join(name);
+        fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// Nothing of any fossil is left: no console, no process.
+    #[track_caller]
+    fn assert_nothing_runs(&self) {
+        let left: Vec<_> = self.kin();
+        assert!(left.is_empty(), "{left:?}");
+        let names = fs::read_dir(self.namespace()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names: Vec<String> = names.filter(|name| name.starts_with("fscons")).collect();
+        assert!(names.is_empty(), "{names:?}");
+    }
+
+    fn kin(&self) -> Vec<kin::Kin> {
+        let mut all = kin::all();
+        all.retain(|kin| kin.console.starts_with(self.namespace()));
+        all
+    }
+
+    fn connect(&self, name: &str) -> UnixStream {
+        let stream = UnixStream::connect(self.console(name)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        for kin in self.kin() {
+            let _ = kill_process(kin.pid, Signal::KILL);
+        }
+    }
+}
+
+fn config(script: &Script, more: &str) -> String {
+    let word = script.to_word();
+    let word = word.replace('\\', "\\\\").replace('\u{1e}', "\\u001e");
+    let word = word.replace('\u{1f}', "\\u001f").replace('"', "\\\"");
+    let program = env!("CARGO_BIN_EXE_stand-in-fossil");
+    format!("[limits]\nconsole = 20\n[fossil]\nprogram = ['{program}', \"{word}\"]\n{more}")
+}
+
+/// The broker of a console, by its socket.
+fn broker(stream: &UnixStream) -> Pid {
+    rustix::net::sockopt::socket_peercred(stream).unwrap().pid
+}
+
+/// The lines that were typed at a console, as its history shows them.
+fn typed(stream: &mut UnixStream) -> Vec<String> {
+    let token = "endofhistory";
+    writeln!(stream, "echo {token}").unwrap();
+    let mut lines = Vec::new();
+    for line in BufReader::new(stream).lines() {
+        let line = line.unwrap();
+        if line == token {
+            break;
+        }
+        let command = line.split_once(": ").map(|(_, command)| command.to_owned());
+        lines.extend(command.filter(|line| !line.starts_with("echo ") && line != "#"));
+    }
+    lines
+}
+
+#[test]
+fn the_setup_is_that_of_the_script_line_for_line() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    let partition = site.partition.display();
+    let expected = [
+        format!("fsys main config {partition}"),
+        "fsys main open -c 9000".to_owned(),
+        "fsys main snaptime -s 60 -a 0500 -t 2880".to_owned(),
+        "srv -A fossil".to_owned(),
+    ];
+    assert_eq!(typed(&mut site.connect("fscons")), expected);
+    let mode = fs::metadata(site.console("fscons")).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+
+    let output = site.halt(&["-k"]);
+    let line = format!(
+        "halted main {partition} {}\n",
+        site.console("fscons").display()
+    );
+    assert_eq!(
+        (output.status, output.stdout),
+        (0, line),
+        "{}",
+        output.stderr
+    );
+    site.assert_nothing_runs();
+    let log = site.log("fscons.log");
+    assert!(log.contains("broker: halted\n"), "{log}");
+    assert!(log.contains("ended: signal 15\n"), "{log}");
+    let output = site.halt(&[]);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("no console in /srv or"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn with_a_name_all_commands_go_to_its_console_and_two_live_side_by_side() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    let two = golden::unpack("fossil/archived-4k.fossil", site.directory.path());
+    let output = site.command("fossilstart").arg(&two).arg("alt").run();
+    assert_eq!(output.status, 0, "{output:?}");
+    let commands = typed(&mut site.connect("fscons.alt"));
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    assert_eq!(commands[3], "srv -A alt");
+    assert_eq!(typed(&mut site.connect("fscons")).len(), 4);
+
+    let output = site.ask(&["printconfig"]);
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (2, ""),
+        "{output:?}"
+    );
+    assert!(
+        output.stderr.contains("2 consoles, choose one with -c: "),
+        "{output:?}"
+    );
+    let alt = site.console("fscons.alt");
+    let output = site.halt(&["-k", alt.to_str().unwrap()]);
+    assert_eq!(output.status, 0, "{output:?}");
+    let output = site.ask(&["fsys", "main", "sync"]);
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (0, "\tmain sync: wrote 1 blocks\n")
+    );
+    assert_eq!(site.halt(&["-k"]).status, 0);
+    site.assert_nothing_runs();
+}
+
+#[test]
+fn what_the_configuration_says_is_sent_in_place_of_the_defaults() {
+    let script = Script::default();
+    let site = Site::new(&script);
+    let more = "open = '-AWP -c 300'\nsnaptime = ''\nsrv = '-P'\n";
+    let site = site.with(&script, more);
+    site.started(Some("other"));
+    let commands = typed(&mut site.connect("fscons.other"));
+    assert_eq!(
+        commands[1..],
+        ["fsys main open -AWP -c 300", "srv -P other"]
+    );
+}
+
+#[test]
+fn a_partition_that_is_served_is_refused_with_its_console() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    for name in [None, Some("other")] {
+        let output = site.start(&[], name);
+        assert_eq!(
+            (output.status, output.stdout.as_str()),
+            (1, ""),
+            "{output:?}"
+        );
+        let console = format!("console {}", site.console("fscons").display());
+        assert!(output.stderr.contains(&console), "{output:?}");
+    }
+    assert_eq!(site.ask(&["printconfig"]).status, 0);
+}
+
+#[test]
+fn a_step_that_fails_is_named_and_what_was_started_is_ended() {
+    let error = |text: &str| Fault::Error(text.to_owned());
+    let open = "fsys main open -c 9000";
+    let warning = "warning: connecting to venti: Connection refused";
+    let cases = [
+        (open, error("fsOpen: block label mismatch"), 1, "open: "),
+        (open, Fault::Die, 1, "ended with exit status 1"),
+        (
+            open,
+            Fault::Hang,
+            6,
+            "waited 1 seconds for an answer to fsys main open",
+        ),
+        (
+            open,
+            Fault::Stderr(warning.to_owned()),
+            6,
+            "it would never archive",
+        ),
+        (
+            "fsys main snaptime -s 60 -a 0500 -t 2880",
+            error("usage: x"),
+            1,
+            "snaptime: ",
+        ),
+        ("srv -A fossil", error("Bad file descriptor"), 1, "srv: "),
+        ("listen tcp!*!1", error("listen: announce"), 1, "listen: "),
+        // It says yes, and listens at nothing.
+        ("nothing", Fault::Die, 1, "listen: "),
+    ];
+    for (command, fault, status, expected) in cases {
+        let script = Script::default().at(command, fault);
+        let site = Site::new(&script);
+        let mut site = site.with(&script, "listen = 'tcp!*!1'\n");
+        site.config = site.config.replace("console = 20", "console = 1");
+        let output = site.start(&[], None);
+        assert_eq!(
+            (output.status, output.stdout.as_str()),
+            (status, ""),
+            "{output:?}"
+        );
+        assert!(output.stderr.contains(expected), "{expected}: {output:?}");
+        site.assert_nothing_runs();
+    }
+}
+
+#[test]
+fn what_can_be_known_before_is_said_before_anything_is_started() {
+    let site = Site::new(&Script::default());
+    let fails = |command: Command, status: i32, expected: &str| {
+        let output = command.arg(&site.partition).run();
+        assert_eq!(output.status, status, "{output:?}");
+        assert!(output.stderr.contains(expected), "{output:?}");
+        assert!(site.log("fscons.log").is_empty());
+    };
+    fails(
+        site.command("fossilstart").env("venti", ""),
+        2,
+        "please set $venti",
+    );
+    let closed = site.command("fossilstart").env("venti", closed_port());
+    fails(closed, 6, "venti tcp!");
+    let namespace = site.directory.path().join("open");
+    fs::create_dir(&namespace).unwrap();
+    fs::set_permissions(&namespace, fs::Permissions::from_mode(0o777)).unwrap();
+    let open = site.command("fossilstart").env("NAMESPACE", &namespace);
+    fails(open, 1, "only we can write");
+    let live = UnixListener::bind(site.console("fossil")).unwrap();
+    fails(site.command("fossilstart"), 1, "served already");
+    drop(live);
+    for name in ["a/b", "", "-x", "a b"] {
+        let output = site
+            .command("fossilstart")
+            .arg("--")
+            .arg(&site.partition)
+            .arg(name)
+            .run();
+        assert_eq!(output.status, 2, "{output:?}");
+    }
+    let output = site
+        .command("fossilstart")
+        .arg(format!("{}:0-1m", site.partition.display()))
+        .run();
+    assert_eq!(output.status, 2, "{output:?}");
+    site.assert_nothing_runs();
+}
+
+#[test]
+fn a_program_that_is_not_there_is_said() {
+    let mut site = Site::new(&Script::default());
+    site.config = "[fossil]\nprogram = ['/nonexistent/fossil']\n".to_owned();
+    let output = site.start(&[], None);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("ended with exit status 127, see "),
+        "{output:?}"
+    );
+    assert!(site.log("fscons.log").contains("/nonexistent/fossil"));
+    site.assert_nothing_runs();
+}
+
+#[test]
+fn a_socket_that_nobody_serves_is_replaced() {
+    let site = Site::new(&Script::default());
+    drop(UnixListener::bind(site.console("fscons")).unwrap());
+    let output = site.ask(&["printconfig"]);
+    assert_eq!(output.status, 6, "{output:?}");
+    assert!(output.stderr.contains("nobody serves"), "{output:?}");
+    let console = site.console("fscons");
+    let output = site.ask(&["-c", console.to_str().unwrap(), "printconfig"]);
+    assert_eq!(output.status, 6, "{output:?}");
+    site.started(None);
+    assert_eq!(site.ask(&["printconfig"]).status, 0);
+}
+
+#[test]
+fn a_command_and_its_answer_go_through() {
+    let script = Script::default().at("fsys main sync", Fault::Stderr("from stderr".to_owned()));
+    let site = Site::new(&script);
+    site.started(None);
+    let output = site.ask(&["bogus"]);
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (1, "bogus: - eh?\n")
+    );
+    assert!(
+        output.stderr.ends_with("bogus: bogus: - eh?\n"),
+        "{output:?}"
+    );
+    for trap in ["fsys", "echo 50%", "df\u{17}", &"x".repeat(256)] {
+        assert_eq!(site.ask(&[trap]).status, 2, "{trap:?}");
+    }
+    let output = site.ask(&["fsys", "main", "sync"]);
+    assert_eq!(output.stdout, "\tmain sync: wrote 1 blocks\n");
+    assert!(output.stderr.contains("from stderr"), "{output:?}");
+    // Commands on standard input, each for itself.
+    let output = site
+        .command("foscons")
+        .stdin(b"printconfig\nbogus\n\nprintconfig\n")
+        .run();
+    assert_eq!(output.status, 1, "{output:?}");
+    assert_eq!(
+        output.stdout.matches("fsys main config").count(),
+        2,
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_client_that_writes_and_leaves_is_heard() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    drop({
+        let mut stream = site.connect("fscons");
+        stream.write_all(b"fsys main halt\n").unwrap();
+        stream
+    });
+    until("the halt", || {
+        site.ask(&["fsys", "main", "epoch"])
+            .stdout
+            .contains("is halted")
+    });
+    // One that only stops writing still reads.
+    let mut stream = site.connect("fscons");
+    stream.write_all(b"\nprintconfig\nhalf a li").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while !line.contains("fsys main config") || !line.starts_with('\t') {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+    }
+    assert!(!site.log("fscons.log").contains("half"));
+}
+
+#[test]
+fn lines_that_a_console_must_not_get_are_not_passed_on() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    let mut stream = site.connect("fscons");
+    let long = "x".repeat(300);
+    write!(stream, "df\u{17}\n{long}\nfsys\necho %s\n").unwrap();
+    let mut refused = Vec::new();
+    for line in BufReader::new(&mut stream).lines() {
+        let line = line.unwrap();
+        if let Some(text) = line.strip_prefix("!broker: ") {
+            refused.push(text.to_owned());
+        }
+        if refused.len() == 4 {
+            break;
+        }
+    }
+    assert!(
+        refused[1].contains("at most 255 bytes, found 300"),
+        "{refused:?}"
+    );
+    assert_eq!(site.ask(&["fsys", "main", "sync"]).status, 0);
+}
+
+/// What one client saw: whole lines of the flood, in order, none twice.
+fn assert_whole(text: &str) {
+    let mut lines = text.split('\n').peekable();
+    while let Some(line) = lines.next() {
+        let last = lines.peek().is_none();
+        let number = line.len() == 63 && line.bytes().all(|byte| byte.is_ascii_digit());
+        let known = line.is_empty()
+            || line.starts_with("prompt: ")
+            || line.starts_with('\t')
+            || line.starts_with('x') && line.len() == 17
+            || line.starts_with("!broker: ")
+            || line == "done";
+        assert!(number || known || last, "{line:?}");
+    }
+}
+
+#[test]
+fn three_clients_one_of_them_not_reading() {
+    // More than all buffers on the way can hold.
+    let script = Script::default().at("printconfig", Fault::Flood(3 << 20));
+    let site = Site::new(&script);
+    site.started(None);
+    let mut deaf = site.connect("fscons");
+    let mut reader = site.connect("fscons");
+    let heard = thread::spawn(move || {
+        let mut text = String::new();
+        while !text.contains("\ndone\n") {
+            let mut bytes = [0; 65536];
+            let count = reader.read(&mut bytes).unwrap();
+            assert_ne!(count, 0);
+            text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+        text
+    });
+    for _ in 0..2 {
+        let output = site.ask(&["printconfig"]);
+        assert!(
+            output.stdout.starts_with(&format!("{:063}\n", 0)),
+            "{}",
+            output.stderr
+        );
+        assert!(output.stderr.contains("bytes more"), "{}", output.stderr);
+    }
+    let answers: Vec<_> = (0..8)
+        .map(|_| {
+            site.command("foscons")
+                .args(["fsys", "main", "sync"])
+                .start()
+        })
+        .collect();
+    for answer in answers {
+        assert_eq!(answer.wait().stdout, "\tmain sync: wrote 1 blocks\n");
+    }
+    site.connect("fscons").write_all(b"echo done\n").unwrap();
+    assert_whole(&heard.join().unwrap());
+    // The third one finds whole lines too, and a mark for what it missed.
+    let mut text = String::new();
+    while !text.contains("bytes skipped: read faster\n") {
+        let mut bytes = [0; 65536];
+        let count = deaf.read(&mut bytes).unwrap();
+        assert_ne!(count, 0);
+        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    assert_whole(&text);
+    assert_eq!(site.halt(&["-k"]).status, 0);
+}
+
+#[test]
+fn the_fossil_is_killed_while_a_client_waits() {
+    let script = Script::default().at("fsys main sync", Fault::Hang);
+    let site = Site::new(&script);
+    site.started(None);
+    let waiting = site
+        .command("foscons")
+        .args(["fsys", "main", "sync"])
+        .start();
+    let mut watcher = BufReader::new(site.connect("fscons"));
+    let mut line = String::new();
+    while !line.ends_with("fsys main sync\n") {
+        line.clear();
+        watcher.read_line(&mut line).unwrap();
+    }
+    for kin in site.kin() {
+        kill_process(kin.pid, Signal::KILL).unwrap();
+    }
+    let output = waiting.wait();
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("an answer to fsys main sync"),
+        "{output:?}"
+    );
+    assert!(output.stderr.contains("ended: signal 9"), "{output:?}");
+    until("the end of the console", || {
+        !site.console("fscons").exists()
+    });
+    assert!(site.log("fscons.log").contains("ended: signal 9"));
+    site.started(None);
+}
+
+#[test]
+fn the_broker_is_killed_and_its_fossil_does_not_hold_the_partition_unnoticed() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    let stream = site.connect("fscons");
+    kill_process(broker(&stream), Signal::KILL).unwrap();
+    let mut rest = Vec::new();
+    let _ = BufReader::new(stream).read_to_end(&mut rest);
+
+    let output = site.ask(&["printconfig"]);
+    assert_eq!(output.status, 6, "{output:?}");
+    assert!(output.stderr.contains("nobody serves"), "{output:?}");
+    let output = site.halt(&[]);
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (1, ""),
+        "{output:?}"
+    );
+    assert!(
+        output.stderr.contains("goes on without a console"),
+        "{output:?}"
+    );
+    let output = site.start(&[], None);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("stand-in-fossil (pid "),
+        "{output:?}"
+    );
+    // Also when the socket was removed.
+    fs::remove_file(site.console("fscons")).unwrap();
+    let output = site.halt(&[]);
+    assert!(
+        output.stderr.contains("goes on without a console"),
+        "{output:?}"
+    );
+    let kin = site.kin();
+    assert_eq!(kin.len(), 1, "{kin:?}");
+    kill_process(kin[0].pid, Signal::TERM).unwrap();
+    until("its end", || site.kin().is_empty() && !is_up(&site));
+    site.started(None);
+}
+
+#[test]
+fn in_the_foreground_a_signal_ends_it_in_order() {
+    let site = Site::new(&Script::default());
+    let running = site
+        .command("fossilstart")
+        .arg("-F")
+        .arg(&site.partition)
+        .start();
+    until("the service", || is_up(&site));
+    let pid = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let output = running.wait();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(site.log("fscons.log").contains("broker: halted\n"));
+    site.assert_nothing_runs();
+}
+
+/// Whether the service is up.
+fn is_up(site: &Site) -> bool {
+    UnixStream::connect(site.console("fossil")).is_ok()
+}
+
+/// Whether fossilstart has seen it serve: it holds the partition until then.
+fn is_started(site: &Site) -> bool {
+    let file = fs::File::open(&site.partition).unwrap();
+    is_up(site) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+#[test]
+fn in_the_foreground_it_ends_with_its_fossil_and_the_fossil_with_it() {
+    let site = Site::new(&Script::default());
+    let foreground = || {
+        let command = site.command("fossilstart").arg("-F").arg(&site.partition);
+        let running = command.start();
+        until("the service", || is_started(&site));
+        running
+    };
+    let running = foreground();
+    for kin in site.kin() {
+        kill_process(kin.pid, Signal::KILL).unwrap();
+    }
+    let output = running.wait();
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.stderr.contains("nobody asked for it"), "{output:?}");
+
+    until("its end", || !is_up(&site));
+    let mut running = foreground();
+    running.kill();
+    until("the end of the fossil", || site.kin().is_empty());
+    until("the end of the console", || {
+        !site.console("fscons").exists()
+    });
+    assert!(site.log("fscons.log").contains("broker: halted\n"));
+}
+
+fn snapshot(site: &Site, options: &[&str]) -> Output {
+    let command = site.command("fossilize").args(["-s", "-d"]);
+    let command = command.arg(site.directory.path().join("state"));
+    command.args(options).arg(&site.partition).run()
+}
+
+fn rootscor(site: &Site) -> String {
+    site.log("rootscor")
+}
+
+#[test]
+fn an_archive_is_taken_waited_for_synced_and_recorded() {
+    let site = Site::new(&Script::default());
+    site.started(Some("a"));
+    let output = snapshot(&site, &[]);
+    let line = format!(
+        "vac:{} {} {}\n",
+        "01".repeat(20),
+        site.partition.display(),
+        site.venti.dial()
+    );
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (0, line.as_str()),
+        "{output:?}"
+    );
+    assert!(rootscor(&site).ends_with(&line));
+    assert_eq!(site.venti.counts().syncs, 1);
+    // A second one has another score.
+    let output = snapshot(&site, &[]);
+    assert!(output.stdout.starts_with("vac:0202"), "{output:?}");
+    // With -n none is taken.
+    let output = snapshot(&site, &["-n"]);
+    assert!(output.stdout.starts_with("vac:0202"), "{output:?}");
+}
+
+#[test]
+fn without_an_archiver_or_with_one_that_retries_the_limit_ends_the_wait() {
+    let cases = [
+        (Archiver::None, "it waits for the archiver"),
+        (Archiver::Retries, "tried again"),
+    ];
+    for (archiver, expected) in cases {
+        let script = Script {
+            archiver,
+            ..Script::default()
+        };
+        let site = Site::new(&script);
+        site.started(None);
+        let output = snapshot(&site, &["-t", "1"]);
+        assert_eq!(
+            (output.status, output.stdout.as_str()),
+            (6, ""),
+            "{output:?}"
+        );
+        assert!(output.stderr.contains(expected), "{output:?}");
+        assert!(output.stderr.contains("the fossil runs on"), "{output:?}");
+        assert_eq!(rootscor(&site), "");
+        assert_eq!(site.ask(&["fsys", "main", "epoch"]).status, 0);
+        assert_eq!(site.kin().len(), 1);
+
+        let output = site.halt(&["-k", "-t", "1"]);
+        assert_eq!(
+            (output.status, output.stdout.as_str()),
+            (3, ""),
+            "{output:?}"
+        );
+        assert_eq!(site.kin().len(), 1);
+        let output = site.halt(&["-fk", "-t", "0"]);
+        assert_eq!(output.status, 0, "{output:?}");
+        assert!(output.stderr.contains("it will be repeated"), "{output:?}");
+        assert!(output.stdout.starts_with("halted main "), "{output:?}");
+        site.assert_nothing_runs();
+    }
+}
+
+#[test]
+fn a_console_that_does_not_have_the_partition_is_not_taken() {
+    let site = Site::new(&Script::default());
+    let other = golden::unpack("fossil/archived-4k.fossil", site.directory.path());
+    let output = site.command("fossilstart").arg(&other).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    let output = snapshot(&site, &[]);
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (6, ""),
+        "{output:?}"
+    );
+    assert!(output.stderr.contains("have others"), "{output:?}");
+}
+
+#[test]
+fn a_halt_that_is_not_proved_is_no_halt() {
+    let script = Script::default().at("fsys main halt", Fault::Error("no".to_owned()));
+    let site = Site::new(&script);
+    site.started(None);
+    let output = site.halt(&["-k"]);
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (1, ""),
+        "{output:?}"
+    );
+    assert!(
+        output
+            .stderr
+            .contains("expected file system main is halted"),
+        "{output:?}"
+    );
+    assert!(output.stderr.contains("not ended"), "{output:?}");
+    assert_eq!(site.kin().len(), 1);
+}
+
+#[test]
+fn a_dry_run_halts_nothing() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    let output = site.halt(&["-nk"]);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(output.stdout.starts_with("would halt main "), "{output:?}");
+    assert_eq!(site.ask(&["fsys", "main", "sync"]).status, 0);
+    assert!(Path::new(&site.console("fscons")).exists());
+}
