@@ -98,7 +98,8 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     if let Err(error) = done {
         let ended = broker::end(&mut started.broker, END);
         let error = match plan.last_word(started.fossil) {
-            Some(said) => error.wrap_err(said),
+            // It ended by itself; that nothing answers follows from that.
+            Some(said) => Failure::report(Status::Failed, format!("{said}: {error:#}")),
             None => error,
         };
         return Err(match ended {
