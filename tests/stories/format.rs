@@ -353,6 +353,38 @@ fn a_power_cut_at_any_write_leaves_the_old_or_the_new_or_neither_and_a_way_back(
 }
 
 #[test]
+fn a_partition_that_grew_or_shrank_is_never_the_new_file_system_under_the_old_header() {
+    let archive = archive(ARCHIVES[2].0);
+    let (short, long) = (1_310_720, 3 << 20);
+    let mut grown = used_fossil(short, 4096);
+    grown.resize(usize::try_from(long).unwrap(), 7);
+    let mut shrunk = used_fossil(long, 4096);
+    shrunk.truncate(usize::try_from(short).unwrap());
+    for old in [grown, shrunk] {
+        let tag = Tag::new(4321).unwrap();
+        let len = old.len() as u64;
+        let format = Format::of(&archive, len, Some(4096), tag, b"new").unwrap();
+        let new = format.superblock();
+        for writes in 0.. {
+            let disk = Shaky::of(&old, writes);
+            let mark = Standing::of(&disk).unwrap().superblock_at();
+            let done = write(&disk, &format, mark);
+            let state = disk.state().clone();
+            for image in state.survivors(&mut Random::new(6)) {
+                let header = Header::parse(&image[0x20000..]).unwrap();
+                let at = usize::try_from(header.superblock_at()).unwrap();
+                let superblock = SuperBlock::parse(&image[at..]);
+                let is_new = superblock.is_ok_and(|found| found == new);
+                assert!(!is_new || header == format.header, "after {writes} writes");
+            }
+            if done.is_ok() {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn the_image_is_the_same_over_a_fossil_of_any_block_size_as_over_noise() {
     // An old super block that the format does not overwrite keeps its magic.
     let archive = archive(ARCHIVES[2].0);

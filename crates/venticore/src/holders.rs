@@ -59,8 +59,7 @@ impl Holders {
     /// Looks for what holds the file or block device at `path`. Whole disks
     /// and slices are told apart only where Linux has nodes for the slices.
     ///
-    /// An open file is seen only as long as it has a descriptor: a process
-    /// that mapped it and closed it is not.
+    /// A shared mapping counts as an open file, with its descriptor closed, too.
     ///
     /// # Errors
     /// The path cannot be looked at, is neither file nor block device, or there is no `/proc` to

@@ -3,7 +3,9 @@
 //! At each moment the partition is either the old fossil, or has a super block
 //! that no tool takes for one, or is the new fossil. So first the magic of the
 //! old super block goes; then come labels and data, then the super block, then
-//! the header, each synced before the next is begun.
+//! the header, each synced before the next is begun. Where the header changes, the
+//! magic of the new super block comes last: the old header may lead to it as
+//! well, but to other data.
 
 use std::fmt;
 use std::io;
@@ -66,9 +68,13 @@ pub fn write(disk: &dyn Disk, format: &Format, old: Option<u64>) -> Result<(), W
     put(disk, &labels)?;
     put(disk, &data)?;
     disk.sync()?;
+    if bytes_at(disk, header.start, header.content.len())? != header.content {
+        put(disk, &unmarked(&superblock))?;
+        disk.sync()?;
+        put(disk, &header)?;
+        disk.sync()?;
+    }
     put(disk, &superblock)?;
-    disk.sync()?;
-    put(disk, &header)?;
     disk.sync()?;
     // With another block size the old super block lies where the format
     // needs nothing, so that its bytes stay as they were.
@@ -79,6 +85,16 @@ pub fn write(disk: &dyn Disk, format: &Format, old: Option<u64>) -> Result<(), W
         disk.sync()?;
     }
     areas.into_iter().try_for_each(|area| compare(disk, area))
+}
+
+/// The super block without its magic.
+fn unmarked(superblock: &Area) -> Area {
+    let mut area = superblock.clone();
+    area.content
+        .iter_mut()
+        .take(MAGIC)
+        .for_each(|byte| *byte = 0);
+    area
 }
 
 /// Writes what an area does not hold yet, in large pieces.

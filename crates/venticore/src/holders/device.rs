@@ -48,8 +48,12 @@ impl Wanted {
         if meta.file_type().is_block_device() {
             self.has_device(meta.rdev())
         } else {
-            self.files.contains(&(meta.dev(), meta.ino()))
+            self.has_file(meta.dev(), meta.ino())
         }
+    }
+
+    pub(super) fn has_file(&self, dev: u64, ino: u64) -> bool {
+        self.files.contains(&(dev, ino))
     }
 
     pub(super) fn has_device(&self, dev: u64) -> bool {
@@ -142,6 +146,13 @@ pub(super) fn parse(text: &str) -> Option<u64> {
         major.parse().ok()?,
         minor.parse().ok()?,
     ))
+}
+
+/// `MAJOR:MINOR` in hex, as in a list of mappings.
+pub(super) fn parse_hex(text: &str) -> Option<u64> {
+    let (major, minor) = text.split_once(':')?;
+    let number = |text| u32::from_str_radix(text, 16).ok();
+    Some(rustix::fs::makedev(number(major)?, number(minor)?))
 }
 
 /// The loop devices whose file this is.

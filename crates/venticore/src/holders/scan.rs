@@ -1,4 +1,4 @@
-//! Looking through `/proc` for open files and mounts.
+//! Looking through `/proc` for open files, mappings and mounts.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -19,6 +19,9 @@ const FLAGS: usize = 6;
 
 /// The most bytes of a `stat` or `comm`: both are shorter.
 const STAT_MAX: u64 = 4096;
+
+/// The most bytes of a list of mappings: some hundred thousand of them.
+const MAPS_MAX: u64 = 16 << 20;
 
 /// The most bytes of a table of mounts: some ten thousand of them.
 const MOUNTS_MAX: u64 = 16 << 20;
@@ -51,7 +54,7 @@ pub(super) fn processes(proc: &Path, wanted: &Wanted, own: u32) -> io::Result<Se
     for &pid in pids.iter().filter(|&&pid| pid != own) {
         let directory = proc.join(pid.to_string());
         look(&directory);
-        match holds(&directory.join("fd"), wanted) {
+        match process(&directory, wanted) {
             Ok(false) => {}
             Ok(true) => seen.processes.push(Process {
                 pid,
@@ -74,17 +77,58 @@ pub(super) fn processes(proc: &Path, wanted: &Wanted, own: u32) -> io::Result<Se
     Ok(seen)
 }
 
-/// Whether one of the descriptors in this directory is of what is wanted.
-fn holds(fds: &Path, wanted: &Wanted) -> io::Result<bool> {
-    for entry in fs::read_dir(fds)? {
+/// Whether a process holds what is wanted. Where its first thread has ended, which
+/// takes its descriptors out of sight, the others are looked at.
+fn process(directory: &Path, wanted: &Wanted) -> io::Result<bool> {
+    match holds(directory, wanted)? {
+        Some(found) => Ok(found),
+        None => {
+            for thread in fs::read_dir(directory.join("task")).into_iter().flatten() {
+                if holds(&thread?.path(), wanted)? == Some(true) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// Whether one of the descriptors or mappings of a thread is of what is
+/// wanted; `None` where it has no descriptor.
+fn holds(thread: &Path, wanted: &Wanted) -> io::Result<Option<bool>> {
+    let mut any = None;
+    for entry in fs::read_dir(thread.join("fd"))? {
+        any = Some(false);
         match fs::metadata(entry?.path()) {
-            Ok(meta) if wanted.has(&meta) => return Ok(true),
+            Ok(meta) if wanted.has(&meta) => return Ok(Some(true)),
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Err(e),
             // Another one, or closed meanwhile.
             _ => {}
         }
     }
-    Ok(false)
+    let maps = read(&thread.join("maps"), MAPS_MAX).unwrap_or_default();
+    let mut lines = maps.split(|&byte| byte == b'\n');
+    match lines.any(|line| is_mapped(line, wanted).unwrap_or(false)) {
+        true => Ok(Some(true)),
+        false => Ok(any),
+    }
+}
+
+/// `7f00-7f01 rw-s 00000000 fe:01 1234      /path`: whether it is a shared mapping of what is wanted.
+fn is_mapped(line: &[u8], wanted: &Wanted) -> Option<bool> {
+    let text = std::str::from_utf8(line).ok()?;
+    let mut fields = text.split_ascii_whitespace();
+    if !fields.nth(1)?.ends_with('s') {
+        return None;
+    }
+    let device = device::parse_hex(fields.nth(1)?)?;
+    if wanted.has_file(device, fields.next()?.parse().ok()?) {
+        return Some(true);
+    }
+    // Of a block device this was the number of its node, and some file systems
+    // have another number here than elsewhere.
+    let path = text.get(text.find('/')?..)?;
+    fs::metadata(path).ok().map(|meta| wanted.has(&meta))
 }
 
 fn command(directory: &Path) -> String {

@@ -216,6 +216,52 @@ fn a_real_process_is_seen_and_this_one_is_not() {
 }
 
 #[test]
+fn a_process_whose_first_thread_has_ended_is_seen_by_another() {
+    let system = System::new();
+    let file = system.directory.path().join("f");
+    File::create(&file).unwrap();
+    system.process(7, "ended", &[]);
+    let threads = system.roots().proc.join("7/task");
+    for (thread, open) in [("7", None), ("8", Some(&file))] {
+        let fds = threads.join(thread).join("fd");
+        fs::create_dir_all(&fds).unwrap();
+        if let Some(file) = open {
+            symlink(file, fds.join("3")).unwrap();
+        }
+    }
+    let holders = system.holders(&file);
+    assert_eq!(holders.processes.len(), 1, "{holders}");
+    assert_eq!(holders.processes[0].pid, 7);
+}
+
+#[test]
+fn a_shared_mapping_without_a_descriptor_is_seen() {
+    let system = System::new();
+    let file = system.directory.path().join("a file");
+    File::create(&file).unwrap();
+    let meta = fs::metadata(&file).unwrap();
+    let dev = meta.dev();
+    let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
+    let by_number = format!("{major:02x}:{minor:02x} {}", meta.ino());
+    let by_path = format!("00:00 0      {}", file.display());
+    let other = "00:00 0      /dev/zero (deleted)".to_owned();
+    system.process(7, "mapper", &[]);
+    for (perms, rest, seen) in [
+        ("rw-s", &by_number, true),
+        ("r--s", &by_path, true),
+        ("rw-p", &by_number, false),
+        ("rw-s", &other, false),
+    ] {
+        let maps = format!(
+            "00400000-00452000 r-xp 00000000 08:02 173521 /usr/bin/x\n\
+             7f00-7f01 {perms} 00000000 {rest}\n7ff0-7ff1 r-xp 00000000 00:00 0 [vdso]\n"
+        );
+        fs::write(system.roots().proc.join("7/maps"), maps).unwrap();
+        assert_eq!(!system.holders(&file).is_free(), seen, "{perms} {rest}");
+    }
+}
+
+#[test]
 fn a_long_list_is_cut() {
     let process = |pid| Process {
         pid,
