@@ -4,9 +4,12 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::{self, Child};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use fossilcore::console::kin;
@@ -14,6 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
+use venti_tests::fossil::terminal;
 use venti_tests::golden;
 use venti_tests::patience::{PATIENCE, until};
 use venti_tests::standin::{Archiver, Fault, Script};
@@ -770,6 +774,115 @@ fn a_halt_that_is_not_proved_is_no_halt() {
     );
     assert!(output.stderr.contains("not ended"), "{output:?}");
     assert_eq!(site.kin().len(), 1);
+}
+
+/// A fossil behind a console that another program serves, for those who come by a
+/// socket; the fossil's end ends nothing else.
+struct Foreign {
+    fossil: Child,
+    partition: PathBuf,
+}
+
+impl Foreign {
+    fn start(site: &Site, console: &Path) -> Self {
+        let directory = site.directory.path().join("foreign");
+        fs::create_dir(&directory).unwrap();
+        let partition = golden::unpack("fossil/archived-8k.fossil", &directory);
+        let program = directory.join("fossil");
+        symlink(env!("CARGO_BIN_EXE_stand-in-fossil"), &program).unwrap();
+        let (near, far) = terminal();
+        let fossil = process::Command::new("setsid")
+            .arg("--ctty")
+            .arg(program)
+            .arg(Script::default().to_word())
+            .stdin(far)
+            .spawn()
+            .unwrap();
+        relay(near, UnixListener::bind(console).unwrap());
+        let foreign = Foreign { fossil, partition };
+        let config = format!("fsys main config {}", foreign.partition.display());
+        let console = console.to_str().unwrap();
+        for line in [&config, "fsys main open -c 300"] {
+            let output = site.ask(&["-c", console, line]);
+            assert_eq!(output.status, 0, "{output:?}");
+        }
+        foreign
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let _ = self.fossil.kill();
+        let _ = self.fossil.wait();
+    }
+}
+
+/// Passes on what callers type, and to all what the terminal says.
+fn relay(terminal: fs::File, listener: UnixListener) {
+    let callers: Arc<Mutex<Vec<UnixStream>>> = Arc::default();
+    let (mut from, to) = (terminal.try_clone().unwrap(), Arc::clone(&callers));
+    thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            let mut callers = to.lock().unwrap();
+            callers.retain_mut(|caller| caller.write_all(&bytes[..count]).is_ok());
+        }
+        for caller in to.lock().unwrap().iter() {
+            let _ = caller.shutdown(Shutdown::Both);
+        }
+    });
+    thread::spawn(move || {
+        for caller in listener.incoming().map_while(Result::ok) {
+            let (mut typed, mut terminal) = (caller.try_clone().unwrap(), &terminal);
+            callers.lock().unwrap().push(caller);
+            let _ = std::io::copy(&mut typed, &mut terminal);
+        }
+    });
+}
+
+#[test]
+fn behind_a_console_that_is_not_ours_only_who_was_halted_is_ended() {
+    let site = Site::new(&Script::default());
+    // An earlier broker was killed here, and its fossil goes on.
+    site.started(Some("theirs"));
+    let console = site.console("fscons.theirs");
+    let stream = site.connect("fscons.theirs");
+    kill_process(broker(&stream), Signal::KILL).unwrap();
+    let _ = BufReader::new(stream).read_to_end(&mut Vec::new());
+    fs::remove_file(&console).unwrap();
+    let left = site.kin();
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    let mut foreign = Foreign::start(&site, &console);
+    let output = site.halt(&["-k", console.to_str().unwrap()]);
+    let halted = format!(
+        "halted main {} {}\n",
+        foreign.partition.display(),
+        console.display()
+    );
+    assert_eq!((output.status, output.stdout.as_str()), (0, halted.as_str()));
+    assert_eq!(foreign.fossil.wait().unwrap().signal(), Some(15));
+    assert_eq!(site.kin(), left);
+}
+
+#[test]
+fn who_ends_it_in_order_finds_room_at_a_full_console() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    // One more than there is room for, who is told so.
+    let callers: Vec<_> = (0..65).map(|_| site.connect("fscons")).collect();
+    let mut last = callers.last().unwrap();
+    let mut said = String::new();
+    last.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "!broker: 64 clients are here already\n");
+    kill_process(broker(last), Signal::TERM).unwrap();
+    until("its end", || site.kin().is_empty());
+    until("the end of its log", || {
+        site.log("fscons.log").contains(" ended: ")
+    });
+    let log = site.log("fscons.log");
+    assert!(log.contains("broker: halted\n"), "{log}");
+    drop(callers);
 }
 
 #[test]
