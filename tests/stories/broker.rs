@@ -13,10 +13,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use fossilcore::console::kin;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use tempfile::TempDir;
-use venti_tests::command::{Command, Output};
+use venti_tests::command::{self, Command, Output};
 use venti_tests::fossil::terminal;
 use venti_tests::golden;
 use venti_tests::patience::{PATIENCE, until};
@@ -863,6 +865,101 @@ fn behind_a_console_that_is_not_ours_only_who_was_halted_is_ended() {
     assert_eq!((output.status, output.stdout.as_str()), (0, halted.as_str()));
     assert_eq!(foreign.fossil.wait().unwrap().signal(), Some(15));
     assert_eq!(site.kin(), left);
+}
+
+/// foscons on a terminal, as a person has it.
+struct Person {
+    foscons: Child,
+    terminal: fs::File,
+    shown: String,
+}
+
+impl Person {
+    fn at(site: &Site, console: &str) -> Self {
+        let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
+        let near = near.unwrap();
+        unlockpt(&near).unwrap();
+        let name = ptsname(&near, Vec::new()).unwrap().into_string().unwrap();
+        let far = fs::File::options().read(true).write(true).open(name);
+        let far = far.unwrap();
+        let foscons = process::Command::new(command::binary("foscons"))
+            .args(["-c", site.console(console).to_str().unwrap()])
+            .env_remove("VENTIPROG_CONFIG")
+            .env("XDG_CONFIG_HOME", site.directory.path())
+            .stdin(far.try_clone().unwrap())
+            .stdout(far.try_clone().unwrap())
+            .stderr(far)
+            .spawn()
+            .unwrap();
+        Person {
+            foscons,
+            terminal: near.into(),
+            shown: String::new(),
+        }
+    }
+
+    /// Reads on until this is shown; what came since the last time.
+    fn sees(&mut self, text: &str) -> String {
+        let mut bytes = [0; 4096];
+        loop {
+            if let Some(at) = self.shown.find(text) {
+                return self.shown.drain(..at + text.len()).collect();
+            }
+            let mut fds = [PollFd::new(&self.terminal, PollFlags::IN)];
+            let limit = Timespec::try_from(PATIENCE).unwrap();
+            let ready = poll(&mut fds, Some(&limit)).unwrap();
+            assert_eq!(ready, 1, "no {text:?} in {:?}", self.shown);
+            let count = self.terminal.read(&mut bytes).unwrap();
+            self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    }
+
+    fn types(&mut self, text: &str) {
+        self.terminal.write_all(text.as_bytes()).unwrap();
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        let _ = self.foscons.kill();
+        let _ = self.foscons.wait();
+    }
+}
+
+#[test]
+fn on_a_terminal_a_person_sees_the_console_and_no_fences() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    let mut person = Person::at(&site, "fscons");
+    let history = person.sees("srv -A fossil\r\nprompt: ");
+    assert!(!history.contains("echo x"), "{history}");
+
+    person.types("fsys main sync\n");
+    let seen = person.sees("\r\nprompt: ");
+    assert_eq!(
+        seen,
+        "fsys main sync\r\n\tmain sync: wrote 1 blocks\r\nprompt: "
+    );
+    // What a console must not get goes no further.
+    person.types("fsys\n");
+    person.sees("fsys alone kills a fossil that has no file system");
+    // What others do is seen, without their fences.
+    assert_eq!(site.ask(&["printconfig"]).status, 0);
+    let seen = person.sees("\tfsys main config ");
+    assert!(!seen.contains("echo x"), "{seen}");
+
+    assert_eq!(site.halt(&["-k"]).status, 0);
+    let seen = person.sees(" ended: ");
+    assert!(!seen.contains("echo x"), "{seen}");
+    assert_eq!(person.foscons.wait().unwrap().code(), Some(0));
+
+    // One that leaves takes nothing with it.
+    site.started(None);
+    let mut person = Person::at(&site, "fscons");
+    person.sees("prompt: ");
+    person.types("\x04");
+    assert_eq!(person.foscons.wait().unwrap().code(), Some(0));
+    assert_eq!(site.ask(&["fsys", "main", "sync"]).status, 0);
 }
 
 #[test]
