@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Child};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use fossilcore::console::kin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -626,6 +627,22 @@ fn in_the_foreground_a_signal_ends_it_in_order() {
     assert_eq!(output.status, 0, "{output:?}");
     assert!(site.log("fscons.log").contains("broker: halted\n"));
     site.assert_nothing_runs();
+}
+
+#[test]
+fn a_start_that_is_broken_off_leaves_nothing_behind() {
+    let open = "fsys main open -c 9000";
+    let late = Fault::Late(Duration::from_secs(5));
+    let site = Site::new(&Script::default().at(open, late));
+    let running = site.command("fossilstart").arg(&site.partition).start();
+    until("the step open", || site.log("fscons.log").contains(open));
+    let pid = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let output = running.wait();
+    site.assert_nothing_runs();
+    assert_eq!((output.status, output.stdout.as_str()), (1, ""));
+    let said = "(ended again): told by a signal to end, before it was done\n";
+    assert!(output.stderr.ends_with(said), "{output:?}");
 }
 
 /// Whether the service is up.
