@@ -879,7 +879,10 @@ fn behind_a_console_that_is_not_ours_only_who_was_halted_is_ended() {
         foreign.partition.display(),
         console.display()
     );
-    assert_eq!((output.status, output.stdout.as_str()), (0, halted.as_str()));
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (0, halted.as_str())
+    );
     assert_eq!(foreign.fossil.wait().unwrap().signal(), Some(15));
     assert_eq!(site.kin(), left);
 }
@@ -927,7 +930,8 @@ impl Person {
             let ready = poll(&mut fds, Some(&limit)).unwrap();
             assert_eq!(ready, 1, "no {text:?} in {:?}", self.shown);
             let count = self.terminal.read(&mut bytes).unwrap();
-            self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            self.shown
+                .push_str(&String::from_utf8_lossy(&bytes[..count]));
         }
     }
 
