@@ -458,6 +458,38 @@ fn an_undo_file_that_is_cut_or_damaged_is_refused() {
 }
 
 #[test]
+fn an_undo_file_without_the_whole_sector_of_its_super_block_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = archive(ARCHIVES[2].0);
+    let old = used_fossil(1_310_720, 4096);
+    let format = Format::of(&archive, 1_310_720, None, Tag::new(99).unwrap(), b"").unwrap();
+    let whole = undo_file(&directory, &old, &format, archive.score);
+    let bytes = std::fs::read(whole.path()).unwrap();
+    let text = bytes.len() - bytes.windows(2).position(|two| two == b"\n\n").unwrap();
+    let (text, rest) = bytes.split_at(bytes.len() - text);
+    let text = std::str::from_utf8(text).unwrap();
+    let at = format.header.superblock_at();
+    let last = at + 4096 - 510;
+    for (from, to) in [
+        (format!("super {at}"), format!("super {last}")),
+        (format!("mark {at}"), format!("mark {}", at + 1)),
+        (
+            format!("area super {at} 4096"),
+            format!("area super {at} 100"),
+        ),
+    ] {
+        assert!(text.contains(&from), "{from}: {text}");
+        let records = &rest[..rest.len() - 20];
+        let mut made = [text.replacen(&from, &to, 1).as_bytes(), records].concat();
+        let hash = Score::of(&made);
+        made.extend(hash.as_bytes());
+        std::fs::write(whole.path(), made).unwrap();
+        let error = Undo::open(whole.path()).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("area that cannot be"), "{error}");
+    }
+}
+
+#[test]
 fn an_undo_file_of_an_empty_partition_is_small() {
     let directory = tempfile::tempdir().unwrap();
     let archive = archive(ARCHIVES[0].0);

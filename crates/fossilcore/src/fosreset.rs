@@ -355,7 +355,7 @@ fn words(options: &Options) -> Result<(Words, Answers)> {
 /// All of standard input, or of a terminal one line.
 fn read_line(terminal: bool) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut input = io::stdin().lock().take(LINE_MAX);
+    let mut input = io::stdin().lock().take(LINE_MAX + 1);
     match terminal {
         true => input.read_until(b'\n', &mut bytes)?,
         false => input.read_to_end(&mut bytes)?,
@@ -373,6 +373,9 @@ impl Words {
             );
             Failure::report(Status::Usage, text)
         };
+        if input.len() as u64 > LINE_MAX {
+            return Err(odd("more bytes than such a line has"));
+        }
         let text = std::str::from_utf8(input).map_err(|_| odd("bytes that are no text"))?;
         let line = text.strip_suffix('\n').unwrap_or(text);
         if line.contains('\n') {
@@ -419,6 +422,7 @@ mod tests {
             b"vac:S p v\n\n",
             b"vac:S p v\r\n",
             b"vac:S p \xff",
+            &[&b"vac:S p v"[..], &[b'v'; 1 << 14]].concat(),
         ] {
             let error = Words::parse(odd).unwrap_err();
             assert_eq!(Status::of(&error), Status::Usage, "{odd:?}");

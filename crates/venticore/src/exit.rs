@@ -248,13 +248,26 @@ impl Tool {
             };
         }
         let status = Status::of(report);
-        let mut line = one_line(&format!("{report:#}"));
+        let mut line = told(report);
         if report.downcast_ref::<lexopt::Error>().is_some() {
             line = format!("{line}; {}", self.short_usage());
         }
         say(self.name, &line);
         status
     }
+}
+
+/// An error and its causes; one that the error before has said is left out.
+fn told(report: &Report) -> String {
+    let mut line = String::new();
+    for cause in report.chain() {
+        let cause = one_line(&cause.to_string());
+        if !line.to_lowercase().ends_with(&cause.to_lowercase()) {
+            let colon = if line.is_empty() { "" } else { ": " };
+            line = format!("{line}{colon}{cause}");
+        }
+    }
+    line
 }
 
 /// One line on standard error; that it cannot be written is no reason to stop.
@@ -353,6 +366,15 @@ mod tests {
                 assert_eq!(better.worst(worse), worse);
             }
         }
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let refused = || io::Error::other("Connection refused");
+        let report = Report::new(client::Error::Unreachable(refused())).wrap_err("host");
+        assert_eq!(told(&report), "host: cannot connect: connection refused");
+        let report = Report::new(refused()).wrap_err("one\nline");
+        assert_eq!(told(&report), "one line: Connection refused");
     }
 
     #[test]

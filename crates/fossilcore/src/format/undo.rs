@@ -406,10 +406,11 @@ impl Undo {
         let outside = |&(_, start, len): &(String, u64, u64)| {
             start.checked_add(len).is_none_or(|end| end > undo.length)
         };
+        // The sector of a super block, which is put back by itself.
         let marked = |at: u64| {
-            undo.areas
-                .iter()
-                .any(|(_, start, len)| (*start..start + len).contains(&at))
+            let inside =
+                |&(_, start, len): &(String, u64, u64)| start <= at && at - start + SECTOR <= len;
+            at.is_multiple_of(SECTOR) && undo.areas.iter().any(inside)
         };
         if undo.areas.iter().any(outside)
             || !undo.mark.is_none_or(marked)
