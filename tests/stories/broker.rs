@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child};
@@ -1001,6 +1001,22 @@ fn who_ends_it_in_order_finds_room_at_a_full_console() {
     let log = site.log("fscons.log");
     assert!(log.contains("broker: halted\n"), "{log}");
     drop(callers);
+}
+
+#[test]
+fn a_console_that_cannot_be_reached_hides_no_other() {
+    let site = Site::new(&Script::default());
+    site.started(Some("b"));
+    // Nothing of this kind can be connected to, as another user's cannot.
+    let path = site.console("fscons.a");
+    let _odd = UnixDatagram::bind(&path).unwrap();
+    let output = site.halt(&["-k"]);
+    assert_eq!(output.status, 6, "{output:?}");
+    assert!(output.stdout.starts_with("halted main "), "{output:?}");
+    let said = format!("foshalt: {}: ", path.display());
+    assert!(output.stderr.starts_with(&said), "{output:?}");
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    assert!(site.kin().is_empty());
 }
 
 #[test]
