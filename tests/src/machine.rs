@@ -221,7 +221,7 @@ impl Machine {
         shell.env_clear().arg("120");
         let root = match &self.place {
             Place::Scratch(scratch) => {
-                let work = scratch.path().join("work");
+                let work = scratch.path().join("images");
                 let bin = command::binary("ventiprog");
                 let bin = bin.parent().map_or(Path::new(""), |parent| parent);
                 let stand_ins = work.join("stand-ins");
@@ -243,7 +243,11 @@ impl Machine {
             .env("STATE_DIRECTORY", below("/var/lib/ventiprog"))
             .env("venti", self.ventis[0].dial())
             .args(["sh", "-e", "-c"])
-            .arg(format!("cd {}/images\n{}", root.display(), self.here(script)));
+            .arg(format!(
+                "cd {}/images\n{}",
+                root.display(),
+                self.here(script)
+            ));
         let output = shell
             .stdin(process::Stdio::null())
             .output()

@@ -39,7 +39,7 @@ const STATE: [&str; 6] = [
     "n",
     "usr/local/plan9",
     "var/lib/ventiprog",
-    "work",
+    "images",
 ];
 
 pub(crate) fn run(release: &Release, build: &Build, made: &[PathBuf]) -> eyre::Result<()> {
