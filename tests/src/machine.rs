@@ -138,19 +138,19 @@ impl Machine {
         self.put("/dev/sdb2", &fossil);
         self.put("/dev/sdC0/fossil", &fossil);
         let (fat, arenas) = (golden::bytes("ninefat/fat12.img"), golden::bytes("g5.part"));
-        self.put("/work/disk.img", "");
+        self.put("/images/disk.img", "");
         for disk in ["plan9.img", "disk.img"] {
-            let path = self.path("/work").join(disk);
+            let path = self.path("/images").join(disk);
             let parts = [("9fat", &*fat), ("fossil", &*fossil), ("arenas", &*arenas)];
             let _ = Disk::create(&path, &parts);
         }
-        self.put("/work/fossil.img", &fossil);
+        self.put("/images/fossil.img", &fossil);
         self.put("/etc/ventiprog.toml", "");
         self.put("/n/elsewhere/rootscor", "");
         let conf = "index main\narenas /dev/sdb1\n";
         self.put("/usr/local/plan9/venti.conf", conf);
         for (name, script) in STAND_INS {
-            let path = format!("/work/stand-ins/{name}");
+            let path = format!("/images/stand-ins/{name}");
             self.put(&path, format!("#!/bin/sh\n{script}\n"));
             let executable = fs::Permissions::from_mode(0o755);
             fs::set_permissions(self.path(&path), executable).expect("our own file");
@@ -221,7 +221,7 @@ impl Machine {
         shell.env_clear().arg("120");
         let root = match &self.place {
             Place::Scratch(scratch) => {
-                let work = scratch.path().join("work");
+                let work = scratch.path().join("images");
                 let bin = command::binary("ventiprog");
                 let bin = bin.parent().map_or(Path::new(""), |parent| parent);
                 let stand_ins = work.join("stand-ins");
@@ -232,7 +232,7 @@ impl Machine {
                 scratch.path().as_os_str()
             }
             Place::Root(root) => {
-                shell.env("PATH", "/work/stand-ins:/usr/bin:/bin:/usr/sbin:/sbin");
+                shell.env("PATH", "/images/stand-ins:/usr/bin:/bin:/usr/sbin:/sbin");
                 shell.arg("chroot").arg(root);
                 OsStr::new("")
             }
@@ -243,7 +243,11 @@ impl Machine {
             .env("STATE_DIRECTORY", below("/var/lib/ventiprog"))
             .env("venti", self.ventis[0].dial())
             .args(["sh", "-e", "-c"])
-            .arg(format!("cd {}/work\n{}", root.display(), self.here(script)));
+            .arg(format!(
+                "cd {}/images\n{}",
+                root.display(),
+                self.here(script)
+            ));
         let output = shell
             .stdin(process::Stdio::null())
             .output()

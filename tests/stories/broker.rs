@@ -4,16 +4,23 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::{self, Child};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use fossilcore::console::kin;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use tempfile::TempDir;
-use venti_tests::command::{Command, Output};
+use venti_tests::command::{self, Command, Output};
+use venti_tests::fossil::terminal;
 use venti_tests::golden;
 use venti_tests::patience::{PATIENCE, until};
 use venti_tests::standin::{Archiver, Fault, Script};
@@ -622,6 +629,22 @@ fn in_the_foreground_a_signal_ends_it_in_order() {
     site.assert_nothing_runs();
 }
 
+#[test]
+fn a_start_that_is_broken_off_leaves_nothing_behind() {
+    let open = "fsys main open -c 9000";
+    let late = Fault::Late(Duration::from_secs(5));
+    let site = Site::new(&Script::default().at(open, late));
+    let running = site.command("fossilstart").arg(&site.partition).start();
+    until("the step open", || site.log("fscons.log").contains(open));
+    let pid = Pid::from_raw(i32::try_from(running.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let output = running.wait();
+    site.assert_nothing_runs();
+    assert_eq!((output.status, output.stdout.as_str()), (1, ""));
+    let said = "(ended again): told by a signal to end, before it was done\n";
+    assert!(output.stderr.ends_with(said), "{output:?}");
+}
+
 /// Whether the service is up.
 fn is_up(site: &Site) -> bool {
     UnixStream::connect(site.console("fossil")).is_ok()
@@ -770,6 +793,230 @@ fn a_halt_that_is_not_proved_is_no_halt() {
     );
     assert!(output.stderr.contains("not ended"), "{output:?}");
     assert_eq!(site.kin().len(), 1);
+}
+
+/// A fossil behind a console that another program serves, for those who come by a
+/// socket; the fossil's end ends nothing else.
+struct Foreign {
+    fossil: Child,
+    partition: PathBuf,
+}
+
+impl Foreign {
+    fn start(site: &Site, console: &Path) -> Self {
+        let directory = site.directory.path().join("foreign");
+        fs::create_dir(&directory).unwrap();
+        let partition = golden::unpack("fossil/archived-8k.fossil", &directory);
+        let program = directory.join("fossil");
+        symlink(env!("CARGO_BIN_EXE_stand-in-fossil"), &program).unwrap();
+        let (near, far) = terminal();
+        let fossil = process::Command::new("setsid")
+            .arg("--ctty")
+            .arg(program)
+            .arg(Script::default().to_word())
+            .stdin(far)
+            .spawn()
+            .unwrap();
+        relay(near, UnixListener::bind(console).unwrap());
+        let foreign = Foreign { fossil, partition };
+        let config = format!("fsys main config {}", foreign.partition.display());
+        let console = console.to_str().unwrap();
+        for line in [&config, "fsys main open -c 300"] {
+            let output = site.ask(&["-c", console, line]);
+            assert_eq!(output.status, 0, "{output:?}");
+        }
+        foreign
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let _ = self.fossil.kill();
+        let _ = self.fossil.wait();
+    }
+}
+
+/// Passes on what callers type, and to all what the terminal says.
+fn relay(terminal: fs::File, listener: UnixListener) {
+    let callers: Arc<Mutex<Vec<UnixStream>>> = Arc::default();
+    let (mut from, to) = (terminal.try_clone().unwrap(), Arc::clone(&callers));
+    thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            let mut callers = to.lock().unwrap();
+            callers.retain_mut(|caller| caller.write_all(&bytes[..count]).is_ok());
+        }
+        for caller in to.lock().unwrap().iter() {
+            let _ = caller.shutdown(Shutdown::Both);
+        }
+    });
+    thread::spawn(move || {
+        for caller in listener.incoming().map_while(Result::ok) {
+            let (mut typed, mut terminal) = (caller.try_clone().unwrap(), &terminal);
+            callers.lock().unwrap().push(caller);
+            let _ = std::io::copy(&mut typed, &mut terminal);
+        }
+    });
+}
+
+#[test]
+fn behind_a_console_that_is_not_ours_only_who_was_halted_is_ended() {
+    let site = Site::new(&Script::default());
+    // An earlier broker was killed here, and its fossil goes on.
+    site.started(Some("theirs"));
+    let console = site.console("fscons.theirs");
+    let stream = site.connect("fscons.theirs");
+    kill_process(broker(&stream), Signal::KILL).unwrap();
+    let _ = BufReader::new(stream).read_to_end(&mut Vec::new());
+    fs::remove_file(&console).unwrap();
+    let left = site.kin();
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    let mut foreign = Foreign::start(&site, &console);
+    let output = site.halt(&["-k", console.to_str().unwrap()]);
+    let halted = format!(
+        "halted main {} {}\n",
+        foreign.partition.display(),
+        console.display()
+    );
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (0, halted.as_str())
+    );
+    assert_eq!(foreign.fossil.wait().unwrap().signal(), Some(15));
+    assert_eq!(site.kin(), left);
+}
+
+/// foscons on a terminal, as a person has it.
+struct Person {
+    foscons: Child,
+    terminal: fs::File,
+    shown: String,
+}
+
+impl Person {
+    fn at(site: &Site, console: &str) -> Self {
+        let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
+        let near = near.unwrap();
+        unlockpt(&near).unwrap();
+        let name = ptsname(&near, Vec::new()).unwrap().into_string().unwrap();
+        let far = fs::File::options().read(true).write(true).open(name);
+        let far = far.unwrap();
+        let foscons = process::Command::new(command::binary("foscons"))
+            .args(["-c", site.console(console).to_str().unwrap()])
+            .env_remove("VENTIPROG_CONFIG")
+            .env("XDG_CONFIG_HOME", site.directory.path())
+            .stdin(far.try_clone().unwrap())
+            .stdout(far.try_clone().unwrap())
+            .stderr(far)
+            .spawn()
+            .unwrap();
+        Person {
+            foscons,
+            terminal: near.into(),
+            shown: String::new(),
+        }
+    }
+
+    /// Reads on until this is shown; what came since the last time.
+    fn sees(&mut self, text: &str) -> String {
+        let mut bytes = [0; 4096];
+        loop {
+            if let Some(at) = self.shown.find(text) {
+                return self.shown.drain(..at + text.len()).collect();
+            }
+            let mut fds = [PollFd::new(&self.terminal, PollFlags::IN)];
+            let limit = Timespec::try_from(PATIENCE).unwrap();
+            let ready = poll(&mut fds, Some(&limit)).unwrap();
+            assert_eq!(ready, 1, "no {text:?} in {:?}", self.shown);
+            let count = self.terminal.read(&mut bytes).unwrap();
+            self.shown
+                .push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    }
+
+    fn types(&mut self, text: &str) {
+        self.terminal.write_all(text.as_bytes()).unwrap();
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        let _ = self.foscons.kill();
+        let _ = self.foscons.wait();
+    }
+}
+
+#[test]
+fn on_a_terminal_a_person_sees_the_console_and_no_fences() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    let mut person = Person::at(&site, "fscons");
+    let history = person.sees("srv -A fossil\r\nprompt: ");
+    assert!(!history.contains("echo x"), "{history}");
+
+    person.types("fsys main sync\n");
+    let seen = person.sees("\r\nprompt: ");
+    assert_eq!(
+        seen,
+        "fsys main sync\r\n\tmain sync: wrote 1 blocks\r\nprompt: "
+    );
+    // What a console must not get goes no further.
+    person.types("fsys\n");
+    person.sees("fsys alone kills a fossil that has no file system");
+    // What others do is seen, without their fences.
+    assert_eq!(site.ask(&["printconfig"]).status, 0);
+    let seen = person.sees("\tfsys main config ");
+    assert!(!seen.contains("echo x"), "{seen}");
+
+    assert_eq!(site.halt(&["-k"]).status, 0);
+    let seen = person.sees(" ended: ");
+    assert!(!seen.contains("echo x"), "{seen}");
+    assert_eq!(person.foscons.wait().unwrap().code(), Some(0));
+
+    // One that leaves takes nothing with it.
+    site.started(None);
+    let mut person = Person::at(&site, "fscons");
+    person.sees("prompt: ");
+    person.types("\x04");
+    assert_eq!(person.foscons.wait().unwrap().code(), Some(0));
+    assert_eq!(site.ask(&["fsys", "main", "sync"]).status, 0);
+}
+
+#[test]
+fn who_ends_it_in_order_finds_room_at_a_full_console() {
+    let site = Site::new(&Script::default());
+    site.started(None);
+    // One more than there is room for, who is told so.
+    let callers: Vec<_> = (0..65).map(|_| site.connect("fscons")).collect();
+    let mut last = callers.last().unwrap();
+    let mut said = String::new();
+    last.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "!broker: 64 clients are here already\n");
+    kill_process(broker(last), Signal::TERM).unwrap();
+    until("its end", || site.kin().is_empty());
+    until("the end of its log", || {
+        site.log("fscons.log").contains(" ended: ")
+    });
+    let log = site.log("fscons.log");
+    assert!(log.contains("broker: halted\n"), "{log}");
+    drop(callers);
+}
+
+#[test]
+fn a_console_that_cannot_be_reached_hides_no_other() {
+    let site = Site::new(&Script::default());
+    site.started(Some("b"));
+    // Nothing of this kind can be connected to, as another user's cannot.
+    let path = site.console("fscons.a");
+    let _odd = UnixDatagram::bind(&path).unwrap();
+    let output = site.halt(&["-k"]);
+    assert_eq!(output.status, 6, "{output:?}");
+    assert!(output.stdout.starts_with("halted main "), "{output:?}");
+    let said = format!("foshalt: {}: ", path.display());
+    assert!(output.stderr.starts_with(&said), "{output:?}");
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    assert!(site.kin().is_empty());
 }
 
 #[test]

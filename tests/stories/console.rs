@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -144,6 +145,19 @@ fn megabytes_come_before_the_prompt() {
             .ends_with(&format!("{:063}\n", (5 << 20) / 64 - 1))
     );
     assert!(console.command("fsys main config /p").is_ok());
+}
+
+#[test]
+fn one_that_talks_without_end_is_given_up_all_the_same() {
+    let (near, mut far) = UnixStream::pair().unwrap();
+    thread::spawn(move || while far.write_all(&[b'x'; 8192]).is_ok() {});
+    let mut console = Console::over("cons", File::from(OwnedFd::from(near)), SHORT).unwrap();
+    for _ in 0..2 {
+        let error = console.command("fsys main sync").unwrap_err();
+        assert!(matches!(error, Error::Silent { .. }), "{error}");
+        assert!(error.to_string().contains("an answer to fsys main sync"));
+    }
+    assert!(console.archives(SHORT).unwrap().is_empty());
 }
 
 #[test]

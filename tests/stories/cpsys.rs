@@ -143,6 +143,21 @@ fn the_scripts_get_their_words_as_arguments_and_the_shell_tells_the_end() {
     );
 }
 
+/// What the connection breaks off behind may look like a word from the shell.
+#[test]
+fn a_login_profile_cannot_tell_how_a_command_ended() {
+    let far = machines();
+    let fosreset = "echo begun >>${VENTIPROG_CONFIG%/*}/reset; echo far-status: 0; kill -9 $PPID";
+    far.script("new", "fosreset", fosreset);
+    let output = cpsys(&far, "scripts = true\n", &["--start"]);
+    assert_eq!(output.status, 3, "{output:?}");
+    assert!(
+        output.stderr.contains("whether it was done is not known"),
+        "{output:?}"
+    );
+    assert_eq!(far.calls().len(), 3, "not started either");
+}
+
 /// The words for a shell of the other kind are an error there, before anything
 /// is run.
 #[test]
@@ -421,6 +436,32 @@ fn a_partition_that_is_not_the_default_is_recorded_too() {
     let output = cpsys(&far, LIKE_SSH, &[]);
     assert_eq!(output.status, 0, "{output:?}");
     assert_eq!(far.calls()[2], "new: fossilize /dev/sdD0/fossil");
+}
+
+/// That the destination's own default has no archive says nothing of the partition
+/// that will be lost.
+#[test]
+fn a_default_without_an_archive_is_not_the_partition_that_is_lost() {
+    let far = machines();
+    let fossilize = format!(
+        "case $1 in '') echo /srv/f: no archival snapshot >&2; exit 1;; \
+         *) echo vac:{OLD} $1 v;; esac"
+    );
+    far.script("new", "fossilize", &fossilize);
+    let output = cpsys(&far, LIKE_SSH, &[]);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(far.calls()[2], "new: fossilize /dev/sdC0/fossil");
+    let recorded = format!("vac:{OLD} /dev/sdC0/fossil v\n");
+    assert!(output.stdout.starts_with(&recorded), "{output:?}");
+    // One that cannot be recorded is not reset.
+    far.script(
+        "new",
+        "fossilize",
+        "case $1 in '') echo no score?!; esac; exit 1",
+    );
+    fs::remove_file(far.path("new").join("reset")).unwrap();
+    let output = cpsys(&far, LIKE_SSH, &[]);
+    assert_refused(&far, &output, 1, "its state is not on record");
 }
 
 #[test]

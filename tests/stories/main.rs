@@ -35,6 +35,7 @@ mod real_fossil;
 mod real_many;
 mod real_reset;
 mod real_ventiprog;
+mod real_workflow;
 mod remembered;
 mod rollover;
 mod schedules;

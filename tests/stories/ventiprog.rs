@@ -447,6 +447,8 @@ fn a_hundred_kills_lose_nothing() {
             done += 1;
             site.assert_complete(&venti);
             venti = Venti::start();
+            // The port may be one that another venti had before.
+            fs::remove_file(site.state().join("wrcmds")).unwrap();
             site.write_wrcmd(&site.command(&venti.dial(), 0));
         }
     }

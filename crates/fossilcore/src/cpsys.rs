@@ -15,7 +15,6 @@ use venticore::config::Config;
 use venticore::exit::{Failure, Status};
 use venticore::terminal::Terminal;
 
-use crate::fossilize;
 use crate::remote::{Answer, End, Lost, Machine};
 use line::{Found, RootLine};
 
@@ -56,9 +55,9 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     let line = copy.ask()?;
     let line = given.replace(line, copy.source.host())?;
     copy.refuse_itself(&line)?;
-    let recorded = recorded.as_deref().unwrap_or(fossilize::PARTITION);
-    if given.partition.is_none() && recorded != line.partition {
-        // What is on record is not the partition that will be lost.
+    if given.partition.is_none() && recorded.as_ref() != Some(&line.partition) {
+        // What is on record is not the partition that will be lost; and which one
+        // the default there is, that has no archive, nobody has said.
         copy.record(Some(&line.partition))?;
     }
     copy.reset(&line)?;

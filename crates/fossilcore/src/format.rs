@@ -4,6 +4,7 @@
 //! | module | |
 //! |---|---|
 //! | `plan` | what is written where: no I/O |
+//! | `repeats` | packing labels |
 //! | `standing` | what a partition holds now |
 //! | `undo` | a file with everything that is about to be overwritten, and putting it back |
 //! | `write` | the order of the writes |
@@ -14,6 +15,7 @@
 
 mod job;
 mod plan;
+mod repeats;
 mod standing;
 mod undo;
 mod write;

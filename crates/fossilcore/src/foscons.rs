@@ -234,12 +234,16 @@ fn send(console: &mut File, mut bytes: &[u8], deadline: Instant) -> io::Result<(
     Ok(())
 }
 
+/// The most bytes of a line that has not ended; more is shown as a line.
+const LINE: usize = 4096;
+
 /// What the user's terminal shows of the stream: without the fences of others'
-/// commands, and without the echo of what was typed here, which is there already.
+/// commands, without the echo of what was typed here, which is there already, and
+/// without characters that would change the terminal.
 #[derive(Debug, Default)]
 struct Screen {
     /// The line of the stream that has not ended.
-    line: String,
+    line: Vec<u8>,
     /// What stands on the last line of the terminal.
     shown: String,
     /// Lines typed here whose echo has not come.
@@ -256,17 +260,21 @@ impl Screen {
     /// Takes bytes of the stream; says what is to be printed.
     fn print(&mut self, stream: &[u8]) -> String {
         let mut print = String::new();
-        for piece in String::from_utf8_lossy(stream).split_inclusive('\n') {
-            self.line.push_str(piece);
-            if piece.ends_with('\n') {
+        for piece in stream.split_inclusive(|&byte| byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || self.line.len() > LINE {
                 let line = std::mem::take(&mut self.line);
-                self.whole(line.trim_end_matches('\n'), &mut print);
-            } else if is_prompt(&self.line) && self.line != self.shown {
+                let line = visible(line.strip_suffix(b"\n").unwrap_or(&line));
+                self.whole(&line, &mut print);
+                continue;
+            }
+            let line = visible(&self.line);
+            if is_prompt(&line) && line != self.shown {
                 if !self.shown.is_empty() {
                     print.push('\n');
                 }
-                print.push_str(&self.line);
-                self.shown.clone_from(&self.line);
+                print.push_str(&line);
+                self.shown = line;
             }
         }
         print
@@ -292,6 +300,13 @@ impl Screen {
         print.push('\n');
         self.shown.clear();
     }
+}
+
+/// A line as a terminal may be given it.
+fn visible(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let shown = |c: char| if c.is_control() && c != '\t' { '?' } else { c };
+    text.chars().map(shown).collect()
 }
 
 #[cfg(test)]
@@ -322,5 +337,21 @@ mod tests {
             screen.print(b"\n!stderr: x\nmain: "),
             "\n!stderr: x\nmain: "
         );
+    }
+
+    #[test]
+    fn a_console_cannot_fill_the_memory_or_change_the_terminal() {
+        let mut screen = Screen::default();
+        let mut shown = 0;
+        for _ in 0..100 {
+            shown += screen.print(&[b'x'; 8000]).matches('x').count();
+            assert!(screen.line.len() <= LINE);
+        }
+        assert_eq!(shown, 800_000);
+        screen.print(b"\n");
+        assert_eq!(screen.print(b"\x1b]2;t\x07\0\ta\n"), "?]2;t??\ta\n");
+        // A character may come in two pieces.
+        assert_eq!(screen.print(b"\xc3"), "");
+        assert_eq!(screen.print(b"\xa4\n"), "\u{e4}\n");
     }
 }

@@ -90,15 +90,20 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     // Two that start a fossil here at once would both find the partition free.
     let lock = plan.claim()?;
     plan.check(config, terminal)?;
-    let signals = told(options.foreground)?;
+    let signals = told()?;
     terminal.wait("starting");
     let mut started = broker::start(&plan.job, SERVE).wrap_err("start")?;
-    let done = plan.set_up(config);
+    let done = plan.set_up(config).and_then(|()| match options.foreground {
+        true => Ok(()),
+        // Half a fossil must not stay behind when its start is broken off.
+        false => not_told(&signals),
+    });
     terminal.clear();
     if let Err(error) = done {
         let ended = broker::end(&mut started.broker, END);
         let error = match plan.last_word(started.fossil) {
-            Some(said) => error.wrap_err(said),
+            // It ended by itself; that nothing answers follows from that.
+            Some(said) => Failure::report(Status::Failed, format!("{said}: {error:#}")),
             None => error,
         };
         return Err(match ended {
@@ -119,14 +124,24 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     }
 }
 
-/// Where a byte comes for each signal that asks for the end. A foreground process
-/// that is told before the fossil serves ends it once it does.
-fn told(foreground: bool) -> Result<UnixStream> {
+/// Where a byte comes for each signal that asks for the end. A process that is told
+/// before the fossil serves ends it once it does.
+fn told() -> Result<UnixStream> {
     let (signals, signal) = UnixStream::pair()?;
-    for number in [SIGTERM, SIGINT].into_iter().filter(|_| foreground) {
+    for number in [SIGTERM, SIGINT] {
         signal_hook::low_level::pipe::register(number, signal.try_clone()?)?;
     }
     Ok(signals)
+}
+
+/// Fails when a signal has asked for the end.
+fn not_told(signals: &UnixStream) -> Result<()> {
+    let mut fds = [PollFd::new(signals, PollFlags::IN)];
+    if wait(&mut fds, Some(Duration::ZERO))? == 0 {
+        return Ok(());
+    }
+    let text = "told by a signal to end, before it was done";
+    Err(Failure::report(Status::Failed, text))
 }
 
 /// All that is to be done.

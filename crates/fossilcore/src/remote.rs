@@ -96,8 +96,9 @@ impl Machine {
     /// the far command has ended is not known.
     pub fn run(&self, words: &[&str], input: &str) -> Result<Answer, Lost> {
         let mut line = shell::line(self.remote.shell, words);
-        if !self.remote.status {
-            line.push_str(shell::tell_status(self.remote.shell));
+        let mark = (!self.remote.status).then(shell::status_mark);
+        if let Some(mark) = &mark {
+            line.push_str(&shell::tell_status(self.remote.shell, mark));
         }
         let mut vector = self.remote.command.iter().map(|word| {
             // The command last: it is not looked at for a place of the host.
@@ -108,7 +109,7 @@ impl Machine {
         command.args(vector);
         let ended = child::run::<Heard>(command, input.into(), &self.limits);
         let ended = ended.map_err(|fault| Lost { fault })?;
-        Ok(Answer::new(ended, self.remote.status))
+        Ok(Answer::new(ended, mark.as_deref()))
     }
 }
 

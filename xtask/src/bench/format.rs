@@ -64,10 +64,13 @@ pub(super) fn run(directory: &Path, rounds: usize) -> eyre::Result<()> {
             std::fs::remove_dir_all(directory.join("state"))?;
             std::fs::remove_file(&partition)?;
         }
-        println!(
-            "{over}, fosreset / dd: {} (required: at most 3)",
-            spread(ratios)
-        );
+        // The labels in use are read, packed, written, and each of that checked.
+        let limit = if full {
+            "no limit"
+        } else {
+            "required: at most 3"
+        };
+        println!("{over}, fosreset / dd: {} ({limit})", spread(ratios));
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ const STATE: [&str; 6] = [
     "n",
     "usr/local/plan9",
     "var/lib/ventiprog",
-    "work",
+    "images",
 ];
 
 pub(crate) fn run(release: &Release, build: &Build, made: &[PathBuf]) -> eyre::Result<()> {
@@ -254,6 +254,7 @@ impl Root {
         let before = self.listing()?;
         self.install(packages)?;
         println!("all {} packages side by side", packages.len());
+        let processes = Processes::shown(&self.0)?;
         for page in Page::all() {
             for path in ["n", "var/lib/ventiprog"] {
                 remove(&self.0.join(path))?;
@@ -263,6 +264,7 @@ impl Root {
                 .map_err(|cause| eyre!("{cause}"))?;
             println!("{}: {run} examples run", page.file());
         }
+        drop(processes);
         let names: Vec<String> = packages.iter().map(|package| name_of(package)).collect();
         self.remove(&names)?;
         let is_state = |path: &Path| {
@@ -276,5 +278,25 @@ impl Root {
         ensure!(left.is_empty(), "all removed, left are {left:?}");
         println!("all removed: nothing but state is left");
         Ok(())
+    }
+}
+
+/// `/proc` of a root, while this lives: who formats a partition wants to see that no
+/// process has it open.
+struct Processes(PathBuf);
+
+impl Processes {
+    fn shown(root: &Path) -> eyre::Result<Self> {
+        let proc = root.join("proc");
+        let mut mount = Command::new("mount");
+        said(mount.args(["-t", "proc", "proc"]).arg(&proc))?;
+        Ok(Processes(proc))
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        // What stays mounted shows when the root is removed.
+        let _ = said(Command::new("umount").arg(&self.0));
     }
 }

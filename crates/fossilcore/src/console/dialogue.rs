@@ -119,7 +119,7 @@ impl Console {
             self.asides.clear();
             self.complaint = None;
         }
-        while let Heard::Bytes(bytes) = self.transport.read(Instant::now()) {
+        for bytes in self.transport.pending() {
             self.overhear(&bytes);
         }
         self.exchange(line, Fenced::new(line), deadline)

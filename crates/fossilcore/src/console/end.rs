@@ -42,21 +42,22 @@ pub fn fossil(
     partitions: &[PathBuf],
     limit: Duration,
 ) -> Result<()> {
-    let kin = kin::of(console);
-    let mut doomed: Vec<Doomed> = kin.iter().filter_map(|k| Doomed::new(k.pid)).collect();
+    let console = std::path::absolute(console)?;
+    let console = console.as_path();
     let broker = peer.filter(|&pid| is_broker(pid)).and_then(Doomed::new);
-    let told = match broker {
+    let (doomed, told): (Vec<Doomed>, usize) = match broker {
         Some(broker) => {
-            doomed.insert(0, broker);
-            1
+            // A service that is still posted would refuse the next fossil its name.
+            let kin = kin::of(console).into_iter().chain(kin::services(console));
+            let kin = kin.filter_map(|kin| Doomed::new(kin.pid));
+            (std::iter::once(broker).chain(kin).collect(), 1)
         }
+        // What an earlier broker here may have left was not halted by us.
         None => {
-            for pid in holders(partitions)? {
-                if !doomed.iter().any(|known| known.pid == pid) {
-                    doomed.extend(Doomed::new(pid));
-                }
-            }
-            doomed.len()
+            let holders = holders(partitions)?;
+            let doomed: Vec<Doomed> = holders.into_iter().filter_map(Doomed::new).collect();
+            let all = doomed.len();
+            (doomed, all)
         }
     };
     if doomed.is_empty() {
@@ -66,9 +67,6 @@ pub fn fossil(
         );
         return Err(Failure::report(Status::Failed, text));
     }
-    // A service that is still posted would refuse the next fossil its name.
-    let services = kin::services(console);
-    doomed.extend(services.iter().filter_map(|k| Doomed::new(k.pid)));
     for one in doomed.iter().take(told) {
         match pidfd_send_signal(&one.handle, Signal::TERM) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
@@ -85,6 +83,14 @@ pub fn fossil(
 fn holders(partitions: &[PathBuf]) -> Result<Vec<Pid>> {
     let mut pids = Vec::new();
     for partition in partitions {
+        if !partition.is_absolute() {
+            let text = format!(
+                "{}: expected a path from the root, found one from a directory that only \
+                 its fossil knows: end that by hand",
+                partition.display()
+            );
+            return Err(Failure::report(Status::Failed, text));
+        }
         let holders = Holders::of(partition)?;
         let fossils = holders.processes.iter().filter(|p| p.command == "fossil");
         let numbers = fossils.filter_map(|p| i32::try_from(p.pid).ok());

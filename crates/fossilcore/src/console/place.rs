@@ -32,7 +32,7 @@ pub struct Place {
 /// The consoles of this machine and user, by name.
 ///
 /// # Errors
-/// A directory is there and cannot be read, or a socket does not say.
+/// A directory is there and cannot be read.
 pub fn consoles(config: &Config) -> io::Result<Vec<Place>> {
     let mut places = Vec::new();
     for directory in [PathBuf::from(SRV), namespace(config)] {
@@ -40,7 +40,9 @@ pub fn consoles(config: &Config) -> io::Result<Vec<Place>> {
         found.sort();
         for path in found {
             let socket = fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_socket());
-            let served = !socket || is_served(&path, PATIENCE)?;
+            // One that cannot be asked, such as another user's, hides no other: who
+            // opens it says why not.
+            let served = !socket || is_served(&path, PATIENCE).unwrap_or(true);
             places.push(Place { path, served });
         }
     }

@@ -275,38 +275,47 @@ fn rest_is(rest: &str, partial: &str) -> bool {
 /// What other threads print, known by its beginning: a score has an end of its
 /// own, the others end with their line.
 fn without_asides(text: &str) -> (String, Vec<String>) {
-    let (mut kept, mut asides) = (text.to_owned(), Vec::new());
+    let (mut kept, mut asides) = (String::with_capacity(text.len()), Vec::new());
+    let finders = [archive_aside, root_aside, source_aside];
+    let mut next = finders.map(|find| find(text));
     let mut from = 0;
-    while let Some((at, len)) = next_aside(&kept, from) {
-        let aside: String = kept.drain(at..at + len).collect();
-        asides.push(aside.trim_end().to_owned());
-        from = at;
+    while let Some((at, len)) = next.iter().flatten().min().copied() {
+        kept.push_str(text.get(from..at).unwrap_or_default());
+        asides.push(text.get(at..at + len).unwrap_or("").trim_end().to_owned());
+        from = at + len;
+        let rest = text.get(from..).unwrap_or_default();
+        for (next, find) in next.iter_mut().zip(finders) {
+            // Those further on stay what they are: each byte is looked at once.
+            if next.is_some_and(|(at, _)| at < from) {
+                *next = find(rest).map(|(at, len)| (from + at, len));
+            }
+        }
     }
+    kept.push_str(text.get(from..).unwrap_or_default());
     (kept, asides)
 }
 
-fn next_aside(text: &str, from: usize) -> Option<(usize, usize)> {
-    let rest = text.get(from..)?;
-    let archive = rest.match_indices(ARCHIVE).find_map(|(at, _)| {
-        let score = rest.get(at + ARCHIVE.len()..)?;
+fn archive_aside(text: &str) -> Option<(usize, usize)> {
+    text.match_indices(ARCHIVE).find_map(|(at, _)| {
+        let score = text.get(at + ARCHIVE.len()..)?;
         let end = score.find(|c: char| !c.is_ascii_hexdigit())?;
         let whole = end == SCORE && score.get(end..)?.starts_with('\n');
         whole.then_some((at, ARCHIVE.len() + SCORE + 1))
-    });
-    let root = rest.match_indices("sourceRoot: fs->ehi = ");
-    let root = root.map(|(at, _)| at).next().and_then(|at| {
-        let end = rest.get(at..)?.find('\n')?;
-        Some((at, end + 1))
-    });
-    let source = [": sourceAlloc: ", ": fileOpenSource: "].into_iter();
-    let source = source.filter_map(|mark| rest.find(mark)).min();
-    let source = source.and_then(|at| {
-        let start = rest.get(..at)?.rfind('\n').map_or(0, |at| at + 1);
-        let end = rest.get(at..)?.find('\n')?;
-        Some((start, at + end + 1 - start))
-    });
-    let first = [archive, root, source].into_iter().flatten().min();
-    first.map(|(at, len)| (from + at, len))
+    })
+}
+
+fn root_aside(text: &str) -> Option<(usize, usize)> {
+    let at = text.find("sourceRoot: fs->ehi = ")?;
+    let end = text.get(at..)?.find('\n')?;
+    Some((at, end + 1))
+}
+
+fn source_aside(text: &str) -> Option<(usize, usize)> {
+    let marks = [": sourceAlloc: ", ": fileOpenSource: "].into_iter();
+    let at = marks.filter_map(|mark| text.find(mark)).min()?;
+    let start = text.get(..at)?.rfind('\n').map_or(0, |at| at + 1);
+    let end = text.get(at..)?.find('\n')?;
+    Some((start, at + end + 1 - start))
 }
 
 const ARCHIVE: &str = "archive vac:";

@@ -93,9 +93,20 @@ impl Transport {
         Ok(())
     }
 
-    /// The next piece of the stream, before the deadline.
+    /// What has come by now, as far as it was taken in; never more than that, since
+    /// a console may talk without end.
+    pub fn pending(&mut self) -> Vec<Vec<u8>> {
+        let pieces = self.heard.try_iter().take(PIECES);
+        pieces.map_while(Result::ok).collect()
+    }
+
+    /// The next piece of the stream, before the deadline: after it nothing is
+    /// taken, even from a console that talks without end.
     pub fn read(&mut self, deadline: Instant) -> Heard {
         let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Heard::Nothing;
+        }
         match self.heard.recv_timeout(left) {
             Ok(Ok(bytes)) => Heard::Bytes(bytes),
             Ok(Err(error)) => Heard::End(Some(error)),

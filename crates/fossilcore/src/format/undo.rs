@@ -5,7 +5,7 @@
 //! The form: lines of text (`fossil undo 1`, then a word and its value each), an
 //! empty line, then records, then the SHA-1 of all that. A record has a kind
 //! (u8), where it begins in the partition (u64), its length (u64), the length as
-//! stored (u32), and its bytes: none for zeros, as they are, or deflated. Numbers
+//! stored (u32), and its bytes: none for zeros, as they are, or packed. Numbers
 //! are big-endian. Pieces of zeros, which most labels are, take 21 bytes
 //! together; the labels of a full file system shrink to a fraction.
 
@@ -17,15 +17,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
 use sha1::{Digest, Sha1};
 use venticore::arena::ReadAt;
 use venticore::score::{LabelledScore, Score};
 use venticore::state::Utc;
 
 use super::plan::Format;
+use super::repeats;
 use super::standing::Standing;
 use super::write::MAGIC;
 use super::{CHUNK, Disk, Piece, SECTOR, are_zeros, bytes_at, chunks, each_chunk};
@@ -60,7 +58,7 @@ enum Side {
 enum Stored {
     Zeros = 0,
     Plain = 1,
-    Deflated = 2,
+    Packed = 2,
 }
 
 /// What an undo file says of itself.
@@ -181,11 +179,9 @@ impl Recorder<'_> {
             return self.zeros(side, at, len);
         }
         self.flush()?;
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(bytes)?;
-        let packed = encoder.finish()?;
+        let packed = repeats::pack(bytes);
         match packed.len() < bytes.len() {
-            true => self.head(side, Stored::Deflated, at, len, &packed),
+            true => self.head(side, Stored::Packed, at, len, &packed),
             false => self.head(side, Stored::Plain, at, len, bytes),
         }
     }
@@ -470,14 +466,10 @@ impl Undo {
         if record.how == Stored::Plain {
             return Ok(stored);
         }
-        let mut bytes = Vec::new();
-        let mut decoder = DeflateDecoder::new(stored.as_slice()).take(record.len + 1);
-        let odd = |_| UndoError::Format("deflated bytes that cannot be unpacked".into());
-        decoder.read_to_end(&mut bytes).map_err(odd)?;
-        if bytes.len() as u64 != record.len {
-            return Err(UndoError::Format("deflated bytes of another length".into()));
-        }
-        Ok(bytes)
+        let bytes = usize::try_from(record.len)
+            .ok()
+            .and_then(|len| repeats::unpack(&stored, len));
+        bytes.ok_or_else(|| UndoError::Format("packed bytes that cannot be unpacked".into()))
     }
 
     /// Compares a disk with the file.
@@ -687,13 +679,13 @@ impl Hashed {
         let how = match kind & 0x0f {
             0 => Stored::Zeros,
             1 => Stored::Plain,
-            2 => Stored::Deflated,
+            2 => Stored::Packed,
             _ => return Err(odd("a record of an unknown kind")),
         };
         let fits = match how {
             Stored::Zeros => stored == 0,
             Stored::Plain => u64::from(stored) == len && len <= CHUNK as u64,
-            Stored::Deflated => u64::from(stored) < len && len <= CHUNK as u64,
+            Stored::Packed => u64::from(stored) < len && len <= CHUNK as u64,
         };
         if !fits || len == 0 {
             return Err(odd("a record of a length that cannot be"));

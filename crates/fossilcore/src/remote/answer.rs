@@ -7,8 +7,6 @@ use std::process::ExitStatus;
 use venticore::child::{Ended, Listen};
 use venticore::exit::one_line;
 
-use super::shell::STATUS;
-
 /// How much of a line is shown.
 const SHOWN: usize = 300;
 
@@ -77,12 +75,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(ended: Ended<Heard>, brings_status: bool) -> Self {
+    /// With a mark, the line that it begins tells how the command ended; without,
+    /// the program that led there does.
+    pub(super) fn new(ended: Ended<Heard>, mark: Option<&str>) -> Self {
         let mut stdout = lines(&ended.stdout.bytes);
         let broke = ended.stdout.broke.map(End::Unknown);
-        let end = match brings_status {
-            true => of_program(ended.status),
-            false => told(&mut stdout, ended.status),
+        let end = match mark {
+            None => of_program(ended.status),
+            Some(mark) => told(&mut stdout, mark, ended.status),
         };
         Answer {
             end: broke.unwrap_or(end),
@@ -105,8 +105,8 @@ fn of_program(status: ExitStatus) -> End {
 }
 
 /// The status that the far shell printed, as the last line of all.
-fn told(stdout: &mut Vec<String>, status: ExitStatus) -> End {
-    let last = stdout.last().and_then(|line| line.strip_prefix(STATUS));
+fn told(stdout: &mut Vec<String>, mark: &str, status: ExitStatus) -> End {
+    let last = stdout.last().and_then(|line| line.strip_prefix(mark));
     let Some(text) = last.map(|text| text.trim().to_owned()) else {
         let why = match of_program(status) {
             End::Unknown(why) => why,
@@ -160,18 +160,18 @@ mod tests {
             stdout: heard(stdout),
             stderr: heard("one\n\n\x1b[1mtwo\n"),
         };
-        Answer::new(ended, brings_status)
+        Answer::new(ended, (!brings_status).then_some("far-status-1:"))
     }
 
     #[test]
     fn a_status_comes_from_the_program_or_from_the_last_line() {
         assert_eq!(answer("x\n", 0, true).end, End::Status(0));
-        assert_eq!(answer("x\nfar-status: 0\n", 4, true).end, End::Status(4));
-        let told = answer("x\nfar-status: 4\n", 0, false);
+        assert_eq!(answer("x\nfar-status-1: 0\n", 4, true).end, End::Status(4));
+        let told = answer("x\nfar-status-1: 4\n", 0, false);
         assert_eq!(told.end, End::Status(4));
         assert_eq!(told.stdout, ["x"]);
-        assert_eq!(answer("far-status: \r\n", 0, false).end, End::Status(0));
-        let text = answer("far-status: fosreset 12: no.venti\n", 0, false).end;
+        assert_eq!(answer("far-status-1: \r\n", 0, false).end, End::Status(0));
+        let text = answer("far-status-1: fosreset 12: no.venti\n", 0, false).end;
         assert_eq!(text, End::Text("fosreset 12: no.venti".into()));
     }
 
@@ -179,7 +179,10 @@ mod tests {
     fn without_a_word_of_its_end_nothing_is_known() {
         for (stdout, code, brings) in [
             ("x\n", 0, false),
-            ("far-status: 0\nx\n", 0, false),
+            ("far-status-1: 0\nx\n", 0, false),
+            // Of another call, or of a login profile.
+            ("far-status-2: 0\n", 0, false),
+            ("far-status: 0\n", 0, false),
             ("", 0, false),
             ("x\n", 255, true),
         ] {

@@ -1,9 +1,15 @@
 //! The shell at the far end: quoting, and asking it how a command ended.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use venticore::config::Shell;
 
-/// Begins the line that tells how a far command ended.
-pub(super) const STATUS: &str = "far-status:";
+/// Begins the line that tells how a far command ended: with a token of this call
+/// alone, so that nothing else that is printed there can be taken for it.
+pub(super) fn status_mark() -> String {
+    let token = RandomState::new().build_hasher().finish();
+    format!("far-status-{token:016x}:")
+}
 
 /// A command line of these words.
 pub(super) fn line(shell: Shell, words: &[&str]) -> String {
@@ -25,10 +31,10 @@ fn quoted(shell: Shell, word: &str) -> String {
 
 /// What follows a command line so that its status is printed. Each is an
 /// error in the other shell, found before anything is run.
-pub(super) fn tell_status(shell: Shell) -> &'static str {
+pub(super) fn tell_status(shell: Shell, mark: &str) -> String {
     match shell {
-        Shell::Sh => r#"; case $? in *) echo "far-status: $?";; esac"#,
-        Shell::Rc => r#"; s=$status; if(~ 1 1) echo far-status: $"s"#,
+        Shell::Sh => format!(r#"; case $? in *) echo "{mark} $?";; esac"#),
+        Shell::Rc => format!(r#"; s=$status; if(~ 1 1) echo {mark} $"s"#),
     }
 }
 

@@ -61,6 +61,9 @@ impl Batch {
     /// calls of a useful size, little enough for a dozen batches.
     const FULL: usize = 512 * 1024;
 
+    /// Bytes of blocks in a batch at most.
+    pub(super) const MOST: u64 = 2 * Self::FULL as u64;
+
     pub(super) fn clear(&mut self) {
         self.blocks.clear();
         self.error = None;

@@ -34,6 +34,13 @@ pub(super) struct Member {
 /// it goes on by itself.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The same where all are sent so many bytes a second at most: what that takes for
+/// a batch is no slowness.
+fn patience(rate: Option<u64>) -> Duration {
+    let batch = rate.map_or(0.0, |rate| Batch::MOST as f64 / rate.max(1) as f64);
+    PATIENCE + Duration::from_secs_f64(batch)
+}
+
 /// Serves a group from its place to the end of the job.
 pub(super) fn run_group<'scope>(
     scope: &'scope Scope<'scope, '_>,
@@ -161,10 +168,11 @@ impl Collector<'_> {
     }
 
     fn hand_on(&mut self, parcel: &Parcel) {
+        let patience = patience(self.manner.rate);
         for number in 0..self.lines.len() {
             let others = self.seats().len() > 1;
             if let Some(line) = self.lines.get_mut(number) {
-                line.send(parcel.clone(), others);
+                line.send(parcel.clone(), others.then_some(patience));
             }
         }
     }
@@ -260,18 +268,17 @@ fn score_of(item: &Item) -> Option<Score> {
 }
 
 impl Line {
-    /// Hands a parcel on. A target that keeps others waiting is left to
-    /// itself: it gets nothing more here.
-    fn send(&mut self, parcel: Parcel, others: bool) {
+    /// Hands a parcel on. A target that keeps others waiting for longer than they
+    /// do is left to itself: it gets nothing more here.
+    fn send(&mut self, parcel: Parcel, others: Option<Duration>) {
         let Some(queue) = &self.queue else {
             return;
         };
-        let sent = if others {
-            queue.send_timeout(parcel, PATIENCE)
-        } else {
-            queue
+        let sent = match others {
+            Some(patience) => queue.send_timeout(parcel, patience),
+            None => queue
                 .send(parcel)
-                .map_err(|error| SendTimeoutError::Disconnected(error.0))
+                .map_err(|error| SendTimeoutError::Disconnected(error.0)),
         };
         if let Err(error) = sent {
             if error.is_timeout() {
@@ -279,5 +286,18 @@ impl Line {
             }
             self.queue = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_for_all_leaves_nobody_behind() {
+        assert_eq!(patience(None), PATIENCE);
+        let batch = Duration::from_secs(Batch::MOST >> 10);
+        assert_eq!(patience(Some(1 << 10)), PATIENCE + batch);
+        assert!(patience(Some(u64::MAX)) < 2 * PATIENCE);
     }
 }

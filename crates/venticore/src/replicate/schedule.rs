@@ -146,12 +146,16 @@ impl Account {
         }
     }
 
-    /// The damage before a place, which the target has now acknowledged.
+    /// The damage before a place, which the target has now acknowledged. A group
+    /// that has not noticed yet that the target failed tells of some that the next
+    /// one tells of again.
     fn settle(&mut self, place: At) -> Vec<Damage> {
-        let (settled, left) = std::mem::take(&mut self.damage)
+        let (mut settled, left): (Vec<Damage>, _) = std::mem::take(&mut self.damage)
             .into_iter()
             .partition(|damage| damage.at < place);
         self.damage = left;
+        settled.sort_by_key(|damage| damage.at);
+        settled.dedup();
         settled
     }
 }
@@ -435,5 +439,37 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
                 _ => self.approach(number, Duration::ZERO),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::Name;
+
+    #[test]
+    fn damage_that_two_groups_tell_of_is_one() {
+        let damage = |offset| Damage {
+            at: At { arena: 0, offset },
+            arena: Name::from_field(b"a"),
+            len: 1,
+            score: None,
+            block_type: None,
+            why: "gone".to_owned(),
+            block_is_whole: false,
+        };
+        let mut account = Account::new(&Seat {
+            job: 0,
+            target: None,
+            start: Start::default(),
+            after: None,
+        });
+        account.damage = [30, 10, 20, 30, 90].map(damage).into();
+        let settled = account.settle(At {
+            arena: 0,
+            offset: 50,
+        });
+        assert_eq!(settled, [10, 20, 30].map(damage));
+        assert_eq!(account.damage, [damage(90)]);
     }
 }

@@ -28,7 +28,11 @@ impl Log {
         if self.len >= Self::MAX {
             let mut old = self.path.clone().into_os_string();
             old.push(".old");
-            fs::rename(&self.path, &old)?;
+            match fs::rename(&self.path, &old) {
+                // It was removed, or no other could be made the last time.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                renamed => renamed?,
+            }
             (self.file, self.len) = open(&self.path).map_err(io::Error::other)?;
         }
         let now = Utc(SystemTime::now());
@@ -76,5 +80,17 @@ mod tests {
         assert!(dir.path().join("l.old").exists());
         let mode = fs::metadata(dir.path().join("l")).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_log_that_was_removed_is_begun_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        let mut log = state.log("l").unwrap();
+        log.line("a", &"x".repeat(1 << 20)).unwrap();
+        fs::remove_file(dir.path().join("l")).unwrap();
+        log.line("b", "two").unwrap();
+        let text = fs::read_to_string(dir.path().join("l")).unwrap();
+        assert!(text.ends_with("Z b: two\n"), "{text}");
     }
 }

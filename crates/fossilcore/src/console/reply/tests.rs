@@ -147,3 +147,11 @@ fn fences_are_known() {
     }
     assert!(!is_fence("main: echo hello") && !is_fence("xyz") && !is_fence(""));
 }
+
+#[test]
+fn asides_without_end_are_taken_out_in_one_pass() {
+    let score = "f50b65b3911fc87ae786cc7970b2e34d1348bd00";
+    let text = format!("archive vac:{score}\n").repeat(30_000);
+    let (kept, asides) = without_asides(&text);
+    assert_eq!((kept.as_str(), asides.len()), ("", 30_000));
+}
