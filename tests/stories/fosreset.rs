@@ -692,13 +692,17 @@ impl Holder {
         let command = command
             .arg("600")
             .stdin(Stdio::from(File::open(file).unwrap()));
-        Holder(
-            command
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap(),
-        )
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        loop {
+            match command.spawn() {
+                Ok(child) => return Holder(child),
+                // A child of another story has it for a moment still.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::yield_now();
+                }
+                Err(error) => panic!("{}: {error}", file.display()),
+            }
+        }
     }
 
     fn runs(&mut self) -> bool {
@@ -768,10 +772,7 @@ fn a_partition_that_cannot_be_written_is_refused() {
     file.set_len(4 << 20).unwrap();
     drop(file);
     let before = fs::read(&program).unwrap();
-    let running = std::process::Command::new(&program)
-        .arg("600")
-        .spawn()
-        .unwrap();
+    let running = Holder::start(&program, Path::new("/dev/null"));
     let output = site
         .command()
         .args(["-f", FIRST])
