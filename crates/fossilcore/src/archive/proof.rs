@@ -27,7 +27,11 @@ use crate::disk::DirEntry;
 const BATCH: usize = 64;
 
 /// The most subdirectories of a batch.
-const SUBS_MAX: usize = 1 << 22;
+const SUBS_MAX: usize = 1 << 20;
+
+/// The most directories that are remembered: those met, and those on the list.
+/// An archive made to be large could else take all memory.
+const DIRECTORIES_MAX: usize = 1 << 21;
 
 /// Damaged blocks that are kept to be named; the rest is counted.
 const NAMED: usize = 16;
@@ -175,6 +179,9 @@ impl Proof<'_> {
             let batch = self.batch();
             let subs = self.metadata(&batch)?;
             self.entries(&batch, subs)?;
+            if self.seen.len() + self.pending.len() > DIRECTORIES_MAX {
+                return Err(too_many(DIRECTORIES_MAX, "the archive"));
+            }
         }
         Ok(())
     }
@@ -211,10 +218,7 @@ impl Proof<'_> {
         );
         run(&mut self.walker, wanted, &mut visit)?;
         if visit.count > SUBS_MAX {
-            let text = format!(
-                "expected at most {SUBS_MAX} directories in {BATCH}, found more: use --shallow and check the archive otherwise"
-            );
-            return Err(Failure::report(Status::Failed, text));
+            return Err(too_many(SUBS_MAX, &format!("{BATCH} directories")));
         }
         Ok(visit.subs)
     }
@@ -265,6 +269,13 @@ impl Proof<'_> {
         let mut visit = Every(&mut self.findings);
         run(&mut self.walker, wanted.collect(), &mut visit)
     }
+}
+
+fn too_many(most: usize, place: &str) -> eyre::Report {
+    let text = format!(
+        "expected at most {most} directories in {place}, found more: use --shallow and check the archive otherwise"
+    );
+    Failure::report(Status::Failed, text)
 }
 
 fn run(walker: &mut Walker<'_>, wanted: Vec<Wanted>, visit: &mut dyn Visit) -> Result<()> {
