@@ -5,17 +5,17 @@
 //! alone while it does, and so does the last one, who unmounts.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use eyre::{Result, WrapErr};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::{NAP, WAIT};
+use crate::child::{self, Limits, Listen};
 use crate::config::{self, Config};
 use crate::exit::{Failure, Status, one_line};
 use crate::state::StateDir;
@@ -31,7 +31,14 @@ const LOCK: &str = "mount";
 const MOUNTED: &[u8] = b"mounted\n";
 
 /// The most bytes of what a command says that are repeated.
-const SAID: u64 = 500;
+const SAID: usize = 500;
+
+/// How long a command may take, and how much it may say.
+const LIMITS: Limits = Limits {
+    silence: Duration::from_secs(120),
+    whole: Duration::from_secs(120),
+    output: 1 << 20,
+};
 
 /// The state directory of a command, mounted where that is configured.
 #[derive(Debug)]
@@ -242,27 +249,31 @@ fn fill(words: &[String], partition: &str, dir: &Path) -> Result<Vec<String>> {
     Ok(words.iter().map(fill).collect())
 }
 
+/// The beginning of what a command says.
+#[derive(Default)]
+struct Said(Vec<u8>);
+
+impl Listen for Said {
+    fn hear(&mut self, bytes: &[u8]) {
+        let room = SAID.saturating_sub(self.0.len());
+        self.0.extend(bytes.iter().take(room));
+    }
+
+    fn broke(&mut self, _why: String) {}
+}
+
 /// Runs a command to its end.
 fn call(words: &[String]) -> Result<()> {
     let (program, arguments) = words
         .split_first()
         .unwrap_or((const { &String::new() }, &[]));
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn();
     let failed =
         |cause: String| Failure::report(Status::Failed, format!("{}: {cause}", words.join(" ")));
-    let mut child = child.map_err(|e| failed(e.to_string()))?;
-    let mut said = Vec::new();
-    if let Some(mut stderr) = child.stderr.take() {
-        // What it says beyond that is read to nowhere: it must not wait for us.
-        let _ = stderr.by_ref().take(SAID).read_to_end(&mut said);
-        let _ = std::io::copy(&mut stderr, &mut std::io::sink());
-    }
-    let status = child.wait().map_err(|e| failed(e.to_string()))?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let ended = child::run::<Said>(command, Vec::new(), &LIMITS);
+    let ended = ended.map_err(|fault| failed(fault.to_string()))?;
+    let (status, Said(said)) = (ended.status, ended.stderr);
     if status.success() {
         return Ok(());
     }
