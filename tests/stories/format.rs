@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard};
 
 use fossilcore::archive::Archive;
 use fossilcore::disk::{Header, Label, NIL, SuperBlock};
-use fossilcore::format::{Disk, Format, Matches, Standing, Tag, Undo, UndoError, save, write};
+use fossilcore::format::{
+    Disk, Format, Matches, Standing, Tag, Undo, UndoError, WriteError, save, write,
+};
 use fossilcore::last::{self, Last};
 use tempfile::TempDir;
 use venti_tests::golden;
@@ -50,6 +52,8 @@ struct State {
     writes: usize,
     /// How many writes and syncs still succeed.
     left: usize,
+    /// The write that is acknowledged and does not come about.
+    lost: Option<usize>,
 }
 
 impl Shaky {
@@ -61,8 +65,16 @@ impl Shaky {
                 since: Vec::new(),
                 writes: 0,
                 left,
+                lost: None,
             }),
         }
+    }
+
+    /// A disk that loses one of the writes.
+    fn losing(bytes: &[u8], lost: usize) -> Self {
+        let disk = Self::of(bytes, usize::MAX);
+        disk.state().lost = Some(lost);
+        disk
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -118,6 +130,9 @@ impl Disk for Shaky {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.state();
         state.step()?;
+        if state.lost == Some(state.writes) {
+            return Ok(());
+        }
         let at = usize::try_from(offset).unwrap();
         state.now[at..at + bytes.len()].copy_from_slice(bytes);
         state.since.push((at, bytes.to_vec()));
@@ -348,6 +363,43 @@ fn a_power_cut_at_any_write_leaves_the_old_or_the_new_or_neither_and_a_way_back(
                 seen.contains_key(verdict),
                 "{old_size} {new_size}: {seen:?}"
             );
+        }
+    }
+}
+
+#[test]
+fn a_write_that_the_disk_lost_is_found() {
+    let archive = archive(ARCHIVES[0].0);
+    let old = used_fossil(5 << 20, 8192);
+    let tag = Tag::new(C_TAG).unwrap();
+    let format = Format::of(&archive, old.len() as u64, None, tag, b"new").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let undo = undo_file(&directory, &old, &format, Score::of(b"new"));
+    let superblock = Some(format.header.superblock_at());
+    let whole = Shaky::of(&old, usize::MAX);
+    write(&whole, &format, superblock).unwrap();
+    let made = whole.now();
+    let mut found = BTreeMap::new();
+    for lost in 1..=whole.state().writes {
+        let disk = Shaky::losing(&old, lost);
+        match write(&disk, &format, superblock) {
+            Ok(()) => assert!(disk.now() == made, "write {lost} is missing"),
+            Err(WriteError::Differs { area, .. }) => *found.entry(area).or_default() += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    // Labels and data are written once; the header is as it was, and nothing
+    // is lost with the magic that was to go first.
+    assert_eq!(found, [("data", 1), ("labels", 1), ("super", 1)].into());
+    for lost in 1.. {
+        let disk = Shaky::losing(&made, lost);
+        match undo.put_back(&disk) {
+            Ok(_) => assert!(disk.now() == old, "write {lost} is missing"),
+            Err(UndoError::Differs(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        if disk.state().writes < lost {
+            break;
         }
     }
 }

@@ -115,7 +115,7 @@ fn are_zeros(bytes: &[u8]) -> bool {
 }
 
 /// Reads a range in chunks, all into the same memory, and gives each with its
-/// place to `each`.
+/// place to `each`. Holes are not read, which would only fill the system's memory with zeros.
 fn each_chunk<E: From<io::Error>>(
     disk: &(impl ReadAt + ?Sized),
     start: u64,
@@ -126,7 +126,10 @@ fn each_chunk<E: From<io::Error>>(
     let mut bytes = vec![0; most];
     for (at, len) in chunks(start, len) {
         let part = bytes.get_mut(..len).unwrap_or_default();
-        disk.read_at(part, at)?;
+        match disk.is_hole(at, len) {
+            true => part.fill(0),
+            false => disk.read_at(part, at)?,
+        }
         each(at, part)?;
     }
     Ok(())

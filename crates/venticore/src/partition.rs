@@ -17,7 +17,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Advice, FlockOperation, OFlags, fadvise, flock};
+use rustix::fs::{Advice, FlockOperation, OFlags, fadvise, flock, seek};
 use rustix::io::Errno;
 
 pub use disk::{DiskError, Entry, Slice, Table};
@@ -142,6 +142,23 @@ impl Partition {
     pub fn sync(&self) -> io::Result<()> {
         let done = self.0.file.sync_all();
         done.map_err(|e| io::Error::new(e.kind(), format!("{}: cannot sync: {e}", self.0.operand)))
+    }
+
+    /// Whether the file system says that these bytes were never written, and so
+    /// are zeros; never so on a device. To be asked of what is synced: file
+    /// systems have been wrong about what was not.
+    #[must_use]
+    pub fn is_hole(&self, offset: u64, len: usize) -> bool {
+        let Ok(at) = self.place(len, offset) else {
+            return false;
+        };
+        let end = at + len as u64;
+        match seek(&self.0.file, rustix::fs::SeekFrom::Data(at)) {
+            Ok(data) => data >= end,
+            // No data up to the end of the file, wherever that is by now.
+            Err(Errno::NXIO) => self.0.file.metadata().is_ok_and(|meta| meta.len() >= end),
+            Err(_) => false,
+        }
     }
 
     /// Lets go of what the system remembers of it and has on disk, so that what is

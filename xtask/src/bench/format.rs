@@ -2,8 +2,8 @@
 //! three times as long as `dd conv=fsync` takes for as many bytes as its labels
 //! have.
 //!
-//! Once over zeros, where there is nothing to write but two labels, and once
-//! over the labels of a full file system, which have to be kept and cleared.
+//! Over holes and over zeros, where there is nothing to write but two labels,
+//! and over the labels of a full file system, which have to be kept and cleared.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -30,24 +30,36 @@ const SCORE: &str = "f50b65b3911fc87ae786cc7970b2e34d1348bd00";
 /// The most memory, in KiB.
 const MEMORY: u64 = 64 << 10;
 
+/// What the label area holds before.
+#[derive(Clone, Copy)]
+enum Before {
+    Holes,
+    /// Zeros that were written: what a format leaves.
+    Zeros,
+    /// Labels that are in use.
+    Labels,
+}
+
 pub(super) fn run(directory: &Path, rounds: usize) -> eyre::Result<()> {
     let blocks = LEN / BLOCK - LABELS;
     let data = PER_BLOCK * blocks / (PER_BLOCK + 1);
     let bytes = data.div_ceil(PER_BLOCK) * BLOCK;
     println!("{LEN} bytes, {data} data blocks, {bytes} bytes of labels");
     let venti = golden::archives();
-    for full in [false, true] {
-        let over = if full {
-            "over labels in use"
-        } else {
-            "over zeros"
+    for before in [Before::Holes, Before::Zeros, Before::Labels] {
+        let over = match before {
+            Before::Holes => "over holes",
+            Before::Zeros => "over zeros",
+            Before::Labels => "over labels in use",
         };
         let mut ratios = Vec::new();
         for round in 1..=rounds {
             let partition = directory.join("fossil");
             File::create(&partition)?.set_len(LEN)?;
-            if full {
-                fill(&partition, data)?;
+            match before {
+                Before::Holes => {}
+                Before::Zeros => clear(&partition, bytes)?,
+                Before::Labels => fill(&partition, data)?,
             }
             let copy = copy(directory, bytes)?;
             let ours = reset(directory, &partition, &venti.dial())?;
@@ -65,13 +77,20 @@ pub(super) fn run(directory: &Path, rounds: usize) -> eyre::Result<()> {
             std::fs::remove_file(&partition)?;
         }
         // The labels in use are read, packed, written, and each of that checked.
-        let limit = if full {
-            "no limit"
-        } else {
-            "required: at most 3"
+        let limit = match before {
+            Before::Labels => "no limit",
+            _ => "required: at most 3",
         };
         println!("{over}, fosreset / dd: {} ({limit})", spread(ratios));
     }
+    Ok(())
+}
+
+/// Writes zeros where the labels are.
+fn clear(partition: &Path, bytes: u64) -> eyre::Result<()> {
+    let file = File::options().write(true).open(partition)?;
+    file.write_all_at(&vec![0; usize::try_from(bytes)?], LABELS * BLOCK)?;
+    file.sync_all()?;
     Ok(())
 }
 

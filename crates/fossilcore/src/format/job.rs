@@ -122,6 +122,8 @@ pub fn perform(
     still_free: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
     let operand = job.partition.operand();
+    // So that what is a hole is known.
+    job.partition.sync()?;
     let mut standing = Standing::of(job.partition)?;
     if let Some(undo) = old_undo(job, &standing)? {
         still_free()?;

@@ -548,6 +548,8 @@ impl Undo {
     /// # Errors
     /// As [`Undo::matches`]; what could not be written; [`UndoError::Differs`].
     pub fn put_back(&self, disk: &dyn Disk) -> Result<Matches, UndoError> {
+        // So that what is a hole is known.
+        disk.sync()?;
         let before = self.matches(disk)?;
         if before == Matches::Old {
             return Ok(before);

@@ -65,16 +65,16 @@ pub fn write(disk: &dyn Disk, format: &Format, old: Option<u64>) -> Result<(), W
         disk.write_at(&[0; MAGIC], at)?;
         disk.sync()?;
     }
-    put(disk, &labels)?;
-    put(disk, &data)?;
+    let mut written = put(disk, &labels)?;
+    written.extend(put(disk, &data)?);
     disk.sync()?;
     if bytes_at(disk, header.start, header.content.len())? != header.content {
         put(disk, &unmarked(&superblock))?;
         disk.sync()?;
-        put(disk, &header)?;
+        written.extend(put(disk, &header)?);
         disk.sync()?;
     }
-    put(disk, &superblock)?;
+    written.extend(put(disk, &superblock)?);
     disk.sync()?;
     // With another block size the old super block lies where the format
     // needs nothing, so that its bytes stay as they were.
@@ -85,7 +85,14 @@ pub fn write(disk: &dyn Disk, format: &Format, old: Option<u64>) -> Result<(), W
         disk.sync()?;
     }
     disk.forget();
-    areas.into_iter().try_for_each(|area| compare(disk, area))
+    written.iter().try_for_each(|write| compare(disk, write))
+}
+
+/// A write, to be read back.
+struct Written<'a> {
+    area: &'a Area,
+    at: u64,
+    len: usize,
 }
 
 /// The super block without its magic.
@@ -99,28 +106,32 @@ fn unmarked(superblock: &Area) -> Area {
 }
 
 /// Writes what an area does not hold yet, in large pieces.
-fn put(disk: &dyn Disk, area: &Area) -> io::Result<()> {
+fn put<'a>(disk: &dyn Disk, area: &'a Area) -> io::Result<Vec<Written<'a>>> {
+    let mut written = Vec::new();
     each_chunk(disk, area.start, area.len, |at, found| {
-        let piece = area.piece(at, found.len());
-        match piece.is(found) {
-            true => Ok(()),
-            false => disk.write_at(&piece.into_bytes(), at),
-        }
-    })
-}
-
-/// Reads an area back.
-fn compare(disk: &dyn Disk, area: &Area) -> Result<(), WriteError> {
-    each_chunk(disk, area.start, area.len, |at, found| {
-        let piece = area.piece(at, found.len());
+        let len = found.len();
+        let piece = area.piece(at, len);
         if piece.is(found) {
             return Ok(());
         }
-        let expected = piece.into_bytes();
-        let differs = found.iter().zip(&expected).position(|(f, e)| f != e);
-        Err(WriteError::Differs {
-            area: area.name,
-            at: at + differs.unwrap_or(0) as u64,
-        })
+        written.push(Written { area, at, len });
+        disk.write_at(&piece.into_bytes(), at)
+    })?;
+    Ok(written)
+}
+
+/// Reads back what was written. What was found right and left alone is not
+/// read again.
+fn compare(disk: &dyn Disk, write: &Written<'_>) -> Result<(), WriteError> {
+    let found = bytes_at(disk, write.at, write.len)?;
+    let piece = write.area.piece(write.at, write.len);
+    if piece.is(&found) {
+        return Ok(());
+    }
+    let expected = piece.into_bytes();
+    let differs = found.iter().zip(&expected).position(|(f, e)| f != e);
+    Err(WriteError::Differs {
+        area: write.area.name,
+        at: write.at + differs.unwrap_or(0) as u64,
     })
 }

@@ -35,6 +35,12 @@ pub trait ReadAt: Send + Sync {
 
     /// Its length in bytes.
     fn size(&self) -> u64;
+
+    /// True where these bytes are known to be zeros without a look at them: a
+    /// hole of a sparse file. False says nothing.
+    fn is_hole(&self, _offset: u64, _len: usize) -> bool {
+        false
+    }
 }
 
 impl ReadAt for crate::partition::Partition {
@@ -44,6 +50,10 @@ impl ReadAt for crate::partition::Partition {
 
     fn size(&self) -> u64 {
         self.len()
+    }
+
+    fn is_hole(&self, offset: u64, len: usize) -> bool {
+        crate::partition::Partition::is_hole(self, offset, len)
     }
 }
 

@@ -241,6 +241,35 @@ fn what_is_written_stays_inside() {
 }
 
 #[test]
+fn a_hole_is_what_was_never_written() {
+    let (_dir, path) = counting(4096);
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_len(10 << 20).unwrap();
+    file.write_all_at(&[0; 4096], 5 << 20).unwrap();
+    file.sync_all().unwrap();
+    let part = open_text(format!("{path}:1m-9m")).unwrap();
+    let mib = 1 << 20;
+    for (offset, len, expected) in [
+        (0, mib, true),
+        (0, 4 * mib, true),
+        // Zeros that were written.
+        (4 * mib as u64, mib, false),
+        (3 * mib as u64, 2 * mib, false),
+        // Up to the end, and beyond it.
+        (7 * mib as u64, mib, true),
+        (7 * mib as u64, mib + 1, false),
+        (u64::MAX, 2, false),
+    ] {
+        assert_eq!(part.is_hole(offset, len), expected, "{len} at {offset}");
+    }
+    file.set_len(8 << 20).unwrap();
+    assert!(
+        !part.is_hole(7 * mib as u64, mib),
+        "the file is shorter now"
+    );
+}
+
+#[test]
 fn a_partition_of_a_plan_9_disk() {
     let (_dir, path) = disk("part 9fat 2 5\npart fossil 5 17\n");
     let part = open_text(format!("{path}:fossil")).unwrap();
