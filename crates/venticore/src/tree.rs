@@ -12,8 +12,6 @@ mod root;
 mod stream;
 mod walk;
 
-use std::fmt;
-
 pub use entry::Entry;
 pub use pointer::{extended, scores, truncated};
 pub use root::Root;
@@ -21,49 +19,7 @@ pub use stream::{StreamError, copy, read};
 pub use walk::{Counts, Damage, Fault, Leaf, Plan, Visit, WalkError, Walker, Wanted, read_root};
 
 use crate::blocktype::BlockType;
-
-/// A record of a tree that is not what the format says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FormatError {
-    /// What was being read: "root", "entry".
-    pub record: &'static str,
-    /// The byte that shows it, counted from the start of the record.
-    pub at: usize,
-    /// What was expected there.
-    pub expected: String,
-    /// What was found.
-    pub found: String,
-}
-
-impl FormatError {
-    fn new(
-        record: &'static str,
-        at: usize,
-        expected: impl Into<String>,
-        found: impl fmt::Display,
-    ) -> Self {
-        FormatError {
-            record,
-            at,
-            expected: expected.into(),
-            found: found.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for FormatError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FormatError {
-            record,
-            at,
-            expected,
-            found,
-        } = self;
-        write!(f, "{record}: expected {expected} at {at}, found {found}")
-    }
-}
-
-impl std::error::Error for FormatError {}
+pub use crate::record::FormatError;
 
 /// The type of a block of a stream, `level` above its leaves.
 #[must_use]

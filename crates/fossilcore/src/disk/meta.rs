@@ -207,7 +207,7 @@ fn slot(input: &[u8]) -> IResult<&[u8], Slot> {
     Ok((input, Slot { offset, len }))
 }
 
-fn bad(at: usize, expected: impl Into<String>, found: impl Into<String>) -> FormatError {
+fn bad(at: usize, expected: impl Into<String>, found: impl std::fmt::Display) -> FormatError {
     FormatError::new("meta block", at, expected, found)
 }
 

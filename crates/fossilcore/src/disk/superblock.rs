@@ -1,12 +1,14 @@
 //! The super block (fossil.md 1.4): the live tree, what is being archived, and
 //! the last archival score.
 
+use nom::IResult;
 use nom::Parser;
 use nom::bytes::complete::take;
+use nom::combinator::map;
 use nom::number::complete::{be_u16, be_u32, be_u64};
 use venticore::score::Score;
 
-use super::{Failed, FormatError, NIL, address, score};
+use super::{Failed, FormatError, NIL, address};
 
 /// A super block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +130,15 @@ impl SuperBlock {
 
 fn bad(at: usize, expected: impl Into<String>, found: u64) -> FormatError {
     FormatError::new("super block", at, expected, found.to_string())
+}
+
+fn score(input: &[u8]) -> IResult<&[u8], Score> {
+    map(take(Score::LEN), |bytes: &[u8]| {
+        let mut score = [0; Score::LEN];
+        score.copy_from_slice(bytes);
+        Score::from_bytes(score)
+    })
+    .parse(input)
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use venticore::score::Score;
+use venticore::tree::Entry;
 
 use super::Piece;
 use crate::archive::Archive;
-use crate::disk::{Entry, Header, Label, LayoutError, NIL, Place, SuperBlock};
+use crate::disk::{Header, Label, LayoutError, Local, NIL, SuperBlock};
 
 /// The tag of the block with the root sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,25 +202,26 @@ impl Format {
         let entry_len = u16::try_from(Entry::LEN).unwrap_or(u16::MAX);
         let entry = Entry {
             generation: 0,
-            psize: size / entry_len * entry_len,
-            dsize: size,
+            stored_psize: size / entry_len * entry_len,
+            stored_dsize: size,
             active: true,
             directory: true,
             depth: 0,
+            local: true,
             big: false,
             no_archive: false,
             size: 3 * u64::from(entry_len),
-            place: Place::Local {
+            score: Local {
                 archive: 0,
                 snap: 0,
                 tag: self.tag.0,
                 address: 0,
-            },
+            }
+            .to_score(),
         };
         let mut blocks = self.sources.clone();
         blocks.resize(size.into(), 0);
-        // Its size and depth are within what an entry can hold.
-        blocks.extend(entry.to_bytes().unwrap_or_default());
+        blocks.extend(entry.to_bytes());
         blocks
     }
 
