@@ -68,19 +68,8 @@ impl StateDir {
     /// [`Error::Read`] where something else is there, [`Error::Write`] where
     /// it cannot be made.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |cause| Error::write(path, cause);
         if Self::existing(path)?.is_none() {
-            if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-                let mut builder = DirBuilder::new();
-                builder.recursive(true).mode(0o755);
-                builder
-                    .create(parent)
-                    .map_err(|cause| Error::write(parent, cause))?;
-            }
-            match DirBuilder::new().mode(0o700).create(path) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-                made => made.map_err(failed)?,
-            }
+            make(path)?;
         }
         Ok(Self {
             path: path.to_owned(),
@@ -297,6 +286,29 @@ fn parent_of(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Makes a directory for private files, and its parents where they are missing.
+/// All of the names last.
+fn make(path: &Path) -> Result<(), Error> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+        .collect();
+    for &dir in missing.iter().rev() {
+        let mode = if dir == path { 0o700 } else { 0o755 };
+        let failed = |cause| Error::write(dir, cause);
+        match DirBuilder::new().mode(mode).create(dir) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+            made => made.map_err(failed)?,
+        }
+        match sync_dir(parent_of(dir)) {
+            // Names can be made where they cannot be listed.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(failed)?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes a new name in a directory last.
