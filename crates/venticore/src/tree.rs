@@ -6,20 +6,25 @@
 //! rest: what is not there is zero. The codecs ([`Root`], [`Entry`],
 //! [`scores`], [`truncated`]) do no I/O.
 
+mod damage;
 mod entry;
 mod pointer;
 mod root;
+mod seen;
 mod stream;
+mod task;
 mod walk;
 
+pub use damage::{Damage, Fault};
 pub use entry::Entry;
 pub use pointer::{extended, scores, truncated};
 pub use root::Root;
 pub use stream::{StreamError, copy, read};
-pub use walk::{Counts, Damage, Fault, Leaf, Plan, Visit, WalkError, Walker, Wanted, read_root};
+pub use walk::{Counts, Leaf, Plan, Visit, WalkError, Walker, Wanted, read_root};
+
+pub use crate::record::FormatError;
 
 use crate::blocktype::BlockType;
-pub use crate::record::FormatError;
 
 /// The type of a block of a stream, `level` above its leaves.
 #[must_use]

@@ -8,24 +8,18 @@
 //! leaf that has dropped out of that is looked at again, which costs time only.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use super::pointer::scores;
-use super::{Entry, FormatError, Root, block_type};
+use super::damage::{Damage, Fault};
+use super::seen::{SEEN_MAX, Seen};
+use super::task::{Above, Child, Frame, Stream, Task};
+use super::{Entry, FormatError, Root};
 use crate::blocktype::BlockType;
 use crate::client::{self, Client, Presence};
 use crate::score::Score;
-
-/// The most pointer and directory blocks that are remembered: those of an
-/// archive of some 50 TB in 8 KiB blocks. An archive with more is not walked to
-/// its end: without the memory a small one could take for ever.
-const SEEN_MAX: usize = 1 << 24;
-
-/// Leaves that are remembered.
-const LEAVES: usize = 1 << 18;
 
 /// Leaves that are asked for together.
 const PROBES: usize = 4096;
@@ -33,9 +27,6 @@ const PROBES: usize = 4096;
 /// The most leaves of a stream that are given to the visitor: a directory with
 /// some hundred million files.
 const GIVEN_MAX: u64 = 1 << 22;
-
-/// Entry numbers that a message shows at either end of a path.
-const SHOWN: usize = 8;
 
 /// What becomes of the leaves of a stream, and of what lies below them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +46,7 @@ pub enum Plan {
 impl Plan {
     /// Whether the visitor wants all of the stream, also where the same
     /// block comes twice. Nothing but the size bounds such a stream.
-    fn is_told(self) -> bool {
+    pub(super) fn is_told(self) -> bool {
         matches!(self, Self::Give | Self::Follow)
     }
 }
@@ -97,99 +88,6 @@ pub trait Visit {
     /// A block is not there, or is not what it should be; what lies below it
     /// is not looked at. The caller's name is that of the stream asked for.
     fn damage(&mut self, id: usize, damage: Damage);
-}
-
-/// A block that is not there, or is not what it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// The numbers of the entries that lead to its stream, from the top.
-    pub path: Vec<u64>,
-    /// Its type.
-    pub ty: BlockType,
-    /// Its score.
-    pub score: Score,
-    /// What is wrong.
-    pub fault: Fault,
-}
-
-/// What is wrong with a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The server does not have it.
-    Missing,
-    /// The server cannot read it, and says this.
-    Unreadable(String),
-    /// What the server has is another block, of this score.
-    Wrong(Score),
-    /// It has more bytes than its entry allows.
-    Long {
-        /// The most.
-        most: u64,
-        /// What there are.
-        found: u64,
-    },
-    /// What is in it is not what the format says.
-    Format(String),
-}
-
-impl Damage {
-    /// Wraps what the client says of one block; an error that is not of the
-    /// block alone is given back.
-    fn of(error: client::Error) -> Result<Fault, client::Error> {
-        match error {
-            error if error.is_absent() => Ok(Fault::Missing),
-            client::Error::Refused { text, .. } => Ok(Fault::Unreadable(text)),
-            client::Error::WrongScore { found, .. } => Ok(Fault::Wrong(found)),
-            error => Err(error),
-        }
-    }
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Damage {
-            path, ty, score, ..
-        } = self;
-        if !path.is_empty() {
-            write!(f, "entry {}: ", Path(path))?;
-        }
-        write!(f, "{ty} block {score}: {}", self.fault)
-    }
-}
-
-impl std::error::Error for Damage {}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("not on this venti"),
-            Self::Unreadable(text) => write!(f, "cannot be read: {text}"),
-            Self::Wrong(found) => write!(f, "damaged: what is there has score {found}"),
-            Self::Long { most, found } => {
-                write!(f, "expected at most {most} bytes, found {found}")
-            }
-            Self::Format(text) => f.write_str(text),
-        }
-    }
-}
-
-/// `0/2/5`; a long one without its middle.
-struct Path<'a>(&'a [u64]);
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = |part: &[u64]| {
-            let words: Vec<String> = part.iter().map(u64::to_string).collect();
-            words.join("/")
-        };
-        let len = self.0.len();
-        match (self.0.get(..SHOWN), self.0.get(len.saturating_sub(SHOWN)..)) {
-            (Some(first), Some(last)) if len > 2 * SHOWN => {
-                write!(f, "{}/.../{}", words(first), words(last))
-            }
-            _ => f.write_str(&words(self.0)),
-        }
-    }
 }
 
 /// Why a walk did not come to its end.
@@ -384,97 +282,6 @@ fn probe_some(client: &mut Client, state: &RefCell<State<'_>>) -> Result<(), cli
     })
 }
 
-/// A stream that is being walked, linked to the one that its entry is in.
-struct Stream {
-    entry: Entry,
-    plan: Plan,
-    id: usize,
-    /// The stream above it and the number of its entry there, or the path to
-    /// it from the top.
-    above: Above,
-}
-
-enum Above {
-    Stream(Rc<Stream>, u64),
-    Path(Vec<u64>),
-}
-
-impl Stream {
-    fn path(&self) -> Vec<u64> {
-        let mut numbers = Vec::new();
-        let mut stream = self;
-        loop {
-            match &stream.above {
-                Above::Stream(above, number) => {
-                    numbers.push(*number);
-                    stream = above;
-                }
-                Above::Path(top) => {
-                    numbers.extend(top.iter().rev());
-                    numbers.reverse();
-                    return numbers;
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Stream {
-    /// A chain of directories may be as long as an archive is large, so its
-    /// links are not dropped one inside the other.
-    fn drop(&mut self) {
-        let mut above = std::mem::replace(&mut self.above, Above::Path(Vec::new()));
-        while let Above::Stream(stream, _) = above {
-            match Rc::try_unwrap(stream) {
-                Ok(mut stream) => {
-                    above = std::mem::replace(&mut stream.above, Above::Path(Vec::new()));
-                }
-                Err(_) => return,
-            }
-        }
-    }
-}
-
-/// A block to be looked at.
-#[derive(Clone)]
-struct Task {
-    stream: Rc<Stream>,
-    score: Score,
-    /// Above the leaves.
-    level: u8,
-    /// Its number among the blocks of its level.
-    number: u64,
-}
-
-impl Task {
-    fn ty(&self) -> BlockType {
-        block_type(self.stream.entry.directory, self.level)
-    }
-
-    fn is_data(&self) -> bool {
-        self.level == 0 && !self.stream.entry.directory
-    }
-
-    /// What it is known by when it is met again.
-    fn key(&self) -> [u8; Score::LEN + 1] {
-        let mut key = [0; Score::LEN + 1];
-        let directory = u8::from(self.stream.entry.directory) << 4;
-        let read = u8::from(self.stream.plan == Plan::Read) << 5;
-        if let Some((kind, score)) = key.split_first_mut() {
-            *kind = self.ty().to_disk() | directory | read;
-            score.copy_from_slice(self.score.as_bytes());
-        }
-        key
-    }
-}
-
-/// A block whose children are being asked for.
-struct Frame {
-    task: Task,
-    data: Vec<u8>,
-    next: usize,
-}
-
 struct State<'v> {
     /// Streams that were not begun, the next one last.
     tops: Vec<Wanted>,
@@ -611,11 +418,7 @@ impl State<'_> {
             let (id, number) = (task.stream.id, task.number);
             self.visit.leaf(Leaf { id, number, data });
         } else if !task.is_data() {
-            self.frames.push(Frame {
-                task,
-                data: data.to_vec(),
-                next: 0,
-            });
+            self.frames.push(Frame::of(task, data));
         }
     }
 
@@ -643,99 +446,5 @@ impl State<'_> {
             fault,
         };
         self.visit.damage(task.stream.id, damage);
-    }
-}
-
-/// What comes next in a block.
-enum Child {
-    Block(Option<Task>),
-    Entry(u64, Entry),
-    Nothing,
-    End,
-}
-
-impl Frame {
-    fn child(&mut self) -> Child {
-        let at = self.next;
-        self.next += 1;
-        match self.task.level.checked_sub(1) {
-            Some(level) => self.pointer(at, level),
-            None => self.entry(at),
-        }
-    }
-
-    fn pointer(&self, at: usize, level: u8) -> Child {
-        let from = self.data.get(at * Score::LEN..).unwrap_or_default();
-        let Some(score) = scores(from).next() else {
-            return Child::End;
-        };
-        let entry = &self.task.stream.entry;
-        let before = self.task.number.saturating_mul(entry.pointers());
-        let number = before.saturating_add(at as u64);
-        let first = number.saturating_mul(entry.span(level));
-        if self.task.stream.plan.is_told() && first >= entry.leaves() {
-            return Child::End;
-        }
-        if score.is_nil() {
-            return Child::Nothing;
-        }
-        Child::Block(Some(Task {
-            stream: Rc::clone(&self.task.stream),
-            score,
-            level,
-            number,
-        }))
-    }
-
-    fn entry(&self, at: usize) -> Child {
-        let from = self.data.get(at * Entry::LEN..).unwrap_or_default();
-        let Some(bytes) = from.chunks(Entry::LEN).next() else {
-            return Child::End;
-        };
-        let per_leaf = self.task.stream.entry.per_leaf();
-        let before = self.task.number.saturating_mul(per_leaf);
-        Child::Entry(before.saturating_add(at as u64), Entry::parse(bytes))
-    }
-}
-
-/// What was met before.
-struct Seen {
-    blocks: HashSet<[u8; Score::LEN + 1]>,
-    leaves: Vec<[u8; Score::LEN + 1]>,
-}
-
-impl Seen {
-    fn new() -> Self {
-        Seen {
-            blocks: HashSet::new(),
-            leaves: Vec::new(),
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.blocks.len() > SEEN_MAX
-    }
-
-    /// Remembers a pointer or directory block; false where it was known.
-    fn block(&mut self, key: [u8; Score::LEN + 1]) -> bool {
-        self.blocks.insert(key)
-    }
-
-    /// Remembers a leaf, in place of another one; false where it was known.
-    fn leaf(&mut self, key: &[u8; Score::LEN + 1]) -> bool {
-        if self.leaves.is_empty() {
-            self.leaves.resize(LEAVES, [0; Score::LEN + 1]);
-        }
-        let number = key.iter().skip(1).take(8);
-        let number = number.fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
-        let place = usize::try_from(number % LEAVES as u64).unwrap_or(0);
-        match self.leaves.get_mut(place) {
-            Some(known) if known == key => false,
-            Some(known) => {
-                *known = *key;
-                true
-            }
-            None => true,
-        }
     }
 }

@@ -1,0 +1,104 @@
+//! A block of a tree that is not there, or not what it should be: which, where,
+//! and what is wrong.
+
+use std::fmt;
+
+use crate::blocktype::BlockType;
+use crate::client;
+use crate::score::Score;
+
+/// Entry numbers that a message shows at either end of a path.
+const SHOWN: usize = 8;
+
+/// A block that is not there, or is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The numbers of the entries that lead to its stream, from the top.
+    pub path: Vec<u64>,
+    /// Its type.
+    pub ty: BlockType,
+    /// Its score.
+    pub score: Score,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// What is wrong with a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The server does not have it.
+    Missing,
+    /// The server cannot read it, and says this.
+    Unreadable(String),
+    /// What the server has is another block, of this score.
+    Wrong(Score),
+    /// It has more bytes than its entry allows.
+    Long {
+        /// The most.
+        most: u64,
+        /// What there are.
+        found: u64,
+    },
+    /// What is in it is not what the format says.
+    Format(String),
+}
+
+impl Damage {
+    /// Wraps what the client says of one block; an error that is not of the
+    /// block alone is given back.
+    pub(super) fn of(error: client::Error) -> Result<Fault, client::Error> {
+        match error {
+            error if error.is_absent() => Ok(Fault::Missing),
+            client::Error::Refused { text, .. } => Ok(Fault::Unreadable(text)),
+            client::Error::WrongScore { found, .. } => Ok(Fault::Wrong(found)),
+            error => Err(error),
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Damage {
+            path, ty, score, ..
+        } = self;
+        if !path.is_empty() {
+            write!(f, "entry {}: ", Path(path))?;
+        }
+        write!(f, "{ty} block {score}: {}", self.fault)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("not on this venti"),
+            Self::Unreadable(text) => write!(f, "cannot be read: {text}"),
+            Self::Wrong(found) => write!(f, "damaged: what is there has score {found}"),
+            Self::Long { most, found } => {
+                write!(f, "expected at most {most} bytes, found {found}")
+            }
+            Self::Format(text) => f.write_str(text),
+        }
+    }
+}
+
+/// `0/2/5`; a long one without its middle.
+struct Path<'a>(&'a [u64]);
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |part: &[u64]| {
+            let words: Vec<String> = part.iter().map(u64::to_string).collect();
+            words.join("/")
+        };
+        let len = self.0.len();
+        match (self.0.get(..SHOWN), self.0.get(len.saturating_sub(SHOWN)..)) {
+            (Some(first), Some(last)) if len > 2 * SHOWN => {
+                write!(f, "{}/.../{}", words(first), words(last))
+            }
+            _ => f.write_str(&words(self.0)),
+        }
+    }
+}
