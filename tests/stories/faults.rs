@@ -121,6 +121,32 @@ fn a_slow_target_does_not_hold_the_others_back() {
     }
 }
 
+/// Each of them keeps other blocks, for as long as the limit on silence allows.
+#[test]
+fn targets_at_which_nothing_moves_do_not_hold_the_others_back() {
+    let site = seeded();
+    let good = Venti::start();
+    let stuck = [1, 700, 1400, 2100]
+        .map(|write| Venti::faulty([Fault::from(On::Write, write, How::Stall)]));
+    let mut run = site
+        .ventiprog()
+        .config("[limits]\nsilence = 600\nretries = 0\ncheckpoint = 262144\n")
+        .args(["-p", &site.part(), &good.dial()])
+        .args(stuck.iter().map(Venti::dial))
+        .start();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while site.stands(&good.dial()) != Some((2, site.end(2))) {
+        assert!(
+            run.is_running() && Instant::now() < deadline,
+            "it waits, too"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(site.holes(&good), 0);
+    run.kill();
+    let _ = run.wait();
+}
+
 #[test]
 fn the_rate_is_kept() {
     let mut site = Site::empty(1);

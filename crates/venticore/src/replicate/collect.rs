@@ -73,8 +73,8 @@ pub(super) fn run_group<'scope>(
         pending: Vec::new(),
         since: Since::now(),
     };
-    let checkpoint = manner.checkpoint.bytes;
-    collector.collect(&Pipeline::start(scope, job, from, checkpoint));
+    let (checkpoint, targets) = (manner.checkpoint.bytes, collector.lines.len());
+    collector.collect(&Pipeline::start(scope, job, from, checkpoint, targets));
 }
 
 /// The way to one target.
@@ -85,6 +85,9 @@ struct Line {
     /// Tells the target's thread that it was left to itself.
     detached: Arc<AtomicBool>,
 }
+
+/// A target was left to itself.
+struct Left;
 
 /// What has gone to the targets since they were last asked to sync.
 struct Since {
@@ -130,12 +133,15 @@ impl Collector<'_> {
             let at = self.at;
             self.account(&batch);
             let checkpoint = self.is_due();
-            self.hand_on(&Parcel {
+            let parcel = Parcel {
                 batch: Arc::new(batch),
                 at,
                 place: self.place,
                 checkpoint,
-            });
+            };
+            for _ in 0..self.hand_on(&parcel) {
+                pipeline.make_up();
+            }
             if self.lines.iter().all(|line| line.queue.is_none()) {
                 break;
             }
@@ -167,14 +173,18 @@ impl Collector<'_> {
         due
     }
 
-    fn hand_on(&mut self, parcel: &Parcel) {
+    /// Hands a parcel to all, and says how many were left behind by that.
+    fn hand_on(&mut self, parcel: &Parcel) -> usize {
         let patience = patience(self.manner.rate);
+        let mut left = 0;
         for number in 0..self.lines.len() {
             let others = self.seats().len() > 1;
             if let Some(line) = self.lines.get_mut(number) {
-                line.send(parcel.clone(), others.then_some(patience));
+                let sent = line.send(parcel.clone(), others.then_some(patience));
+                left += usize::from(sent.is_err());
             }
         }
+        left
     }
 
     fn account(&mut self, batch: &Batch) {
@@ -270,9 +280,9 @@ fn score_of(item: &Item) -> Option<Score> {
 impl Line {
     /// Hands a parcel on. A target that keeps others waiting for longer than they
     /// do is left to itself: it gets nothing more here.
-    fn send(&mut self, parcel: Parcel, others: Option<Duration>) {
+    fn send(&mut self, parcel: Parcel, others: Option<Duration>) -> Result<(), Left> {
         let Some(queue) = &self.queue else {
-            return;
+            return Ok(());
         };
         let sent = match others {
             Some(patience) => queue.send_timeout(parcel, patience),
@@ -280,11 +290,16 @@ impl Line {
                 .send(parcel)
                 .map_err(|error| SendTimeoutError::Disconnected(error.0)),
         };
-        if let Err(error) = sent {
-            if error.is_timeout() {
+        let Err(error) = sent else {
+            return Ok(());
+        };
+        self.queue = None;
+        match error.is_timeout() {
+            true => {
                 self.detached.store(true, Ordering::Release);
+                Err(Left)
             }
-            self.queue = None;
+            false => Ok(()),
         }
     }
 }

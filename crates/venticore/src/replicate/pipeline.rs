@@ -14,6 +14,9 @@ use crate::arena::log::{Item, Log, Loss, What};
 /// Batches that may wait for one target.
 pub(super) const QUEUE: usize = 4;
 
+/// Batches that a target has at most: the one it is at, and those that wait.
+const HELD: usize = QUEUE + 1;
+
 /// Verifying threads at most: more would only hold more batches.
 const MOST_WORKERS: usize = 8;
 
@@ -24,6 +27,8 @@ pub(super) struct Pipeline {
     /// One ticket a batch, in the order of the log; each brings its batch when
     /// that is verified.
     pub(super) tickets: Receiver<Ticket>,
+    /// Where batches return to.
+    home: Sender<Batch>,
     /// Ends the reader when dropped. It may be waiting for a batch, and those
     /// in tickets that nobody takes come back only after it has ended: a
     /// bounded channel keeps what is in it until both sides are gone.
@@ -41,17 +46,18 @@ impl Pipeline {
     /// end by themselves when the pipeline is dropped.
     ///
     /// A batch ends where `checkpoint` bytes of log are in it: targets sync
-    /// between batches only.
+    /// between batches only. At most so many `targets` will be left behind.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         job: &'scope Job,
         from: At,
         checkpoint: u64,
+        targets: usize,
     ) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let workers = cores.min(MOST_WORKERS);
         let batches = 2 * workers + QUEUE + 2;
-        let (home, pool) = bounded(batches);
+        let (home, pool) = bounded(batches + targets * HELD);
         for _ in 0..batches {
             let _ = home.try_send(Batch::default());
         }
@@ -62,11 +68,12 @@ impl Pipeline {
             let work = work_out.clone();
             scope.spawn(move || verify(job, &work));
         }
+        let batches_home = home.clone();
         scope.spawn(move || {
             Reader {
                 job,
                 from,
-                home,
+                home: batches_home,
                 pool,
                 unwanted,
                 work: work_in,
@@ -78,7 +85,16 @@ impl Pipeline {
         });
         Pipeline {
             tickets,
+            home,
             _wanted: wanted,
+        }
+    }
+
+    /// Puts new batches in place of those that a target which was left behind may
+    /// keep for as long as nothing moves there.
+    pub(super) fn make_up(&self) {
+        for _ in 0..HELD {
+            let _ = self.home.try_send(Batch::default());
         }
     }
 }
