@@ -4,7 +4,7 @@
 //! own, `TZ=UTC`, an empty configuration, and what the test adds.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,14 @@ pub fn names() -> Vec<String> {
 pub fn skipped(why: &str) {
     // Not by a macro: the harness would keep that to itself.
     let _ = io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
+}
+
+/// A file that takes no byte. None where it may not be opened, which is said.
+#[must_use]
+pub fn full() -> Option<File> {
+    let opened = File::options().write(true).open("/dev/full");
+    let opened = opened.map_err(|error| skipped(&format!("a full output: /dev/full: {error}")));
+    opened.ok()
 }
 
 /// The path of a command's program, built from the present sources.

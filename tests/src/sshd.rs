@@ -24,7 +24,7 @@ pub struct Ssh {
 
 impl Ssh {
     /// A server for each of these machines. None where OpenSSH is not
-    /// installed, which is said.
+    /// installed or makes no keys, as for a user without a name; which is said.
     ///
     /// # Panics
     ///
@@ -39,7 +39,10 @@ impl Ssh {
         // Where a server run by root wants to shut itself in.
         let _ = fs::create_dir_all("/run/sshd");
         let key = far.path("key");
-        make_key(&keygen, &key);
+        if let Err(why) = make_key(&keygen, &key) {
+            crate::command::skipped(&format!("no OpenSSH server: {why}"));
+            return None;
+        }
         let mut ssh = Ssh {
             servers: Vec::new(),
             client: far.path("ssh_config"),
@@ -80,7 +83,7 @@ impl Ssh {
     /// Starts a server whose sessions see the machine's directory as theirs.
     fn serve(&mut self, sshd: &Path, keygen: &Path, machine: &Path, key: &Path) -> u16 {
         let host_key = machine.join("host_key");
-        make_key(keygen, &host_key);
+        make_key(keygen, &host_key).expect("a second key");
         let port = free_port();
         let shown = machine.display();
         let path = std::env::var("PATH").unwrap_or_default();
@@ -123,15 +126,19 @@ fn program(name: &str) -> Option<PathBuf> {
     places.find_map(|place| Some(place.join(name)).filter(|found| found.is_file()))
 }
 
-fn make_key(keygen: &Path, file: &Path) {
-    let status = Command::new(keygen)
+fn make_key(keygen: &Path, file: &Path) -> Result<(), String> {
+    let made = Command::new(keygen)
         .args(["-q", "-t", "ed25519", "-N", "", "-f"])
         .arg(file)
         .stdin(Stdio::null())
-        .status()
+        .output()
         .expect("ssh-keygen starts");
-    assert!(status.success(), "ssh-keygen: {status}");
+    if !made.status.success() {
+        let said = String::from_utf8_lossy(&made.stderr);
+        return Err(format!("ssh-keygen: {}", said.trim_end()));
+    }
     fs::set_permissions(file, Permissions::from_mode(0o600)).expect("our own key");
+    Ok(())
 }
 
 fn free_port() -> u16 {

@@ -38,10 +38,14 @@ pub(crate) fn is_blind() -> bool {
         let operand = Operand::try_from(file.path().as_os_str()).unwrap();
         let partition = Partition::open(&operand).unwrap();
         let held = processes::prove_free(&partition);
-        if let Err(error) = &held {
-            command::skipped(&format!("all stories of resets: {error:#}"));
-        }
-        held.is_err()
+        let why = match held {
+            Err(error) => format!("{error:#}"),
+            // An sshd of another story may come and go.
+            Ok(()) if !rustix::process::geteuid().is_root() => "not run as root".into(),
+            Ok(()) => return false,
+        };
+        command::skipped(&format!("all stories of resets: {why}"));
+        true
     })
 }
 
@@ -818,7 +822,9 @@ fn a_log_or_undo_file_that_cannot_be_written_stops_it() {
     assert!(site.undos().is_empty());
     // Nobody would learn of the undo file.
     let site = Site::of("archived-8k");
-    let full = File::options().write(true).open("/dev/full").unwrap();
+    let Some(full) = command::full() else {
+        return;
+    };
     let done = std::process::Command::new(command::binary("fosreset"))
         .arg("-d")
         .arg(site.state())

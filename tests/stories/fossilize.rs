@@ -427,15 +427,17 @@ fn a_log_that_cannot_be_written_leaves_nothing_printed() {
 
 #[test]
 fn a_line_that_cannot_be_printed_is_on_record_and_makes_an_error() {
+    let Some(full) = command::full() else {
+        return;
+    };
     let site = Site::of("archived-8k");
-    let mut full = process::Command::new(command::binary("fossilize"));
-    let status = full
+    let status = process::Command::new(command::binary("fossilize"))
         .arg("-d")
         .arg(site.state())
         .arg(&site.partition)
         .env_clear()
         .env("VENTIPROG_CONFIG", "/dev/null")
-        .stdout(OpenOptions::new().write(true).open("/dev/full").unwrap())
+        .stdout(full)
         .stderr(Stdio::null())
         .status()
         .unwrap();
