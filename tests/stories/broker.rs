@@ -119,9 +119,7 @@ impl Site {
     }
 
     fn kin(&self) -> Vec<kin::Kin> {
-        let mut all = kin::all();
-        all.retain(|kin| kin.console.starts_with(self.namespace()));
-        all
+        kin_below(&self.namespace())
     }
 
     fn connect(&self, name: &str) -> UnixStream {
@@ -129,6 +127,13 @@ impl Site {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
+}
+
+/// The processes of ours whose consoles are below a directory.
+pub(crate) fn kin_below(directory: &Path) -> Vec<kin::Kin> {
+    let mut all = kin::all();
+    all.retain(|kin| kin.console.starts_with(directory));
+    all
 }
 
 impl Drop for Site {

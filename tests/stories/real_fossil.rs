@@ -23,13 +23,12 @@ struct Site {
 
 impl Site {
     fn new(block_size: u32) -> Self {
-        let plan9 = Plan9::expect();
-        let directory = tempfile::tempdir().unwrap();
+        let (plan9, directory, venti) = Plan9::with_venti(24 << 20, 8 << 20);
         Site {
-            venti: Venti::fresh(&plan9, directory.path(), "a", 24 << 20, 8 << 20),
             partition: fossil::format(&plan9, directory.path(), 8 << 20, block_size),
-            plan9,
             directory,
+            plan9,
+            venti,
         }
     }
 
