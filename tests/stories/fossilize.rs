@@ -198,12 +198,7 @@ fn a_partition_that_would_be_several_words_is_refused() {
     let blank = site.directory.path().join("a fossil");
     fs::rename(&site.partition, &blank).unwrap();
     let output = site.command().arg(&blank).run();
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (2, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("without blanks"), "{output:?}");
+    output.assert_refused(2, "without blanks");
     assert!(!site.state().exists());
 }
 
@@ -386,12 +381,7 @@ fn a_log_that_cannot_be_written_leaves_nothing_printed() {
     let site = Site::of("archived-8k");
     fs::create_dir_all(site.rootscor()).unwrap();
     let output = site.run(&[]);
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (1, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("rootscor"), "{output:?}");
+    output.assert_refused(1, "rootscor");
 
     let site = Site::of("archived-8k");
     fs::write(site.state(), "").unwrap();
@@ -540,12 +530,7 @@ impl Small {
     fn assert_refused(&self) {
         let before = self.log();
         let output = self.run();
-        assert_eq!(
-            (output.status, output.stdout.as_str()),
-            (1, ""),
-            "{output:?}"
-        );
-        assert!(output.stderr.contains("rootscor"), "{output:?}");
+        output.assert_refused(1, "rootscor");
         assert_eq!(self.log(), before);
     }
 }

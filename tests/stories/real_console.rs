@@ -226,15 +226,7 @@ fn the_venti_is_away_while_an_archive_is_waited_for() {
     site.run("foscons", &["fsys main create /active/data adm sys d777"]);
     site.venti.stop();
     let output = site.fails("fossilize", &["-s", "-t", "15", part]);
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (6, ""),
-        "{output:?}"
-    );
-    assert!(
-        output.stderr.contains("tried again each minute"),
-        "{output:?}"
-    );
+    output.assert_refused(6, "tried again each minute");
     assert!(output.stderr.contains("the fossil runs on"), "{output:?}");
     assert_eq!(site.nine("fossil", &["ls", "/"], ""), "data\n");
     let output = site.fails("foshalt", &["-k", "-t", "1"]);
@@ -275,12 +267,7 @@ fn the_fossil_is_killed_while_a_client_waits() {
         let _ = kill_process(kin.pid, Signal::KILL);
     }
     let output = waiting.wait();
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (1, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("ended"), "{output:?}");
+    output.assert_refused(1, "ended");
     until("the end", || {
         UnixStream::connect(site.console("fossil")).is_err()
             && !Path::new(&site.console("fscons")).exists()

@@ -73,12 +73,7 @@ impl Site {
 /// It was refused, for want of a snapshot.
 #[track_caller]
 fn assert_none(output: &Output) {
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (1, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("no archival snapshot"), "{output:?}");
+    output.assert_refused(1, "no archival snapshot");
 }
 
 #[test]
