@@ -10,7 +10,7 @@ use crate::wrcmd::{self, WrCmd};
 /// The place a wrcmd names, if there is one.
 ///
 /// # Errors
-/// As [`starts`], with what the arena holds.
+/// As [`starts`](super::starts), with what the arena holds.
 pub fn wrcmd_place(wrcmd: &WrCmd, partition: &Partition, source: &dyn Source) -> Result<Point> {
     let head = wrcmd.file_offset().unwrap_or(0);
     let offset = wrcmd.clump_offset();
