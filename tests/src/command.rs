@@ -123,6 +123,23 @@ pub struct Output {
     pub stderr: String,
 }
 
+impl Output {
+    /// It ended with this status, printed nothing, and said this on standard error.
+    ///
+    /// # Panics
+    ///
+    /// When it did not.
+    #[track_caller]
+    pub fn assert_refused(&self, status: i32, said: &str) {
+        assert_eq!(
+            (self.status, self.stdout.as_str()),
+            (status, ""),
+            "{self:?}"
+        );
+        assert!(self.stderr.contains(said), "{self:?}");
+    }
+}
+
 /// A command that is running. It is killed when dropped.
 #[derive(Debug)]
 pub struct Running {

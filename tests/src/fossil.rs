@@ -37,11 +37,20 @@ pub struct Fossil {
 #[must_use]
 pub fn format(plan9: &Plan9, directory: &Path, bytes: u64, block_size: u32) -> PathBuf {
     let partition = directory.join("fossil");
-    zeros(&partition, bytes);
+    format_as(plan9, &partition, bytes, block_size, "real");
+    partition
+}
+
+/// The same, on a partition of this path, with a label.
+///
+/// # Panics
+///
+/// When flfmt fails.
+pub fn format_as(plan9: &Plan9, partition: &Path, bytes: u64, block_size: u32, label: &str) {
+    zeros(partition, bytes);
     let size = block_size.to_string();
     let path = partition.to_str().expect("a path of text");
-    plan9.succeed("fossil/flfmt", &["-y", "-b", &size, "-l", "real", path]);
-    partition
+    plan9.succeed("fossil/flfmt", &["-y", "-b", &size, "-l", label, path]);
 }
 
 impl Fossil {

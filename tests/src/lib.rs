@@ -24,5 +24,6 @@ pub mod relay;
 pub mod sample;
 pub mod sshd;
 pub mod standin;
+pub mod tmpfs;
 pub mod tree;
 pub mod venti;

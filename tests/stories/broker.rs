@@ -119,9 +119,7 @@ impl Site {
     }
 
     fn kin(&self) -> Vec<kin::Kin> {
-        let mut all = kin::all();
-        all.retain(|kin| kin.console.starts_with(self.namespace()));
-        all
+        kin_below(&self.namespace())
     }
 
     fn connect(&self, name: &str) -> UnixStream {
@@ -129,6 +127,13 @@ impl Site {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
+}
+
+/// The processes of ours whose consoles are below a directory.
+pub(crate) fn kin_below(directory: &Path) -> Vec<kin::Kin> {
+    let mut all = kin::all();
+    all.retain(|kin| kin.console.starts_with(directory));
+    all
 }
 
 impl Drop for Site {
@@ -219,15 +224,7 @@ fn with_a_name_all_commands_go_to_its_console_and_two_live_side_by_side() {
     assert_eq!(typed(&mut site.connect("fscons")).len(), 4);
 
     let output = site.ask(&["printconfig"]);
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (2, ""),
-        "{output:?}"
-    );
-    assert!(
-        output.stderr.contains("2 consoles, choose one with -c: "),
-        "{output:?}"
-    );
+    output.assert_refused(2, "2 consoles, choose one with -c: ");
     let alt = site.console("fscons.alt");
     let output = site.halt(&["-k", alt.to_str().unwrap()]);
     assert_eq!(output.status, 0, "{output:?}");
@@ -592,15 +589,7 @@ fn the_broker_is_killed_and_its_fossil_does_not_hold_the_partition_unnoticed() {
     assert_eq!(output.status, 6, "{output:?}");
     assert!(output.stderr.contains("nobody serves"), "{output:?}");
     let output = site.halt(&[]);
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (1, ""),
-        "{output:?}"
-    );
-    assert!(
-        output.stderr.contains("goes on without a console"),
-        "{output:?}"
-    );
+    output.assert_refused(1, "goes on without a console");
     let output = site.start(&[], None);
     assert_eq!(output.status, 1, "{output:?}");
     assert!(
@@ -742,12 +731,7 @@ fn without_an_archiver_or_with_one_that_retries_the_limit_ends_the_wait() {
         let site = Site::new(&script);
         site.started(None);
         let output = snapshot(&site, &["-t", "1"]);
-        assert_eq!(
-            (output.status, output.stdout.as_str()),
-            (6, ""),
-            "{output:?}"
-        );
-        assert!(output.stderr.contains(expected), "{output:?}");
+        output.assert_refused(6, expected);
         assert!(output.stderr.contains("the fossil runs on"), "{output:?}");
         assert_eq!(rootscor(&site), "");
         assert_eq!(site.ask(&["fsys", "main", "epoch"]).status, 0);
@@ -775,12 +759,7 @@ fn a_console_that_does_not_have_the_partition_is_not_taken() {
     let output = site.command("fossilstart").arg(&other).run();
     assert_eq!(output.status, 0, "{output:?}");
     let output = snapshot(&site, &[]);
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (6, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("have others"), "{output:?}");
+    output.assert_refused(6, "have others");
 }
 
 #[test]

@@ -314,8 +314,7 @@ fn a_region_without_its_first_line_is_reported_and_not_printed() {
         for (region, found) in regions {
             let partition = kind.partition(region);
             let output = kind.call(&partition, &[]).run();
-            assert_eq!((output.status, output.stdout.as_str()), (1, ""));
-            assert!(output.stderr.contains(found), "{output:?}");
+            output.assert_refused(1, found);
             assert!(!output.stderr.contains('\x1b'), "{output:?}");
             let at = format!(
                 "no configuration: expected \"{} config\\n\" at {}",

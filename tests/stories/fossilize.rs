@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use venti_tests::command::{self, Command, Output};
 use venti_tests::golden;
 use venti_tests::random::Random;
+use venti_tests::tmpfs::Tmpfs;
 
 /// The score in `archived-8k`.
 const SCORE: &str = "vac:f50b65b3911fc87ae786cc7970b2e34d1348bd00";
@@ -197,12 +198,7 @@ fn a_partition_that_would_be_several_words_is_refused() {
     let blank = site.directory.path().join("a fossil");
     fs::rename(&site.partition, &blank).unwrap();
     let output = site.command().arg(&blank).run();
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (2, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("without blanks"), "{output:?}");
+    output.assert_refused(2, "without blanks");
     assert!(!site.state().exists());
 }
 
@@ -385,12 +381,7 @@ fn a_log_that_cannot_be_written_leaves_nothing_printed() {
     let site = Site::of("archived-8k");
     fs::create_dir_all(site.rootscor()).unwrap();
     let output = site.run(&[]);
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (1, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("rootscor"), "{output:?}");
+    output.assert_refused(1, "rootscor");
 
     let site = Site::of("archived-8k");
     fs::write(site.state(), "").unwrap();
@@ -504,93 +495,79 @@ fn a_writer_that_holds_the_log_is_waited_for() {
     );
 }
 
-/// A file system of 64 KiB, unmounted when dropped.
-struct Small(TempDir);
-
-impl Small {
-    /// None where this system does not let us mount.
-    fn mount() -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let mounted = process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64k", "none"])
-            .arg(directory.path())
-            .stderr(Stdio::null())
-            .status();
-        mounted
-            .is_ok_and(|status| status.success())
-            .then_some(Small(directory))
-    }
+/// fossilize of a partition with its state on a file system of 64 KiB, where
+/// this system lets us mount one.
+struct Small {
+    site: Site,
+    state: Tmpfs,
 }
 
-impl Drop for Small {
-    fn drop(&mut self) {
-        // Left mounted, it is in nobody's way.
-        let _ = process::Command::new("umount").arg(self.0.path()).status();
+impl Small {
+    fn new() -> Option<Self> {
+        let state = Tmpfs::mount("64k");
+        if state.is_none() {
+            println!("skipped: no tmpfs can be mounted here");
+        }
+        Some(Small {
+            state: state?,
+            site: Site::of("archived-8k"),
+        })
+    }
+
+    fn rootscor(&self) -> PathBuf {
+        self.state.path().join("rootscor")
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.rootscor()).unwrap()
+    }
+
+    fn run(&self) -> Output {
+        let command = Command::new("fossilize").arg("-d").arg(self.state.path());
+        command.arg(&self.site.partition).run()
+    }
+
+    /// It cannot write, says so, and the log is as it was.
+    #[track_caller]
+    fn assert_refused(&self) {
+        let before = self.log();
+        let output = self.run();
+        output.assert_refused(1, "rootscor");
+        assert_eq!(self.log(), before);
     }
 }
 
 #[test]
 fn a_full_disk_leaves_the_log_as_it_was() {
-    let Some(small) = Small::mount() else {
-        println!("skipped: no tmpfs can be mounted here");
+    let Some(small) = Small::new() else {
         return;
     };
-    let site = Site::of("archived-8k");
-    let run = || {
-        let command = Command::new("fossilize").arg("-d").arg(small.0.path());
-        command.arg(&site.partition).run()
-    };
-    let rootscor = small.0.path().join("rootscor");
-    let log = || fs::read_to_string(&rootscor).unwrap();
-    assert_eq!(run().status, 0);
-    let line = site.line();
+    assert_eq!(small.run().status, 0);
     // Fill the last page of the log but for a few bytes, then the disk.
-    let pad = 4096 - log().len() - 40;
-    let mut file = OpenOptions::new().append(true).open(&rootscor).unwrap();
+    let pad = 4096 - small.log().len() - 40;
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(small.rootscor())
+        .unwrap();
     writeln!(file, "#{}", "x".repeat(pad - 2)).unwrap();
-    let mut filler = File::create(small.0.path().join("filler")).unwrap();
-    while filler.write(&[0; 1024]).is_ok_and(|written| written > 0) {}
-    let before = log();
-    let output = run();
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (1, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("rootscor"), "{output:?}");
-    assert_eq!(log(), before);
-    drop(filler);
-    fs::remove_file(small.0.path().join("filler")).unwrap();
-    assert_eq!(run().status, 0);
-    let entry = log().strip_prefix(&before).unwrap().to_owned();
-    assert_eq!(assert_whole(&entry, &line), 1);
+    let filler = small.state.path().join("filler");
+    let mut file = File::create(&filler).unwrap();
+    while file.write(&[0; 1024]).is_ok_and(|written| written > 0) {}
+    let before = small.log();
+    small.assert_refused();
+    drop(file);
+    fs::remove_file(filler).unwrap();
+    assert_eq!(small.run().status, 0);
+    let entry = small.log().strip_prefix(&before).unwrap().to_owned();
+    assert_eq!(assert_whole(&entry, &small.site.line()), 1);
 }
 
 #[test]
 fn a_file_system_for_reading_only_leaves_the_log_as_it_was() {
-    let Some(small) = Small::mount() else {
-        println!("skipped: no tmpfs can be mounted here");
+    let Some(small) = Small::new() else {
         return;
     };
-    let site = Site::of("archived-8k");
-    let run = || {
-        let command = Command::new("fossilize").arg("-d").arg(small.0.path());
-        command.arg(&site.partition).run()
-    };
-    assert_eq!(run().status, 0);
-    let log = || fs::read_to_string(small.0.path().join("rootscor")).unwrap();
-    let before = log();
-    let remounted = process::Command::new("mount")
-        .args(["-o", "remount,ro"])
-        .arg(small.0.path())
-        .status();
-    assert!(remounted.unwrap().success());
-    let output = run();
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (1, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("rootscor"), "{output:?}");
-    assert_eq!(log(), before);
+    assert_eq!(small.run().status, 0);
+    small.state.make_read_only();
+    small.assert_refused();
 }

@@ -229,8 +229,7 @@ fn wrcmds_that_cannot_be_read_is_never_an_empty_one() {
     fs::remove_file(site.state("wrcmds")).unwrap();
     fs::create_dir(site.state("wrcmds")).unwrap();
     let output = site.ventiprog().run();
-    assert_eq!((output.status, output.stdout.as_str()), (1, ""));
-    assert!(output.stderr.contains("wrcmds: "), "{output:?}");
+    output.assert_refused(1, "wrcmds: ");
     assert_eq!(site.file("wrcmd"), wrcmd);
 }
 
@@ -250,12 +249,7 @@ fn wrcmds_that_cannot_be_written_claims_nothing() {
     // In its place, before the reply to the sync is there.
     fs::create_dir_all(site.state("wrcmds/x")).unwrap();
     let output = run.wait();
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (1, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("wrcmds: "), "{output:?}");
+    output.assert_refused(1, "wrcmds: ");
     assert_eq!(
         (site.file("wrcmd"), site.file("rootscor")),
         (String::new(), String::new())

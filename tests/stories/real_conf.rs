@@ -2,19 +2,16 @@
 //! wrote, and plan9port's own conf and ours read what the other wrote.
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
-use venti_tests::plan9::{Plan9, Venti};
-
-/// How long a server may take to do what it is told.
-const PATIENCE: Duration = Duration::from_secs(30);
+use venti_tests::fossil;
+use venti_tests::patience::until;
+use venti_tests::plan9::{Plan9, Venti, free_port};
 
 /// Room for text in the two regions.
 const FOSSIL_ROOM: usize = 1010;
@@ -45,19 +42,6 @@ fn filled(lines: &str, room: usize) -> String {
     text
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "{what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn answers(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
@@ -73,10 +57,7 @@ impl Site {
     fn new() -> Self {
         let plan9 = Plan9::expect();
         let directory = tempfile::tempdir().unwrap();
-        let partition = directory.path().join("fossil");
-        File::create(&partition).unwrap().set_len(8 << 20).unwrap();
-        let arguments: [&Path; 2] = ["-y".as_ref(), &partition];
-        plan9.succeed("fossil/flfmt", &arguments);
+        let partition = fossil::format(&plan9, directory.path(), 8 << 20, 8192);
         fs::create_dir(directory.path().join("ns")).unwrap();
         Site {
             plan9,
@@ -157,10 +138,10 @@ fn a_fossil_starts_from_what_fossilconf_wrote() {
     let (started, log) = site.start();
     assert!(started);
     let said = || fs::read_to_string(&log).unwrap();
-    wait_until("the last line was executed", || {
+    until("the last line was executed", || {
         said().contains("the last line")
     });
-    wait_until("fossil listens", || answers(port));
+    until("fossil listens", || answers(port));
     assert!(site.directory.path().join("ns/here").exists());
 
     // While it runs, the configuration of its next start is written.

@@ -1,7 +1,6 @@
 //! Real fossils on a real venti, started, archived, halted and reset by the
 //! commands.
 
-use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -11,9 +10,11 @@ use fossilcore::console::kin;
 use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
+use venti_tests::fossil;
 use venti_tests::patience::until;
 use venti_tests::plan9::{Plan9, Venti};
 
+use crate::broker::kin_below;
 use crate::fosreset::is_blind;
 
 /// A venti, a namespace, and partitions.
@@ -25,22 +26,17 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let plan9 = Plan9::expect();
-        let directory = tempfile::tempdir().unwrap();
+        let (plan9, directory, venti) = Plan9::with_venti(64 << 20, 16 << 20);
         Site {
-            venti: Venti::fresh(&plan9, directory.path(), "a", 64 << 20, 16 << 20),
-            plan9,
             directory,
+            plan9,
+            venti,
         }
     }
 
     fn format(&self, name: &str) -> PathBuf {
         let partition = self.directory.path().join(name);
-        let file = fs::File::create(&partition).unwrap();
-        file.set_len(16 << 20).unwrap();
-        let path = partition.to_str().unwrap();
-        self.plan9
-            .succeed("fossil/flfmt", &["-y", "-l", name, path]);
+        fossil::format_as(&self.plan9, &partition, 16 << 20, 8192, name);
         partition
     }
 
@@ -53,10 +49,8 @@ impl Site {
     }
 
     fn command(&self, name: &str) -> Command {
-        let root = self.plan9.program("x");
-        let root = root.parent().and_then(Path::parent).unwrap();
         Command::new(name)
-            .env("PLAN9", root)
+            .env("PLAN9", self.plan9.root())
             .env("NAMESPACE", self.namespace())
             .env("STATE_DIRECTORY", self.directory.path().join("state"))
             .env("venti", self.venti.address())
@@ -80,32 +74,12 @@ impl Site {
     #[track_caller]
     fn nine(&self, service: &str, arguments: &[&str], input: &str) -> String {
         let address = format!("unix!{}", self.console(service));
-        let mut child = self
-            .plan9
-            .command("9p")
-            .args(["-a", &address])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
-        let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "9p {arguments:?}: {said}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let said = self.plan9.nine(&address, arguments, input.as_bytes());
+        String::from_utf8(said).unwrap()
     }
 
     fn kin(&self) -> Vec<kin::Kin> {
-        let mut all = kin::all();
-        all.retain(|kin| kin.console.starts_with(self.namespace()));
-        all
+        kin_below(&self.namespace())
     }
 }
 
@@ -252,15 +226,7 @@ fn the_venti_is_away_while_an_archive_is_waited_for() {
     site.run("foscons", &["fsys main create /active/data adm sys d777"]);
     site.venti.stop();
     let output = site.fails("fossilize", &["-s", "-t", "15", part]);
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (6, ""),
-        "{output:?}"
-    );
-    assert!(
-        output.stderr.contains("tried again each minute"),
-        "{output:?}"
-    );
+    output.assert_refused(6, "tried again each minute");
     assert!(output.stderr.contains("the fossil runs on"), "{output:?}");
     assert_eq!(site.nine("fossil", &["ls", "/"], ""), "data\n");
     let output = site.fails("foshalt", &["-k", "-t", "1"]);
@@ -301,12 +267,7 @@ fn the_fossil_is_killed_while_a_client_waits() {
         let _ = kill_process(kin.pid, Signal::KILL);
     }
     let output = waiting.wait();
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (1, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("ended"), "{output:?}");
+    output.assert_refused(1, "ended");
     until("the end", || {
         UnixStream::connect(site.console("fossil")).is_err()
             && !Path::new(&site.console("fscons")).exists()

@@ -23,13 +23,12 @@ struct Site {
 
 impl Site {
     fn new(block_size: u32) -> Self {
-        let plan9 = Plan9::expect();
-        let directory = tempfile::tempdir().unwrap();
+        let (plan9, directory, venti) = Plan9::with_venti(24 << 20, 8 << 20);
         Site {
-            venti: Venti::fresh(&plan9, directory.path(), "a", 24 << 20, 8 << 20),
             partition: fossil::format(&plan9, directory.path(), 8 << 20, block_size),
-            plan9,
             directory,
+            plan9,
+            venti,
         }
     }
 
@@ -74,12 +73,7 @@ impl Site {
 /// It was refused, for want of a snapshot.
 #[track_caller]
 fn assert_none(output: &Output) {
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (1, ""),
-        "{output:?}"
-    );
-    assert!(output.stderr.contains("no archival snapshot"), "{output:?}");
+    output.assert_refused(1, "no archival snapshot");
 }
 
 #[test]

@@ -2,20 +2,17 @@
 //! it: no file is written by hand, arenas fill and seal meanwhile, and a run is
 //! killed in the middle.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
-use venti_tests::plan9::{Plan9, Venti};
+use venti_tests::plan9::{Plan9, Venti, fed};
 use venti_tests::relay::Relay;
 use venti_tests::sample::Sample;
-use venti_tests::tree::{Node, nodes};
+use venti_tests::tree::nodes;
 use venticore::arena::{Arena, ArenaPartition};
 use venticore::partition::{Operand, Partition};
 
@@ -88,21 +85,11 @@ impl Site {
                 break;
             }
         }
-        self.vac();
+        self.plan9.vac(self.directory.path(), &self.a);
         for block_type in ["0", "3", "8", "13"] {
             self.write(block_type);
         }
         self.a.sync();
-    }
-
-    fn vac(&self) {
-        let score = self.path("tree.vac");
-        // vac adds to a file that is there.
-        let _ = fs::remove_file(&score);
-        let mut vac = self.plan9.command("vac");
-        vac.current_dir(self.directory.path());
-        vac.args(["-f", "tree.vac", "-h", &self.a.address(), "tree"]);
-        assert!(vac.status().unwrap().success());
     }
 
     fn write(&mut self, block_type: &str) {
@@ -110,10 +97,7 @@ impl Site {
         let block = self.sample.block(size);
         let mut write = self.plan9.command("venti/write");
         write.args(["-h", &self.a.address(), "-t", block_type]);
-        write.stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut child = write.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(&block).unwrap();
-        assert!(child.wait().unwrap().success());
+        let _ = fed(&mut write, &block);
     }
 
     /// The arenas of A that have clumps.
@@ -185,19 +169,9 @@ impl Site {
         let expected = nodes(&self.path("tree"));
         self.a.stop();
         for venti in [&self.b, &self.c] {
-            assert_eq!(self.unvac(venti), expected);
+            assert_eq!(self.plan9.unvac(self.directory.path(), venti), expected);
         }
         self.a.start();
-    }
-
-    fn unvac(&self, venti: &Venti) -> BTreeMap<PathBuf, Node> {
-        let to = tempfile::tempdir_in(self.directory.path()).unwrap();
-        let mut unvac = self.plan9.command("unvac");
-        unvac.current_dir(to.path());
-        unvac.args(["-h", &venti.address()]);
-        unvac.arg(self.path("tree.vac"));
-        assert!(unvac.status().unwrap().success());
-        nodes(&to.path().join("tree"))
     }
 
     /// Where the C wrarena says that an arena of A ends.

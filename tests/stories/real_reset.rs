@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use fossilcore::archive::Archive;
 use fossilcore::format::{Format, Standing, Tag, write};
@@ -13,7 +11,7 @@ use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
 use venti_tests::fossil::{self, Fossil};
 use venti_tests::golden;
-use venti_tests::plan9::{Plan9, Venti, free_port};
+use venti_tests::plan9::{Plan9, Venti, fed, free_port};
 use venti_tests::random::Random;
 use venticore::client::{Client, Limits};
 use venticore::partition::{Operand, Partition};
@@ -30,12 +28,11 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let plan9 = Plan9::expect();
-        let directory = tempfile::tempdir().unwrap();
+        let (plan9, directory, venti) = Plan9::with_venti(48 << 20, 16 << 20);
         Site {
-            venti: Venti::fresh(&plan9, directory.path(), "a", 48 << 20, 16 << 20),
-            plan9,
             directory,
+            plan9,
+            venti,
         }
     }
 
@@ -114,22 +111,9 @@ struct Node {
 impl Served<'_> {
     fn nine(&self, tree: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         let address = format!("tcp!127.0.0.1!{}", self.port);
-        let mut child = self
-            .site
-            .plan9
-            .command("9p")
-            .args(["-a", &address, "-A", tree])
-            .args(arguments)
-            .env("USER", "glenda")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "9p {arguments:?}: {output:?}");
-        output.stdout
+        let mut nine = self.site.plan9.command("9p");
+        nine.args(["-a", &address, "-A", tree]).args(arguments);
+        fed(nine.env("USER", "glenda"), input)
     }
 
     fn text(&self, tree: &str, arguments: &[&str]) -> String {

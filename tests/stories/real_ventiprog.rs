@@ -90,38 +90,16 @@ impl Site {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         }
         fs::set_permissions(&below, fs::Permissions::from_mode(0o750)).unwrap();
-        self.vac();
+        self.plan9.vac(self.directory.path(), &self.a);
+        self.a.sync();
         let before = self.counted;
         self.counted = self.a.clumps();
         self.counted - before
     }
 
-    fn vac(&self) {
-        let score = self.path("tree.vac");
-        // vac adds to a file that is there.
-        let _ = fs::remove_file(&score);
-        let mut vac = self.plan9.command("vac");
-        vac.current_dir(self.directory.path()).args([
-            "-f",
-            "tree.vac",
-            "-h",
-            &self.a.address(),
-            "tree",
-        ]);
-        assert!(vac.status().unwrap().success());
-        self.a.sync();
-    }
-
-    /// The tree as `unvac` gets it from B.
+    /// The tree as it comes back from B.
     fn unvac(&self) -> BTreeMap<PathBuf, Node> {
-        let to = tempfile::tempdir_in(self.directory.path()).unwrap();
-        let mut unvac = self.plan9.command("unvac");
-        unvac.current_dir(to.path());
-        unvac
-            .args(["-h", &self.b.address()])
-            .arg(self.path("tree.vac"));
-        assert!(unvac.status().unwrap().success());
-        nodes(&to.path().join("tree"))
+        self.plan9.unvac(self.directory.path(), &self.b)
     }
 
     /// The end offset of the arena in A by plan9port's wrarena. It sends all

@@ -2,17 +2,16 @@
 //! behind OpenSSH, four ventis; and the example of the older scripts, under rc.
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
-use std::process::Stdio;
 
-use fossilcore::console::kin;
 use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 use venti_tests::command::{self, Command};
 use venti_tests::far::Far;
+use venti_tests::fossil;
 use venti_tests::plan9::{Plan9, Venti};
 use venti_tests::sshd::Ssh;
+
+use crate::broker::kin_below;
 
 /// The venti server, which is this machine; the file server `files` and the
 /// backup server `backup`.
@@ -46,12 +45,8 @@ impl Site {
     /// A new fossil on the partition of a machine.
     fn format(&self, host: &str) -> String {
         let partition = self.far.path(host).join("fossil");
-        let file = fs::File::create(&partition).unwrap();
-        file.set_len(12 << 20).unwrap();
-        let path = partition.to_str().unwrap();
-        self.plan9
-            .succeed("fossil/flfmt", &["-y", "-l", host, path]);
-        path.to_owned()
+        fossil::format_as(&self.plan9, &partition, 12 << 20, 8192, host);
+        partition.to_str().unwrap().to_owned()
     }
 
     /// Gives a machine a fossil that archives to a venti, and says where
@@ -70,20 +65,8 @@ impl Site {
     /// plan9port's 9p on the fossil of a machine.
     fn nine(&self, host: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         let service = self.far.path(host).join("ns/fossil");
-        let mut child = self
-            .plan9
-            .command("9p")
-            .args(["-a", &format!("unix!{}", service.display())])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "9p {arguments:?}: {output:?}");
-        output.stdout
+        let address = format!("unix!{}", service.display());
+        self.plan9.nine(&address, arguments, input)
     }
 
     /// Runs a command line on a machine, with plan9port in its environment.
@@ -92,9 +75,8 @@ impl Site {
     }
 
     fn plan9_first(&self) -> String {
-        let program = self.plan9.program("x");
-        let root = program.parent().and_then(Path::parent).unwrap();
-        format!("PLAN9={0} PATH=$PATH:{0}/bin ", root.display())
+        let root = self.plan9.root().display();
+        format!("PLAN9={root} PATH=$PATH:{root}/bin ")
     }
 
     /// Makes a command there see plan9port, however it is called.
@@ -107,11 +89,8 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        let ours = self.far.path("");
-        for kin in kin::all() {
-            if kin.console.starts_with(&ours) {
-                let _ = kill_process(kin.pid, Signal::KILL);
-            }
+        for kin in kin_below(&self.far.path("")) {
+            let _ = kill_process(kin.pid, Signal::KILL);
         }
     }
 }

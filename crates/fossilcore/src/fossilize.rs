@@ -251,15 +251,16 @@ struct Entry {
 }
 
 impl Entry {
-    /// `vac:SCORE PARTITION VENTI`; without the last where it is not known.
     fn line(&self) -> String {
-        let words = [
-            Some(&self.score),
-            Some(&self.partition),
-            self.venti.as_ref(),
-        ];
-        let words: Vec<&str> = words.into_iter().flatten().map(String::as_str).collect();
-        words.join(" ")
+        line(&self.score, &self.partition, self.venti.as_deref())
+    }
+}
+
+/// `vac:SCORE PARTITION VENTI`; without the last where it is not known.
+pub(crate) fn line(score: &str, partition: &str, venti: Option<&str>) -> String {
+    match venti {
+        Some(venti) => format!("{score} {partition} {venti}"),
+        None => format!("{score} {partition}"),
     }
 }
 

@@ -4,6 +4,7 @@ use venticore::dial::Dial;
 use venticore::exit::one_line;
 use venticore::score::{LabelledScore, Score};
 
+use crate::fossilize;
 use crate::remote::Answer;
 
 /// `vac:SCORE PARTITION VENTI`, checked.
@@ -88,13 +89,7 @@ fn parse(line: &str) -> Result<Found, String> {
 impl RootLine {
     /// The line again.
     pub(super) fn shown(&self) -> String {
-        let words = [
-            Some(&self.score),
-            Some(&self.partition),
-            self.venti.as_ref(),
-        ];
-        let words: Vec<&str> = words.into_iter().flatten().map(String::as_str).collect();
-        words.join(" ")
+        fossilize::line(&self.score, &self.partition, self.venti.as_deref())
     }
 }
 

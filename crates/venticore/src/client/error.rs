@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::blocktype::BlockType;
 use crate::score::Score;
-use crate::wire::{WireError, printable};
+use crate::wire::{WireError, told};
 
 /// Something asked of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,16 +189,6 @@ impl From<WireError> for Error {
             expected: error.expected(),
             found: error.found(),
         }
-    }
-}
-
-/// A system error in lower case.
-fn told(cause: &io::Error) -> String {
-    let text = printable(cause.to_string().as_bytes());
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => text,
     }
 }
 

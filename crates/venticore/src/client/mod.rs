@@ -11,101 +11,47 @@
 //! Dropping a client closes the connection. Nothing is waited for then:
 //! requests outstanding may or may not be carried out.
 
+mod acknowledged;
+mod addresses;
 mod conn;
 mod error;
+mod limits;
 mod line;
+mod presence;
+mod verdict;
 mod window;
 
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
+pub use acknowledged::Acknowledged;
 pub use error::{Asked, Error, Kind};
+pub use limits::Limits;
+pub use presence::Presence;
 pub use window::WINDOW;
 
 use crate::blocktype::BlockType;
 use crate::dial::Dial;
 use crate::score::Score;
-use crate::wire::{BLOCK_MAX, Reply, Request, Version, WriteHead, printable};
+use crate::wire::{BLOCK_MAX, Reply, Request, Version, WriteHead};
+use addresses::resolve;
 use conn::Conn;
 use line::Line;
+use verdict::{block_in, presence_in};
 
 /// Blocks in one system call. Half a window, so that one half is on its way
 /// while the other is answered; two slices a block stay below the 1024 a
 /// system call takes.
 const BATCH: usize = WINDOW / 2;
 
-/// The most addresses of one name that are tried.
-const ADDRESSES: usize = 8;
-
 /// Takes each block read, or why not, with its position.
 type EachBlock<'f> = dyn FnMut(usize, Result<&[u8], Error>) -> ControlFlow<()> + 'f;
 
 /// Takes each reply, with the position of its request.
 type EachReply<'f> = dyn FnMut(Asked, usize, Reply<'_>) -> Result<ControlFlow<()>, Error> + 'f;
-
-/// How long to wait for what; a year is the most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// For the name look-up, the connection and the version line together.
-    pub connect: Duration,
-    /// For the next complete reply while requests are outstanding.
-    pub silence: Duration,
-    /// For the reply to a sync.
-    pub sync: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            connect: Duration::from_secs(10),
-            silence: Duration::from_secs(120),
-            sync: Duration::from_secs(600),
-        }
-    }
-}
-
-/// The longest limit there is: sums of times must not overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-impl Limits {
-    fn clamped(self) -> Self {
-        Limits {
-            connect: self.connect.min(LONGEST),
-            silence: self.silence.min(LONGEST),
-            sync: self.sync.min(LONGEST),
-        }
-    }
-}
-
-/// What a server has acknowledged on this connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Acknowledged {
-    /// Blocks written and acknowledged; empty ones, never sent, among them.
-    pub blocks: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// The answer to a probe (venti.md 7.5). It comes from the server's index:
-/// what is present may still be damaged or lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// The server has the block.
-    Present {
-        /// Its size in bytes.
-        size: u32,
-    },
-    /// The server does not have the block under this type.
-    Absent,
-    /// The server said something that does not tell, escaped.
-    NoAnswer(String),
-}
 
 /// A connection to a server.
 pub struct Client {
@@ -444,155 +390,5 @@ impl fmt::Debug for Client {
             .field("acknowledged", &self.acknowledged)
             .field("given_up", &self.given_up)
             .finish_non_exhaustive()
-    }
-}
-
-impl Acknowledged {
-    /// Judges a reply to anything but a read; `size` is that of a write.
-    fn note(&mut self, asked: Asked, size: usize, reply: &Reply<'_>) -> Result<(), Error> {
-        match (asked, reply) {
-            // What `f` of a read left behind when it did not return.
-            (Asked::Read(..) | Asked::Probe(..), _) => Ok(()),
-            (_, Reply::Error(text)) => Err(refused(asked, text)),
-            (Asked::Write(_, score), Reply::Write(found)) if *found == score => {
-                self.blocks += 1;
-                self.bytes += u64::try_from(size).unwrap_or(u64::MAX);
-                Ok(())
-            }
-            (Asked::Write(_, expected), Reply::Write(found)) => Err(Error::WrongScore {
-                asked,
-                expected,
-                found: *found,
-            }),
-            (Asked::Hello, Reply::Hello { .. }) | (Asked::Sync, Reply::Sync) => Ok(()),
-            _ => Err(mismatch(asked, reply)),
-        }
-    }
-}
-
-/// The verdict on a reply to a read: the block, what is wrong with this block,
-/// or what is wrong with the server.
-fn block_in(asked: Asked, max: u32, reply: Reply<'_>) -> Result<Result<&[u8], Error>, Error> {
-    match (asked, reply) {
-        (Asked::Read(..), Reply::Error(text)) => Ok(Err(refused(asked, text))),
-        (Asked::Read(..), Reply::Read(data)) if data.len() > usize_of(max) => {
-            Err(Error::Protocol {
-                expected: format!("at most {max} bytes"),
-                found: format!("{} in Rread", data.len()),
-            })
-        }
-        (Asked::Read(_, expected), Reply::Read(data)) => Ok(match Score::of(data) {
-            found if found == expected => Ok(data),
-            _ if data.is_empty() && expected.is_nil() => Ok(data),
-            found => Err(Error::WrongScore {
-                asked,
-                expected,
-                found,
-            }),
-        }),
-        _ => Err(mismatch(asked, &reply)),
-    }
-}
-
-/// The verdict on a reply to a probe.
-fn presence_in(asked: Asked, reply: &Reply<'_>) -> Result<Presence, Error> {
-    match (asked, reply) {
-        (Asked::Probe(_, score), Reply::Read([])) if score.is_nil() => {
-            Ok(Presence::Present { size: 0 })
-        }
-        (Asked::Probe(..), Reply::Read(data)) => Ok(Presence::NoAnswer(format!(
-            "{} bytes where none were asked for",
-            data.len()
-        ))),
-        (Asked::Probe(_, score), Reply::Error(text)) => Ok(presence(&score, printable(text))),
-        _ => Err(mismatch(asked, reply)),
-    }
-}
-
-/// What an error text tells about a block (venti.md 7.5).
-fn presence(score: &Score, text: String) -> Presence {
-    if error::says_absent(&text, score) {
-        return Presence::Absent;
-    }
-    let size = text.strip_prefix("read too small").and_then(|rest| {
-        let (_, last) = rest.rsplit_once(' ')?;
-        last.parse().ok()
-    });
-    match size {
-        Some(size) => Presence::Present { size },
-        None => Presence::NoAnswer(text),
-    }
-}
-
-fn refused(asked: Asked, text: &[u8]) -> Error {
-    Error::Refused {
-        asked,
-        text: printable(text),
-    }
-}
-
-fn mismatch(asked: Asked, reply: &Reply<'_>) -> Error {
-    Error::Protocol {
-        expected: format!("a reply to {asked}"),
-        found: reply.name().to_owned(),
-    }
-}
-
-fn usize_of(n: u32) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
-}
-
-/// The addresses of a place. A name look-up knows no time limit, so it is left
-/// to a thread that may stay behind.
-fn resolve(dial: &Dial, limit: Duration) -> Result<Vec<SocketAddr>, Error> {
-    let mut found = if dial.host().parse::<IpAddr>().is_ok() {
-        dial.resolve()
-    } else {
-        resolve_within(dial.clone(), limit)
-    }
-    .map_err(Error::Unreachable)?;
-    found.truncate(ADDRESSES);
-    Ok(found)
-}
-
-fn resolve_within(dial: Dial, limit: Duration) -> io::Result<Vec<SocketAddr>> {
-    let (tell, told) = mpsc::channel();
-    thread::Builder::new().spawn(move || tell.send(dial.resolve()))?;
-    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the name look-up took too long");
-    told.recv_timeout(limit).map_err(late)?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_probe_believes_only_the_two_texts() {
-        let abc = Score::of(b"abc");
-        let says = |text: &str| presence(&abc, text.to_owned());
-        let present = |size| Presence::Present { size };
-        assert_eq!(
-            says("read too small: asked for 0 need at least 33"),
-            present(33)
-        );
-        assert_eq!(
-            says("read too small 1: asked for 0 need at least 8192"),
-            present(8192)
-        );
-        assert_eq!(
-            says(&format!("no block with score {abc}/9 exists")),
-            Presence::Absent
-        );
-        let other = format!("no block with score {}/0 exists", Score::ZERO);
-        for text in [
-            "unknown request",
-            "read too small",
-            "read too small: asked for 0 need at least",
-            "clump is marked corrupt",
-            &other,
-            "",
-        ] {
-            assert_eq!(says(text), Presence::NoAnswer(text.to_owned()));
-        }
     }
 }

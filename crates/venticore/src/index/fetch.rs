@@ -11,6 +11,7 @@ use ureq::{Agent, Body, Timeout};
 use super::error::excerpt;
 use super::{Error, Page};
 use crate::client::Limits;
+use crate::wire::told;
 
 /// The most bytes of a page that are taken.
 pub const PAGE_MAX: u64 = 64 * 1024 * 1024;
@@ -135,16 +136,6 @@ fn greeting(uri: &Uri, limits: Limits) -> Option<String> {
     let count = stream.read(&mut said).ok()?;
     let said = said.get(..count).filter(|said| !said.is_empty())?;
     Some(excerpt(said))
-}
-
-/// An error in lower case, on one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let text = crate::wire::printable(error.to_string().as_bytes());
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => text,
-    }
 }
 
 #[cfg(test)]

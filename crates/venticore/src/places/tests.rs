@@ -2,6 +2,10 @@
 //! the source holds, and what comes of it.
 
 use super::*;
+use crate::arena::{self, Name, Note};
+use crate::exit::Status;
+use crate::score::Score;
+use crate::wrcmds::Place;
 use proptest::prelude::*;
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -113,6 +113,17 @@ pub fn printable(text: &[u8]) -> String {
     shown
 }
 
+/// Somebody else's error, fit for one line of a message: as it prints, and in
+/// lower case.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let text = printable(error.to_string().as_bytes());
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use crate::blocktype::BlockType;
 use crate::dial::Dial;
 use crate::score::Score;
 use crate::state::Utc;
-use crate::wrcmd::{self, NumberError, WrCmd};
+use crate::wrcmd::{self, NumberError, WrCmd, is_blank};
 
 /// One line: its bytes, what ends it, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,10 +86,6 @@ impl Line {
             _ => None,
         }
     }
-}
-
-fn is_blank(c: char) -> bool {
-    c == ' ' || c == '\t'
 }
 
 impl Kind {

@@ -1,0 +1,38 @@
+//! How long to wait for what.
+
+use std::time::Duration;
+
+/// How long to wait for what; a year is the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For the name look-up, the connection and the version line together.
+    pub connect: Duration,
+    /// For the next complete reply while requests are outstanding.
+    pub silence: Duration,
+    /// For the reply to a sync.
+    pub sync: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connect: Duration::from_secs(10),
+            silence: Duration::from_secs(120),
+            sync: Duration::from_secs(600),
+        }
+    }
+}
+
+/// The longest limit there is: sums of times must not overflow.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl Limits {
+    /// None longer than the longest there is.
+    pub(super) fn clamped(self) -> Self {
+        Limits {
+            connect: self.connect.min(LONGEST),
+            silence: self.silence.min(LONGEST),
+            sync: self.sync.min(LONGEST),
+        }
+    }
+}

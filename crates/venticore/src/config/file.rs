@@ -1,0 +1,103 @@
+//! The configuration file: which there are, what is in them, which goes before which.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::environment::Environment;
+use super::limits::FileLimits;
+use super::{Error, Fossil, Mount, Remote};
+
+/// The configuration file, TOML. A key that is not listed here is an error.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(rename = "9fat")]
+    pub(super) nine_fat: Option<String>,
+    pub(super) mount: Option<Mount>,
+    pub(super) dir: Option<PathBuf>,
+    pub(super) source: Option<String>,
+    pub(super) engine: Option<String>,
+    pub(super) wrarena: Option<Vec<String>>,
+    pub(super) targets: Option<Vec<String>>,
+    pub(super) index: Option<String>,
+    pub(super) partitions: Option<HashMap<String, String>>,
+    pub(super) remote: Option<String>,
+    pub(super) remotes: Option<HashMap<String, Remote>>,
+    pub(super) hosts: Option<HashMap<String, String>>,
+    pub(super) namespace: Option<PathBuf>,
+    pub(super) fossil: Option<Fossil>,
+    pub(super) fossils: Option<HashMap<String, Fossil>>,
+    pub(super) limits: Option<FileLimits>,
+}
+
+impl File {
+    /// The file that the environment leads to: the one named by
+    /// `$VENTIPROG_CONFIG`, else the user's over the machine's.
+    pub(super) fn found_by(environment: &Environment) -> Result<File, Error> {
+        if let Some(named) = environment.path("VENTIPROG_CONFIG") {
+            return File::read(&named);
+        }
+        let file = File::read_if_there(Path::new("/etc/ventiprog.toml"))?;
+        let home = environment.path("HOME").map(|home| home.join(".config"));
+        match environment.path("XDG_CONFIG_HOME").or(home) {
+            Some(home) => Ok(File::read_if_there(&home.join("ventiprog.toml"))?.over(file)),
+            None => Ok(file),
+        }
+    }
+
+    fn read_if_there(path: &Path) -> Result<File, Error> {
+        match File::read(path) {
+            Err(Error::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(File::default())
+            }
+            result => result,
+        }
+    }
+
+    fn read(path: &Path) -> Result<File, Error> {
+        let text = fs::read_to_string(path).map_err(|error| Error::Read(path.into(), error))?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .map_or(1, |before| before.matches('\n').count() + 1);
+            Error::Text(path.into(), format!("line {line}: {}", error.message()))
+        })
+    }
+
+    /// The keys of this file, and those of `below` that it does not have.
+    pub(super) fn over(self, below: File) -> File {
+        let limits = self.limits.unwrap_or_default();
+        let fossil = self.fossil.unwrap_or_default();
+        File {
+            nine_fat: self.nine_fat.or(below.nine_fat),
+            mount: self.mount.or(below.mount),
+            dir: self.dir.or(below.dir),
+            source: self.source.or(below.source),
+            engine: self.engine.or(below.engine),
+            wrarena: self.wrarena.or(below.wrarena),
+            targets: self.targets.or(below.targets),
+            index: self.index.or(below.index),
+            partitions: merged(self.partitions, below.partitions),
+            remote: self.remote.or(below.remote),
+            remotes: merged(self.remotes, below.remotes),
+            hosts: merged(self.hosts, below.hosts),
+            namespace: self.namespace.or(below.namespace),
+            fossil: Some(fossil.over(below.fossil.unwrap_or_default())),
+            fossils: merged(self.fossils, below.fossils),
+            limits: Some(limits.over(&below.limits.unwrap_or_default())),
+        }
+    }
+}
+
+/// A table, and the keys of `below` that it does not have.
+fn merged<T>(
+    table: Option<HashMap<String, T>>,
+    below: Option<HashMap<String, T>>,
+) -> Option<HashMap<String, T>> {
+    Some(below.into_iter().chain(table).flatten().collect())
+}

@@ -1,0 +1,36 @@
+//! How a fossil is started: the tables `[fossil]` and `[fossils.NAME]`.
+
+use serde::Deserialize;
+
+/// How a fossil is started: `[fossil]` or `[fossils.NAME]`. What is absent is
+/// as the rc script fossilstart has it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Fossil {
+    /// The program and its first arguments.
+    pub program: Option<Vec<String>>,
+    /// The venti it archives to.
+    pub venti: Option<String>,
+    /// The options of `open`.
+    pub open: Option<String>,
+    /// The options of `snaptime`; empty: it is not given.
+    pub snaptime: Option<String>,
+    /// The options of `srv`.
+    pub srv: Option<String>,
+    /// The address to listen at; absent: none.
+    pub listen: Option<String>,
+}
+
+impl Fossil {
+    /// The keys of this table, and those of `below` that it does not have.
+    pub(super) fn over(self, below: Fossil) -> Fossil {
+        Fossil {
+            program: self.program.or(below.program),
+            venti: self.venti.or(below.venti),
+            open: self.open.or(below.open),
+            snaptime: self.snaptime.or(below.snaptime),
+            srv: self.srv.or(below.srv),
+            listen: self.listen.or(below.listen),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Limits of time, and how to go on after a fault: the table `[limits]`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::client::Limits;
+
+/// Time limits in seconds, and how to go on after a fault.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileLimits {
+    pub(super) connect: Option<u32>,
+    pub(super) silence: Option<u32>,
+    pub(super) sync: Option<u32>,
+    pub(super) retries: Option<u32>,
+    pub(super) checkpoint: Option<u64>,
+    pub(super) remote: Option<u32>,
+    pub(super) console: Option<u32>,
+    pub(super) archive: Option<u32>,
+}
+
+impl FileLimits {
+    /// The keys of this table, and those of `below` that it does not have.
+    pub(super) fn over(self, below: &FileLimits) -> FileLimits {
+        FileLimits {
+            connect: self.connect.or(below.connect),
+            silence: self.silence.or(below.silence),
+            sync: self.sync.or(below.sync),
+            retries: self.retries.or(below.retries),
+            checkpoint: self.checkpoint.or(below.checkpoint),
+            remote: self.remote.or(below.remote),
+            console: self.console.or(below.console),
+            archive: self.archive.or(below.archive),
+        }
+    }
+
+    /// Those of a connection to a venti.
+    pub(super) fn of_a_client(&self) -> Limits {
+        let default = Limits::default();
+        Limits {
+            connect: seconds(self.connect, default.connect),
+            silence: seconds(self.silence, default.silence),
+            sync: seconds(self.sync, default.sync),
+        }
+    }
+}
+
+/// A limit in seconds; zero would be none.
+pub(super) fn seconds(given: Option<u32>, default: Duration) -> Duration {
+    given.map_or(default, |given| Duration::from_secs(given.max(1).into()))
+}

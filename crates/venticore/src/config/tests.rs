@@ -1,0 +1,178 @@
+//! Tests of the configuration.
+
+use super::limits::FileLimits;
+use super::*;
+use std::fs;
+
+fn config(text: &str, env: &[(&str, &str)]) -> Result<Config, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.toml");
+    fs::write(&file, text).unwrap();
+    let env = env.iter().map(|(name, value)| (name.into(), value.into()));
+    let named = ("VENTIPROG_CONFIG".into(), file.into());
+    Config::from(&env.chain([named]).collect())
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let text = "targets = ['c']\nsource = 's'\ndir = '/d'\n[limits]\nsilence = 3\n";
+    let config = config(
+        text,
+        &[
+            ("targetventis", "a\x01 b"),
+            ("venti", "v"),
+            ("STATE_DIRECTORY", "/s:/t"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.targets, ["a", "b"]);
+    assert_eq!(config.source.as_deref(), Some("s"));
+    assert_eq!(config.venti.as_deref(), Some("v"));
+    assert_eq!(config.limits.silence, Duration::from_secs(3));
+    assert_eq!(config.limits.connect, Limits::default().connect);
+    assert_eq!(config.state_dir(None), Path::new("/d"));
+    assert_eq!(config.state_dir(Some(Path::new("/o"))), Path::new("/o"));
+}
+
+#[test]
+fn without_a_key_the_state_directory_is_that_of_systemd() {
+    let with = config("", &[("STATE_DIRECTORY", "/s:/t")]).unwrap();
+    if !Path::new(NINE_FAT).is_dir() {
+        assert_eq!(with.state_dir(None), Path::new("/s"));
+    }
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_names_it_and_its_line() {
+    let error = config("dir = '/d'\ntarget = 'x'\n", &[]).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("line 2") && text.contains("`target`"),
+        "{text}"
+    );
+    let error = config("[limits]\nsilense = 1\n", &[]).unwrap_err();
+    assert!(error.to_string().contains("`silense`"), "{error}");
+}
+
+#[test]
+fn a_partition_is_where_the_table_says() {
+    let text = "index = 'http://h:8000/index'\n[partitions]\n'/dev/a' = '/here/a'\n\
+                '/dev/a:1-2' = '/here/b'\n";
+    let config = config(text, &[]).unwrap();
+    assert_eq!(config.index.as_deref(), Some("http://h:8000/index"));
+    for (partition, path) in [
+        ("/dev/a", "/here/a"),
+        ("/dev/a:1-2", "/here/b"),
+        ("/dev/a:3-4", "/here/a:3-4"),
+        ("/dev/b", "/dev/b"),
+        ("/dev/b:1-2", "/dev/b:1-2"),
+        ("arenas", "arenas"),
+    ] {
+        assert_eq!(config.local_path(partition), path);
+    }
+}
+
+#[test]
+fn a_9fat_is_an_image_or_is_mounted_where_it_is_configured() {
+    let text = "9fat = 'disk.img:9fat'\ndir = '/n/x'\n[mount]\npartition = '/dev/sdz9'\n";
+    let config = config(text, &[("STATE_DIRECTORY", "/s")]).unwrap();
+    let image = |given: Option<&str>| {
+        let operand = config.nine_fat(given.map(OsStr::new));
+        operand.unwrap().unwrap().to_string()
+    };
+    assert_eq!(image(None), "disk.img:9fat");
+    assert_eq!(image(Some("other")), "other");
+    assert!(config.nine_fat(Some(OsStr::new(""))).is_err());
+    let mount = config.mount_at(Path::new("/n/x")).unwrap();
+    assert_eq!(mount.command.first().unwrap(), "mount");
+    assert_eq!(mount.unmount, ["umount", "--", "{dir}"]);
+    assert_eq!(config.mount_at(Path::new("/n/y")), None);
+    assert_eq!(config.keep_dir(None), Path::new("/s"));
+    assert_eq!(config.keep_dir(Some(Path::new("/"))), Path::new("/"));
+}
+
+#[test]
+fn a_partition_has_one_path() {
+    for text in [
+        "[mount]\ncommand = []\n",
+        "[partitions]\na = 1\n",
+        "partitions = 'a'\n",
+        "index = 1\n",
+    ] {
+        assert!(matches!(config(text, &[]), Err(Error::Text(..))), "{text}");
+    }
+}
+
+#[test]
+fn a_fossil_is_started_as_its_tables_say() {
+    let text = "[fossil]\nopen = '-c 1'\nlisten = 'tcp!a!1'\n\
+                [fossils.alt]\nsrv = '-P'\nlisten = 'tcp!b!2'\n";
+    let config = config(text, &[]).unwrap();
+    assert_eq!(config.fossil(None).listen.as_deref(), Some("tcp!a!1"));
+    let alt = config.fossil(Some("alt"));
+    assert_eq!(alt.open.as_deref(), Some("-c 1"));
+    assert_eq!(alt.srv.as_deref(), Some("-P"));
+    assert_eq!(alt.listen.as_deref(), Some("tcp!b!2"));
+    assert_eq!(config.fossil(Some("other")).listen, None);
+}
+
+#[test]
+fn the_namespace_is_where_plan9port_has_it() {
+    for (env, expected) in [
+        (&[("NAMESPACE", "/n"), ("DISPLAY", ":1")][..], "/n"),
+        (&[("DISPLAY", ":0.0")], "/tmp/ns.u.:0"),
+        (&[("DISPLAY", "host:10.0")], "/tmp/ns.u.host:10"),
+        (&[("DISPLAY", "host:1.1")], "/tmp/ns.u.host:1.1"),
+        (&[("DISPLAY", "/tmp/launch/:0")], "/tmp/ns.u._tmp_launch_:0"),
+        (&[], "/tmp/ns.u.:0"),
+    ] {
+        let namespace = config("", env).unwrap().namespace(Some("u"));
+        assert_eq!(namespace, Path::new(expected));
+    }
+}
+
+#[test]
+fn a_named_file_must_be_there() {
+    let env = [("VENTIPROG_CONFIG".into(), "/nonexistent/c.toml".into())];
+    assert!(matches!(
+        Config::from(&env.into_iter().collect()),
+        Err(Error::Read(..))
+    ));
+}
+
+#[test]
+fn the_nearer_file_wins_key_by_key() {
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let near = File {
+        dir: Some("/near".into()),
+        partitions: Some([("a", "near")].map(owned).into()),
+        limits: Some(FileLimits {
+            sync: Some(1),
+            ..FileLimits::default()
+        }),
+        ..File::default()
+    };
+    let far = File {
+        dir: Some("/far".into()),
+        source: Some("far".into()),
+        index: Some("far".into()),
+        partitions: Some([("a", "far"), ("b", "far")].map(owned).into()),
+        limits: Some(FileLimits {
+            sync: Some(2),
+            connect: Some(2),
+            ..FileLimits::default()
+        }),
+        ..File::default()
+    };
+    let both = near.over(far);
+    assert_eq!(both.dir, Some("/near".into()));
+    assert_eq!(both.source.as_deref(), Some("far"));
+    assert_eq!(both.index.as_deref(), Some("far"));
+    let partitions = both.partitions.unwrap();
+    assert_eq!(partitions, [("a", "near"), ("b", "far")].map(owned).into());
+    let limits = both.limits.unwrap().of_a_client();
+    assert_eq!(
+        [limits.sync, limits.connect],
+        [Duration::from_secs(1), Duration::from_secs(2)]
+    );
+}
