@@ -19,6 +19,7 @@ pub mod page;
 pub mod patience;
 pub mod plan9;
 pub mod plan9disk;
+pub mod port;
 pub mod random;
 pub mod relay;
 pub mod sample;

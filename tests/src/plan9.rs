@@ -11,7 +11,6 @@ mod venti;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -214,15 +213,4 @@ pub(crate) fn zeros(path: &Path, bytes: u64) {
     let file = fs::File::create(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     file.set_len(bytes)
         .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-}
-
-/// A port of the loopback that is free now.
-///
-/// # Panics
-///
-/// When there is none.
-#[must_use]
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("it is bound").port()
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::far::Far;
+use crate::port;
 
 /// How long a server may take to greet.
 const START: Duration = Duration::from_secs(20);
@@ -84,7 +85,7 @@ impl Ssh {
     fn serve(&mut self, sshd: &Path, keygen: &Path, machine: &Path, key: &Path) -> u16 {
         let host_key = machine.join("host_key");
         make_key(keygen, &host_key).expect("a second key");
-        let port = free_port();
+        let port = port::free();
         let shown = machine.display();
         let path = std::env::var("PATH").unwrap_or_default();
         let config = format!(
@@ -139,11 +140,6 @@ fn make_key(keygen: &Path, file: &Path) -> Result<(), String> {
     }
     fs::set_permissions(file, Permissions::from_mode(0o600)).expect("our own key");
     Ok(())
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address").port()
 }
 
 fn await_greeting(port: u16) {

@@ -17,6 +17,8 @@ use venticore::blocktype::BlockType;
 use venticore::score::Score;
 use venticore::wire::{BLOCK_MAX, Reply, Request, Version, VersionLine, unframe};
 
+use crate::port;
+
 /// One read takes in this much, replies to all of it leave in one write.
 const BUFFER: usize = 1024 * 1024;
 
@@ -467,13 +469,9 @@ impl Drop for Venti {
 }
 
 /// A place where nothing listens: connections are refused.
-///
-/// # Panics
-/// Where the system gives no port.
 #[must_use]
 pub fn closed_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on the loopback");
-    dial_string(listener.local_addr().expect("the address of a listener"))
+    format!("tcp!127.0.0.1!{}", port::free())
 }
 
 fn dial_string(address: SocketAddr) -> String {

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
 use venti_tests::fossil;
 use venti_tests::patience::until;
-use venti_tests::plan9::{Plan9, Venti, free_port};
+use venti_tests::plan9::{Plan9, Venti};
+use venti_tests::port;
 
 /// Room for text in the two regions.
 const FOSSIL_ROOM: usize = 1010;
@@ -127,7 +128,7 @@ fn a_fossil_starts_from_what_fossilconf_wrote() {
     let said = fs::read_to_string(log).unwrap();
     assert!(!started && said.contains("bad config magic"), "{said}");
 
-    let port = free_port();
+    let port = port::free();
     let lines = format!(
         "fsys main config *\nfsys main open -AWPV -c 300\nsrv -A here\nlisten tcp!127.0.0.1!{port}\necho the last line"
     );

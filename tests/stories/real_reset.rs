@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
 use venti_tests::fossil::{self, Fossil};
 use venti_tests::golden;
-use venti_tests::plan9::{Plan9, Venti, fed, free_port};
+use venti_tests::plan9::{Plan9, Venti, fed};
+use venti_tests::port;
 use venti_tests::random::Random;
 use venticore::client::{Client, Limits};
 use venticore::partition::{Operand, Partition};
@@ -45,7 +46,7 @@ impl Site {
 
     fn start(&self, partition: &Path) -> Served<'_> {
         let mut fossil = Fossil::start(&self.plan9, partition, &self.venti.address());
-        let port = free_port();
+        let port = port::free();
         assert_eq!(
             fossil
                 .ask(&format!("listen tcp!127.0.0.1!{port}"))

@@ -9,7 +9,8 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Plan9, free_port, zeros};
+use super::{Plan9, zeros};
+use crate::port;
 
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -58,7 +59,7 @@ impl Venti {
         zeros(&section, 20 << 20);
         let arguments: [&OsStr; 2] = ["isect".as_ref(), section.as_ref()];
         plan9.succeed("venti/fmtisect", &arguments);
-        let (port, web) = (free_port(), free_port());
+        let (port, web) = (port::free(), port::free());
         let configuration = partition.with_extension("conf");
         let text = format!(
             "index main\nisect {}\narenas {}\nmem 10m\nbcmem 20m\nicmem 10m\naddr tcp!127.0.0.1!{port}\nhttpaddr tcp!127.0.0.1!{web}\n",
