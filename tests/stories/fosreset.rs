@@ -23,6 +23,7 @@ use venticore::score::Score;
 use venticore::tree::{Entry, Root, scores};
 
 use crate::format::ARCHIVES;
+use crate::ninefat::Loop;
 
 /// The root of `archived-8k`, and that of the archive after it.
 const FIRST: &str = ARCHIVES[0].0;
@@ -364,7 +365,7 @@ fn a_root_that_is_none_is_refused() {
     }
     let long = [sources.clone(), vec![1; 40]].concat();
     site.refused(&put_root(&site, &long), 4, "expected 3 root sources");
-    // Entry 1 of the root directory is not active's metadata any more.
+    // A root of another kind.
     let other = Root {
         kind: b"ext2".to_vec(),
         ..root
@@ -782,6 +783,14 @@ fn a_partition_that_cannot_be_written_is_refused() {
     site.assert_untouched(&output, 1, "busy");
     assert!(fs::read(&program).unwrap() == before);
     drop(running);
+    // A device that can be opened for writing, and refuses what is written.
+    let site = Site::of("archived-8k");
+    if let Some(device) = Loop::of(&site.partition, &["--read-only"]) {
+        let command = site.command().args([FIRST, &device.0, &site.venti.dial()]);
+        site.assert_untouched(&command.run(), 1, "read-only");
+    } else {
+        command::skipped("a device that is read-only: no loop device can be made here");
+    }
     if !rustix::process::geteuid().is_root() {
         fs::set_permissions(&site.partition, fs::Permissions::from_mode(0o444)).unwrap();
         let output = site.reset(&[], FIRST);
@@ -997,6 +1006,32 @@ fn an_undo_file_of_another_partition_or_of_one_that_was_written_is_refused() {
         output.status == 1 && output.stderr.contains("expected an undo file"),
         "{output:?}"
     );
+}
+
+#[test]
+fn the_command_that_undoes_it_can_be_run_as_it_is_printed() {
+    if is_blind() {
+        return;
+    }
+    let site = Site::of("archived-8k");
+    let run = |program: &Path, arguments: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        let command = command.args(arguments).current_dir(site.directory.path());
+        let command = command.env("VENTIPROG_CONFIG", "/dev/null");
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (fosreset, dial) = (command::binary("fosreset"), site.venti.dial());
+    for name in ["-x", "it's;&$x"] {
+        let partition = site.directory.path().join(name);
+        fs::copy(&site.partition, &partition).unwrap();
+        let line = run(&fosreset, &["-d", "state", "--", SECOND, name, &dial]);
+        assert!(fs::read(&partition).unwrap() != site.before, "{name}");
+        let script = line.replacen("fosreset", &fosreset.display().to_string(), 1);
+        run("bash".as_ref(), &["-c", &script]);
+        assert!(fs::read(&partition).unwrap() == site.before, "{line}");
+    }
 }
 
 #[test]
