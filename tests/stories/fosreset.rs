@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use fossilcore::archive::{self, Archive};
 use fossilcore::disk::{Header, SuperBlock};
+use fossilcore::format::{Checked, Format, Job, Tag, perform};
 use fossilcore::last::{self, Last};
 use fossilcore::processes;
 use tempfile::TempDir;
@@ -18,8 +19,10 @@ use venti_tests::random::Random;
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
 use venticore::blocktype::BlockType;
 use venticore::client::{Client, Limits};
+use venticore::config::Config;
 use venticore::partition::{Operand, Partition};
 use venticore::score::Score;
+use venticore::terminal::Terminal;
 use venticore::tree::{Entry, Root, scores};
 
 use crate::format::ARCHIVES;
@@ -1006,6 +1009,47 @@ fn an_undo_file_of_another_partition_or_of_one_that_was_written_is_refused() {
         output.status == 1 && output.stderr.contains("expected an undo file"),
         "{output:?}"
     );
+}
+
+#[test]
+fn a_partition_that_somebody_takes_or_writes_at_the_last_moment_is_left_alone() {
+    let site = Site::of("archived-8k");
+    let operand = Operand::try_from(site.partition.as_os_str()).unwrap();
+    let partition = Partition::open_rw(&operand).unwrap();
+    let archive = archive(&site);
+    let format = Format::of(&archive, partition.len(), None, Tag::random(), b"vfs").unwrap();
+    let checked = Checked {
+        format,
+        score: archive.score,
+        venti: site.venti.dial(),
+    };
+    let (terminal, _) = Terminal::keeping("fosreset");
+    let state = site.state();
+    let job = Job {
+        tool: "fosreset",
+        config: &Config::default(),
+        terminal: &terminal,
+        dir: Some(&state),
+        partition: &partition,
+        force: false,
+    };
+    let taken = || Err(eyre::eyre!("held open"));
+    let error = perform(&job, &checked, &taken).unwrap_err();
+    assert!(error.to_string().contains("held open"), "{error}");
+    assert!(site.bytes() == site.before);
+    // A fossil that came and went.
+    let Last { header, superblock } = site.last().unwrap();
+    let used = SuperBlock {
+        qid: 99,
+        ..superblock
+    };
+    let written = || {
+        partition.write_at(&used.to_bytes(), header.superblock_at())?;
+        Ok(())
+    };
+    let error = perform(&job, &checked, &written).unwrap_err();
+    assert!(error.to_string().contains("somebody else"), "{error}");
+    assert_eq!(site.last().unwrap().superblock, used);
 }
 
 #[test]
