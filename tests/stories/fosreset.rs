@@ -495,6 +495,62 @@ fn a_missing_or_corrupt_block_of_active_is_refused_and_named() {
     assert_reset(&site, &output, FIRST);
 }
 
+/// A directory block in which the entry that leads to `entry` is another.
+fn changed(site: &Site, block: Score, entry: Score, change: impl Fn(&mut [u8])) -> Score {
+    let mut block = site.venti.get(BlockType::Dir, &block).unwrap();
+    let mut entries = block.chunks_mut(Entry::LEN);
+    change(entries.find(|e| &e[20..] == entry.as_bytes()).unwrap());
+    site.venti.insert(BlockType::Dir, &block)
+}
+
+#[test]
+fn an_active_that_a_fossil_would_misread_is_refused() {
+    if is_blind() {
+        return;
+    }
+    let site = Site::of("archived-8k");
+    let (archive, mut client) = (archive(&site), site.client());
+    let sources = site.venti.get(BlockType::Dir, &archive.top.unwrap().score);
+    let sources = sources.unwrap();
+    let found = archive::find(&mut client, &archive.directory(), b"active").unwrap();
+    let active = found.unwrap().directory.unwrap();
+    let (root, active) = (archive.sources[0].score, active.entry.score);
+    let with_root = |root: Score| {
+        let mut sources = sources.clone();
+        sources[20..40].copy_from_slice(root.as_bytes());
+        put_root(&site, &sources)
+    };
+    let local = |entry: &mut [u8]| entry[8] |= 0x20;
+    let large = |entry: &mut [u8]| entry[6..8].copy_from_slice(&16384_u16.to_be_bytes());
+    for (change, says) in [
+        (
+            local as fn(&mut [u8]),
+            "expected an entry of a fossil, found the local flag",
+        ),
+        (large, "expected blocks of at most 8192 bytes, found 16384"),
+    ] {
+        let score = with_root(changed(&site, root, active, change));
+        site.refused(
+            &score,
+            4,
+            &format!("/active: directory block {active}: {says}"),
+        );
+        // An entry in it that belongs to no directory.
+        let mut block = site.venti.get(BlockType::Dir, &active).unwrap();
+        let mut entry = block[..Entry::LEN].to_vec();
+        change(&mut entry);
+        block.resize(block.len().next_multiple_of(Entry::LEN), 0);
+        block.extend(entry);
+        let inside = site.venti.insert(BlockType::Dir, &block);
+        let lead = |entry: &mut [u8]| entry[20..].copy_from_slice(inside.as_bytes());
+        site.refused(&with_root(changed(&site, root, active, lead)), 4, says);
+    }
+    // The root directory's metadata has no names.
+    let mut sources = sources.clone();
+    sources[60..80].copy_from_slice(Score::ZERO.as_bytes());
+    site.refused(&put_root(&site, &sources), 4, "expected a directory active");
+}
+
 #[test]
 fn every_block_of_the_root_counts_when_every_block_is_read() {
     if is_blind() {
@@ -969,6 +1025,26 @@ fn an_empty_partition_whose_format_was_killed_needs_no_force() {
     fs::remove_file(site.undos().pop().unwrap()).unwrap();
     let output = site.reset(&[], FIRST);
     assert_eq!(output.status, 1, "{output:?}");
+}
+
+#[test]
+fn what_was_overwritten_by_force_is_put_back_and_kept_without() {
+    if is_blind() {
+        return;
+    }
+    let mut ext = vec![0; 4 << 20];
+    ext[0x438..0x43a].copy_from_slice(&[0x53, 0xef]);
+    let site = Site::with(ext);
+    assert_eq!(site.reset(&["-f"], FIRST).status, 0);
+    // As if it had been killed before the last write.
+    let at = site.last().unwrap().header.superblock_at();
+    let file = File::options().write(true).open(&site.partition).unwrap();
+    file.write_all_at(&[0; 4], at).unwrap();
+    drop(file);
+    let output = site.reset(&[], FIRST);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.stderr.contains("an ext file system"), "{output:?}");
+    assert!(site.bytes() == site.before);
 }
 
 #[test]
