@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use fossilcore::archive::{self, Archive};
 use fossilcore::disk::{Header, SuperBlock};
+use fossilcore::format::{Checked, Format, Job, Tag, perform};
 use fossilcore::last::{self, Last};
 use fossilcore::processes;
 use tempfile::TempDir;
@@ -18,11 +19,14 @@ use venti_tests::random::Random;
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
 use venticore::blocktype::BlockType;
 use venticore::client::{Client, Limits};
+use venticore::config::Config;
 use venticore::partition::{Operand, Partition};
 use venticore::score::Score;
+use venticore::terminal::Terminal;
 use venticore::tree::{Entry, Root, scores};
 
 use crate::format::ARCHIVES;
+use crate::ninefat::Loop;
 
 /// The root of `archived-8k`, and that of the archive after it.
 const FIRST: &str = ARCHIVES[0].0;
@@ -368,7 +372,7 @@ fn a_root_that_is_none_is_refused() {
     }
     let long = [sources.clone(), vec![1; 40]].concat();
     site.refused(&put_root(&site, &long), 4, "expected 3 root sources");
-    // Entry 1 of the root directory is not active's metadata any more.
+    // A root of another kind.
     let other = Root {
         kind: b"ext2".to_vec(),
         ..root
@@ -493,6 +497,62 @@ fn a_missing_or_corrupt_block_of_active_is_refused_and_named() {
     site.assert_untouched(&site.flfmt(&["-c"], FIRST), 4, &says);
     let output = site.reset(&[], FIRST);
     assert_reset(&site, &output, FIRST);
+}
+
+/// A directory block in which the entry that leads to `entry` is another.
+fn changed(site: &Site, block: Score, entry: Score, change: impl Fn(&mut [u8])) -> Score {
+    let mut block = site.venti.get(BlockType::Dir, &block).unwrap();
+    let mut entries = block.chunks_mut(Entry::LEN);
+    change(entries.find(|e| &e[20..] == entry.as_bytes()).unwrap());
+    site.venti.insert(BlockType::Dir, &block)
+}
+
+#[test]
+fn an_active_that_a_fossil_would_misread_is_refused() {
+    if is_blind() {
+        return;
+    }
+    let site = Site::of("archived-8k");
+    let (archive, mut client) = (archive(&site), site.client());
+    let sources = site.venti.get(BlockType::Dir, &archive.top.unwrap().score);
+    let sources = sources.unwrap();
+    let found = archive::find(&mut client, &archive.directory(), b"active").unwrap();
+    let active = found.unwrap().directory.unwrap();
+    let (root, active) = (archive.sources[0].score, active.entry.score);
+    let with_root = |root: Score| {
+        let mut sources = sources.clone();
+        sources[20..40].copy_from_slice(root.as_bytes());
+        put_root(&site, &sources)
+    };
+    let local = |entry: &mut [u8]| entry[8] |= 0x20;
+    let large = |entry: &mut [u8]| entry[6..8].copy_from_slice(&16384_u16.to_be_bytes());
+    for (change, says) in [
+        (
+            local as fn(&mut [u8]),
+            "expected an entry of a fossil, found the local flag",
+        ),
+        (large, "expected blocks of at most 8192 bytes, found 16384"),
+    ] {
+        let score = with_root(changed(&site, root, active, change));
+        site.refused(
+            &score,
+            4,
+            &format!("/active: directory block {active}: {says}"),
+        );
+        // An entry in it that belongs to no directory.
+        let mut block = site.venti.get(BlockType::Dir, &active).unwrap();
+        let mut entry = block[..Entry::LEN].to_vec();
+        change(&mut entry);
+        block.resize(block.len().next_multiple_of(Entry::LEN), 0);
+        block.extend(entry);
+        let inside = site.venti.insert(BlockType::Dir, &block);
+        let lead = |entry: &mut [u8]| entry[20..].copy_from_slice(inside.as_bytes());
+        site.refused(&with_root(changed(&site, root, active, lead)), 4, says);
+    }
+    // The root directory's metadata has no names.
+    let mut sources = sources.clone();
+    sources[60..80].copy_from_slice(Score::ZERO.as_bytes());
+    site.refused(&put_root(&site, &sources), 4, "expected a directory active");
 }
 
 #[test]
@@ -786,6 +846,14 @@ fn a_partition_that_cannot_be_written_is_refused() {
     site.assert_untouched(&output, 1, "busy");
     assert!(fs::read(&program).unwrap() == before);
     drop(running);
+    // A device that can be opened for writing, and refuses what is written.
+    let site = Site::of("archived-8k");
+    if let Some(device) = Loop::of(&site.partition, &["--read-only"]) {
+        let command = site.command().args([FIRST, &device.0, &site.venti.dial()]);
+        site.assert_untouched(&command.run(), 1, "read-only");
+    } else {
+        command::skipped("a device that is read-only: no loop device can be made here");
+    }
     if !rustix::process::geteuid().is_root() {
         fs::set_permissions(&site.partition, fs::Permissions::from_mode(0o444)).unwrap();
         let output = site.reset(&[], FIRST);
@@ -966,6 +1034,26 @@ fn an_empty_partition_whose_format_was_killed_needs_no_force() {
 }
 
 #[test]
+fn what_was_overwritten_by_force_is_put_back_and_kept_without() {
+    if is_blind() {
+        return;
+    }
+    let mut ext = vec![0; 4 << 20];
+    ext[0x438..0x43a].copy_from_slice(&[0x53, 0xef]);
+    let site = Site::with(ext);
+    assert_eq!(site.reset(&["-f"], FIRST).status, 0);
+    // As if it had been killed before the last write.
+    let at = site.last().unwrap().header.superblock_at();
+    let file = File::options().write(true).open(&site.partition).unwrap();
+    file.write_all_at(&[0; 4], at).unwrap();
+    drop(file);
+    let output = site.reset(&[], FIRST);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.stderr.contains("an ext file system"), "{output:?}");
+    assert!(site.bytes() == site.before);
+}
+
+#[test]
 fn an_undo_file_of_another_partition_or_of_one_that_was_written_is_refused() {
     if is_blind() {
         return;
@@ -1003,6 +1091,73 @@ fn an_undo_file_of_another_partition_or_of_one_that_was_written_is_refused() {
         output.status == 1 && output.stderr.contains("expected an undo file"),
         "{output:?}"
     );
+}
+
+#[test]
+fn a_partition_that_somebody_takes_or_writes_at_the_last_moment_is_left_alone() {
+    let site = Site::of("archived-8k");
+    let operand = Operand::try_from(site.partition.as_os_str()).unwrap();
+    let partition = Partition::open_rw(&operand).unwrap();
+    let archive = archive(&site);
+    let format = Format::of(&archive, partition.len(), None, Tag::random(), b"vfs").unwrap();
+    let checked = Checked {
+        format,
+        score: archive.score,
+        venti: site.venti.dial(),
+    };
+    let (terminal, _) = Terminal::keeping("fosreset");
+    let state = site.state();
+    let job = Job {
+        tool: "fosreset",
+        config: &Config::default(),
+        terminal: &terminal,
+        dir: Some(&state),
+        partition: &partition,
+        force: false,
+    };
+    let taken = || Err(eyre::eyre!("held open"));
+    let error = perform(&job, &checked, &taken).unwrap_err();
+    assert!(error.to_string().contains("held open"), "{error}");
+    assert!(site.bytes() == site.before);
+    // A fossil that came and went.
+    let Last { header, superblock } = site.last().unwrap();
+    let used = SuperBlock {
+        qid: 99,
+        ..superblock
+    };
+    let written = || {
+        partition.write_at(&used.to_bytes(), header.superblock_at())?;
+        Ok(())
+    };
+    let error = perform(&job, &checked, &written).unwrap_err();
+    assert!(error.to_string().contains("somebody else"), "{error}");
+    assert_eq!(site.last().unwrap().superblock, used);
+}
+
+#[test]
+fn the_command_that_undoes_it_can_be_run_as_it_is_printed() {
+    if is_blind() {
+        return;
+    }
+    let site = Site::of("archived-8k");
+    let run = |program: &Path, arguments: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        let command = command.args(arguments).current_dir(site.directory.path());
+        let command = command.env("VENTIPROG_CONFIG", "/dev/null");
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (fosreset, dial) = (command::binary("fosreset"), site.venti.dial());
+    for name in ["-x", "it's;&$x"] {
+        let partition = site.directory.path().join(name);
+        fs::copy(&site.partition, &partition).unwrap();
+        let line = run(&fosreset, &["-d", "state", "--", SECOND, name, &dial]);
+        assert!(fs::read(&partition).unwrap() != site.before, "{name}");
+        let script = line.replacen("fosreset", &fosreset.display().to_string(), 1);
+        run("bash".as_ref(), &["-c", &script]);
+        assert!(fs::read(&partition).unwrap() == site.before, "{line}");
+    }
 }
 
 #[test]

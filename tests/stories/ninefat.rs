@@ -381,11 +381,11 @@ fn an_image_that_another_run_has_locked_is_waited_for() {
 }
 
 /// A loop device of an image, detached when dropped.
-struct Loop(String);
+pub(crate) struct Loop(pub(crate) String);
 
 impl Loop {
     /// None where this system has none for us.
-    fn of(image: &Path, options: &[&str]) -> Option<Self> {
+    pub(crate) fn of(image: &Path, options: &[&str]) -> Option<Self> {
         let made = process::Command::new("losetup")
             .args(["--find", "--show"])
             .args(options)

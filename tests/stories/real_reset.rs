@@ -279,10 +279,10 @@ fn a_fossil_that_holds_the_partition_is_ended_and_another_is_not() {
     assert_eq!(output.status, 0, "{output:?}");
     drop(ours);
     assert!(theirs.fossil.ask("fsys main df").contains("main: "));
-    let again = site.start(&partition);
+    let mut again = site.start(&partition);
     let files = again.files("main/active");
     assert!(files.contains_key("file") && !files.contains_key("file2"));
-    // While it runs nothing is put back; then all is.
+    // While it runs nothing is put back, and nothing after it has written.
     let undo = fs::read_dir(site.directory.path().join("state")).unwrap();
     let undo = undo
         .map(|e| e.unwrap().path())
@@ -292,6 +292,11 @@ fn a_fossil_that_holds_the_partition_is_ended_and_another_is_not() {
     let output = command().run();
     assert_eq!(output.status, 1, "{output:?}");
     assert!(output.stderr.contains("held open by fossil"), "{output:?}");
+    again.fossil.ask("fsys main sync");
+    drop(again);
+    let output = command().run();
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.stderr.contains("was written since"), "{output:?}");
 }
 
 /// The archives that the C tool can be compared with: on a real venti that

@@ -160,13 +160,15 @@ impl Source<'_> {
             return Err(Failure::report(Status::Unverified, text));
         }
         let counts = findings.counts;
-        Ok(match depth {
-            Depth::Shallow => "only its root was looked at".to_owned(),
-            _ => format!(
-                "it is whole: {} directories, {} blocks read, {} asked for",
-                findings.directories, counts.read, counts.probed
-            ),
-        })
+        let proved = match depth {
+            Depth::Shallow => return Ok("only its root was looked at".to_owned()),
+            Depth::Active => "its active tree is there",
+            Depth::Every => "it is whole",
+        };
+        Ok(format!(
+            "{proved}: {} directories, {} blocks read, {} asked for",
+            findings.directories, counts.read, counts.probed
+        ))
     }
 }
 

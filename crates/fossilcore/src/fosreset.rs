@@ -327,14 +327,18 @@ fn words(options: &Options) -> Result<(Words, Answers)> {
         venti: options.venti.clone(),
     };
     let terminal = io::stdin().is_terminal();
+    // Read before answers take hold of standard input.
+    let line = match given.score.as_str() {
+        "-" => Some(read_line(terminal).wrap_err("standard input")?),
+        _ => None,
+    };
     let mut answers: Answers = None;
     if terminal {
         answers = Some(Box::new(io::stdin().lock()));
     }
-    if given.score != "-" {
+    let Some(line) = line else {
         return Ok((given, answers));
-    }
-    let line = read_line(terminal).wrap_err("standard input")?;
+    };
     let line = Words::parse(&line)?;
     // A line from a pipe leaves no room for answers there; the user of
     // the session may be asked all the same.
@@ -387,6 +391,7 @@ impl Words {
         let words: Vec<&str> = line.split(' ').collect();
         let (score, partition, venti) = match *words {
             [""] => return Err(odd("nothing")),
+            [_] => return Err(odd("one word")),
             [score, partition] => (score, partition, None),
             [score, partition, venti] => (score, partition, Some(venti)),
             _ => return Err(odd(&format!("{} words", words.len()))),
@@ -428,6 +433,8 @@ mod tests {
             assert_eq!(Status::of(&error), Status::Usage, "{odd:?}");
             assert!(error.to_string().contains("line of fossilize"), "{error}");
         }
+        let error = Words::parse(b"vac:S\n").unwrap_err().to_string();
+        assert!(error.ends_with("found one word"), "{error}");
     }
 
     #[test]

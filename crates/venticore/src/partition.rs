@@ -213,7 +213,7 @@ impl Partition {
 
 fn open(operand: &Operand, mode: Mode, sysfs: &Path) -> Result<Partition, Error> {
     let (path, meta, suffix) = find(operand)?;
-    let file = open_file(path, &meta, mode).map_err(|cause| Error::system(path, cause))?;
+    let file = open_file(path, &meta, mode, sysfs).map_err(|cause| Error::system(path, cause))?;
     let whole = Opened::whole(file, operand, path)?;
     let part = match suffix {
         None => whole,
@@ -272,10 +272,13 @@ fn check_kind(path: &Path, kind: FileType) -> Result<(), Error> {
     Err(Error::Kind { path, found })
 }
 
-fn open_file(path: &Path, meta: &Metadata, mode: Mode) -> io::Result<File> {
+fn open_file(path: &Path, meta: &Metadata, mode: Mode, sysfs: &Path) -> io::Result<File> {
     // NONBLOCK: should a fifo have taken the name meanwhile, do not wait for its other end.
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     if mode == Mode::ReadWrite && meta.file_type().is_block_device() {
+        if node::is_read_only(sysfs, meta.rdev()) {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         // Without CREATE this means: not while it is mounted.
         flags |= OFlags::EXCL;
     }

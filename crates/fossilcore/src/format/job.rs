@@ -210,13 +210,23 @@ fn name_to_keep(job: &Job<'_>) -> String {
 
 /// Prints the command that undoes the format.
 fn announce(job: &Job<'_>, undo: &Path) -> Result<()> {
-    let words = [undo.as_os_str(), job.partition.operand().as_os_str()].map(quoted);
-    let line = format!("fosreset -u {} {}\n", words[0], words[1]);
+    let line = format!("{}\n", undo_command(job, undo));
     let mut output = job.terminal.output();
     let printed = std::io::Write::write_all(&mut output, line.as_bytes());
     printed
         .and_then(|()| std::io::Write::flush(&mut output))
         .wrap_err("standard output")
+}
+
+/// The command that puts back what an undo file has, for a shell.
+fn undo_command(job: &Job<'_>, undo: &Path) -> String {
+    let [file, partition] = [undo.as_os_str(), job.partition.operand().as_os_str()].map(quoted);
+    let end = if partition.starts_with('-') {
+        "-- "
+    } else {
+        ""
+    };
+    format!("fosreset -u {file} {end}{partition}")
 }
 
 /// A word that a shell reads as one.
@@ -245,9 +255,8 @@ fn unchanged(job: &Job<'_>, undo: &Path, standing: &Standing) -> Result<()> {
 /// What to do about a partition that is half written.
 fn unfinished(job: &Job<'_>, error: &dyn std::fmt::Display, undo: &Path) -> Report {
     eyre!(
-        "{}: not a fossil now: {error}: run again, or put the old one back: fosreset -u {} {}",
+        "{}: not a fossil now: {error}: run again, or put the old one back: {}",
         job.partition.operand(),
-        quoted(undo.as_os_str()),
-        quoted(job.partition.operand().as_os_str())
+        undo_command(job, undo)
     )
 }

@@ -22,6 +22,12 @@ pub(super) fn is_slice(sysfs: &Path, dev: u64) -> bool {
     directory(sysfs, dev).join("partition").exists()
 }
 
+/// True where the device refuses writes: Linux opens it for writing all the same.
+pub(super) fn is_read_only(sysfs: &Path, dev: u64) -> bool {
+    let ro = fs::read_to_string(directory(sysfs, dev).join("ro"));
+    ro.is_ok_and(|ro| ro.trim_end() == "1")
+}
+
 /// The names of the nodes of a disk's slices, sorted.
 pub(super) fn nodes_on(sysfs: &Path, dev: u64) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory(sysfs, dev)) else {
@@ -40,6 +46,19 @@ pub(super) fn nodes_on(sysfs: &Path, dev: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_says_that_it_is_read_only() {
+        let sys = tempfile::tempdir().unwrap();
+        let dev = rustix::fs::makedev(7, 0);
+        let loop0 = directory(sys.path(), dev);
+        fs::create_dir_all(&loop0).unwrap();
+        assert!(!is_read_only(sys.path(), dev));
+        for (ro, refused) in [("1\n", true), ("0\n", false)] {
+            fs::write(loop0.join("ro"), ro).unwrap();
+            assert_eq!(is_read_only(sys.path(), dev), refused, "{ro}");
+        }
+    }
 
     #[test]
     fn a_disk_has_nodes_and_a_slice_has_none() {
