@@ -293,6 +293,10 @@ fn without_a_venti_or_with_one_for_a_partition_nothing_happens() {
     site.assert_untouched(&output, 2, "expected -v score");
     let output = site.command().args(["-c", "--shallow", FIRST]).run();
     site.assert_untouched(&output, 2, "expected one of -c and --shallow");
+    for option in ["-c", "--shallow", "-f"] {
+        let output = site.command().args([option, "-u", "file"]).run();
+        site.assert_untouched(&output, 2, "expected none of -c, --shallow and -f with -u");
+    }
 }
 
 #[test]
@@ -992,6 +996,10 @@ fn a_killed_reset_shows_and_is_completed_or_undone() {
         assert!(site.bytes() == site.before);
         // Completed, and undone after that.
         fs::write(&site.partition, &half).unwrap();
+        let output = site.reset(&["-n"], FIRST);
+        assert_eq!(output.status, 0, "{output:?}");
+        assert!(output.stderr.contains("is put back from"), "{output:?}");
+        assert!(site.bytes() == half);
         let output = site.reset(&[], FIRST);
         assert_eq!(output.status, 0, "{output:?}");
         assert!(

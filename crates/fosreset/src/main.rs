@@ -69,6 +69,9 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
         (false, true) => Depth::Shallow,
         (false, false) => Depth::Active,
     };
+    if options.undo.is_some() && (check || shallow || options.force) {
+        return Err(tool.usage("expected none of -c, --shallow and -f with -u"));
+    }
     let mut operands = operands.into_iter();
     if options.undo.is_none() {
         let score = operands

@@ -25,7 +25,7 @@ use std::io;
 use venticore::arena::ReadAt;
 use venticore::partition::Partition;
 
-pub use job::{Checked, Job, check, old_undo, perform};
+pub use job::{Checked, Job, check, old_undo, perform, say_first};
 pub use plan::{Area, Format, PlanError, Tag};
 pub use standing::{Standing, Whole};
 pub use undo::{Matches, Undo, UndoError, save};

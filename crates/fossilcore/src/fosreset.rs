@@ -21,7 +21,7 @@ use venticore::terminal::Terminal;
 
 use crate::archive::{self, Archive, Depth};
 use crate::flfmt::{LABEL, Source, open, root_score, venti};
-use crate::format::{Job, Matches, Standing, Undo, UndoError, check, old_undo, perform};
+use crate::format::{Job, Matches, Standing, Undo, UndoError, check, old_undo, perform, say_first};
 use crate::fossilize;
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, Halt};
@@ -118,6 +118,14 @@ fn reset(
     let (archive, checked) = source.plan(&mut client, &partition, None, LABEL.as_bytes())?;
     let block_size = checked.format.header.block_size.into();
     let proved = source.prove(&mut client, &archive, options.depth, block_size, terminal)?;
+    let asked = answers
+        .as_mut()
+        .filter(|_| !options.yes && !options.dry_run);
+    if let Some(undo) = &unfinished
+        && (options.dry_run || asked.is_some())
+    {
+        say_first(&job, undo);
+    }
     if options.dry_run {
         tell_dry(
             terminal,
@@ -128,7 +136,7 @@ fn reset(
         );
         return Ok(Status::Done);
     }
-    if let (false, Some(answers)) = (options.yes, answers.as_mut()) {
+    if let Some(answers) = asked {
         for line in lost(&standing, &mut client, &fossils) {
             terminal.say(&format!("{}: {line}", partition.operand()));
         }

@@ -121,16 +121,12 @@ pub fn perform(
     checked: &Checked,
     still_free: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
-    let operand = job.partition.operand();
     // So that what is a hole is known.
     job.partition.sync()?;
     let mut standing = Standing::of(job.partition)?;
     if let Some(undo) = old_undo(job, &standing)? {
         still_free()?;
-        job.terminal.say(&format!(
-            "{operand}: an earlier format did not end: first, what it replaced is put back from {}",
-            undo.path().display()
-        ));
+        say_first(job, &undo);
         undo.put_back(job.partition)
             .map_err(|error| unfinished(job, &error, undo.path()))?;
         standing = Standing::of(job.partition)?;
@@ -151,6 +147,15 @@ pub fn perform(
             }
         }
     })
+}
+
+/// Says that an earlier format is undone before anything else.
+pub fn say_first(job: &Job<'_>, undo: &Undo) {
+    job.terminal.say(&format!(
+        "{}: an earlier format did not end: first, what it replaced is put back from {}",
+        job.partition.operand(),
+        undo.path().display()
+    ));
 }
 
 /// Appends the old last score and the new one to the log.
