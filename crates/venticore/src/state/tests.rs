@@ -436,7 +436,7 @@ fn a_log_moved_away_during_the_wait_is_not_written_to() {
 fn the_log_must_be_a_file() {
     let (dir, state) = scratch();
     let path = dir.path().join("rootscor");
-    symlink("/dev/full", &path).unwrap();
+    symlink("/dev/null", &path).unwrap();
     assert!(matches!(log(&state, &["x"]), Err(Error::NotAFile(_))));
     fs::remove_file(&path).unwrap();
     assert!(
