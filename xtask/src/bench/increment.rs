@@ -158,11 +158,10 @@ fn beside_c(
 
 fn line(took: &Measured) -> String {
     format!(
-        "{:7.3} s  processor {:5.2} s  peak {:3} MB  {} bytes in {} reads",
+        "{:7.3} s  processor {:5.2} s  peak {:3} MB  {}",
         took.elapsed.as_secs_f64(),
         took.processor,
         took.peak_kib / 1024,
-        took.read,
-        took.reads
+        took.read_text()
     )
 }

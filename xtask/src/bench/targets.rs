@@ -27,12 +27,11 @@ pub(super) fn run(partition: &Partition, rounds: usize) -> eyre::Result<()> {
             for (targets, m) in [(1, one), (3, three)] {
                 println!(
                     "round {round}: {targets} target(s) {:6.2} s  processor {:6.2} s  peak {:4} MB  \
-                     read {} bytes, {:.4} times the log; each clump decoded once",
+                     {}, of a log of {log} bytes; each clump decoded once",
                     m.elapsed.as_secs_f64(),
                     m.processor,
                     m.peak_kib / 1024,
-                    m.read,
-                    m.read as f64 / log as f64,
+                    m.read_text(),
                 );
             }
             ratios.push(three.processor / one.processor);
