@@ -452,7 +452,7 @@ fn a_command_and_its_answer_go_through() {
     for trap in ["fsys", "echo 50%", "df\u{17}", &"x".repeat(256)] {
         assert_eq!(site.ask(&[trap]).status, 2, "{trap:?}");
     }
-    let output = site.ask(&["fsys", "main", "sync"]);
+    let output = site.ask(&["-t", "18446744073709551615", "fsys", "main", "sync"]);
     assert_eq!(output.stdout, "\tmain sync: wrote 1 blocks\n");
     assert!(output.stderr.contains("from stderr"), "{output:?}");
     // Commands on standard input, each for itself.
