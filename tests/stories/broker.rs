@@ -389,6 +389,11 @@ fn a_partition_that_cannot_be_written_is_refused() {
     output.assert_refused(1, "read-only");
     assert!(site.log("fscons.log").is_empty());
     site.assert_nothing_runs();
+    // Who only wants to read it may.
+    let site = site.with(&Script::default(), "open = '-r -c 300'\n");
+    let output = site.command("fossilstart").arg(&device.0).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(site.halt(&["-k"]).status, 0);
 }
 
 /// Without `PATH` the system's directories are still looked through.
@@ -740,6 +745,17 @@ fn snapshot(site: &Site, options: &[&str]) -> Output {
 
 fn rootscor(site: &Site) -> String {
     site.log("rootscor")
+}
+
+/// A fossil that was opened with `-r` ends itself at a snap.
+#[test]
+fn a_fossil_that_only_reads_is_asked_for_no_snapshot() {
+    let script = Script::default();
+    let site = Site::new(&script).with(&script, "open = '-r'\n");
+    site.started(None);
+    snapshot(&site, &[]).assert_refused(1, "opened with -r");
+    assert_eq!(site.ask(&["printconfig"]).status, 0);
+    assert!(!typed(&mut site.connect("fscons")).contains(&"fsys main snap -a".to_owned()));
 }
 
 #[test]

@@ -217,7 +217,10 @@ impl Plan {
             return Err(self.in_use(&holders));
         }
         // One that cannot be written opens all the same, and then hangs.
-        let partition = Partition::open_rw(&self.operand)?;
+        let partition = match self.only_reads() {
+            true => Partition::open(&self.operand)?,
+            false => Partition::open_rw(&self.operand)?,
+        };
         if holders.sight != Sight::Full && processes::prove_free(&partition).is_err() {
             terminal.say(&format!("{}: {}", self.partition.display(), holders.sight));
         }
@@ -242,6 +245,12 @@ impl Plan {
             .wrap_err_with(|| format!("venti {}", self.venti))?;
         StateDir::open(&self.job.directory)?;
         Ok(())
+    }
+
+    /// Whether the fossil is to open the partition with `-r`.
+    fn only_reads(&self) -> bool {
+        let mut words = self.setup.open.iter().flat_map(|open| open.split(' '));
+        words.any(|word| word.starts_with('-') && word.contains('r'))
     }
 
     fn in_use(&self, holders: &Holders) -> Report {
