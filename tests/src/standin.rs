@@ -337,7 +337,7 @@ impl<W: Write> StandIn<W> {
                 String::new()
             }
             (_, None) => format!("fsys: '{name}' not found\n"),
-            (["open", ..], Some(at)) => self.open(at),
+            (["open", options @ ..], Some(at)) => self.open(at, !options.contains(&"-r")),
             ([], Some(at)) if self.systems[at].open.is_some() => {
                 self.prompt = name.to_owned();
                 String::new()
@@ -376,11 +376,11 @@ impl<W: Write> StandIn<W> {
         said + &error
     }
 
-    fn open(&mut self, at: usize) -> String {
+    fn open(&mut self, at: usize, writes: bool) -> String {
         let system = &mut self.systems[at];
         match OpenOptions::new()
             .read(true)
-            .write(true)
+            .write(writes)
             .open(&system.device)
         {
             Ok(file) => {

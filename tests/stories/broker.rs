@@ -26,6 +26,8 @@ use venti_tests::patience::{PATIENCE, until};
 use venti_tests::standin::{Archiver, Fault, Script};
 use venti_tests::venti::{Venti, closed_port};
 
+use crate::ninefat::Loop;
+
 /// A namespace, a partition, a venti, and how the stand-in behaves.
 struct Site {
     directory: TempDir,
@@ -339,7 +341,8 @@ fn what_can_be_known_before_is_said_before_anything_is_started() {
     let live = UnixListener::bind(site.console("fossil")).unwrap();
     fails(site.command("fossilstart"), 1, "served already");
     drop(live);
-    for name in ["a/b", "", "-x", "a b"] {
+    // A service whose name is like a console's would be taken for one.
+    for name in ["a/b", "", "-x", "a b", "fscons", "fsconsole"] {
         let output = site
             .command("fossilstart")
             .arg("--")
@@ -354,6 +357,59 @@ fn what_can_be_known_before_is_said_before_anything_is_started() {
         .run();
     assert_eq!(output.status, 2, "{output:?}");
     site.assert_nothing_runs();
+}
+
+/// A fossil cuts what it prints after 255 bytes; a partition whose name is cut there
+/// is not found again by who halts it.
+#[test]
+fn a_path_that_a_console_cannot_print_is_refused() {
+    let mut site = Site::new(&Script::default());
+    let used = site.directory.path().as_os_str().len() + 1;
+    for (length, status) in [(236, 0), (237, 2)] {
+        let name = "x".repeat(length - used);
+        let partition = site.directory.path().join(name);
+        fs::rename(&site.partition, &partition).unwrap();
+        site.partition = partition;
+        let output = site.start(&[], None);
+        assert_eq!(output.status, status, "{output:?}");
+        assert_eq!(site.halt(&["-k"]).status, i32::from(status != 0));
+    }
+    site.assert_nothing_runs();
+}
+
+/// A fossil opens a device that refuses what is written, and then hangs.
+#[test]
+fn a_partition_that_cannot_be_written_is_refused() {
+    let site = Site::new(&Script::default());
+    let Some(device) = Loop::of(&site.partition, &["--read-only"]) else {
+        command::skipped("a device that is read-only: no loop device can be made here");
+        return;
+    };
+    let output = site.command("fossilstart").arg(&device.0).run();
+    output.assert_refused(1, "read-only");
+    assert!(site.log("fscons.log").is_empty());
+    site.assert_nothing_runs();
+    // Who only wants to read it may.
+    let site = site.with(&Script::default(), "open = '-r -c 300'\n");
+    let output = site.command("fossilstart").arg(&device.0).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(site.halt(&["-k"]).status, 0);
+}
+
+/// Without `PATH` the system's directories are still looked through.
+#[test]
+fn without_a_path_it_is_started_all_the_same() {
+    let mut site = Site::new(&Script::default());
+    let plan9 = site.directory.path().join("bin/fossil");
+    fs::create_dir_all(&plan9).unwrap();
+    let program = env!("CARGO_BIN_EXE_stand-in-fossil");
+    symlink(program, plan9.join("fossil")).unwrap();
+    let fossil = plan9.join("fossil").display().to_string();
+    site.config = site.config.replace(program, &fossil);
+    let command = site.command("fossilstart").env("PATH", "");
+    let output = command.arg(&site.partition).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(site.halt(&["-k"]).status, 0);
 }
 
 #[test]
@@ -401,7 +457,7 @@ fn a_command_and_its_answer_go_through() {
     for trap in ["fsys", "echo 50%", "df\u{17}", &"x".repeat(256)] {
         assert_eq!(site.ask(&[trap]).status, 2, "{trap:?}");
     }
-    let output = site.ask(&["fsys", "main", "sync"]);
+    let output = site.ask(&["-t", "18446744073709551615", "fsys", "main", "sync"]);
     assert_eq!(output.stdout, "\tmain sync: wrote 1 blocks\n");
     assert!(output.stderr.contains("from stderr"), "{output:?}");
     // Commands on standard input, each for itself.
@@ -689,6 +745,17 @@ fn snapshot(site: &Site, options: &[&str]) -> Output {
 
 fn rootscor(site: &Site) -> String {
     site.log("rootscor")
+}
+
+/// A fossil that was opened with `-r` ends itself at a snap.
+#[test]
+fn a_fossil_that_only_reads_is_asked_for_no_snapshot() {
+    let script = Script::default();
+    let site = Site::new(&script).with(&script, "open = '-r'\n");
+    site.started(None);
+    snapshot(&site, &[]).assert_refused(1, "opened with -r");
+    assert_eq!(site.ask(&["printconfig"]).status, 0);
+    assert!(!typed(&mut site.connect("fscons")).contains(&"fsys main snap -a".to_owned()));
 }
 
 #[test]

@@ -393,6 +393,28 @@ fn a_fossil_that_does_not_start_is_no_lost_reset() {
     let said = "cpsys: new: no venti\n\
                 cpsys: new: fossilstart: exit status 1; the reset is done, start the fossil there\n";
     assert_eq!(output.stderr, said);
+    // Nor is one that takes too long.
+    far.script("new", "fossilstart", "exec sleep 60");
+    let keys = format!("{LIKE_SSH}[limits]\nremote = 3\n");
+    let output = cpsys(&far, &keys, &["--start"]);
+    assert_eq!(output.status, 3, "{output:?}");
+    let end = "fossilstart: not done after 3s: killed; the reset is done, start the fossil there\n";
+    assert!(output.stderr.ends_with(end), "{output:?}");
+}
+
+/// It may have written already.
+#[test]
+fn of_a_reset_that_a_signal_ended_nobody_knows_whether_it_was_done() {
+    let far = machines();
+    far.script("new", "fosreset", "kill -9 $$");
+    let output = cpsys(&far, LIKE_SSH, &["--start"]);
+    assert_eq!(output.status, 3, "{output:?}");
+    assert!(
+        output.stderr.contains("whether it was done is not known"),
+        "{output:?}"
+    );
+    let output = cpsys(&far, LIKE_SSH, &["-n"]);
+    assert_eq!(output.status, 1, "{output:?}");
 }
 
 #[test]

@@ -42,7 +42,8 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('V') | Long("version") => return Err(tool.version()),
             Short('t') | Long("timeout") => {
                 let seconds = wrcmd::number(&parser.value()?.string()?).wrap_err("-t")?;
-                options.wait = Some(Duration::from_secs(seconds));
+                // More than any clock can be asked for is as good as for ever.
+                options.wait = Some(Duration::from_secs(seconds.min(u32::MAX.into())));
             }
             Short('c') | Long("console") => options.console = Some(parser.value()?.into()),
             Value(first) => {

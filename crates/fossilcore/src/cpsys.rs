@@ -18,6 +18,9 @@ use venticore::terminal::Terminal;
 use crate::remote::{Answer, End, Lost, Machine};
 use line::{Found, RootLine};
 
+/// A shell adds this to the number of the signal that ended a command.
+const SIGNALS: i32 = 128;
+
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -207,6 +210,10 @@ impl Copy<'_> {
         match &answer.end {
             end if end.is_success() => Ok(()),
             End::Unknown(why) => Err(self.reset_lost(why)),
+            // A shell's word for a signal, which may have come at any moment.
+            End::Status(status) if *status > SIGNALS && !self.options.dry_run => {
+                Err(self.reset_lost(&answer.end.to_string()))
+            }
             end => {
                 let why = ended(machine, "fosreset", end);
                 Err(Failure::report(far_status(end), why))
@@ -241,16 +248,19 @@ impl Copy<'_> {
             return Ok(Status::Done);
         }
         self.print(&machine.shown(&words))?;
-        let answer = self.call(machine, &words)?;
+        let failed = |why: String| {
+            let text = format!("{why}; the reset is done, start the fossil there");
+            Failure::report(Status::Partly, text)
+        };
+        let lost = |lost: Lost| failed(format!("{}: fossilstart: {lost}", machine.host()));
+        let answer = self.run(machine, &words).map_err(lost)?;
         for line in &answer.stdout {
             self.print(&venticore::exit::one_line(line))?;
         }
-        if answer.end.is_success() {
-            return Ok(Status::Done);
+        match answer.end.is_success() {
+            true => Ok(Status::Done),
+            false => Err(failed(ended(machine, "fossilstart", &answer.end))),
         }
-        let why = ended(machine, "fossilstart", &answer.end);
-        let text = format!("{why}; the reset is done, start the fossil there");
-        Err(Failure::report(Status::Partly, text))
     }
 
     /// A machine is not made a copy of itself.
@@ -273,16 +283,21 @@ impl Copy<'_> {
         words.into_iter().flatten().collect()
     }
 
-    /// Runs a command that changes nothing that could not be done again.
+    /// Runs a command that comes before the reset.
     fn call(&self, machine: &Machine, words: &[&str]) -> Result<Answer> {
-        self.terminal.wait("waiting for the other machine");
-        let answer = machine.run(words, "");
-        self.terminal.clear();
-        let answer = answer.map_err(|lost: Lost| {
+        self.run(machine, words).map_err(|lost| {
             let name = words.first().copied().unwrap_or_default();
             let text = format!("{}: {name}: {lost}; nothing was reset", machine.host());
             Failure::report(Status::Unreachable, text)
-        })?;
+        })
+    }
+
+    /// Runs a command that changes nothing that could not be done again.
+    fn run(&self, machine: &Machine, words: &[&str]) -> Result<Answer, Lost> {
+        self.terminal.wait("waiting for the other machine");
+        let answer = machine.run(words, "");
+        self.terminal.clear();
+        let answer = answer?;
         self.pass_on(machine, &answer);
         Ok(answer)
     }

@@ -201,7 +201,11 @@ fn pass_on(
 ) -> Result<()> {
     while let Some(end) = typed.iter().position(|&byte| byte == b'\n') {
         let bytes: Vec<u8> = typed.drain(..=end).collect();
-        let text = String::from_utf8_lossy(&bytes);
+        let Ok(text) = std::str::from_utf8(&bytes) else {
+            // Another name than the one typed could be made or removed.
+            terminal.say("expected a line of UTF-8 text, nothing was sent");
+            continue;
+        };
         let text = text.trim_end();
         if !text.is_empty()
             && let Err(error) = text.parse::<Line>()
@@ -336,6 +340,23 @@ mod tests {
         assert_eq!(
             screen.print(b"\n!stderr: x\nmain: "),
             "\n!stderr: x\nmain: "
+        );
+    }
+
+    #[test]
+    fn a_typed_line_is_sent_as_it_is_or_not_at_all() {
+        let (console, mut fossil) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut console = File::from(std::os::fd::OwnedFd::from(console));
+        let (terminal, _) = Terminal::keeping("foscons");
+        let mut screen = Screen::default();
+        let mut typed = b"echo \xe4\necho \xc3\xa4\nec".to_vec();
+        pass_on(&mut console, &mut typed, &mut screen, &terminal).unwrap();
+        drop(console);
+        let mut sent = Vec::new();
+        fossil.read_to_end(&mut sent).unwrap();
+        assert_eq!(
+            (sent.as_slice(), typed.as_slice()),
+            (&b"echo \xc3\xa4\n"[..], &b"ec"[..])
         );
     }
 

@@ -43,6 +43,13 @@ const SERVICE: &str = "fossil";
 /// The port of 9P.
 const NINE_PORT: u16 = 564;
 
+/// The most bytes of a partition's path: a fossil cuts what it prints after 255
+/// bytes, and who halts it reads `fsys main config PATH` there.
+const PATH: usize = 236;
+
+/// Where nohup and the programs of a fossil are, if nobody says.
+const SYSTEM: &str = "/usr/bin:/bin";
+
 /// How long a broker has to serve.
 const SERVE: Duration = Duration::from_secs(20);
 
@@ -209,7 +216,11 @@ impl Plan {
         if !holders.is_free() {
             return Err(self.in_use(&holders));
         }
-        let partition = Partition::open(&self.operand)?;
+        // One that cannot be written opens all the same, and then hangs.
+        let partition = match self.only_reads() {
+            true => Partition::open(&self.operand)?,
+            false => Partition::open_rw(&self.operand)?,
+        };
         if holders.sight != Sight::Full && processes::prove_free(&partition).is_err() {
             terminal.say(&format!("{}: {}", self.partition.display(), holders.sight));
         }
@@ -234,6 +245,12 @@ impl Plan {
             .wrap_err_with(|| format!("venti {}", self.venti))?;
         StateDir::open(&self.job.directory)?;
         Ok(())
+    }
+
+    /// Whether the fossil is to open the partition with `-r`.
+    fn only_reads(&self) -> bool {
+        let mut words = self.setup.open.iter().flat_map(|open| open.split(' '));
+        words.any(|word| word.starts_with('-') && word.contains('r'))
     }
 
     fn in_use(&self, holders: &Holders) -> Report {
@@ -368,16 +385,27 @@ fn path(operand: &OsString) -> Result<(Operand, PathBuf)> {
         let text = format!("{parsed}: expected a name of printable characters");
         return Err(Failure::report(Status::Usage, text));
     }
+    let found = path.as_os_str().len();
+    if found > PATH {
+        let text = format!(
+            "{parsed}: expected a path of at most {PATH} bytes, which the console prints whole, found {found}"
+        );
+        return Err(Failure::report(Status::Usage, text));
+    }
     Ok((Operand::try_from(path.as_os_str())?, path))
 }
 
 /// A name that is one word, and one file.
 fn word(name: &str) -> Result<&str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    if !name.is_empty() && name.chars().all(plain) && !name.starts_with(['-', '.']) {
+    let text = if name.starts_with(NAME) {
+        // Its service would be taken for a console.
+        format!("{name:?}: expected a name that does not begin with {NAME}")
+    } else if !name.is_empty() && name.chars().all(plain) && !name.starts_with(['-', '.']) {
         return Ok(name);
-    }
-    let text = format!("{name:?}: expected a name of letters, digits, _, - and .");
+    } else {
+        format!("{name:?}: expected a name of letters, digits, _, - and .")
+    };
     Err(Failure::report(Status::Usage, text))
 }
 
@@ -431,8 +459,11 @@ fn environment(
     let program = program.first().map(PathBuf::from).unwrap_or_default();
     let bin = program.ends_with("bin/fossil/fossil");
     if let Some(bin) = program.ancestors().nth(2).filter(|_| bin) {
-        let path = format!("{}:{}", config.path, bin.display());
-        set.push(("PATH".to_owned(), path.trim_start_matches(':').to_owned()));
+        let path = match config.path.as_str() {
+            "" => SYSTEM,
+            path => path,
+        };
+        set.push(("PATH".to_owned(), format!("{path}:{}", bin.display())));
         if let (None, Some(root)) = (&config.plan9, bin.parent()) {
             set.push(("PLAN9".to_owned(), root.to_string_lossy().into_owned()));
         }

@@ -15,7 +15,7 @@ use venticore::partition::Partition;
 use venticore::terminal::Terminal;
 
 use crate::console::systems::System;
-use crate::console::{Console, place};
+use crate::console::{Console, kin, place};
 use crate::last::{self, Last, UnderWay};
 
 /// Between two looks at the super block, where the console says nothing.
@@ -97,6 +97,7 @@ impl Archive<'_> {
     pub fn take(&mut self) -> Result<Last> {
         let start = Instant::now();
         let before = last::again(self.partition)?;
+        self.refuse_reader()?;
         let snap = format!("fsys {} snap -a", self.name);
         self.console.command(&snap).map_err(|e| e.report())?;
         // The snapshot is forced to disk before the prompt comes.
@@ -112,6 +113,20 @@ impl Archive<'_> {
             return Err(Failure::report(Status::Failed, text));
         }
         self.settle(start)
+    }
+
+    /// A fossil that was opened with `-r` ends itself at a `snap`.
+    fn refuse_reader(&self) -> Result<()> {
+        let console = std::path::absolute(self.console.name())?;
+        if !kin::only_reads(&console, self.partition.path()) {
+            return Ok(());
+        }
+        let text = format!(
+            "{}: expected a fossil that writes it, found it opened with -r on {}: no snapshot can be taken",
+            self.partition.operand(),
+            self.console.name()
+        );
+        Err(Failure::report(Status::Failed, text))
     }
 
     /// Waits while an archive is under way.
