@@ -1,7 +1,9 @@
 //! ventiprog: what it prints, and state that cannot be used.
 
 use std::fs;
+use std::process::Stdio;
 
+use venti_tests::command;
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
 
 use crate::site::Site;
@@ -254,4 +256,73 @@ fn wrcmds_that_cannot_be_written_claims_nothing() {
         (site.file("wrcmd"), site.file("rootscor")),
         (String::new(), String::new())
     );
+}
+
+#[test]
+fn forget_is_not_mixed_with_what_only_looks() {
+    let (site, here, behind) = one_behind();
+    let before = site.file("wrcmds");
+    let (one, two) = (here.dial(), behind.dial());
+    for options in [
+        &["-l", "--forget", &one][..],
+        &["--forget", &one, "-l"],
+        &["-n", "--forget", &one],
+        &["--forget", &one, &two],
+        &["--forget", &one, "--older", "1"],
+    ] {
+        let output = site.ventiprog().args(options).run();
+        output.assert_refused(
+            2,
+            "--forget takes one target, and not -l, -n or a ventilist",
+        );
+        assert_eq!(site.file("wrcmds"), before, "{options:?}");
+    }
+}
+
+#[test]
+fn a_bad_address_is_said_with_all_of_its_text() {
+    let site = Site::new(1);
+    for (option, subject) in [
+        (
+            &["-p", "PART", "venti:"][..],
+            "target \"venti:\": expected a port",
+        ),
+        (
+            &["-s", "bad!", "-p", "PART", "venti"],
+            "source \"bad!\": expected a port",
+        ),
+        (
+            &["--forget", "a!b!c!d"],
+            "target \"a!b!c!d\": expected tcp!host!port",
+        ),
+        (&["-b", "fast"], "-b: expected bytes a second"),
+        (&["-l", "--older", "1h"], "--older: expected a decimal"),
+    ] {
+        let output = site.ventiprog().args(option).run();
+        output.assert_refused(2, &format!("ventiprog: {subject}"));
+    }
+}
+
+#[test]
+fn a_full_output_is_named() {
+    let (site, _here, _behind) = one_behind();
+    for options in [&["-l"][..], &["-n"], &["-n", "-j"]] {
+        let Some(full) = command::full() else {
+            return;
+        };
+        let done = std::process::Command::new(command::binary("ventiprog"))
+            .arg("-d")
+            .arg(site.path("state"))
+            .args(options)
+            .env("VENTIPROG_CONFIG", "/dev/null")
+            .env_remove("venti")
+            .env_remove("targetventis")
+            .stdin(Stdio::null())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{options:?} {said}");
+        assert!(said.contains("ventiprog: standard output: "), "{said}");
+    }
 }

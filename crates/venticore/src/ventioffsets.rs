@@ -36,7 +36,8 @@ pub struct Options {
 /// partition do not agree is in the status.
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let host = options.host.as_deref();
-    let host = host.map(|host| config.dial(host)).transpose()?;
+    let host = host.map(|host| config.dial(host).wrap_err_with(|| format!("host {host:?}")));
+    let host = host.transpose()?;
     let url = options.url.as_deref().or(config.index.as_deref());
     let url = url.unwrap_or(DEFAULT_URL);
     let page = index::fetch(url, config.limits).wrap_err_with(|| url.to_owned())?;

@@ -159,7 +159,10 @@ fn target(options: &Options, config: &Config) -> Result<Option<Dial>> {
     let host = options.host.as_deref().or(config.venti.as_deref());
     match host {
         Some("/dev/null") => Ok(None),
-        Some(host) => Ok(Some(config.dial(host)?)),
+        Some(host) => {
+            let dial = config.dial(host);
+            dial.map(Some).wrap_err_with(|| format!("host {host:?}"))
+        }
         None => Err(Failure::report(
             Status::Usage,
             "no venti to send to: give -h host or set $venti",

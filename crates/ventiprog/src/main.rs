@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use eyre::Result;
+use eyre::{Result, WrapErr};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
@@ -50,12 +50,13 @@ fn main() -> ExitCode {
 fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
     let (mut quiet, mut verbose, mut older) = (false, false, None);
+    let (mut list, mut forget) = (false, None);
     while let Some(arg) = parser.next()? {
         match arg {
             Short('h') | Long("help") => return Err(tool.help()),
             Short('V') | Long("version") => return Err(tool.version()),
             Short('b') | Long("rate") => {
-                options.rate = Some(ventiprog::rate(&parser.value()?.string()?)?);
+                options.rate = Some(ventiprog::rate(&parser.value()?.string()?).wrap_err("-b")?);
             }
             Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
             Short('e') | Long("engine") => options.engine = Some(parser.value()?.string()?),
@@ -68,12 +69,15 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,
             Short('v') | Long("verbose") => verbose = true,
-            Short('l') | Long("list") => options.task = Task::List { older: None },
-            Long("older") => older = Some(wrcmd::number(&parser.value()?.string()?)?),
+            Short('l') | Long("list") => list = true,
+            Long("older") => {
+                let hours = wrcmd::number(&parser.value()?.string()?);
+                older = Some(hours.wrap_err("--older")?);
+            }
             Long("9fat") => options.nine_fat = Some(parser.value()?),
             Long("verify") => options.verify = true,
             Long("trust") => options.trust = true,
-            Long("forget") => options.task = Task::Forget(parser.value()?.string()?),
+            Long("forget") => forget = Some(parser.value()?.string()?),
             Value(first) => {
                 for word in exit::operands(&mut parser, first)? {
                     options.targets.push(word.string()?);
@@ -82,11 +86,17 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             _ => return Err(arg.unexpected().into()),
         }
     }
-    match (&mut options.task, older) {
-        (Task::List { older }, hours) => *older = hours,
-        (_, None) => {}
-        (_, Some(_)) => return Err(tool.usage("--older goes with -l")),
-    }
+    options.task = match (list, older, forget) {
+        (true, older, None) => Task::List { older },
+        (false, None, None) => Task::Replicate,
+        (false, None, Some(target)) if !options.dry_run && options.targets.is_empty() => {
+            Task::Forget(target)
+        }
+        (false, Some(_), None) => return Err(tool.usage("--older goes with -l")),
+        (_, _, Some(_)) => {
+            return Err(tool.usage("--forget takes one target, and not -l, -n or a ventilist"));
+        }
+    };
     let terminal = Terminal::new(tool.name, quiet, verbose);
     ventiprog::run(tool.name, &options, &Config::load()?, &terminal)
 }

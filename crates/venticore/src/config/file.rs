@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -10,6 +10,9 @@ use serde::Deserialize;
 use super::environment::Environment;
 use super::limits::FileLimits;
 use super::{Error, Fossil, Mount, Remote};
+
+/// More than anyone writes by hand: what is longer is something else.
+const MOST: u64 = 1 << 20;
 
 /// The configuration file, TOML. A key that is not listed here is an error.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -51,15 +54,17 @@ impl File {
 
     fn read_if_there(path: &Path) -> Result<File, Error> {
         match File::read(path) {
-            Err(Error::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(File::default())
-            }
+            Err(Error::Read(_, error)) if is_absent(&error) => Ok(File::default()),
             result => result,
         }
     }
 
     fn read(path: &Path) -> Result<File, Error> {
-        let text = fs::read_to_string(path).map_err(|error| Error::Read(path.into(), error))?;
+        let text = text_of(path).map_err(|error| Error::Read(path.into(), error))?;
+        if text.len() as u64 > MOST {
+            let cause = format!("expected at most {MOST} bytes, found more");
+            return Err(Error::Text(path.into(), cause));
+        }
         toml::from_str(&text).map_err(|error| {
             let line = error
                 .span()
@@ -100,4 +105,20 @@ fn merged<T>(
     below: Option<HashMap<String, T>>,
 ) -> Option<HashMap<String, T>> {
     Some(below.into_iter().chain(table).flatten().collect())
+}
+
+/// No such file; a home such as `/dev/null`, which is no directory, has none.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// What is in the file, and at most a byte too many: a device has no end.
+fn text_of(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path)?;
+    file.take(MOST + 1).read_to_string(&mut text)?;
+    Ok(text)
 }

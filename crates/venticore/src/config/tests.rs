@@ -176,3 +176,23 @@ fn the_nearer_file_wins_key_by_key() {
         [Duration::from_secs(1), Duration::from_secs(2)]
     );
 }
+
+#[test]
+fn a_home_that_is_no_directory_has_no_file() {
+    let home = [("HOME".into(), "/dev/null".into())];
+    // The machine's own file may be there, and is not ours to judge.
+    if let Err(error) = Config::from(&home.into_iter().collect()) {
+        assert!(!error.to_string().contains("/dev/null"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_without_end_is_no_configuration() {
+    let fits = format!("{}\n", "#".repeat((1 << 20) - 1));
+    assert!(config(&fits, &[]).is_ok());
+    assert!(config(&format!("{fits}\n"), &[]).is_err());
+    let named = [("VENTIPROG_CONFIG".into(), "/dev/zero".into())];
+    let error = Config::from(&named.into_iter().collect()).unwrap_err();
+    let said = "/dev/zero: expected at most 1048576 bytes, found more";
+    assert_eq!(error.to_string(), said);
+}

@@ -69,7 +69,7 @@ pub(super) fn list(
         if options.json {
             json_line(&mut output, &json(line))?;
         } else {
-            writeln!(output, "{}", text(line))?;
+            writeln!(output, "{}", text(line)).wrap_err("standard output")?;
         }
     }
     output.flush().wrap_err("standard output")?;

@@ -144,7 +144,12 @@ fn perform(
             let asked = asked_for(record.wrcmd.as_ref(), options, config)?;
             list::list(&record, &asked, *older, options, terminal)
         }
-        Task::Forget(target) => record.forget(&config.dial(target)?).map(|()| Status::Done),
+        Task::Forget(target) => {
+            let dial = config
+                .dial(target)
+                .wrap_err_with(|| format!("target {target:?}"))?;
+            record.forget(&dial).map(|()| Status::Done)
+        }
         Task::Replicate => Run::prepare(options, config, terminal, record)?.replicate(),
     }
 }

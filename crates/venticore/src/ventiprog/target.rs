@@ -42,7 +42,8 @@ pub(super) fn asked_for(
     };
     let mut dials: Vec<Dial> = own.into_iter().collect();
     for text in asked {
-        let dial = Dial::parse(text, config.venti.as_deref(), port)?;
+        let dial = Dial::parse(text, config.venti.as_deref(), port)
+            .wrap_err_with(|| format!("target {text:?}"))?;
         if !dials.contains(&dial) {
             dials.push(dial);
         }
@@ -57,8 +58,12 @@ pub(super) fn source_venti(options: &Options, config: &Config) -> Result<Option<
         .as_ref()
         .or(config.venti.as_ref())
         .or(config.source.as_ref());
-    let dial = text.map(|text| config.dial(text)).transpose();
-    dial.wrap_err("source")
+    text.map(|text| {
+        config
+            .dial(text)
+            .wrap_err_with(|| format!("source {text:?}"))
+    })
+    .transpose()
 }
 
 /// One target, and what has become of it so far.

@@ -27,9 +27,9 @@ pub(super) fn tell(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -
         json(&mut output, run, new, complete, status)?;
     } else if complete {
         if let Some(old) = &run.record.wrcmd {
-            writeln!(output, "{}", old.line())?;
+            writeln!(output, "{}", old.line()).wrap_err("standard output")?;
         }
-        writeln!(output, "{}", new.line())?;
+        writeln!(output, "{}", new.line()).wrap_err("standard output")?;
     }
     output.flush().wrap_err("standard output")
 }

@@ -69,7 +69,7 @@ impl fmt::Display for Error {
             ),
             Self::Word(what, word) => write!(
                 f,
-                "{what}: expected one word without blanks and no leading dash, found {word:?}"
+                "{what}: expected one word without blanks, shell characters or a leading dash, found {word:?}"
             ),
         }
     }

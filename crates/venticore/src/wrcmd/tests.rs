@@ -407,3 +407,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_made_line_can_be_run_as_it_stands() {
+    let made = |file: &str| WrCmd::new("tcp!h!17034", 0, file, 0);
+    for file in [
+        "/dev/sdC0/arenas",
+        "a:512k-1m",
+        "d.img:arenas",
+        "/a=b,c+d@e%f",
+        "/\u{e9}",
+    ] {
+        assert!(made(file).is_ok(), "{file}");
+    }
+    for file in [
+        "/a;reboot",
+        "/a$b",
+        "/a'b",
+        "/a\"b",
+        "/a`b`",
+        "/a*",
+        "/a(b",
+        "/a|b",
+        "/a\\b",
+        "#a",
+        "~a",
+        "/a^b",
+    ] {
+        assert!(
+            matches!(made(file), Err(Error::Word("arena file", _))),
+            "{file}"
+        );
+        // What an operator wrote is read as ever.
+        let written = format!("wrarena -h tcp!h!17034 -o 0 {file} 0x0\n");
+        assert!(WrCmd::parse(written).is_ok(), "{file}");
+    }
+}

@@ -34,9 +34,14 @@ pub(super) fn one_word(what: &'static str, word: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses what would not be read back as an operand.
+/// What sh or rc would not take as it stands: a line is run by both.
+fn is_for_a_shell(word: &str) -> bool {
+    word.contains(|c| "'\"`$&;|<>()*?[]{}\\^".contains(c)) || word.starts_with(['#', '~'])
+}
+
+/// Refuses what would not be read back as an operand, here or in a shell.
 pub(super) fn one_operand(what: &'static str, word: &str) -> Result<(), Error> {
-    if option_letters(word).is_some() {
+    if option_letters(word).is_some() || is_for_a_shell(word) {
         return Err(Error::Word(what, word.to_owned()));
     }
     one_word(what, word)
