@@ -1,15 +1,13 @@
 //! A fossil's console: one command and its answer, or interactive.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use eyre::{Result, WrapErr};
+use eyre::Result;
 use fossilcore::foscons::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
 use venticore::terminal::Terminal;
-use venticore::wrcmd;
 
 const TOOL: Tool = Tool {
     name: "foscons",
@@ -41,9 +39,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('h') | Long("help") => return Err(tool.help()),
             Short('V') | Long("version") => return Err(tool.version()),
             Short('t') | Long("timeout") => {
-                let seconds = wrcmd::number(&parser.value()?.string()?).wrap_err("-t")?;
-                // More than any clock can be asked for is as good as for ever.
-                options.wait = Some(Duration::from_secs(seconds.min(u32::MAX.into())));
+                options.wait = Some(exit::seconds("-t", &mut parser)?);
             }
             Short('c') | Long("console") => options.console = Some(parser.value()?.into()),
             Value(first) => {

@@ -1,15 +1,13 @@
 //! Halt fossils in order, and say when it is safe to end them.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use eyre::{Result, WrapErr};
+use eyre::Result;
 use fossilcore::foshalt::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
 use venticore::terminal::Terminal;
-use venticore::wrcmd;
 
 const TOOL: Tool = Tool {
     name: "foshalt",
@@ -46,8 +44,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('q') | Long("quiet") => quiet = true,
             Short('t') | Long("timeout") => {
-                let seconds = wrcmd::number(&parser.value()?.string()?).wrap_err("-t")?;
-                options.wait = Some(Duration::from_secs(seconds));
+                options.wait = Some(exit::seconds("-t", &mut parser)?);
             }
             Value(first) => {
                 let consoles = exit::operands(&mut parser, first)?;

@@ -1,15 +1,13 @@
 //! Record and print the last archival score of a fossil partition.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use eyre::{Result, WrapErr};
+use eyre::Result;
 use fossilcore::fossilize::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
 use venticore::terminal::Terminal;
-use venticore::wrcmd;
 
 const TOOL: Tool = Tool {
     name: "fossilize",
@@ -47,8 +45,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('h') | Long("help") => return Err(tool.help()),
             Short('V') | Long("version") => return Err(tool.version()),
             Short('t') | Long("timeout") => {
-                let seconds = wrcmd::number(&parser.value()?.string()?).wrap_err("-t")?;
-                options.wait = Duration::from_secs(seconds);
+                options.wait = exit::seconds("-t", &mut parser)?;
             }
             Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
             Long("9fat") => options.nine_fat = Some(parser.value()?),

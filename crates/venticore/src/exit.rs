@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use eyre::Report;
+use eyre::{Report, WrapErr};
+use lexopt::ValueExt;
 
 use crate::{
     client, config, dial, external, index, ninefat, partition, score, state, wrcmd, wrcmds,
@@ -294,6 +296,17 @@ pub fn operands(
     let mut operands = vec![first];
     operands.extend(parser.raw_args()?);
     Ok(operands)
+}
+
+/// The value of an option that is a number of seconds. More than 136 years,
+/// which no clock can be asked for, are as many.
+///
+/// # Errors
+/// There is no value, or it is no number.
+pub fn seconds(option: &'static str, parser: &mut lexopt::Parser) -> eyre::Result<Duration> {
+    let value = parser.value()?.string()?;
+    let seconds = wrcmd::number(&value).wrap_err(option)?;
+    Ok(Duration::from_secs(seconds.min(u32::MAX.into())))
 }
 
 /// Standard output. A reader that went away is no error: what follows is
