@@ -69,16 +69,7 @@ impl Holders {
     }
 
     fn of_in(path: &Path, roots: &Roots) -> io::Result<Self> {
-        let meta = fs::metadata(path)?;
-        let kind = meta.file_type();
-        let (wanted, devices) = if kind.is_block_device() {
-            Wanted::device(&roots.sys, meta.rdev())
-        } else if kind.is_file() {
-            Wanted::file(&roots.sys, &meta)
-        } else {
-            let text = "expected a file or a block device";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        };
+        let (wanted, devices) = wanted(path, roots)?;
         let seen = scan::processes(&roots.proc, &wanted, std::process::id())?;
         Ok(Holders {
             processes: seen.processes,
@@ -93,6 +84,29 @@ impl Holders {
     #[must_use]
     pub fn is_free(&self) -> bool {
         self.processes.is_empty() && self.mounts.is_empty() && self.devices.is_empty()
+    }
+}
+
+/// Whether a process has the file or block device at `path` open for writing;
+/// `None` where it has not opened it, or the system does not tell.
+#[must_use]
+pub fn writes(pid: u32, path: &Path) -> Option<bool> {
+    let roots = Roots::default();
+    let (wanted, _) = wanted(path, &roots).ok()?;
+    scan::writes(&roots.proc.join(pid.to_string()), &wanted)
+}
+
+/// What is looked for, and the devices that lie on it.
+fn wanted(path: &Path, roots: &Roots) -> io::Result<(Wanted, Vec<String>)> {
+    let meta = fs::metadata(path)?;
+    let kind = meta.file_type();
+    if kind.is_block_device() {
+        Ok(Wanted::device(&roots.sys, meta.rdev()))
+    } else if kind.is_file() {
+        Ok(Wanted::file(&roots.sys, &meta))
+    } else {
+        let text = "expected a file or a block device";
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
     }
 }
 

@@ -5,10 +5,10 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::process::Pid;
+use venticore::holders;
 
 /// The variable with the path of the console.
 pub const VARIABLE: &str = "FOSSIL_CONSOLE";
@@ -58,23 +58,11 @@ pub fn all() -> Vec<Kin> {
 /// `false` where the system does not tell.
 #[must_use]
 pub fn only_reads(console: &Path, partition: &Path) -> bool {
-    let Ok(meta) = fs::metadata(partition) else {
-        return false;
-    };
-    let identity = |meta: &fs::Metadata| match meta.file_type().is_block_device() {
-        true => (0, meta.rdev()),
-        false => (meta.dev(), meta.ino()),
-    };
-    let fds = of(console).into_iter().flat_map(|kin| {
-        let directory = format!("/proc/{}/fd", kin.pid.as_raw_nonzero());
-        fs::read_dir(directory).into_iter().flatten().flatten()
-    });
-    let mut fds = fds
-        .filter(|fd| fs::metadata(fd.path()).is_ok_and(|open| identity(&open) == identity(&meta)));
-    // The link has the modes of the open file.
-    let writes = |fd: &fs::DirEntry| fd.metadata().is_ok_and(|link| link.mode() & 0o200 != 0);
-    fds.next()
-        .is_some_and(|first| !writes(&first) && !fds.any(|fd| writes(&fd)))
+    let kin = of(console).into_iter();
+    let pids = kin.map(|kin| kin.pid.as_raw_nonzero().get().unsigned_abs());
+    pids.filter_map(|pid| holders::writes(pid, partition))
+        .reduce(|one, other| one | other)
+        == Some(false)
 }
 
 fn seen() -> Vec<Kin> {

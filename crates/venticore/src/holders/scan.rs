@@ -114,6 +114,16 @@ fn holds(thread: &Path, wanted: &Wanted) -> io::Result<Option<bool>> {
     }
 }
 
+/// Whether one of the descriptors of what is wanted is for writing; `None` where
+/// there is none.
+pub(super) fn writes(directory: &Path, wanted: &Wanted) -> Option<bool> {
+    let entries = fs::read_dir(directory.join("fd")).ok()?.flatten();
+    let open = entries.filter(|fd| fs::metadata(fd.path()).is_ok_and(|meta| wanted.has(&meta)));
+    // The link has the modes of the open file.
+    open.map(|fd| fd.metadata().is_ok_and(|link| link.mode() & 0o200 != 0))
+        .reduce(|one, other| one | other)
+}
+
 /// `7f00-7f01 rw-s 00000000 fe:01 1234      /path`: whether it is a shared mapping of what is wanted.
 fn is_mapped(line: &[u8], wanted: &Wanted) -> Option<bool> {
     let text = std::str::from_utf8(line).ok()?;

@@ -301,3 +301,17 @@ fn a_long_list_is_cut() {
     let seen = [Sight::Full, Sight::Part(3), Sight::Hidden].map(|sight| sight.to_string());
     assert!(seen[1].contains("3 other processes") && seen[2].contains("hidepid"));
 }
+
+#[test]
+fn a_file_is_open_for_writing_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    fs::write(&path, "x").unwrap();
+    let own = std::process::id();
+    assert_eq!(writes(own, &path), None);
+    let _reads = fs::File::open(&path).unwrap();
+    assert_eq!(writes(own, &path), Some(false));
+    let _writes = fs::File::options().write(true).open(&path).unwrap();
+    assert_eq!(writes(own, &path), Some(true));
+    assert_eq!(writes(u32::MAX, &path), None);
+}

@@ -3,9 +3,9 @@
 
 use venticore::arena::ReadAt;
 
-use super::super::write::MAGIC;
-use super::super::{Disk, SECTOR, each_chunk};
 use super::{Matches, Side, Undo, UndoError};
+use crate::format::write::MAGIC;
+use crate::format::{Disk, SECTOR, each_chunk};
 
 impl Undo {
     /// Compares a disk with the file.

@@ -5,8 +5,8 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use sha1::{Digest, Sha1};
 
-use super::super::CHUNK;
 use super::{END, FIRST, HEAD, Record, Stored, UndoError};
+use crate::format::CHUNK;
 
 /// The most bytes of the text.
 const TEXT_MAX: u64 = 64 << 10;

@@ -8,10 +8,10 @@ use venticore::arena::ReadAt;
 use venticore::score::Score;
 use venticore::state::Utc;
 
-use super::super::plan::Format;
-use super::super::standing::Standing;
-use super::super::{Piece, SECTOR, are_zeros, bytes_at, chunks, each_chunk, repeats};
 use super::{END, FIRST, HEAD, Side, Stored};
+use crate::format::plan::Format;
+use crate::format::standing::Standing;
+use crate::format::{Piece, SECTOR, are_zeros, bytes_at, chunks, each_chunk, repeats};
 
 /// What an undo file says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
