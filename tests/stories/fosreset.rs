@@ -187,6 +187,27 @@ fn assert_reset(site: &Site, output: &Output, score: &str) {
 }
 
 #[test]
+fn a_network_directory_before_the_venti_means_nothing_here() {
+    if is_blind() {
+        return;
+    }
+    let site = Site::of("archived-8k");
+    let venti = format!("/net.alt/{}", site.venti.dial());
+    let line = format!("vac:{SECOND} {} {venti}\n", site.partition.display());
+    let output = site
+        .command()
+        .args(["-y", "-"])
+        .stdin(line.as_bytes())
+        .run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(site.log().ends_with(&line), "kept as it was written");
+    // Nor is it a partition.
+    let output = site.command().args([SECOND, &venti]).run();
+    assert_eq!(output.status, 2, "{output:?}");
+    assert!(output.stderr.contains("found the address"), "{output:?}");
+}
+
+#[test]
 fn a_reset_is_logged_and_can_be_undone() {
     if is_blind() {
         return;

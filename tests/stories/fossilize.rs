@@ -141,14 +141,34 @@ fn the_venti_is_that_of_the_environment_else_of_the_configuration() {
         );
         assert!(site.log().ends_with(&expected));
     }
+}
+
+#[test]
+fn a_score_is_recorded_whatever_the_text_of_the_venti_is() {
+    let site = Site::of("archived-8k");
+    let with = |venti: &str, options: &[&str]| {
+        let command = site.command().args(options).env("venti", venti);
+        command.arg(&site.partition).run()
+    };
+    // The second network of a Plan 9 machine, as it is written.
+    let apart = "/net.alt/tcp!10.9.0.12!17034";
+    let output = with(apart, &[]);
+    let line = format!("{SCORE} {} {apart}\n", site.partition.display());
+    assert_eq!((output.status, output.stdout.as_str()), (0, line.as_str()));
+    assert!(site.log().ends_with(&line));
+    for venti in ["tcp!a!b!c!d", "/net.alt/udp!a!1"] {
+        let output = with(venti, &[]);
+        let found = (output.status, output.stdout.as_str());
+        assert_eq!(found, (2, site.line().as_str()), "{output:?}");
+        assert!(output.stderr.contains("venti: expected "), "{output:?}");
+        let end = ": the line is recorded without it\n";
+        assert!(output.stderr.ends_with(end), "{output:?}");
+        assert!(site.log().ends_with(&site.line()), "{}", site.log());
+    }
     let log = site.log();
-    let output = with("tcp!a!b!c!d", "");
-    assert_eq!(
-        (output.status, output.stdout.as_str()),
-        (2, ""),
-        "{output:?}"
-    );
-    assert_eq!(site.log(), log, "nothing is recorded");
+    let output = with("tcp!a!b!c!d", &["-n"]);
+    assert!(output.stderr.contains("would be recorded"), "{output:?}");
+    assert_eq!((output.status, site.log()), (2, log));
 }
 
 #[test]

@@ -130,6 +130,19 @@ fn only_what_is_new_goes_and_the_place_moves() {
 }
 
 #[test]
+fn a_network_directory_in_the_wrcmd_is_kept_and_not_used() {
+    let site = Site::new(3);
+    let venti = Venti::start();
+    let host = format!("/net.alt/{}", venti.dial());
+    site.write_wrcmd(&format!("{}\n", site.command(&host, 0)));
+    let output = site.ventiprog().run();
+    assert_eq!(output.status, 0, "{output:?}");
+    site.assert_complete(&venti);
+    let moved = format!("{}\n", site.command(&host, site.end()));
+    assert_eq!(site.wrcmd(), moved);
+}
+
+#[test]
 fn when_nothing_is_new_both_commands_are_printed_and_nothing_is_logged() {
     let site = Site::new(3);
     let venti = Venti::start();

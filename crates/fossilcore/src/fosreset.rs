@@ -176,7 +176,9 @@ fn end_fossils(partition: &Partition, halt: &dyn Halt, terminal: &Terminal) -> R
 /// The old scripts take any word that does not begin with `tcp` for a disk.
 fn refuse_address(operand: &OsString) -> Result<()> {
     let text = operand.to_string_lossy();
-    if ["tcp!", "net!"].iter().any(|net| text.starts_with(net)) {
+    let named = text.split_once('!').filter(|(_, host)| !host.is_empty());
+    let net = named.and_then(|(net, _)| net.rsplit('/').next());
+    if matches!(net, Some("tcp" | "net")) {
         let text = format!("{text}: expected a partition, found the address of a venti: not disk");
         return Err(Failure::report(Status::Usage, text));
     }
@@ -447,7 +449,7 @@ mod tests {
 
     #[test]
     fn the_address_of_a_venti_is_no_partition() {
-        for text in ["tcp!venti!17034", "net!x!venti"] {
+        for text in ["tcp!venti!17034", "net!x!venti", "/net.alt/tcp!x!1"] {
             assert!(refuse_address(&text.into()).is_err());
         }
         assert!(refuse_address(&"/dev/tcp!".into()).is_ok());

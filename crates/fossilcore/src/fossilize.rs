@@ -61,7 +61,6 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let operand = options.partition.clone().unwrap_or_else(default);
     let operand = Operand::try_from(operand.as_os_str())?;
     let nine_fat = config.nine_fat(options.nine_fat.as_deref())?;
-    let venti = venti(config)?;
     let name = word(&operand)?;
     let (partition, last) = last::open(&operand)?;
     let last = match options.snapshot && !options.dry_run {
@@ -69,6 +68,11 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         false => settle(&partition, last, options.wait, terminal)?,
     };
     let score = last.score().wrap_err_with(|| operand.to_string())?;
+    // A score is worth more than a line that is complete.
+    let (venti, unusable) = match venti(config) {
+        Ok(venti) => (venti, None),
+        Err(error) => (None, Some(error)),
+    };
     let entry = Entry {
         score: format!("vac:{score}"),
         partition: name,
@@ -95,6 +99,14 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
                 old_score(&entry, under_way, options)
             ));
             Status::Partly.worst(exported)
+        }
+    };
+    let status = match unusable {
+        None => status,
+        Some(error) => {
+            let what = if options.dry_run { "would be" } else { "is" };
+            terminal.say(&format!("{error:#}: the line {what} recorded without it"));
+            status.worst(Status::of(&error))
         }
     };
     print(&entry, options, status)?;

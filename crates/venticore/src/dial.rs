@@ -2,7 +2,9 @@
 //!
 //! Read: `tcp!host!port`, `net!host!service`, `tcp!host`, `host!port`, `host`,
 //! `host:port`, `[v6]:port`, a bare v6 address, and `$venti` where the caller
-//! gives its value. Written: `tcp!HOST!PORT` and nothing else.
+//! gives its value. A Plan 9 network directory before them
+//! (`/net.alt/tcp!host!port`) chooses among the network stacks of that machine:
+//! it is read and means nothing here. Written: `tcp!HOST!PORT` and nothing else.
 
 use std::fmt;
 use std::io;
@@ -175,7 +177,7 @@ impl<'a> Words<'a> {
     }
 
     fn split(text: &'a str) -> Result<Self, DialError> {
-        let is_net = |word: &str| word == "tcp" || word == "net";
+        let text = without_directory(text)?;
         let fields: Vec<&str> = text.splitn(4, '!').collect();
         match fields[..] {
             [bare] => Self::split_bare(bare),
@@ -219,6 +221,27 @@ impl<'a> Words<'a> {
                 None => default,
             },
         })
+    }
+}
+
+fn is_net(word: &str) -> bool {
+    word == "tcp" || word == "net"
+}
+
+/// A text without the network directory, such as `/net.alt` or `#I1`, before
+/// its network.
+fn without_directory(text: &str) -> Result<&str, DialError> {
+    let Some((net, _)) = text
+        .split_once('!')
+        .filter(|_| text.starts_with(['/', '#']))
+    else {
+        return Ok(text);
+    };
+    let (directory, word) = net.rsplit_once('/').unwrap_or(("", net));
+    let plain = |b: u8| is_name_byte(b) || matches!(b, b'/' | b'#');
+    match directory.bytes().all(plain) && is_net(word) {
+        true => Ok(text.get(net.len() - word.len()..).unwrap_or_default()),
+        false => Err(DialError::Net(net.to_owned())),
     }
 }
 
@@ -304,6 +327,11 @@ mod tests {
             ("tcp![::1]!1", "tcp!::1!1"),
             ("tcp!fe80::1%eth0!1", "tcp!fe80::1%eth0!1"),
             ("tcp!host!017034", "tcp!host!17034"),
+            ("/net.alt/tcp!host!17035", "tcp!host!17035"),
+            ("/net/net!Host!venti", "tcp!host!17034"),
+            ("/n/far/net/tcp!host", "tcp!host!17034"),
+            ("/net.alt/tcp!2001:db8::5!1", "tcp!2001:db8::5!1"),
+            ("#I1/tcp!host!1", "tcp!host!1"),
         ] {
             assert_eq!(canonical(text), expected, "{text}");
         }
@@ -354,6 +382,22 @@ mod tests {
             canonical("udp!host!1"),
             "expected network tcp or net, found \"udp\""
         );
+        for net in [
+            "/net.alt/udp",
+            "/net.alt/host",
+            "/net.alt/",
+            "/net alt/tcp",
+            "/net'/tcp",
+            "#I1",
+        ] {
+            let text = format!("{net}!host!1");
+            let expected = Err(DialError::Net(net.to_owned()));
+            assert_eq!(text.parse::<Dial>(), expected, "{text}");
+        }
+        for text in ["/net.alt/host", "/net.alt/tcp", "net.alt/tcp!1"] {
+            let refused = text.parse::<Dial>();
+            assert!(matches!(refused, Err(DialError::Host(_))), "{text}");
+        }
         assert_eq!(
             canonical("::1:564"),
             "\"::1:564\" may be an address or an address and a port, \
@@ -373,6 +417,8 @@ mod tests {
         assert_eq!(with("tcp!$venti!venti", Some("a:1")), full("tcp!a!17034"));
         assert_eq!(with("net!$venti", Some("a:1")), full("tcp!a!1"));
         assert_eq!(with("$venti:2", Some("a")), full("tcp!a!2"));
+        assert_eq!(with("$venti", Some("/net.alt/tcp!a!1")), full("tcp!a!1"));
+        assert_eq!(with("/net/tcp!$venti!2", Some("a")), full("tcp!a!2"));
         assert_eq!(with("b", None), full("tcp!b!17034"));
         assert_eq!(with("$venti", None), Err(DialError::Unset));
         assert_eq!(with("$venti", Some("")), Err(DialError::Unset));
@@ -413,6 +459,16 @@ mod tests {
             prop_assert_eq!(dial.host(), host.to_lowercase());
             prop_assert_eq!(dial.port(), port);
             prop_assert_eq!(dial.to_string().parse(), Ok(dial));
+        }
+
+        #[test]
+        fn a_network_directory_means_nothing(
+            directory in "(/[a-zA-Z0-9._-]{1,9}){1,3}|#[a-zA-Z][0-9]{1,2}",
+            net in "tcp|net",
+            rest in "[a-z][a-z0-9.]{0,9}(![0-9]{1,6})?",
+        ) {
+            let bare = format!("{net}!{rest}").parse::<Dial>();
+            prop_assert_eq!(format!("{directory}/{net}!{rest}").parse::<Dial>(), bare);
         }
 
         #[test]

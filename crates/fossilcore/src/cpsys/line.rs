@@ -109,7 +109,7 @@ pub(super) fn check_partition(name: &str) -> Result<(), String> {
 
 /// An address that can be dialled, in the words of any of our notations.
 pub(super) fn check_venti(address: &str) -> Result<(), String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.:![]%-".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.:![]%/#-".contains(c);
     let parsed = Dial::parse_with(address, None).map_err(|error| error.to_string());
     if address.chars().all(plain) && !address.starts_with('-') {
         return parsed.map(drop);
@@ -158,6 +158,8 @@ mod tests {
             panic!();
         };
         assert_eq!(one.shown(), line);
+        let apart = format!("vac:{SCORE} /p /net.alt/tcp!10.0.0.1!17034");
+        assert!(matches!(found(&apart), Found::One(one) if one.shown() == apart));
         let short = format!("vac:{SCORE} disk.img:fossil");
         assert!(matches!(
             found(&short),

@@ -164,7 +164,7 @@ fn log(job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
     let mut lines = Vec::new();
     if let Some(old) = old {
         // Where a fossil archives to, nobody but its environment says.
-        let venti = fossilize::venti(job.config)?;
+        let venti = fossilize::venti(job.config).ok().flatten();
         let venti = venti.unwrap_or_else(|| checked.venti.clone());
         lines.push(format!("vac:{old} {partition} {venti}"));
     }
