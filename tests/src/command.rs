@@ -124,6 +124,20 @@ pub struct Output {
 }
 
 impl Output {
+    /// What was said on standard error, without the line that sums up a run of
+    /// ventiprog.
+    #[must_use]
+    pub fn remarks(&self) -> String {
+        let lines = self.stderr.split_inclusive('\n');
+        lines.filter(|line| !sums_up(line)).collect()
+    }
+
+    /// The line that sums up a run of ventiprog; empty where there is none.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        self.stderr.lines().find(|line| sums_up(line)).unwrap_or("")
+    }
+
     /// It ended with this status, printed nothing, and said this on standard error.
     ///
     /// # Panics
@@ -138,6 +152,10 @@ impl Output {
         );
         assert!(self.stderr.contains(said), "{self:?}");
     }
+}
+
+fn sums_up(line: &str) -> bool {
+    line.contains(" target current") || line.contains(" targets current")
 }
 
 /// A command that is running. It is killed when dropped.

@@ -79,7 +79,7 @@ fn the_external_engine_keeps_targets_and_partitions_apart_too() {
     for part in [more.part(), site.part()] {
         let _ = fs::remove_file(site.state("wrcmd"));
         let output = run(&site, &["-p", &part, &other.dial()]);
-        assert_eq!((output.status, &*output.stderr), (0, ""));
+        assert_eq!((output.status, &*output.remarks()), (0, ""));
     }
     site.add(20);
     let before = site.file("wrcmd");

@@ -319,7 +319,8 @@ fn a_server_without_a_version_line_is_silent_or_lost() {
     let on = On::Connection;
     let error = dial_short(&Venti::faulty([Fault::at(on, 1, How::Silence)]).dial()).unwrap_err();
     assert!(silent(&error), "{error}");
-    assert_eq!(error.to_string(), "no answer to version line within 300ms");
+    let said = "no venti version line within 300ms, and a venti sends it at once: ";
+    assert!(error.to_string().starts_with(said), "{error}");
     let part = How::Say(b"venti-04:0".to_vec());
     let error = dial_short(&Venti::faulty([Fault::at(on, 1, part)]).dial()).unwrap_err();
     assert!(silent(&error), "{error}");

@@ -86,11 +86,11 @@ fn verbose_says_what_each_target_got() {
     let command = site.ventiprog().args(["-v", "-p", &site.part()]);
     let output = command.args([&venti.dial(), &down]).run();
     let names = [(&*venti.dial(), "HOST"), (&*down, "DOWN")];
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @r"
+    insta::assert_snapshot!(site.hermetic(&output.remarks(), &names), @r"
     ventiprog: no source venti known (-s, $venti, configuration): what it has not yet written to disk is not seen
     ventiprog: DOWN: cannot connect: connection refused (os error 111)
-    ventiprog: HOST: 30 blocks sent, 122880 bytes, 0 there already, 0 damaged in the source, 0 read back
-    ventiprog: DOWN: 0 blocks sent, 0 bytes, 0 there already, 0 damaged in the source, 0 read back
+    ventiprog: HOST: 30 blocks sent, 124020 bytes of log, 0 there already, 0 damaged in the source, 0 read back
+    ventiprog: DOWN: 0 blocks sent, 0 bytes of log, 0 there already, 0 damaged in the source, 0 read back
     ");
 }
 
@@ -108,8 +108,8 @@ fn json_shows_places_and_read_back() {
     };
     let lines: Vec<String> = output.stdout.lines().map(seconds).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    {"bytes":0,"damaged":0,"from":"DIR/arenas 794624 0x285f0","missing":0,"present":0,"read_back":40,"schema":1,"seconds":"SECONDS","sent":0,"status":0,"target":"HERE","to":"DIR/arenas 794624 0x285f0","unreadable":0}
-    {"bytes":40960,"damaged":0,"from":"DIR/arenas 794624 0x1e474","missing":0,"present":0,"read_back":30,"schema":1,"seconds":"SECONDS","sent":10,"status":0,"target":"BEHIND","to":"DIR/arenas 794624 0x285f0","unreadable":0}
+    {"bytes":0,"damaged":0,"from":"DIR/arenas 794624 0x285f0","log_bytes":0,"missing":0,"present":0,"read_back":40,"schema":1,"seconds":"SECONDS","sent":0,"status":0,"target":"HERE","to":"DIR/arenas 794624 0x285f0","unreadable":0}
+    {"bytes":40960,"damaged":0,"from":"DIR/arenas 794624 0x1e474","log_bytes":41340,"missing":0,"present":0,"read_back":30,"schema":1,"seconds":"SECONDS","sent":10,"status":0,"target":"BEHIND","to":"DIR/arenas 794624 0x285f0","unreadable":0}
     {"decoded":10,"dry_run":false,"new":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","old":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","schema":1,"seconds":"SECONDS","status":0}
     "#);
 }
@@ -130,10 +130,10 @@ fn a_dry_run_of_several_counts_for_each() {
         (&*behind.dial(), "BEHIND"),
         (&*new, "NEW"),
     ];
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @r"
-    ventiprog: HERE: would send 0 clumps, 0 bytes, save what it has already
-    ventiprog: BEHIND: would send 10 clumps, 40960 bytes, save what it has already
-    ventiprog: NEW: would send 40 clumps, 163840 bytes, save what it has already
+    insta::assert_snapshot!(site.hermetic(&output.remarks(), &names), @r"
+    ventiprog: HERE: would send 0 clumps, 0 bytes of log, except what it has already
+    ventiprog: BEHIND: would send 10 clumps, 41340 bytes of log, except what it has already
+    ventiprog: NEW: would send 40 clumps, 165360 bytes of log, except what it has already
     ");
     insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
     wrarena -h HERE -o 794624 DIR/arenas 0x285f0

@@ -63,10 +63,10 @@ fn what_a_target_has_already_costs_probes_and_no_data() {
     site.give(&venti, site.data.keys().copied());
     let output = site.runs(&[&venti], 0);
     let said = format!(
-        "ventiprog: {}: 0 blocks sent, 0 bytes, 1000 there already, 0 damaged in the source, 0 read back\n",
+        "ventiprog: {}: 0 blocks sent, 0 bytes of log, 1000 there already, 0 damaged in the source, 0 read back\n",
         venti.dial()
     );
-    assert!(output.stderr.ends_with(&said), "{output:?}");
+    assert!(output.remarks().ends_with(&said), "{output:?}");
     let counts = venti.counts();
     assert_eq!((counts.writes, counts.probes), (0, 1000));
     let data = (1000 * BLOCK) as u64;

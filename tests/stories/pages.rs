@@ -92,7 +92,7 @@ fn every_partition_of_the_page_is_copied_without_other_input() {
     let http = two.page();
     let command = two.ventiprog(&two.here()).args(["-i", &http.url()]);
     let output = command.arg(b.dial()).run();
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
     let names = [(&*b.dial(), "B")];
     insta::assert_snapshot!(two.site.hermetic(&two.site.file("wrcmds"), &names), @r#"
     # wrcmds: the place that each venti has acknowledged in each partition; each line can be run as it stands, the comments before it belong to it
@@ -105,7 +105,7 @@ fn every_partition_of_the_page_is_copied_without_other_input() {
 
     let command = two.ventiprog(&two.here()).args(["-i", &http.url()]);
     let output = command.args([b.dial(), c.dial()]).run();
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
     assert_eq!((two.holes(&b), two.holes(&c)), ((0, 0), (0, 0)));
     assert_eq!(two.site.wrcmds().places().count(), 4);
 }
@@ -120,7 +120,7 @@ fn a_partition_on_record_is_copied_when_no_page_names_it_any_more() {
     two.site.add(5);
     two.add(8, 5);
     let output = two.ventiprog(LIMITS).run();
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
     assert_eq!(two.holes(&venti), (0, 0));
     assert_eq!(venti.counts().writes, 2 * BLOCKS as u64 + 10);
 
@@ -143,7 +143,7 @@ fn a_partition_that_is_not_here_is_said_with_the_key_and_holds_nothing_back() {
     let command = two.ventiprog(&config).args(["-i", &http.url()]);
     let output = command.arg(venti.dial()).run();
     assert_eq!((output.status, output.stdout.as_str()), (3, ""));
-    insta::assert_snapshot!(two.site.hermetic(&output.stderr, &[]), @"ventiprog: DIR/missing (a table [partitions] in the configuration tells where a server's partition lies here): DIR/missing: no such file or device");
+    insta::assert_snapshot!(two.site.hermetic(&output.remarks(), &[]), @"ventiprog: DIR/missing (a table [partitions] in the configuration tells where a server's partition lies here): DIR/missing: no such file or device");
     assert_eq!(two.site.holes(&venti), 0);
     assert_eq!(two.site.stands(&venti.dial()), Some((0, two.site.end(0))));
     assert_eq!(two.site.file("wrcmd"), "", "not all has been reached");
@@ -182,7 +182,7 @@ fn a_wrcmd_beats_the_page() {
     two.site.write("wrcmd", &wrcmd);
     let command = two.ventiprog(&two.here()).args(["-i", &http.url()]);
     let output = command.run();
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
     assert_eq!(two.site.file("wrcmd"), wrcmd);
     assert_eq!(output.stdout, format!("{wrcmd}{wrcmd}"));
     assert_eq!(two.holes(&venti), (0, 0));

@@ -30,7 +30,7 @@ fn current(blocks: usize) -> (Site, Venti) {
 }
 
 fn assert_quiet(output: &Output) {
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_wrcmd_ahead_is_said_and_the_stretch_is_probed() {
     site.write("wrcmd", &end_of(&site, &venti));
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0);
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: wrcmd (0x46a64 in arena arena0 at 794624) is ahead of what HOST has acknowledged (0x3276c in arena arena0 at 794624): a script ran meanwhile, or it was edited; what lies between is probed");
+    insta::assert_snapshot!(site.hermetic(&output.remarks(), &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: wrcmd (0x46a64 in arena arena0 at 794624) is ahead of what HOST has acknowledged (0x3276c in arena arena0 at 794624): a script ran meanwhile, or it was edited; what lies between is probed");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (55, 0));
     assert_eq!(site.file("wrcmd"), end_of(&site, &venti));
     assert_quiet(&site.ventiprog().run());
@@ -106,7 +106,7 @@ fn a_wrcmd_set_back_is_obeyed() {
     }
     site.write("wrcmd", &site.command(&venti.dial(), 0, site.clump(20)));
     let output = site.ventiprog().run();
-    let said = site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]);
+    let said = site.hermetic(&output.remarks(), &[(&venti.dial(), "HOST")]);
     let said: Vec<&str> = said.lines().filter(|l| l.contains("wrcmd")).collect();
     insta::assert_snapshot!(said.join("\n"), @"ventiprog: DIR/arenas: wrcmd (0x142f8 in arena arena0 at 794624) was set back behind what HOST has acknowledged (0x3276c in arena arena0 at 794624): starts there, what lies between is probed");
     // Read back as ever: it had acknowledged them.
@@ -159,7 +159,7 @@ fn a_source_formatted_again_is_probed_from_its_start() {
     site.write("wrcmd", &site.command(&venti.dial(), 0, 0));
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0, "{output:?}");
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: the arena at 794624 was arena0 with clump magic 0x910a2dec, and is arena0 with 0x975835de: HOST is probed from the start of the arena on");
+    insta::assert_snapshot!(site.hermetic(&output.remarks(), &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: the arena at 794624 was arena0 with clump magic 0x910a2dec, and is arena0 with 0x975835de: HOST is probed from the start of the arena on");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (70, 0));
     assert_quiet(&site.ventiprog().run());
 }
@@ -177,7 +177,7 @@ fn a_source_that_lost_its_tail_and_was_filled_again_is_probed() {
     site.add(35);
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0, "{output:?}");
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: arena arena0 at 794624 does not hold at 0x3c8e8 what it held: HOST is probed from the start of the arena on");
+    insta::assert_snapshot!(site.hermetic(&output.remarks(), &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: arena arena0 at 794624 does not hold at 0x3c8e8 what it held: HOST is probed from the start of the arena on");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (95, 0));
     assert_quiet(&site.ventiprog().run());
 }

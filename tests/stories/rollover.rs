@@ -22,7 +22,7 @@ fn one_run_brings_a_new_target_from_nothing_to_current() {
     let command = site.ventiprog().args(["-p", &site.part(), &venti.dial()]);
     let output = command.run();
     let new = format!("{}\n", site.command(&venti.dial(), 2, site.end(2)));
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
     assert_eq!(output.stdout, new, "there was no old command");
     assert_eq!(site.file("wrcmd"), new);
     assert_eq!(site.stands(&venti.dial()), Some((2, site.end(2))));
@@ -33,7 +33,7 @@ fn one_run_brings_a_new_target_from_nothing_to_current() {
 
     // The next needs nothing but cron.
     let output = site.ventiprog().run();
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
     assert_eq!(output.stdout, format!("{new}{new}"));
     assert_eq!(venti.counts().writes, 60);
     assert_eq!(site.file("rootscor"), log);
@@ -107,7 +107,7 @@ fn a_synced_source_has_no_arena_that_may_still_grow_before_others() {
         command.args(["-p", &site.part(), &venti.dial()]).run()
     };
     let output = run();
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
     assert_eq!((venti.counts().writes, site.holes(&venti)), (40, 0));
     assert_eq!(site.stands(&venti.dial()), Some((1, site.end(1))));
     let moved = site.file("wrcmd");

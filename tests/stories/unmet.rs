@@ -18,7 +18,11 @@ fn a_target_that_was_never_reached_is_listed_and_overdue() {
     let list = |options: &[&str]| site.ventiprog().config(&config).args(options).run();
     for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "1000000"], 3)] {
         let output = list(options);
-        assert_eq!((output.status, &*output.stderr), (status, ""), "{output:?}");
+        assert_eq!(
+            (output.status, &*output.remarks()),
+            (status, ""),
+            "{output:?}"
+        );
         let lines: Vec<_> = output
             .stdout
             .lines()
@@ -48,6 +52,6 @@ fn targets_before_the_first_run_are_said() {
         let output = site.ventiprog().args(options).arg(&never).run();
         assert_eq!((output.status, &*output.stdout), (status, ""), "{output:?}");
         let said = format!("ventiprog: {never}: has no place yet, no partition is on record\n");
-        assert_eq!(output.stderr, said);
+        assert_eq!(output.remarks(), said);
     }
 }

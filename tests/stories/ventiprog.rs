@@ -101,14 +101,9 @@ fn only_what_is_new_goes_and_the_place_moves() {
     site.write_wrcmd(&format!("{first}\n"));
     let output = site.ventiprog().run();
     let second = site.command(&venti.dial(), site.end());
-    assert_eq!(
-        output,
-        Output {
-            status: 0,
-            stdout: format!("{first}\n{second}\n"),
-            stderr: String::new()
-        }
-    );
+    assert_eq!(output.status, 0);
+    assert_eq!(output.stdout, format!("{first}\n{second}\n"));
+    assert_eq!(output.remarks(), "");
     assert_eq!(site.wrcmd(), format!("{second}\n"));
     assert_eq!(venti.counts().writes, 100);
 
@@ -150,7 +145,7 @@ fn when_nothing_is_new_both_commands_are_printed_and_nothing_is_logged() {
     assert_eq!(site.ventiprog().run().status, 0);
     let (command, log) = (site.wrcmd(), site.rootscor());
     let output = site.ventiprog().run();
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
     assert_eq!(output.stdout, format!("{command}{command}"));
     assert_eq!((site.wrcmd(), site.rootscor()), (command, log));
     assert_eq!(venti.counts().writes, 3);
@@ -170,7 +165,7 @@ fn every_venti_of_the_list_gets_it_on_the_port_of_the_command() {
         .args(["127.0.0.1", &second])
         .env("targetventis", "unused.invalid")
         .run();
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
     let output = site
         .ventiprog()
         .env("targetventis", format!("{second}\x01{third}"))
@@ -260,7 +255,8 @@ fn assert_unmoved(site: &Site, output: &Output, before: &str, status: i32, host:
     assert_eq!(output.stdout, "");
     assert_eq!(site.wrcmd(), before);
     assert_eq!(site.rootscor(), "");
-    let lines: Vec<&str> = output.stderr.lines().collect();
+    let remarks = output.remarks();
+    let lines: Vec<&str> = remarks.lines().collect();
     let [line] = lines.as_slice() else {
         panic!("{lines:?}");
     };
@@ -370,9 +366,9 @@ fn a_dry_run_counts_and_writes_nothing() {
     site.write_wrcmd(&before);
     let output = site.ventiprog().arg("-n").run();
     assert_eq!(output.status, 0);
-    let bytes = 40 * 4096;
+    let bytes = site.end();
     let expected = format!(
-        "ventiprog: {}: would send 40 clumps, {bytes} bytes, save what it has already\n",
+        "ventiprog: {}: would send 40 clumps, {bytes} bytes of log, except what it has already\n",
         venti.dial()
     );
     assert_eq!(output.stderr, expected);
@@ -425,7 +421,7 @@ fn a_second_run_at_the_same_time_says_who_holds_the_lock() {
     let output = site.ventiprog().run();
     let expected = format!("another run holds the lock: pid {}\n", first.id());
     assert_eq!(output.status, 5);
-    assert!(output.stderr.ends_with(&expected), "{output:?}");
+    assert!(output.remarks().ends_with(&expected), "{output:?}");
     first.kill();
     assert_eq!(first.wait().status, 137);
     venti.heal();
@@ -510,13 +506,66 @@ fn a_wrcmd_that_makes_no_sense_is_refused() {
         site.write_wrcmd(text);
         let output = site.ventiprog().run();
         assert_eq!(output.status, status, "{text:?} {output:?}");
-        assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+        assert_eq!(output.remarks().lines().count(), 1, "{output:?}");
         assert_eq!(site.wrcmd(), text);
     }
     fs::remove_file(site.state().join("wrcmd")).unwrap();
     let output = site.ventiprog().run();
     assert_eq!(output.status, 2);
     assert!(output.stderr.contains("no target"), "{output:?}");
+}
+
+#[test]
+fn a_call_without_a_target_leaves_nothing_behind_and_points_to_help() {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state");
+    let output = Command::new("ventiprog").arg("-d").arg(&state).run();
+    output.assert_refused(2, "see ventiprog --help");
+    assert!(!state.exists());
+    fs::create_dir(&state).unwrap();
+    let output = Command::new("ventiprog").arg("-d").arg(&state).run();
+    output.assert_refused(2, "no target");
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
+}
+
+#[test]
+fn one_line_sums_a_run_up_and_a_quiet_one_that_succeeds_says_nothing() {
+    let mut site = Site::new(40);
+    let (venti, down) = (Venti::start(), closed_port());
+    site.write_wrcmd(&site.command(&venti.dial(), 0));
+    let output = site.ventiprog().run();
+    let (log, end) = (site.end(), site.end());
+    let line = output.summary();
+    assert!(
+        line.starts_with("ventiprog: 1 target current: 40 blocks, "),
+        "{line}"
+    );
+    assert!(
+        line.contains(&format!("{:.2} kB of log sent", log as f64 / 1e3)),
+        "{line}"
+    );
+    assert!(
+        line.ends_with(&format!("next from arena0 {end:#x}")),
+        "{line}"
+    );
+    assert_eq!(output.remarks(), "");
+    let output = site.ventiprog().arg(&down).run();
+    let line = output.summary();
+    let start = format!("ventiprog: 1 of 2 targets current, not {down}: nothing was sent, ");
+    assert!(line.starts_with(&start), "{line}");
+    assert!(line.ends_with("; exit status 3"), "{line}");
+    site.add(10);
+    let output = site.ventiprog().arg("-q").run();
+    let all = (output.status, &*output.stdout, &*output.stderr);
+    assert_eq!(all, (0, "", ""));
+    assert_eq!(
+        site.wrcmd(),
+        format!("{}\n", site.command(&venti.dial(), site.end()))
+    );
+    // Its only line is the one about what went wrong.
+    let output = site.ventiprog().args(["-q", &down]).run();
+    assert_eq!((output.status, &*output.stdout), (3, ""));
+    assert_eq!((output.summary(), output.stderr.lines().count()), ("", 1));
 }
 
 #[test]
@@ -544,8 +593,9 @@ fn damage_is_named_and_the_place_moves_past_it() {
 fn the_state_directory_is_made_private() {
     let home = tempfile::tempdir().unwrap();
     let state: &Path = &home.path().join("new");
-    let output = Command::new("ventiprog").arg("-d").arg(state).run();
-    assert_eq!(output.status, 2);
+    let calls = Command::new("ventiprog").arg("-d").arg(state);
+    let output = calls.args(["-p", "/nonexistent", "127.0.0.1:1"]).run();
+    assert_eq!(output.status, 1);
     let mode = fs::metadata(state).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
@@ -566,7 +616,7 @@ fn an_external_wrarena_does_the_sending() {
     assert_eq!(site.wrcmd(), moved);
     site.add(5);
     let output = run(&site, &ours);
-    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
     assert_eq!((venti.counts().writes, venti.counts().duplicates), (65, 0));
     site.assert_complete(&venti);
 
@@ -575,7 +625,7 @@ fn an_external_wrarena_does_the_sending() {
     let before = site.wrcmd();
     let output = run(&site, Path::new("/bin/true"));
     assert_eq!((output.status, output.stdout.as_str()), (1, ""));
-    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    assert_eq!(output.remarks().lines().count(), 1, "{output:?}");
     assert_eq!(site.wrcmd(), before);
     let output = site.ventiprog().args(["-e", "magic"]).run();
     assert_eq!(output.status, 2);

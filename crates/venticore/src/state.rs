@@ -380,6 +380,18 @@ impl Error {
         Self::Write { path, cause }
     }
 
+    /// True where the system does not let this user do it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Read { cause, .. } | Self::Write { cause, .. } => matches!(
+                cause.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ),
+            _ => false,
+        }
+    }
+
     /// True where another run is at work, rather than something wrong.
     #[must_use]
     pub fn is_locked(&self) -> bool {

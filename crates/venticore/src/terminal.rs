@@ -14,6 +14,7 @@ const ANSWER_MAX: u64 = 128;
 /// Standard error of one command.
 pub struct Terminal {
     tool: &'static str,
+    quiet: bool,
     verbose: bool,
     bar: ProgressBar,
     kept: Option<Arc<Kept>>,
@@ -71,6 +72,7 @@ impl Terminal {
         let shown = !quiet && !dumb && stderr().is_terminal();
         Terminal {
             tool,
+            quiet,
             verbose,
             bar: if shown {
                 ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
@@ -88,6 +90,7 @@ impl Terminal {
         let kept = Arc::<Kept>::default();
         let terminal = Terminal {
             tool,
+            quiet: false,
             verbose: true,
             bar: ProgressBar::hidden(),
             kept: Some(Arc::clone(&kept)),
@@ -141,26 +144,53 @@ impl Terminal {
         }
     }
 
-    /// Starts to show progress towards `total` bytes: bytes, rate, time left.
-    pub fn start(&self, total: u64) {
-        const LINE: &str = "{bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
-        self.bar.set_length(total);
-        if let Ok(style) = ProgressStyle::with_template(LINE) {
-            self.bar.set_style(style);
+    /// `-q` was given: a run that succeeds says nothing and prints nothing.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// One line for a person, unless `-q` was given.
+    pub fn report(&self, line: &str) {
+        if !self.quiet {
+            self.say(line);
         }
     }
 
-    /// So many more bytes are done.
-    pub fn advance(&self, bytes: u64) {
-        self.bar.inc(bytes);
+    /// Shows how many bytes of log are done, of how many; the rate and the time
+    /// left follow. Nothing is shown where nothing is to be done.
+    pub fn progress(&self, done: u64, whole: u64) {
+        const LINE: &str =
+            "{decimal_bytes} of {decimal_total_bytes} of log, {decimal_bytes_per_sec}, {eta} left";
+        if whole == 0 || self.bar.is_hidden() {
+            return;
+        }
+        self.show(LINE);
+        self.bar.set_length(whole);
+        self.bar.set_position(done);
+    }
+
+    /// Shows how many blocks were read back, of how many.
+    pub fn reading_back(&self, done: u64, whole: u64) {
+        const LINE: &str = "{human_pos} of {human_len} blocks read back, {per_sec}, {eta} left";
+        if whole == 0 || self.bar.is_hidden() {
+            return;
+        }
+        self.show(LINE);
+        self.bar.set_length(whole);
+        self.bar.set_position(done);
+    }
+
+    fn show(&self, template: &str) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
+        }
     }
 
     /// Shows that something is waited for, and since when; to be called at
     /// every look.
     pub fn wait(&self, what: &'static str) {
-        if let Ok(style) = ProgressStyle::with_template("{msg}, {elapsed}") {
-            self.bar.set_style(style);
-        }
+        self.show("{msg}, {elapsed}");
         self.bar.set_message(what);
         self.bar.tick();
     }

@@ -106,8 +106,7 @@ fn send(
         rate: None,
         checkpoint: Checkpoint::NEVER,
     };
-    let logs = jobs[0].arenas.iter().map(|arena| arena.live.used);
-    terminal.start(logs.sum::<u64>().saturating_sub(seat.start.from.offset));
+    let whole = jobs[0].bytes_from(seat.start.from);
     let outcomes = replicate::run(
         jobs,
         &[seat],
@@ -118,7 +117,9 @@ fn send(
                 // A full disk behind standard output shows in the last flush.
                 let _ = writeln!(output, "{score}");
             }
-            Event::Progress { bytes, .. } => terminal.advance(bytes),
+            Event::Progress { at, .. } => {
+                terminal.progress(whole.saturating_sub(jobs[0].bytes_from(at)), whole);
+            }
             Event::Damage(damage) => terminal.say(&damage.to_string()),
             Event::Lost { error, .. } => {
                 let target = target.as_ref().map(Dial::to_string).unwrap_or_default();

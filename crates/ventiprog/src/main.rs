@@ -30,7 +30,7 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
   -s, --source HOST      the source venti, else $venti; synced first
   -n, --dry-run          say what would be sent, write nothing
   -j, --json             one JSON object a target, and one for the run
-  -q, --quiet            no progress
+  -q, --quiet            no output at all when everything succeeds
   -v, --verbose          say more
   -l, --list             show the place of every target, and how far behind
       --older HOURS      with -l: status 3 if one has been behind for so long

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::blocktype::BlockType;
+use crate::dial::Dial;
 use crate::score::Score;
 use crate::wire::{WireError, told};
 
@@ -151,6 +152,15 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(cause) => write!(f, "cannot connect: {}", told(cause)),
+            Self::Silent {
+                asked: Asked::Version,
+                limit,
+            } => write!(
+                f,
+                "no venti version line within {limit:?}, and a venti sends it at once: \
+                 expected the port of a venti ({}), perhaps this is its web server's",
+                Dial::VENTI
+            ),
             Self::Silent { asked, limit } => {
                 write!(f, "no answer to {asked} within {limit:?}")
             }

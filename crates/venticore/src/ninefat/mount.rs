@@ -18,7 +18,7 @@ use super::{NAP, WAIT};
 use crate::child::{self, Limits, Listen};
 use crate::config::{self, Config};
 use crate::exit::{Failure, Status, one_line};
-use crate::state::StateDir;
+use crate::state::{self, StateDir};
 use crate::terminal::Terminal;
 
 /// A 9fat has this file; a directory where nothing is mounted has not.
@@ -67,7 +67,7 @@ impl Home {
         let mount = config.mount_at(&dir);
         let mounted = mount.map(|mount| Mounted::enter(mount, &dir, config));
         let mounted = mounted.transpose()?;
-        let state = StateDir::open(&dir).map_err(Into::into);
+        let state = StateDir::open(&dir).map_err(|error| named_by(error, given));
         match state.and_then(|state| Self::apart(state, config)) {
             Ok(state) => Ok(Home { state, mounted }),
             Err(error) => {
@@ -121,6 +121,19 @@ impl Home {
         };
         terminal.say(&format!("{error:#}"));
         outcome.map(|status| status.worst(Status::Failed))
+    }
+}
+
+/// An error of the state directory; one that nobody chose, and that a plain user
+/// may not make, comes with the way out.
+fn named_by(error: state::Error, given: Option<&Path>) -> eyre::Report {
+    let refused = error.is_refused() && given.is_none();
+    match refused {
+        true => {
+            let cause = format!("{error}; name a state directory of your own (-d, or the key dir)");
+            Failure::report(Status::Failed, cause)
+        }
+        false => error.into(),
     }
 }
 

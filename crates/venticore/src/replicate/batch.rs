@@ -40,6 +40,15 @@ pub(super) struct Block {
     pub(super) verdict: Verdict,
 }
 
+/// A verified block, to be sent.
+#[derive(Clone, Copy)]
+pub(super) struct Sendable<'a> {
+    /// Its type, score and bytes.
+    pub(super) block: (BlockType, Score, &'a [u8]),
+    /// Bytes that its clump takes up in the log.
+    pub(super) log_bytes: u64,
+}
+
 /// Neighbouring clumps of one arena.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -132,9 +141,10 @@ impl Batch {
         }
     }
 
-    /// The verified blocks with their types, in log order. A block whose type
-    /// the log names twice over comes under both.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (BlockType, Score, &[u8])> {
+    /// The verified blocks, in log order, each with the bytes that its clump
+    /// takes up there. A block whose type the log names twice over comes under
+    /// both.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = Sendable<'_>> {
         self.blocks.iter().flat_map(|block| {
             let place = match &block.verdict {
                 Verdict::Good(Place::Stored(range)) => self.stored.get(range.clone()),
@@ -152,7 +162,12 @@ impl Batch {
             types
                 .into_iter()
                 .flatten()
-                .filter_map(move |(block_type, score)| Some((block_type, score, place?)))
+                .filter_map(move |(block_type, score)| {
+                    Some(Sendable {
+                        block: (block_type, score, place?),
+                        log_bytes: block.item.len,
+                    })
+                })
         })
     }
 }

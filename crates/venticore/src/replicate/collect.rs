@@ -193,8 +193,11 @@ impl Collector<'_> {
             self.account_block(batch.arena, block);
         }
         self.since.bytes += bytes;
-        let decoded = batch.decoded;
-        self.tell(Note::Progress(Walked { bytes, decoded }));
+        self.tell(Note::Progress(Walked {
+            seats: self.seats(),
+            at: self.at,
+            decoded: batch.decoded,
+        }));
     }
 
     fn account_block(&mut self, arena: usize, block: &Block) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::batch::Lease;
+use super::batch::{Lease, Sendable};
 use super::collect::Member;
 use super::schedule::{Ended, How, Note};
 use super::{At, Manner, Place, Tally};
@@ -28,9 +28,6 @@ pub(super) struct Parcel {
     /// Sync after it.
     pub(super) checkpoint: bool,
 }
-
-/// A block and what it is.
-type Block<'a> = (BlockType, Score, &'a [u8]);
 
 /// Serves one target until its queue ends or it fails, and says how it ended.
 pub(super) fn feed(
@@ -134,7 +131,7 @@ impl Feeder<'_> {
     }
 
     fn deliver(&mut self, parcel: &Parcel) -> Result<(), Error> {
-        let mut blocks: Vec<Block<'_>> = parcel.batch.blocks().collect();
+        let mut blocks: Vec<Sendable<'_>> = parcel.batch.blocks().collect();
         if blocks.is_empty() {
             // An arena without anything new says nothing of what is there.
             return Ok(());
@@ -148,11 +145,12 @@ impl Feeder<'_> {
         } else {
             self.quiet = self.quiet.saturating_add(1);
         }
-        let bytes: u64 = blocks.iter().map(|(_, _, data)| data.len() as u64).sum();
+        let bytes: u64 = blocks.iter().map(|block| block.block.2.len() as u64).sum();
         self.tally.sent += blocks.len() as u64;
         self.tally.bytes += bytes;
+        self.tally.log_bytes += blocks.iter().map(|block| block.log_bytes).sum::<u64>();
         if let Some(client) = &mut self.client {
-            client.write_all(blocks)?;
+            client.write_all(blocks.iter().map(|block| block.block))?;
         }
         if let Some(pace) = &mut self.pace {
             pace.wait(bytes);
@@ -187,17 +185,17 @@ impl Feeder<'_> {
     }
 
     /// Those of the blocks that the target does not have.
-    fn lacking<'b>(&mut self, blocks: Vec<Block<'b>>) -> Result<Vec<Block<'b>>, Error> {
+    fn lacking<'b>(&mut self, blocks: Vec<Sendable<'b>>) -> Result<Vec<Sendable<'b>>, Error> {
         let Some(client) = &mut self.client else {
             return Ok(blocks);
         };
         let mut has = vec![false; blocks.len()];
         let mut answers = true;
-        let wanted = blocks.iter().map(|&(ty, score, _)| (score, ty));
+        let wanted = blocks.iter().map(|of| (of.block.1, of.block.0));
         client.probe_many(wanted, |number, presence| {
             match (presence, has.get_mut(number), blocks.get(number)) {
-                (Presence::Present { size }, Some(has), Some((_, _, data))) => {
-                    *has = usize::try_from(size) == Ok(data.len());
+                (Presence::Present { size }, Some(has), Some(of)) => {
+                    *has = usize::try_from(size) == Ok(of.block.2.len());
                 }
                 (Presence::NoAnswer(_), ..) => answers = false,
                 _ => {}
@@ -208,7 +206,8 @@ impl Feeder<'_> {
             .iter()
             .position(|&has| has)
             .and_then(|at| blocks.get(at));
-        if let (Probing::Untested, Some(&(ty, score, _))) = (self.probing, first) {
+        if let (Probing::Untested, Some(of)) = (self.probing, first) {
+            let (ty, score, _) = of.block;
             let read = client.read(&score, ty, u32::try_from(MAX_BLOCK).unwrap_or(u32::MAX));
             self.probing = match read {
                 Ok(_) => Probing::Trusted,

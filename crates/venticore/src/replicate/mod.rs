@@ -54,6 +54,17 @@ impl Job {
     pub fn may_leave(&self, arena: &Arena) -> bool {
         self.cross || self.synced || arena.sealed
     }
+
+    /// Bytes of log from a place to the end, by the trailers.
+    #[must_use]
+    pub fn bytes_from(&self, at: At) -> u64 {
+        let rest = self.arenas.iter().enumerate().skip(at.arena);
+        rest.map(|(number, arena)| match number == at.arena {
+            true => arena.live.used.saturating_sub(at.offset),
+            false => arena.live.used,
+        })
+        .sum()
+    }
 }
 
 /// A place in a job: everything before it has been dealt with.
@@ -161,11 +172,13 @@ pub enum Event<'a, F = ()> {
     },
     /// A block was read and verified, and is on its way.
     Block(Score),
-    /// More of a log has been handed to a group.
+    /// A group has come further.
     Progress {
-        /// Bytes of log.
-        bytes: u64,
-        /// Clumps that were decompressed and hashed for it.
+        /// The seats of its targets.
+        seats: &'a [usize],
+        /// Everything before this place was handed to them.
+        at: At,
+        /// Clumps that were decompressed and hashed since the last such event.
         decoded: u64,
     },
     /// The source is damaged here. Told once for each place.
@@ -239,6 +252,8 @@ pub struct Tally {
     pub sent: u64,
     /// Bytes of those blocks, uncompressed.
     pub bytes: u64,
+    /// Bytes that their clumps take up in the source's log.
+    pub log_bytes: u64,
     /// Blocks it had already.
     pub present: u64,
 }
@@ -247,6 +262,7 @@ impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.sent += other.sent;
         self.bytes += other.bytes;
+        self.log_bytes += other.log_bytes;
         self.present += other.present;
     }
 }

@@ -28,12 +28,13 @@ pub(super) enum Note {
     Ended(usize, Ended),
 }
 
-/// What a group has been handed.
-#[derive(Clone, Copy)]
+/// How far a group has come.
 pub(super) struct Walked {
-    /// Bytes of log.
-    pub(super) bytes: u64,
-    /// Clumps that were decoded for it.
+    /// The seats it still serves.
+    pub(super) seats: Vec<usize>,
+    /// Everything before this place was handed to them.
+    pub(super) at: At,
+    /// Clumps that were decoded for the last batch.
     pub(super) decoded: u64,
 }
 
@@ -314,7 +315,8 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         match note {
             Note::Block(score) => (self.on_event)(Event::Block(score)),
             Note::Progress(walked) => (self.on_event)(Event::Progress {
-                bytes: walked.bytes,
+                seats: &walked.seats,
+                at: walked.at,
                 decoded: walked.decoded,
             }),
             Note::Damage(job, damage, seats) => self.damage(job, &damage, &seats),

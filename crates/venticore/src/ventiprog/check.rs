@@ -44,6 +44,7 @@ pub(super) enum Verdict {
 
 /// Reads back what is recorded of a target, as far as the source holds it
 /// still, and tries again what was damaged; nothing where nothing is recorded.
+/// `on_read` is called as for [`readback::read_back`].
 ///
 /// # Errors
 /// The connection was lost, or the target would not take a block.
@@ -52,6 +53,7 @@ pub(super) fn check(
     dial: &Dial,
     part: &Part,
     how: How<'_>,
+    on_read: &dyn Fn(u64, u64),
 ) -> Result<Option<Checked>, Error> {
     let Some(line) = how.wrcmds.get(dial, &part.name) else {
         return Ok(None);
@@ -60,7 +62,7 @@ pub(super) fn check(
     // What cannot be believed was said when the places were looked at.
     let to = places::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Point::START);
     let damages: Vec<Damage> = how.wrcmds.damages(dial, &part.name).cloned().collect();
-    let read_back = readback::read_back(client, part, to, how.all, &damages)?;
+    let read_back = readback::read_back(client, part, to, how.all, &damages, on_read)?;
     let mut fates = Vec::new();
     for damage in damages.into_iter().filter(|damage| !damage.accepted) {
         let fate = again::try_again(client, part, &damage)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::check::{self, How, Verdict};
+use super::progress::Progress;
 use super::record::Record;
 use super::run::Run;
 use super::source::Part;
@@ -25,8 +26,12 @@ struct Chair {
 pub(super) fn copy(run: &mut Run<'_>, starts: &[places::Start]) {
     let jobs: Vec<Job> = run.parts.iter().map(|part| job(part, run.synced)).collect();
     let (chairs, seats) = seats(run, starts);
-    run.terminal.start(total(&run.parts, starts));
     let manner = manner(run);
+    let before = |seat: &Seat| {
+        jobs.get(seat.job)
+            .map_or(0, |job| job.bytes_from(seat.start.from))
+    };
+    let progress = Progress::new(run.terminal, seats.iter().map(before));
     // A target's own lines change only after it was looked at.
     let wrcmds = run.record.wrcmds.clone();
     let how = How {
@@ -45,11 +50,14 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[places::Start]) {
             .get(seat)
             .and_then(|chair| Some((dials.get(chair.target)?, parts.get(chair.part)?)));
         found.map_or(Ok(None), |(dial, part)| {
-            check::check(client, dial, part, how)
+            let read = |done, whole| progress.read_back(seat, done, whole);
+            check::check(client, dial, part, how, &read)
         })
     };
     let mut clerk = Clerk {
         chairs: &chairs,
+        jobs: &jobs,
+        progress: &progress,
         parts,
         targets: &mut run.targets,
         record: &mut run.record,
@@ -107,15 +115,6 @@ fn seats(run: &Run<'_>, starts: &[places::Start]) -> (Vec<Chair>, Vec<Seat>) {
     (chairs, seats)
 }
 
-/// Bytes of log that the target which is furthest behind has before it.
-fn total(parts: &[Part], starts: &[places::Start]) -> u64 {
-    let most = |(number, part): (usize, &Part)| {
-        let starts = starts.iter().filter(|start| start.partition == number);
-        starts.map(|start| part.bytes_from(start.at)).max()
-    };
-    parts.iter().enumerate().filter_map(most).sum()
-}
-
 fn manner(run: &Run<'_>) -> Manner {
     Manner {
         limits: run.config.limits,
@@ -133,6 +132,8 @@ fn manner(run: &Run<'_>) -> Manner {
 /// Says and writes down what happens while the copy goes on.
 struct Clerk<'a> {
     chairs: &'a [Chair],
+    jobs: &'a [Job],
+    progress: &'a Progress<'a>,
     parts: &'a [Part],
     targets: &'a mut [Target],
     record: &'a mut Record,
@@ -150,9 +151,10 @@ impl Clerk<'_> {
                     self.found(seat, found, start);
                 }
             }
-            Event::Progress { bytes, decoded } => {
+            Event::Progress { seats, at, decoded } => {
                 *self.decoded += decoded;
-                self.terminal.advance(bytes);
+                let left = seats.first().map_or(0, |&seat| self.bytes_from(seat, at));
+                self.progress.reached(seats, left);
             }
             Event::Damage(damage) => self.terminal.say(&damage.to_string()),
             Event::Acknowledged {
@@ -167,8 +169,28 @@ impl Clerk<'_> {
             }
             Event::Lost { seat, error } => {
                 self.terminal.say(&format!("{}: {error}", self.dial(seat)));
+                self.progress.lost(&self.seats_of_the_target_of(seat));
             }
         }
+    }
+
+    /// Bytes of log after a place in the partition of a seat.
+    fn bytes_from(&self, seat: usize, at: At) -> u64 {
+        let chair = self.chairs.get(seat);
+        let job = chair.and_then(|chair| self.jobs.get(chair.part));
+        job.map_or(0, |job| job.bytes_from(at))
+    }
+
+    /// A target that is lost in one partition is out of the run in all.
+    fn seats_of_the_target_of(&self, seat: usize) -> Vec<usize> {
+        let target = self.chairs.get(seat).map(|chair| chair.target);
+        let of_target =
+            |(number, chair): (usize, &Chair)| (Some(chair.target) == target).then_some(number);
+        self.chairs
+            .iter()
+            .enumerate()
+            .filter_map(of_target)
+            .collect()
     }
 
     fn chair(&self, seat: usize) -> Option<(&Target, &Part)> {
@@ -196,6 +218,8 @@ impl Clerk<'_> {
                 probe_to: at(part.rules.end()),
                 lacks,
             };
+            self.progress
+                .restarts(seat, self.bytes_from(seat, start.from));
         }
     }
 
@@ -251,6 +275,7 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
             target.dial
         ));
         target.status = target.status.worst(Status::Partly);
+        target.waits = true;
         run.incomplete = true;
     }
 }

@@ -191,7 +191,7 @@ impl Server<'_> {
             return Ok(None);
         }
         let mut client = Client::dial(target, self.limits)?;
-        check::check(&mut client, target, part, self.how)
+        check::check(&mut client, target, part, self.how, &|_, _| ())
     }
 
     /// Sends every arena from a place on.

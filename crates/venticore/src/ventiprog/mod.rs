@@ -10,6 +10,7 @@ mod check;
 mod copy;
 mod engine;
 mod list;
+mod progress;
 mod readback;
 mod record;
 mod run;
@@ -102,9 +103,27 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         };
         return run_in(state, tool, options, config, terminal);
     }
+    if options.task == Task::Replicate {
+        refuse_without_target(options, config)?;
+    }
     let home = Home::open(config, given)?;
     let outcome = run_in(home.state().clone(), tool, options, config, terminal);
     home.close(outcome, terminal)
+}
+
+/// A call that names no target anywhere does not make a state directory, nor a
+/// lock in it.
+fn refuse_without_target(options: &Options, config: &Config) -> Result<()> {
+    let dir = config.state_dir(options.dir.as_deref());
+    let named = !options.targets.is_empty() || !config.targets.is_empty();
+    if named || StateDir::none(&dir).read_wrcmd()?.is_some() {
+        return Ok(());
+    }
+    let has_9fat = config.nine_fat(options.nine_fat.as_deref())?.is_some();
+    match has_9fat || config.mount_at(&dir).is_some() {
+        true => Ok(()),
+        false => Err(target::none_named(&dir)),
+    }
 }
 
 /// Runs the command in this state directory, whatever options and

@@ -137,7 +137,8 @@ fn sent_from_log(
 }
 
 /// Reads back what lies before a place: all of it, or its last block, the
-/// roots of its arena and a random sample.
+/// roots of its arena and a random sample. With all of it, `on_read` is called
+/// now and then: with how many blocks were read back, of about how many.
 ///
 /// # Errors
 /// The connection was lost.
@@ -147,6 +148,7 @@ pub(super) fn read_back(
     to: Point,
     all: bool,
     known_damage: &[Damage],
+    on_read: &dyn Fn(u64, u64),
 ) -> Result<ReadBack, Error> {
     let lost: HashSet<(Score, Option<BlockType>)> = known_damage
         .iter()
@@ -156,6 +158,8 @@ pub(super) fn read_back(
         lost.contains(&(score, Some(block_type))) || lost.contains(&(score, None))
     };
     let counts = clumps_before(part, to);
+    let whole = counts.iter().sum();
+    let mut done = 0;
     let mut directories = Directories::new(part);
     let last = part
         .arenas
@@ -205,6 +209,13 @@ pub(super) fn read_back(
             }
             ControlFlow::Continue(())
         })?;
+        done += asked.len() as u64;
+        if all {
+            on_read(done, whole);
+        }
+    }
+    if all {
+        on_read(whole, whole);
     }
     result.look_up(part, known_damage);
     Ok(result)

@@ -162,16 +162,6 @@ impl Part {
         Some(format!("{} {} {:#x}", self.name, arena.head, at.offset))
     }
 
-    /// Bytes of log from a place to the end.
-    pub(super) fn bytes_from(&self, at: places::Point) -> u64 {
-        let rest = self.arenas.iter().enumerate().skip(at.arena);
-        rest.map(|(number, arena)| match number == at.arena {
-            true => arena.live.used.saturating_sub(at.offset),
-            false => arena.live.used,
-        })
-        .sum()
-    }
-
     /// The clump that ends at an offset of an arena.
     pub(super) fn before(&self, arena: &Arena, offset: u64) -> Option<ClumpHeader> {
         let log = Log::open(Arc::clone(&self.source), arena, offset, false).ok()?;

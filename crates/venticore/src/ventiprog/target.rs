@@ -1,6 +1,8 @@
 //! The targets of a run: who they are, and what becomes of each.
 
-use eyre::{Result, WrapErr};
+use std::path::Path;
+
+use eyre::{Report, Result, WrapErr};
 
 use super::Options;
 use super::readback::ReadBack;
@@ -19,10 +21,19 @@ pub(super) fn targets(
 ) -> Result<Vec<Target>> {
     let dials = asked_for(wrcmd, options, config)?;
     if dials.is_empty() {
-        let cause = "no target: the wrcmd has no -h, and no venti was named";
+        let cause = "no target: the wrcmd has no -h, and no venti was named; see ventiprog --help";
         return Err(Failure::report(Status::Usage, cause));
     }
     Ok(dials.into_iter().map(Target::new).collect())
+}
+
+/// No target is named, and there is no wrcmd that could name one.
+pub(super) fn none_named(dir: &Path) -> Report {
+    let cause = format!(
+        "no target: name the ventis to bring up to date (there is no wrcmd in {}); see ventiprog --help",
+        dir.display()
+    );
+    Failure::report(Status::Usage, cause)
 }
 
 /// The host of the wrcmd, then the operands, else what the environment or the
@@ -72,6 +83,8 @@ pub(super) struct Target {
     pub(super) status: Status,
     /// Why it is out of the run.
     pub(super) failure: Option<String>,
+    /// Clumps that are not on disk yet wait for the next run.
+    pub(super) waits: bool,
     pub(super) tally: replicate::Tally,
     pub(super) damaged: u64,
     pub(super) read_back: ReadBack,
@@ -87,6 +100,7 @@ impl Target {
             dial,
             status: Status::Done,
             failure: None,
+            waits: false,
             tally: replicate::Tally::default(),
             damaged: 0,
             read_back: ReadBack::default(),
