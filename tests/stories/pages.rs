@@ -199,7 +199,7 @@ fn a_page_that_cannot_be_had_leaves_the_wrcmd() {
     let url = "http://127.0.0.1:1/index";
     let output = site.ventiprog().args(["-i", url]).run();
     assert_eq!((output.status, output.stdout.as_str()), (3, ""));
-    insta::assert_snapshot!(output.stderr, @"ventiprog: http://127.0.0.1:1/index: cannot connect: connection refused (os error 111); going on with the wrcmd's partition");
+    insta::assert_snapshot!(output.remarks(), @"ventiprog: http://127.0.0.1:1/index: cannot connect: connection refused (os error 111); going on with the wrcmd's partition");
     assert_eq!((site.holes(&venti), site.file("wrcmd")), (0, wrcmd));
 
     let fresh = Site::new(1);
