@@ -784,6 +784,41 @@ fn an_archive_is_taken_waited_for_synced_and_recorded() {
     assert!(output.stdout.starts_with("vac:0202"), "{output:?}");
 }
 
+/// That of everybody's environment may be another one by now, or down.
+#[test]
+fn the_venti_of_a_running_fossil_is_the_one_it_was_started_with() {
+    let site = Site::new(&Script::default());
+    let other = Venti::start();
+    site.started(None);
+    let line = |score: &str| {
+        let [partition, venti] = [site.partition.display().to_string(), site.venti.dial()];
+        format!("vac:{score} {partition} {venti}\n")
+    };
+    let state = site.directory.path().join("state");
+    let fossilize = |options: &[&str], venti: &str| {
+        let command = site.command("fossilize").env("venti", venti);
+        let command = command.args(options).arg("-d").arg(&state);
+        command.arg(&site.partition).run()
+    };
+    let down = closed_port();
+    for (round, venti) in [&other.dial(), &down].into_iter().enumerate() {
+        let output = fossilize(&["-s"], venti);
+        let expected = line(&format!("{:02x}", round + 1).repeat(20));
+        assert_eq!(
+            (output.status, &output.stdout),
+            (0, &expected),
+            "{output:?}"
+        );
+        assert_eq!(site.venti.counts().syncs, round as u64 + 1);
+        // Without a snapshot as well, which needs no console.
+        assert_eq!(fossilize(&[], venti).stdout, expected);
+    }
+    assert!(rootscor(&site).ends_with(&line(&"02".repeat(20))));
+    let halted = site.command("foshalt").env("venti", &down).arg("-k").run();
+    assert_eq!(halted.status, 0, "{halted:?}");
+    assert_eq!(other.counts().connections, 0);
+}
+
 #[test]
 fn without_an_archiver_or_with_one_that_retries_the_limit_ends_the_wait() {
     let cases = [

@@ -1133,6 +1133,7 @@ fn a_partition_that_somebody_takes_or_writes_at_the_last_moment_is_left_alone() 
         format,
         score: archive.score,
         venti: site.venti.dial(),
+        old_venti: None,
     };
     let (terminal, _) = Terminal::keeping("fosreset");
     let state = site.state();

@@ -15,7 +15,7 @@ use venticore::terminal::Terminal;
 
 use crate::archive::{Archive, Depth, prove};
 use crate::format::{Checked, Format, Job, Standing, Tag, check, old_undo, perform};
-use crate::{fossilize, processes};
+use crate::{fossilize, processes, venti};
 
 /// The name of a file system, unless told otherwise.
 pub const LABEL: &str = "vfs";
@@ -84,7 +84,7 @@ pub fn root_score(text: &str) -> Result<Score> {
 pub(crate) fn venti(given: Option<&str>, config: &Config) -> Result<(String, Dial)> {
     let text = match given {
         Some(text) => Some(text.trim().to_owned()),
-        None => fossilize::venti(config)?,
+        None => fossilize::reading_venti(config)?,
     };
     let text = text.filter(|text| !text.is_empty()).ok_or_else(|| {
         let text =
@@ -135,6 +135,8 @@ impl Source<'_> {
             format,
             score: self.score,
             venti: self.venti.to_owned(),
+            // It is still running, if it runs at all.
+            old_venti: venti::running(partition.path()),
         };
         Ok((archive, checked))
     }

@@ -22,6 +22,7 @@ use venticore::terminal::Terminal;
 use crate::halt;
 use crate::last::{self, Last, UnderWay};
 use crate::snapshot::{self, ARCHIVER, Archive, Found};
+use crate::venti;
 
 /// Where a fossil is, unless told otherwise.
 pub const PARTITION: &str = "/dev/sdC0/fossil";
@@ -63,13 +64,16 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let nine_fat = config.nine_fat(options.nine_fat.as_deref())?;
     let name = word(&operand)?;
     let (partition, last) = last::open(&operand)?;
-    let last = match options.snapshot && !options.dry_run {
+    let (last, venti) = match options.snapshot && !options.dry_run {
         true => take(&partition, options, config, terminal)?,
-        false => settle(&partition, last, options.wait, terminal)?,
+        false => {
+            let last = settle(&partition, last, options.wait, terminal)?;
+            (last, venti::of(&partition, None, config))
+        }
     };
     let score = last.score().wrap_err_with(|| operand.to_string())?;
     // A score is worth more than a line that is complete.
-    let (venti, unusable) = match venti(config) {
+    let (venti, unusable) = match venti.map(|text| checked(text, config)).transpose() {
         Ok(venti) => (venti, None),
         Err(error) => (None, Some(error)),
     };
@@ -120,13 +124,13 @@ fn take(
     options: &Options,
     config: &Config,
     terminal: &Terminal,
-) -> Result<Last> {
+) -> Result<(Last, Option<String>)> {
     let Found {
         mut console,
         system,
     } = snapshot::find(partition.operand().as_path(), config)?;
-    let known = system.venti.clone().or(venti(config)?);
-    let venti = known.or(config.fossil(None).venti).ok_or_else(|| {
+    let known = venti::of(partition, system.venti.as_deref(), config);
+    let venti = known.ok_or_else(|| {
         let text = "venti: expected an address, so that it can be synced: set $venti";
         Failure::report(Status::Usage, text)
     })?;
@@ -142,28 +146,31 @@ fn take(
         limit,
     };
     let last = archive.take()?;
-    let venti = config.dial(&venti).wrap_err("venti")?;
-    halt::sync_venti(&venti, config.limits).wrap_err_with(|| {
+    let dial = config.dial(&venti).wrap_err("venti")?;
+    halt::sync_venti(&dial, config.limits).wrap_err_with(|| {
         format!(
             "{}: archived, and the venti is not synced: run again without -s",
             partition.operand()
         )
     })?;
-    Ok(last)
+    Ok((last, Some(venti)))
 }
 
-/// The venti that the fossil archives to, as far as anybody says: `$venti`,
-/// else the source of the configuration, as it is written there.
-pub(crate) fn venti(config: &Config) -> Result<Option<String>> {
+/// The text of a venti, where it is an address: the line is read back as words,
+/// and the last one as that.
+fn checked(text: String, config: &Config) -> Result<String> {
+    config.dial(&text).wrap_err("venti")?;
+    Ok(text)
+}
+
+/// The venti that commands talk to: `$venti`, else the source of the
+/// configuration, as it is written there.
+pub(crate) fn reading_venti(config: &Config) -> Result<Option<String>> {
     let venti = config.venti.as_ref().or(config.source.as_ref());
     let venti = venti
         .map(|text| text.trim().to_owned())
         .filter(|text| !text.is_empty());
-    if let Some(text) = &venti {
-        // The line is read back as words, and the last one as an address.
-        config.dial(text).wrap_err("venti")?;
-    }
-    Ok(venti)
+    venti.map(|text| checked(text, config)).transpose()
 }
 
 /// A partition as one word of the line.

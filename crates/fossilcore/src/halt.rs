@@ -22,6 +22,7 @@ use crate::console::{self, Console, Line, end, place, verdict};
 use crate::last;
 use crate::processes;
 use crate::snapshot::Archive;
+use crate::venti;
 
 /// How long a console has to show that it does not hang.
 const ALIVE: Duration = Duration::from_secs(5);
@@ -37,7 +38,9 @@ pub struct Halt {
     pub dry_run: bool,
     /// Limits of the connection to a venti.
     pub limits: Limits,
-    /// The venti of a file system that was told none.
+    /// Whether to sync the venti that a fossil was started with.
+    pub own_venti: bool,
+    /// The venti of a file system of which no other is known.
     pub venti: Option<String>,
 }
 
@@ -90,6 +93,7 @@ impl Halt {
             force: false,
             dry_run: false,
             limits: config.limits,
+            own_venti: true,
             venti: config.venti.clone().or_else(|| config.source.clone()),
         }
     }
@@ -179,16 +183,23 @@ impl Halt {
         Ok(())
     }
 
+    /// The venti of a file system: the one it was told, else its fossil.
+    fn venti_of(&self, system: &System) -> Option<String> {
+        let own = || venti::running(&system.partition).filter(|_| self.own_venti);
+        let told = system.venti.clone().or_else(own);
+        told.or_else(|| self.venti.clone())
+    }
+
     /// Syncs the ventis that the file systems archive to, each once.
     fn sync_ventis(&self, systems: &[(System, State)], outcome: &mut Outcome) {
         let all = systems.iter();
-        let mut ventis: Vec<&str> = all
-            .filter_map(|(system, _)| system.venti.as_deref().or(self.venti.as_deref()))
+        let mut ventis: Vec<String> = all
+            .filter_map(|(system, _)| self.venti_of(system))
             .collect();
         ventis.sort_unstable();
         ventis.dedup();
         for venti in ventis {
-            let dial = Dial::parse_with(venti, self.venti.as_deref());
+            let dial = Dial::parse_with(&venti, self.venti.as_deref());
             let synced = dial.wrap_err_with(|| format!("venti {venti}"));
             if let Err(error) = synced.and_then(|dial| sync_venti(&dial, self.limits)) {
                 let error = Failure::report(Status::Partly, format!("{error:#}, not synced"));
@@ -327,6 +338,7 @@ impl Consoles<'_> {
         let halt = Halt {
             archive: Duration::ZERO,
             force: true,
+            own_venti: false,
             venti: None,
             ..Halt::from_config(self.config)
         };
@@ -357,6 +369,7 @@ pub fn in_order(console: &Path, limit: Duration) -> Result<()> {
         force: true,
         dry_run: false,
         limits: Limits::default(),
+        own_venti: false,
         venti: None,
     };
     // One that hangs shows it at the first question.

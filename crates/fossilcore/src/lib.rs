@@ -22,3 +22,4 @@ pub mod ninep;
 pub mod processes;
 pub mod remote;
 pub mod snapshot;
+mod venti;

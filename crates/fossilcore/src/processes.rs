@@ -173,7 +173,7 @@ fn gone_within(handle: &OwnedFd, patience: Duration) -> io::Result<bool> {
 
 /// Whether a process is a fossil: by the name of its command, or of the program
 /// it runs.
-fn is_fossil(process: &Process) -> bool {
+pub(crate) fn is_fossil(process: &Process) -> bool {
     if process.command == FOSSIL {
         return true;
     }

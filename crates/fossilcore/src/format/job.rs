@@ -18,7 +18,7 @@ use super::plan::Format;
 use super::standing::Standing;
 use super::undo::{Matches, Undo, UndoError, save};
 use super::write::{WriteError, write};
-use crate::fossilize;
+use crate::{fossilize, venti};
 
 /// How the name of an undo file ends.
 const SUFFIX: &str = "undo";
@@ -55,6 +55,8 @@ pub struct Checked {
     pub score: Score,
     /// The venti that has it, as it was written.
     pub venti: String,
+    /// The venti of the fossil that is replaced, where that was seen running.
+    pub old_venti: Option<String>,
 }
 
 /// Whether what a partition holds may be overwritten.
@@ -163,8 +165,10 @@ fn log(job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
     let partition = fossilize::word(job.partition.operand())?;
     let mut lines = Vec::new();
     if let Some(old) = old {
-        // Where a fossil archives to, nobody but its environment says.
-        let venti = fossilize::venti(job.config).ok().flatten();
+        let known = || venti::of(job.partition, None, job.config);
+        let venti = checked.old_venti.clone().or_else(known);
+        // An address that nothing could read back is not recorded.
+        let venti = venti.filter(|text| job.config.dial(text).is_ok());
         let venti = venti.unwrap_or_else(|| checked.venti.clone());
         lines.push(format!("vac:{old} {partition} {venti}"));
     }
