@@ -1,11 +1,14 @@
 //! The commands of the workspace, built once and run hermetically.
 //!
-//! A run sees no environment but `PATH`, a `HOME` and a state directory of its
-//! own, `TZ=UTC`, an empty configuration, and what the test adds.
+//! This is the only way to start one: where its program lies is known as text
+//! alone, for configurations and scripts. A run sees the [`Surroundings`] that are
+//! its own, and what the test adds.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, ExitStatus, Stdio};
@@ -14,6 +17,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::surroundings::Surroundings;
 
 /// How long a command may take before its test fails.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,22 +60,65 @@ pub fn full() -> Option<File> {
     opened.ok()
 }
 
-/// The path of a command's program, built from the present sources.
+/// The path of a command's program, for a configuration or a script. It is run
+/// as a [`Command`], or by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program(PathBuf);
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+/// A command's program, built from the present sources.
 ///
 /// # Panics
 ///
 /// When the commands cannot be built, or there is none of this name.
 #[must_use]
-pub fn binary(name: &str) -> PathBuf {
-    static PROFILE: OnceLock<PathBuf> = OnceLock::new();
-    let program = PROFILE.get_or_init(build).join(name);
+pub fn program(name: &str) -> Program {
+    let program = programs().join(name);
     assert!(program.exists(), "{}: not built", program.display());
-    program
+    Program(program)
+}
+
+/// The directory of all programs, which are built from the present sources: to be
+/// packed, or the `PATH` of a machine with [`Surroundings`] of its own.
+///
+/// # Panics
+///
+/// When they cannot be built.
+#[must_use]
+pub fn programs() -> &'static Path {
+    static PROFILE: OnceLock<PathBuf> = OnceLock::new();
+    PROFILE.get_or_init(build_all)
+}
+
+/// Builds the commands now, for a test that is about times.
+///
+/// # Panics
+///
+/// When they cannot be built.
+pub fn build() {
+    let _ = programs();
+}
+
+/// Puts all commands into the `bin` of a machine with [`Surroundings`] of its own.
+///
+/// # Panics
+///
+/// When they cannot be built, or it cannot be written.
+pub fn install(bin: &Path) {
+    for name in names() {
+        let link = std::os::unix::fs::symlink(programs().join(&name), bin.join(&name));
+        link.unwrap_or_else(|e| panic!("{}: {e}", bin.display()));
+    }
 }
 
 /// Builds all commands in the profile of the running program; says where they
 /// are.
-fn build() -> PathBuf {
+fn build_all() -> PathBuf {
     let directory = profile_directory();
     let profile = match directory.file_name().and_then(OsStr::to_str) {
         None | Some("debug") => "dev",
@@ -107,9 +155,35 @@ fn profile_directory() -> PathBuf {
 pub struct Command {
     name: String,
     home: TempDir,
+    surroundings: Surroundings,
+    directory: Option<PathBuf>,
+    through: Vec<OsString>,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     input: Vec<u8>,
+    config: String,
+}
+
+/// A run whose input and output the test looks after itself: a terminal, a pipe, a
+/// file. Its home is removed with this.
+#[derive(Debug)]
+pub struct Prepared {
+    command: process::Command,
+    _home: TempDir,
+}
+
+impl Deref for Prepared {
+    type Target = process::Command;
+
+    fn deref(&self) -> &process::Command {
+        &self.command
+    }
+}
+
+impl DerefMut for Prepared {
+    fn deref_mut(&mut self) -> &mut process::Command {
+        &mut self.command
+    }
 }
 
 /// What a command said and how it ended.
@@ -173,10 +247,15 @@ impl Command {
     #[must_use]
     pub fn new(name: &str) -> Self {
         let home = tempfile::tempdir().expect("a directory for temporary files");
-        fs::write(home.path().join("ventiprog.toml"), "").expect("a fresh directory");
+        let surroundings = Surroundings::below(home.path());
+        surroundings.make();
         Command {
             name: name.to_owned(),
             home,
+            surroundings,
+            directory: None,
+            through: Vec::new(),
+            config: String::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
             input: Vec::new(),
@@ -196,18 +275,38 @@ impl Command {
         arguments.into_iter().fold(self, Self::arg)
     }
 
+    /// Has another program run it: these words precede its path.
+    #[must_use]
+    pub fn through<S: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        let words = words.into_iter().map(|word| word.as_ref().to_owned());
+        self.through.extend(words);
+        self
+    }
+
+    /// Starts it in this directory, not in its home.
+    #[must_use]
+    pub fn current_dir(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_owned());
+        self
+    }
+
     /// Sets a variable of the environment.
+    ///
+    /// # Panics
+    ///
+    /// It leads out of the test's own directories.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.surroundings.note(name.as_ref(), value.as_ref());
         self.environment
             .push((name.into(), value.as_ref().to_owned()));
         self
     }
 
-    /// Gives it this configuration.
+    /// Gives it this configuration, completed by what keeps the machine out of it.
     #[must_use]
-    pub fn config(self, toml: &str) -> Self {
-        fs::write(self.home.path().join("ventiprog.toml"), toml).expect("our own directory");
+    pub fn config(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.config);
         self
     }
 
@@ -256,19 +355,40 @@ impl Command {
         self.start_onto(writer.into()).wait()
     }
 
-    fn start_onto(self, stdout: Stdio) -> Running {
-        let home = self.home.path();
-        let mut command = process::Command::new(binary(&self.name));
-        command
+    /// Prepares it to be started by the test.
+    ///
+    /// # Panics
+    ///
+    /// When its configuration leads out of the test's own directories.
+    #[must_use]
+    pub fn prepare(self) -> Prepared {
+        Prepared {
+            command: self.to_process(),
+            _home: self.home,
+        }
+    }
+
+    fn to_process(&self) -> process::Command {
+        self.surroundings.configure(&self.config);
+        let program = programs().join(&self.name);
+        assert!(program.exists(), "{}: not built", program.display());
+        let mut words = self.through.iter().map(OsString::as_os_str);
+        let mut command = process::Command::new(words.next().unwrap_or(program.as_os_str()));
+        command.args(words);
+        if !self.through.is_empty() {
+            command.arg(&program);
+        }
+        self.surroundings
+            .around(&mut command)
             .args(&self.arguments)
-            .current_dir(home)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", home)
-            .env("TZ", "UTC")
-            .env("STATE_DIRECTORY", home.join("state"))
-            .env("VENTIPROG_CONFIG", home.join("ventiprog.toml"))
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.directory.as_deref().unwrap_or(self.home.path()))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn start_onto(self, stdout: Stdio) -> Running {
+        let mut command = self.to_process();
+        command
             .stdin(Stdio::piped())
             .stdout(stdout)
             .stderr(Stdio::piped());

@@ -9,6 +9,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::command;
+use crate::surroundings::Surroundings;
 
 /// Some machines, and the program that reaches them, `reach HOST COMMAND`.
 #[derive(Debug)]
@@ -32,8 +33,7 @@ impl Far {
             "#!/bin/sh\n\
              echo \"$1: $2\" >>{root}/calls\n\
              cd {root}/\"$1\" 2>/dev/null || {{ echo no route to \"$1\" >&2; exit 255; }}\n\
-             PATH=$PWD/bin:$PATH HOME=$PWD STATE_DIRECTORY=$PWD/state NAMESPACE=$PWD/ns \
-             VENTIPROG_CONFIG=$PWD/config.toml exec sh -c \"$2\"\n"
+             exec env -i PATH=\"$PWD/bin:$PATH\" $(cat environment) sh -c \"$2\"\n"
         );
         executable(&far.path("reach"), &reach);
         far
@@ -53,14 +53,19 @@ impl Far {
     pub fn machine(&self, host: &str) {
         let bin = self.path(host).join("bin");
         fs::create_dir_all(&bin).expect("our own directory");
-        self.configure(host, "");
-        let namespace = self.path(host).join("ns");
-        fs::create_dir(&namespace).expect("our own directory");
-        fs::set_permissions(&namespace, fs::Permissions::from_mode(0o700)).expect("our own");
-        for name in command::names() {
-            std::os::unix::fs::symlink(command::binary(&name), bin.join(name))
-                .expect("our own directory");
+        let surroundings = self.surroundings(host);
+        surroundings.make();
+        let mut environment = String::new();
+        for (name, value) in surroundings.environment() {
+            environment += &format!("{name}={}\n", value.display());
         }
+        fs::write(self.path(host).join("environment"), environment).expect("our own directory");
+        command::install(&bin);
+    }
+
+    /// What a command on a machine sees.
+    pub(crate) fn surroundings(&self, host: &str) -> Surroundings {
+        Surroundings::below(&self.path(host))
     }
 
     /// Gives a machine this configuration.
@@ -69,7 +74,7 @@ impl Far {
     ///
     /// When the file cannot be written.
     pub fn configure(&self, host: &str, toml: &str) {
-        fs::write(self.path(host).join("config.toml"), toml).expect("our own directory");
+        self.surroundings(host).configure(toml);
     }
 
     /// Runs a command line there; what it prints.
@@ -80,7 +85,9 @@ impl Far {
     #[must_use]
     pub fn run(&self, host: &str, line: &str) -> String {
         let mut command = Command::new(self.path("reach"));
-        let output = command
+        let output = self
+            .surroundings(host)
+            .around(&mut command)
             .args([host, line])
             .output()
             .expect("our own program");

@@ -25,6 +25,7 @@ pub mod relay;
 pub mod sample;
 pub mod sshd;
 pub mod standin;
+pub mod surroundings;
 pub mod tmpfs;
 pub mod tree;
 pub mod venti;

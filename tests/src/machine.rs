@@ -33,6 +33,7 @@ use crate::index;
 use crate::page::{Example, Page};
 use crate::plan9disk::Disk;
 use crate::sample::Sample;
+use crate::surroundings::Surroundings;
 use crate::venti::Venti;
 
 /// The data blocks' type on disk.
@@ -61,6 +62,8 @@ const HOSTS: [&str; 4] = [
 ];
 /// The index page.
 const INDEX: &str = "http://localhost:8000/index";
+/// The configuration of all commands.
+const CONFIGURATION: &str = "/etc/ventiprog.toml";
 /// Programs that are not ours, and what stands in for them.
 const STAND_INS: [(&str, &str); 5] = [
     ("vi", "echo '# edited' >>\"$1\""),
@@ -145,7 +148,7 @@ impl Machine {
             let _ = Disk::create(&path, &parts);
         }
         self.put("/images/fossil.img", &fossil);
-        self.put("/etc/ventiprog.toml", "");
+        self.put(CONFIGURATION, "");
         self.put("/n/elsewhere/rootscor", "");
         let conf = "index main\narenas /dev/sdb1\n";
         self.put("/usr/local/plan9/venti.conf", conf);
@@ -168,11 +171,26 @@ impl Machine {
         root.join(path.trim_start_matches('/'))
     }
 
-    /// Writes a file of the machine.
+    /// What a command on it sees.
+    fn surroundings(&self) -> Surroundings {
+        match &self.place {
+            Place::Scratch(scratch) => Surroundings::of_machine(scratch.path()),
+            Place::Root(_) => Surroundings::of_machine(Path::new("/")),
+        }
+    }
+
+    /// Writes a file of the machine. The configuration is completed by what keeps
+    /// this machine out of it.
     ///
     /// # Panics
     /// When it cannot be written.
     pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+        let content = content.as_ref();
+        let completed = match (path, std::str::from_utf8(content)) {
+            (CONFIGURATION, Ok(toml)) => Some(self.surroundings().completed(toml)),
+            _ => None,
+        };
+        let content = completed.as_deref().map_or(content, str::as_bytes);
         let path = self.path(path);
         let parent = path.parent().expect("a file is in a directory");
         fs::create_dir_all(parent).unwrap_or_else(|e| panic!("{}: {e}", parent.display()));
@@ -218,15 +236,18 @@ impl Machine {
     #[must_use]
     pub fn run(&self, script: &str) -> Output {
         let mut shell = process::Command::new("timeout");
-        shell.env_clear().arg("120");
+        let surroundings = self.surroundings();
+        surroundings.around(&mut shell).arg("120");
         let root = match &self.place {
             Place::Scratch(scratch) => {
                 let work = scratch.path().join("images");
-                let bin = command::binary("ventiprog");
-                let bin = bin.parent().map_or(Path::new(""), |parent| parent);
                 let stand_ins = work.join("stand-ins");
                 let system = std::env::var_os("PATH").unwrap_or_default();
-                let path = [bin.as_os_str(), stand_ins.as_os_str(), &system];
+                let path = [
+                    command::programs().as_os_str(),
+                    stand_ins.as_os_str(),
+                    &system,
+                ];
                 shell.env("PATH", path.join(OsStr::new(":")));
                 shell.current_dir(work);
                 scratch.path().as_os_str()
@@ -237,10 +258,7 @@ impl Machine {
                 OsStr::new("")
             }
         };
-        let below = |path: &str| [root, OsStr::new(path)].join(OsStr::new(""));
         shell
-            .env("VENTIPROG_CONFIG", below("/etc/ventiprog.toml"))
-            .env("STATE_DIRECTORY", below("/var/lib/ventiprog"))
             .env("venti", self.ventis[0].dial())
             .args(["sh", "-e", "-c"])
             .arg(format!(

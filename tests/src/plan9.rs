@@ -19,6 +19,7 @@ use tempfile::TempDir;
 pub use venti::Venti;
 
 use crate::command::Output;
+use crate::surroundings::Surroundings;
 
 /// Programs that the stories use.
 const PROGRAMS: &[&str] = &[
@@ -126,8 +127,9 @@ impl Plan9 {
         let mut path = std::env::var_os("PATH").unwrap_or_default();
         path.push(":");
         path.push(self.root.join("bin"));
+        // What posts a service says where, and a script which configuration.
+        Surroundings::below(Path::new("/nonexistent")).around(&mut command);
         command.env("PLAN9", &self.root).env("PATH", path);
-        command.env_remove("venti");
         command
     }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::far::Far;
 use crate::port;
+use crate::surroundings::Surroundings;
 
 /// How long a server may take to greet.
 const START: Duration = Duration::from_secs(20);
@@ -88,12 +89,16 @@ impl Ssh {
         let port = port::free();
         let shown = machine.display();
         let path = std::env::var("PATH").unwrap_or_default();
+        let environment: Vec<String> = Surroundings::below(machine)
+            .environment()
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.display()))
+            .collect();
+        let environment = environment.join(" ");
         let config = format!(
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {shown}/host_key\nPidFile none\n\
              AuthorizedKeysFile {key}.pub\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
-             PermitRootLogin yes\nPrintMotd no\nSetEnv PATH={shown}/bin:{path} HOME={shown} \
-             STATE_DIRECTORY={shown}/state VENTIPROG_CONFIG={shown}/config.toml \
-             NAMESPACE={shown}/ns\n",
+             PermitRootLogin yes\nPrintMotd no\nSetEnv PATH={shown}/bin:{path} {environment}\n",
             key = key.display(),
         );
         let file = machine.join("sshd_config");

@@ -438,7 +438,10 @@ impl<W: Write> StandIn<W> {
         if self.services.iter().any(|known| known == name) {
             return format!("srv: already serving '{name}'\n");
         }
-        let namespace = std::env::var_os("NAMESPACE").unwrap_or_default();
+        // Without one a file of the directory it was started in would be removed.
+        let Some(namespace) = std::env::var_os("NAMESPACE").filter(|path| !path.is_empty()) else {
+            return "srv: $NAMESPACE: expected a directory\n".to_owned();
+        };
         let path = Path::new(&namespace).join(name);
         let _ = std::fs::remove_file(&path);
         match UnixListener::bind(&path) {

@@ -70,8 +70,8 @@ fn the_external_engine_keeps_targets_and_partitions_apart_too() {
     let mut site = Site::new(40);
     let more = Site::other(30);
     let (down, other) = (closed_port(), Venti::start());
-    let ours = venti_tests::command::binary("wrarena");
-    let config = format!("wrarena = [{:?}]\n", ours.display().to_string());
+    let ours = venti_tests::command::program("wrarena");
+    let config = format!("wrarena = [{:?}]\n", ours.to_string());
     let run = |site: &Site, arguments: &[&str]| {
         let command = site.ventiprog().config(&config);
         command.args(["-e", "external"]).args(arguments).run()

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::process::Command;
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fossilcore::disk::SuperBlock;
-use venti_tests::command;
+use venti_tests::command::Command;
 use venti_tests::fossil::terminal;
 use venti_tests::golden;
 
@@ -46,20 +46,25 @@ fn on_terminal(site: &Site, from: Words, options: &[&str], answer: &str) -> Show
         Words::Operands => "line=$1; shift; exec \"$@\" $line",
         Words::Typed => "shift; exec \"$@\" -",
     };
-    let mut command = Command::new("setsid");
-    command
-        .args(["--ctty", "--wait", "bash", "-c", script, "bash", &words])
-        .arg(command::binary("fosreset"))
+    let mut command = Command::new("fosreset")
+        .through(["setsid", "--ctty", "--wait"])
+        .through(["bash", "-c", script, "bash", &words])
         .arg("-d")
         .arg(site.state())
         .args(options)
-        .env("VENTIPROG_CONFIG", "/dev/null")
         .env("TERM", "dumb")
+        .prepare();
+    command
         .stdin(far.try_clone().unwrap())
         .stdout(far.try_clone().unwrap())
         .stderr(far.try_clone().unwrap());
     let mut child = command.spawn().unwrap();
-    drop((command, far));
+    // It would hold the far end open, and its home has to stay.
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    drop(far);
     if from == Words::Typed {
         near.write_all(format!("{words}\n").as_bytes()).unwrap();
     }

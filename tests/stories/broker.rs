@@ -19,11 +19,12 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use tempfile::TempDir;
-use venti_tests::command::{self, Command, Output};
+use venti_tests::command::{self, Command, Output, Prepared};
 use venti_tests::fossil::terminal;
 use venti_tests::golden;
 use venti_tests::patience::{PATIENCE, until};
 use venti_tests::standin::{Archiver, Fault, Script};
+use venti_tests::surroundings::Surroundings;
 use venti_tests::venti::{Venti, closed_port};
 
 use crate::ninefat::Loop;
@@ -207,10 +208,7 @@ fn the_setup_is_that_of_the_script_line_for_line() {
     assert!(log.contains("ended: signal 15\n"), "{log}");
     let output = site.halt(&[]);
     assert_eq!(output.status, 1, "{output:?}");
-    assert!(
-        output.stderr.contains("no console in /srv or"),
-        "{output:?}"
-    );
+    assert!(output.stderr.contains("no console in "), "{output:?}");
 }
 
 #[test]
@@ -900,7 +898,9 @@ impl Foreign {
         let program = directory.join("fossil");
         symlink(env!("CARGO_BIN_EXE_stand-in-fossil"), &program).unwrap();
         let (near, far) = terminal();
-        let fossil = process::Command::new("setsid")
+        let mut fossil = process::Command::new("setsid");
+        let fossil = Surroundings::below(&directory)
+            .around(&mut fossil)
             .arg("--ctty")
             .arg(program)
             .arg(Script::default().to_word())
@@ -979,6 +979,7 @@ fn behind_a_console_that_is_not_ours_only_who_was_halted_is_ended() {
 
 /// foscons on a terminal, as a person has it.
 struct Person {
+    _prepared: Prepared,
     foscons: Child,
     terminal: fs::File,
     shown: String,
@@ -992,16 +993,17 @@ impl Person {
         let name = ptsname(&near, Vec::new()).unwrap().into_string().unwrap();
         let far = fs::File::options().read(true).write(true).open(name);
         let far = far.unwrap();
-        let foscons = process::Command::new(command::binary("foscons"))
+        let mut prepared = Command::new("foscons")
             .args(["-c", site.console(console).to_str().unwrap()])
-            .env_remove("VENTIPROG_CONFIG")
-            .env("XDG_CONFIG_HOME", site.directory.path())
+            .prepare();
+        let foscons = prepared
             .stdin(far.try_clone().unwrap())
             .stdout(far.try_clone().unwrap())
             .stderr(far)
             .spawn()
             .unwrap();
         Person {
+            _prepared: prepared,
             foscons,
             terminal: near.into(),
             shown: String::new(),

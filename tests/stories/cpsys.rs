@@ -224,11 +224,8 @@ fn our_own_fossilize_tells_and_records() {
     let (source, dest) = (image("old", "archived-8k"), image("new", "fresh-8k"));
     for (host, path) in [("old", &source), ("new", &dest)] {
         let bin = far.path(host).join("bin");
-        let ours = venti_tests::command::binary("fossilize");
-        let call = format!(
-            "venti=tcp!127.0.0.1!17034 exec {} \"${{@:-{path}}}\"",
-            ours.display()
-        );
+        let ours = venti_tests::command::program("fossilize");
+        let call = format!("venti=tcp!127.0.0.1!17034 exec {ours} \"${{@:-{path}}}\"");
         far.script(host, "fossilize", &call);
         assert!(bin.exists());
     }

@@ -84,7 +84,7 @@ fn a_silent_target_is_given_up_after_the_limit() {
     let site = seeded();
     let (good, silent) = (Venti::start(), Venti::start());
     silent.fault(Fault::from(On::Write, 1500, How::Stall));
-    drop(command::binary("ventiprog"));
+    command::build();
     let start = Instant::now();
     let output = seeding(&site, 0, &[&good, &silent]).run();
     assert_eq!(output.status, 3, "{output:?}");

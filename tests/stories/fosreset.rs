@@ -918,13 +918,13 @@ fn a_log_or_undo_file_that_cannot_be_written_stops_it() {
     let Some(full) = command::full() else {
         return;
     };
-    let done = std::process::Command::new(command::binary("fosreset"))
+    let done = Command::new("fosreset")
         .arg("-d")
         .arg(site.state())
         .arg(FIRST)
         .arg(&site.partition)
         .arg(site.venti.dial())
-        .env("VENTIPROG_CONFIG", "/dev/null")
+        .prepare()
         .stdin(Stdio::null())
         .stdout(full)
         .output()
@@ -944,26 +944,15 @@ fn run_limited(site: &Site, bytes: u64, ignore: bool) -> Output {
         true => "trap '' XFSZ; ulimit -f $1; shift; exec \"$@\"",
         false => "ulimit -f $1; shift; exec \"$@\"",
     };
-    let done = std::process::Command::new("bash")
-        .args(["-c", script, "bash"])
-        .arg((bytes / 1024).to_string())
-        .arg(command::binary("fosreset"))
+    let limit = (bytes / 1024).to_string();
+    Command::new("fosreset")
+        .through(["bash", "-c", script, "bash", &limit])
         .arg("-d")
         .arg(site.state())
         .arg(SECOND)
         .arg(&site.partition)
         .arg(site.venti.dial())
-        .env("VENTIPROG_CONFIG", "/dev/null")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    use std::os::unix::process::ExitStatusExt;
-    let signal = done.status.signal().map(|signal| 128 + signal);
-    Output {
-        status: done.status.code().or(signal).unwrap(),
-        stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
-    }
+        .run()
 }
 
 /// What every tool says of a partition that is unfinished.
@@ -1170,22 +1159,20 @@ fn the_command_that_undoes_it_can_be_run_as_it_is_printed() {
         return;
     }
     let site = Site::of("archived-8k");
-    let run = |program: &Path, arguments: &[&str]| {
-        let mut command = std::process::Command::new(program);
-        let command = command.args(arguments).current_dir(site.directory.path());
-        let command = command.env("VENTIPROG_CONFIG", "/dev/null");
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+    let run = |through: &[&str], arguments: &[&str]| {
+        let command = Command::new("fosreset").through(through).args(arguments);
+        let output = command.current_dir(site.directory.path()).run();
+        assert_eq!(output.status, 0, "{output:?}");
+        output.stdout
     };
-    let (fosreset, dial) = (command::binary("fosreset"), site.venti.dial());
+    let dial = site.venti.dial();
     for name in ["-x", "it's;&$x"] {
         let partition = site.directory.path().join(name);
         fs::copy(&site.partition, &partition).unwrap();
-        let line = run(&fosreset, &["-d", "state", "--", SECOND, name, &dial]);
+        let line = run(&[], &["-d", "state", "--", SECOND, name, &dial]);
         assert!(fs::read(&partition).unwrap() != site.before, "{name}");
-        let script = line.replacen("fosreset", &fosreset.display().to_string(), 1);
-        run("bash".as_ref(), &["-c", &script]);
+        let script = line.replacen("fosreset", "\"$0\"", 1);
+        let _ = run(&["bash", "-c", &script], &[]);
         assert!(fs::read(&partition).unwrap() == site.before, "{line}");
     }
 }

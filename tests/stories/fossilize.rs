@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{self, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -177,15 +177,12 @@ fn a_shell_that_holds_the_log_open_gets_the_line() {
     let elsewhere = site.directory.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     let shell = |script: &str| {
-        let status = process::Command::new("sh")
-            .args(["-euc", script, "sh"])
-            .arg(command::binary("fossilize"))
+        let status = Command::new("fossilize")
+            .through(["sh", "-euc", script, "sh"])
             .arg(&site.partition)
             .current_dir(site.directory.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("VENTIPROG_CONFIG", "/dev/null")
             .env("venti", "tcp!v!17034")
+            .prepare()
             .stdin(Stdio::null())
             .status()
             .unwrap();
@@ -442,12 +439,11 @@ fn a_line_that_cannot_be_printed_is_on_record_and_makes_an_error() {
         return;
     };
     let site = Site::of("archived-8k");
-    let status = process::Command::new(command::binary("fossilize"))
+    let status = Command::new("fossilize")
         .arg("-d")
         .arg(site.state())
         .arg(&site.partition)
-        .env_clear()
-        .env("VENTIPROG_CONFIG", "/dev/null")
+        .prepare()
         .stdout(full)
         .stderr(Stdio::null())
         .status()
@@ -459,7 +455,7 @@ fn a_line_that_cannot_be_printed_is_on_record_and_makes_an_error() {
 #[test]
 fn a_run_that_is_killed_leaves_the_log_whole() {
     let site = Site::of("archived-8k");
-    let _ = command::binary("fossilize");
+    command::build();
     let mut random = Random::new(4);
     let mut seen = [0, 0];
     for round in 0..120 {

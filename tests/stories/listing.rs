@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use venti_tests::command;
+use venti_tests::command::{self, Command};
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
 
 use crate::site::Site;
@@ -310,13 +310,11 @@ fn a_full_output_is_named() {
         let Some(full) = command::full() else {
             return;
         };
-        let done = std::process::Command::new(command::binary("ventiprog"))
+        let done = Command::new("ventiprog")
             .arg("-d")
             .arg(site.path("state"))
             .args(options)
-            .env("VENTIPROG_CONFIG", "/dev/null")
-            .env_remove("venti")
-            .env_remove("targetventis")
+            .prepare()
             .stdin(Stdio::null())
             .stdout(full)
             .output()

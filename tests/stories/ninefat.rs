@@ -365,7 +365,7 @@ fn an_image_that_somebody_else_has_open_is_refused() {
 #[test]
 fn an_image_that_another_run_has_locked_is_waited_for() {
     let machine = Machine::new("fat12");
-    let _ = command::binary("fossilize");
+    command::build();
     let mut flocked = process::Command::new("flock")
         .arg(machine.disk.path())
         .args(["sleep", "1"])
@@ -531,7 +531,7 @@ fn filled(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn a_run_that_is_killed_leaves_the_9fat_sound() {
     let machine = Machine::new("fat12");
-    let _ = command::binary("fossilize");
+    command::build();
     assert_eq!(machine.fossilize().status, 0);
     let before = machine.disk.bytes();
     let mut random = Random::new(9);

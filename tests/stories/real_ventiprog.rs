@@ -16,6 +16,7 @@ use venti_tests::golden::{self, Manifest};
 use venti_tests::plan9::{Plan9, Venti};
 use venti_tests::relay::Relay;
 use venti_tests::sample::Sample;
+use venti_tests::surroundings::Surroundings;
 use venti_tests::tree::{Node, nodes};
 use venticore::arena::{Arena, ArenaPartition};
 use venticore::external::{self, Program, Stretch};
@@ -186,7 +187,7 @@ fn a_tree_comes_back_from_the_copy_and_only_what_is_new_is_sent() {
 
 /// The original script, with our state directory for `/n/9fat`, and the
 /// wrarena that it finds; `None` where `$ANTS` does not say where it lies.
-fn script(site: &Site, wrarena: &Path) -> Option<std::process::Command> {
+fn script(site: &Site, wrarena: &str) -> Option<std::process::Command> {
     let Some(ants) = std::env::var_os("ANTS") else {
         // Not by a macro: the harness would keep that to itself.
         let line = "skipped: the original ventiprog; set $ANTS to the directory it lies in\n";
@@ -208,12 +209,11 @@ fn script(site: &Site, wrarena: &Path) -> Option<std::process::Command> {
     let rest = rc.get_envs().find(|(name, _)| *name == "PATH");
     path.push(":");
     path.push(rest.and_then(|(_, value)| value).unwrap());
-    let configuration = site.path("empty.toml");
-    fs::write(&configuration, "").unwrap();
+    let surroundings = Surroundings::below(&site.path(""));
+    surroundings.configure("");
     rc.arg(copy)
-        .env("PATH", path)
-        .env("VENTIPROG_CONFIG", configuration)
-        .env_remove("targetventis");
+        .envs(surroundings.environment())
+        .env("PATH", path);
     Some(rc)
 }
 
@@ -236,7 +236,7 @@ enum Turn {
 /// Turn after turn, each with new files in the tree: everyone goes on from
 /// where the other one stopped. `refresh` makes the file that is read, and
 /// says where the arena lies in it.
-fn take_turns(wrarena: &Path, refresh: impl Fn(&Site) -> (PathBuf, u64)) {
+fn take_turns(wrarena: &str, refresh: impl Fn(&Site) -> (PathBuf, u64)) {
     let mut site = Site::new();
     let Some(mut script) = script(&site, wrarena) else {
         return;
@@ -277,7 +277,7 @@ fn take_turns(wrarena: &Path, refresh: impl Fn(&Site) -> (PathBuf, u64)) {
 #[test]
 #[ignore = "needs plan9port: cargo xtask test --real"]
 fn the_original_script_and_ours_take_turns_with_our_wrarena() {
-    take_turns(&command::binary("wrarena"), |site| {
+    take_turns(&command::program("wrarena").to_string(), |site| {
         (site.a.partition().to_owned(), site.head)
     });
 }
@@ -287,7 +287,7 @@ fn the_original_script_and_ours_take_turns_with_our_wrarena() {
 fn the_original_script_and_ours_take_turns_with_the_c_wrarena() {
     let c = Plan9::expect().program("venti/wrarena");
     // The C wrarena knows no offset in a partition.
-    take_turns(&c, |site| {
+    take_turns(c.to_str().unwrap(), |site| {
         let file = site.path("a.arena");
         let rdarena = site
             .plan9

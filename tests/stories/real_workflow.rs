@@ -10,6 +10,7 @@ use venti_tests::far::Far;
 use venti_tests::fossil;
 use venti_tests::plan9::{Plan9, Venti};
 use venti_tests::sshd::Ssh;
+use venti_tests::surroundings::Surroundings;
 
 use crate::broker::kin_below;
 
@@ -81,8 +82,8 @@ impl Site {
 
     /// Makes a command there see plan9port, however it is called.
     fn with_plan9(&self, host: &str, name: &str, arguments: &str) {
-        let ours = command::binary(name);
-        let line = format!("{}exec {} {arguments}", self.plan9_first(), ours.display());
+        let ours = command::program(name);
+        let line = format!("{}exec {ours} {arguments}", self.plan9_first());
         self.far.script(host, name, &line);
     }
 }
@@ -186,9 +187,7 @@ fn the_example_of_the_scripts_runs_as_it_is_written() {
     site.with_plan9("files", "fossilize", &format!("-s {disk}"));
     let bin = site.directory.path().join("bin");
     fs::create_dir(&bin).unwrap();
-    for name in command::names() {
-        std::os::unix::fs::symlink(command::binary(&name), bin.join(name)).unwrap();
-    }
+    command::install(&bin);
     // What stands in for rx takes the words of its command as they come.
     let reach = site.far.path("reach");
     let rx = format!(
@@ -204,16 +203,12 @@ fn the_example_of_the_scripts_runs_as_it_is_written() {
 
     let fat = site.path("9fat");
     fs::create_dir_all(format!("{fat}/remote")).unwrap();
-    let config = site.path("ventiprog.toml");
+    let surroundings = Surroundings::below(site.directory.path());
     let index = source.index();
-    fs::write(
-        &config,
-        format!(
-            "dir = '{fat}'\nindex = '{index}'\nsource = '{}'\n",
-            source.address()
-        ),
-    )
-    .unwrap();
+    surroundings.configure(&format!(
+        "dir = '{fat}'\nindex = '{index}'\nsource = '{}'\n",
+        source.address()
+    ));
     let script = format!(
         "cd {fat}\n\
          rx files fossilize >>rootscor\n\
@@ -233,9 +228,8 @@ fn the_example_of_the_scripts_runs_as_it_is_written() {
         .to_owned();
     let mut places = vec![bin];
     places.extend(std::env::split_paths(&path));
-    rc.env("PATH", std::env::join_paths(places).unwrap())
-        .env("VENTIPROG_CONFIG", &config)
-        .env_remove("venti")
+    rc.envs(surroundings.environment())
+        .env("PATH", std::env::join_paths(places).unwrap())
         .args(["-e", "-c", &script]);
     let output = rc.output().unwrap();
     assert!(output.status.success(), "{output:?}");

@@ -44,6 +44,57 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// A command that is started in another way would see the machine's own fossils,
+/// state and configuration.
+#[test]
+fn only_the_harness_starts_a_built_command() {
+    let root = command::root();
+    let mut wrong = Vec::new();
+    for path in [root.join("tests"), root.join("xtask")]
+        .iter()
+        .flat_map(|below| sources(below))
+    {
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        let text: String = read(&path).split_whitespace().collect();
+        for (what, places) in STARTERS {
+            if text.contains(&what.concat()) && !places.contains(&name.as_str()) {
+                wrong.push(format!("{name}: {}", what.concat()));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "start it with command::Command: {wrong:#?}"
+    );
+}
+
+/// What finds a built command's program, and who may. In two pieces each, so that
+/// this is not found itself.
+const STARTERS: &[([&str; 2], &[&str])] = &[
+    // To be packed, and as the `PATH` of a machine with surroundings of its own.
+    (
+        ["programs", "()"],
+        &[
+            "tests/src/command.rs",
+            "tests/src/machine.rs",
+            "xtask/src/package/build.rs",
+        ],
+    ),
+    // Of an unpacked package, which says its version.
+    (
+        ["Command::new(", "to.join("],
+        &["xtask/src/package/check.rs"],
+    ),
+    (["Command::new(", "command::program("], &[]),
+    (["arg(command::", "program("], &[]),
+    (["target/", "debug/"], &[]),
+    (["target/", "release/"], &[]),
+    (
+        ["current_", "exe("],
+        &["tests/src/command.rs", "xtask/src/bench.rs"],
+    ),
+];
+
 #[test]
 fn the_top_level_holds_what_it_should() {
     let found: BTreeSet<String> = entries(command::root())

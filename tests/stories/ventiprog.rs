@@ -605,9 +605,9 @@ fn an_external_wrarena_does_the_sending() {
     let mut site = Site::new(60);
     let venti = Venti::start();
     site.write_wrcmd(&site.command(&venti.dial(), 0));
-    let config = |program: &Path| format!("wrarena = [{:?}]\n", program.display().to_string());
-    let ours = venti_tests::command::binary("wrarena");
-    let run = |site: &Site, program: &Path| {
+    let config = |program: &str| format!("wrarena = [{program:?}]\n");
+    let ours = venti_tests::command::program("wrarena").to_string();
+    let run = |site: &Site, program: &str| {
         let command = site.ventiprog().config(&config(program));
         command.args(["-e", "external"]).run()
     };
@@ -623,7 +623,7 @@ fn an_external_wrarena_does_the_sending() {
     // One that says nothing is believed in nothing.
     site.add(5);
     let before = site.wrcmd();
-    let output = run(&site, Path::new("/bin/true"));
+    let output = run(&site, "/bin/true");
     assert_eq!((output.status, output.stdout.as_str()), (1, ""));
     assert_eq!(output.remarks().lines().count(), 1, "{output:?}");
     assert_eq!(site.wrcmd(), before);

@@ -121,7 +121,7 @@ fn snapshot_replicate_reset_and_serve_from_another_venti() {
     far.script(
         "files",
         "fossilize",
-        &format!("exec {} {disk}", command::binary("fossilize").display()),
+        &format!("exec {} {disk}", command::program("fossilize")),
     );
     let output = Command::new("cpsys").config(&config).args(options).run();
     assert_eq!(output.status, 0, "{output:?}");

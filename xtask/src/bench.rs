@@ -29,7 +29,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use eyre::{OptionExt, WrapErr, ensure};
 use lexopt::{Arg, Parser, ValueExt};
 use venti_tests::arena::{Partition, PartitionBuilder};
-use venti_tests::command;
+use venti_tests::command::{self, Prepared};
 use venti_tests::sample::Sample;
 
 const BLOCK: usize = 8192;
@@ -129,21 +129,15 @@ impl Options {
 }
 
 /// A call of ventiprog that sees no configuration but its options.
-fn ventiprog(directory: &Path, state: &str, partition: &Partition) -> eyre::Result<Command> {
-    let configuration = directory.join("empty.toml");
-    std::fs::write(&configuration, "")?;
-    let mut command = Command::new(command::binary("ventiprog"));
-    command
-        .env_remove("venti")
-        .env_remove("targetventis")
-        .env("VENTIPROG_CONFIG", configuration)
+fn ventiprog(directory: &Path, state: &str, partition: &Partition) -> Prepared {
+    let mut command = command::Command::new("ventiprog")
         .arg("-d")
         .arg(directory.join(state))
         .arg("-p")
         .arg(partition.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    Ok(command)
+        .prepare();
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
 }
 
 /// Makes the partition and prints what is in it.

@@ -75,7 +75,8 @@ fn only(config: &Config) -> Result<PathBuf> {
         [place] => Ok(place.path.clone()),
         [] => {
             let mut text = format!(
-                "no console in /srv or {}",
+                "no console in {} or {}",
+                config.consoles.display(),
                 place::namespace(config).display()
             );
             if !dead.is_empty() {

@@ -61,7 +61,8 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         status = status.worst(orphans(&places, &place::namespace(config), terminal));
         if served == 0 && status == Status::Done {
             let text = format!(
-                "no console in /srv or {}: nothing is halted",
+                "no console in {} or {}: nothing is halted",
+                config.consoles.display(),
                 place::namespace(config).display()
             );
             return Err(Failure::report(Status::Failed, text));

@@ -22,7 +22,6 @@ use venticore::terminal::Terminal;
 use crate::archive::{self, Archive, Depth};
 use crate::flfmt::{LABEL, Source, open, root_score, venti};
 use crate::format::{Job, Matches, Standing, Undo, UndoError, check, old_undo, perform, say_first};
-use crate::fossilize;
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, Halt};
 
@@ -88,9 +87,7 @@ fn reset(
 ) -> Result<Status> {
     let (words, mut answers) = words(options)?;
     let score = root_score(&words.score)?;
-    let operand = words
-        .partition
-        .unwrap_or_else(|| fossilize::PARTITION.into());
+    let operand = config.fossil_partition(words.partition.as_deref());
     refuse_address(&operand)?;
     let (venti, dial) = venti(words.venti.as_deref(), config)?;
     let partition = open(&operand, options.dry_run)?;

@@ -24,9 +24,6 @@ use crate::last::{self, Last, UnderWay};
 use crate::snapshot::{self, ARCHIVER, Archive, Found};
 use crate::venti;
 
-/// Where a fossil is, unless told otherwise.
-pub const PARTITION: &str = "/dev/sdC0/fossil";
-
 /// The version of the JSON line.
 const SCHEMA: u32 = 1;
 
@@ -58,8 +55,7 @@ pub struct Options {
 /// There is no score, or it could not be recorded: nothing is printed. Or it
 /// is on record and could not be printed.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
-    let default = || OsString::from(PARTITION);
-    let operand = options.partition.clone().unwrap_or_else(default);
+    let operand = config.fossil_partition(options.partition.as_deref());
     let operand = Operand::try_from(operand.as_os_str())?;
     let nine_fat = config.nine_fat(options.nine_fat.as_deref())?;
     let name = word(&operand)?;

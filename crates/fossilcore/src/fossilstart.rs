@@ -34,7 +34,6 @@ use crate::console::line::quote;
 use crate::console::place::{NAME, namespace};
 use crate::console::transport::{is_served, wait};
 use crate::console::{Console, kin};
-use crate::fossilize::PARTITION;
 use crate::{halt, last, ninep, processes};
 
 /// The name of the service of a fossil without a name.
@@ -165,8 +164,7 @@ struct Plan {
 
 impl Plan {
     fn new(options: &Options, config: &Config) -> Result<Self> {
-        let operand = options.partition.clone();
-        let operand = operand.unwrap_or_else(|| OsString::from(PARTITION));
+        let operand = config.fossil_partition(options.partition.as_deref());
         let (operand, partition) = path(&operand)?;
         let setup = config.fossil(options.name.as_deref());
         let venti = venti(&setup, config)?;

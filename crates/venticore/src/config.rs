@@ -23,6 +23,7 @@ pub use remote::{Remote, Shell};
 
 use crate::client::Limits;
 use crate::dial::{Dial, DialError};
+use crate::index;
 use crate::partition::{Operand, OperandError};
 use crate::replicate::Checkpoint;
 use crate::state::StateDir;
@@ -33,6 +34,12 @@ use namespace::Namespace;
 
 /// Where the scripts keep their state.
 const NINE_FAT: &str = "/n/9fat";
+
+/// Where Plan 9 posts services, consoles among them.
+const SRV: &str = "/srv";
+
+/// Where a fossil is.
+const FOSSIL: &str = "/dev/sdC0/fossil";
 
 /// What the environment and the configuration file say; the default is an
 /// empty environment without a file.
@@ -46,6 +53,9 @@ pub struct Config {
     pub source: Option<String>,
     /// `index` of the file: the URL of the source's index page.
     pub index: Option<String>,
+    /// `default_index` of the file: the index page that is asked where nothing
+    /// else says which arenas there are.
+    pub default_index: String,
     /// `[partitions]` of the file: see [`Config::local_path`].
     partitions: HashMap<String, String>,
     /// `engine` of the file: who sends, `native` or `external`.
@@ -60,6 +70,8 @@ pub struct Config {
     dir: Option<PathBuf>,
     /// `$STATE_DIRECTORY`.
     state_directory: Option<PathBuf>,
+    /// `consoles` of the file: the directory in which Plan 9 posts consoles.
+    pub consoles: PathBuf,
     /// See [`Config::namespace`].
     namespace: Namespace,
     /// `$PLAN9`: where plan9port is.
@@ -105,11 +117,13 @@ impl Default for Config {
             engine: None,
             wrarena: None,
             index: None,
+            default_index: index::DEFAULT_URL.to_owned(),
             partitions: HashMap::new(),
             nine_fat: None,
             mount: None,
             dir: None,
             state_directory: None,
+            consoles: SRV.into(),
             namespace: Namespace::default(),
             plan9: None,
             path: String::new(),
@@ -154,11 +168,13 @@ impl Config {
             engine: file.engine,
             wrarena: file.wrarena,
             index: file.index,
+            default_index: file.default_index.unwrap_or(default.default_index),
             partitions: file.partitions.unwrap_or_default(),
             nine_fat: file.nine_fat.map(OsString::from),
             mount: file.mount,
             dir: file.dir,
             state_directory: environment.state_directory(),
+            consoles: file.consoles.unwrap_or(default.consoles),
             namespace: Namespace::of(environment, file.namespace),
             plan9: environment.path("PLAN9"),
             path: environment.text("PATH").unwrap_or_default(),
@@ -247,6 +263,17 @@ impl Config {
     #[must_use]
     pub fn namespace(&self, login: Option<&str>) -> PathBuf {
         self.namespace.directory(login)
+    }
+
+    /// The partition of a fossil: the one given, that of `[fossil]`, or
+    /// `/dev/sdC0/fossil`.
+    #[must_use]
+    pub fn fossil_partition(&self, given: Option<&OsStr>) -> OsString {
+        let configured = self.fossil.partition.as_deref().map(OsStr::new);
+        given
+            .or(configured)
+            .unwrap_or(OsStr::new(FOSSIL))
+            .to_owned()
     }
 
     /// How the fossil of this name is started. An address to listen at belongs to

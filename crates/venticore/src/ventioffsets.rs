@@ -13,7 +13,7 @@ use crate::arena::ArenaPartition;
 use crate::config::Config;
 use crate::dial::Dial;
 use crate::exit::{Output, Status};
-use crate::index::{self, Arena, DEFAULT_URL, Page, PartitionArenas};
+use crate::index::{self, Arena, Page, PartitionArenas};
 use crate::terminal::Terminal;
 use crate::wrarena;
 use crate::wrcmd::{self, WrCmd};
@@ -25,7 +25,7 @@ pub struct Options {
     pub host: Option<String>,
     /// `-j`: one JSON object for each arena.
     pub json: bool,
-    /// Where the page is, else as configured, else [`DEFAULT_URL`].
+    /// Where the page is, else as configured, else the default page.
     pub url: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     let host = host.map(|host| config.dial(host).wrap_err_with(|| format!("host {host:?}")));
     let host = host.transpose()?;
     let url = options.url.as_deref().or(config.index.as_deref());
-    let url = url.unwrap_or(DEFAULT_URL);
+    let url = url.unwrap_or(&config.default_index);
     let page = index::fetch(url, config.limits).wrap_err_with(|| url.to_owned())?;
     if page.arenas.is_empty() {
         terminal.detail(|| format!("{url}: no arena has clumps"));

@@ -135,16 +135,14 @@ fn copy(directory: &Path, bytes: u64) -> eyre::Result<Measured> {
 }
 
 fn reset(directory: &Path, partition: &Path, venti: &str) -> eyre::Result<Measured> {
-    let mut command = Command::new(command::binary("fosreset"));
-    command
+    let mut command = command::Command::new("fosreset")
         // Labels without a header are no fossil.
         .args(["-qyfd"])
         .arg(directory.join("state"))
         .args([SCORE.as_ref(), partition.as_os_str()])
         .arg(venti)
-        .env("VENTIPROG_CONFIG", "/dev/null")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
+        .prepare();
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     measure(&mut command)
 }
 

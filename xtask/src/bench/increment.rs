@@ -28,7 +28,7 @@ pub(super) fn run(directory: &Path, log_megabytes: u64, rounds: usize) -> eyre::
     let mut partition = make(directory, log_megabytes, &mut sample)?;
     let mut sink = Sink::keeping()?;
     let call = |options: &[&str], sink: &Sink, partition: &Partition| -> eyre::Result<Measured> {
-        let mut command = ventiprog(directory, "state", partition)?;
+        let mut command = ventiprog(directory, "state", partition);
         measure(command.args(options).arg(&sink.address))
     };
     let seeded = call(&[], &sink, &partition)?;

@@ -52,7 +52,7 @@ fn send(partition: &Partition, targets: usize) -> eyre::Result<Measured> {
         sinks.push(Sink::start()?);
     }
     let said = directory.path().join("said");
-    let mut command = ventiprog(directory.path(), "state", partition)?;
+    let mut command = ventiprog(directory.path(), "state", partition);
     command.stdout(File::create(&said)?).arg("-j");
     command.args(sinks.iter().map(|sink| &sink.address));
     let took = measure(&mut command)?;

@@ -2,8 +2,7 @@
 //! same hashing null sink, in alternation. A run that did not bring all blocks
 //! does not count.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use eyre::{OptionExt, ensure};
 use venti_tests::arena::Partition;
@@ -16,7 +15,6 @@ use crate::measure::{Measured, measure};
 /// A program that sends a partition, as `PROGRAM -h HOST PARTITION`.
 struct Contender {
     name: &'static str,
-    program: PathBuf,
     plan9: Option<Plan9>,
     took: Vec<Measured>,
 }
@@ -39,14 +37,12 @@ pub(super) fn run(partition: &Partition, rounds: usize) -> eyre::Result<()> {
 fn contenders() -> Vec<Contender> {
     let mut contenders = vec![Contender {
         name: "native",
-        program: command::binary("wrarena"),
         plan9: None,
         took: Vec::new(),
     }];
     match Plan9::find() {
         Ok(plan9) => contenders.push(Contender {
             name: "C",
-            program: plan9.program("venti/wrarena"),
             plan9: Some(plan9),
             took: Vec::new(),
         }),
@@ -68,22 +64,24 @@ impl Contender {
     /// One run into a fresh sink, which must take every block.
     fn send(&mut self, partition: &Partition) -> eyre::Result<()> {
         let mut sink = Sink::start()?;
-        let mut command = match &self.plan9 {
-            Some(plan9) => plan9.command("venti/wrarena"),
-            None => Command::new(&self.program),
-        };
+        let mut c = self
+            .plan9
+            .as_ref()
+            .map(|plan9| plan9.command("venti/wrarena"));
+        let mut ours = command::Command::new("wrarena").prepare();
+        let command = c.as_mut().unwrap_or(&mut ours);
         command
             .args(["-h", &sink.address])
             .arg(partition.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let took = measure(&mut command)?;
+        let took = measure(command)?;
         let (found, expected) = (sink.stop()?.writes, partition.clumps().count());
         ensure!(
             found == expected,
             "{} sent {found} of {expected} blocks",
-            self.program.display()
+            self.name
         );
         self.took.push(took);
         Ok(())

@@ -27,11 +27,9 @@ impl Build {
             host
         };
         if quick {
-            let program = command::binary(&command::names()[0]);
-            let directory = program.parent().ok_or_else(|| eyre!("no directory"))?;
             return Ok(Build {
                 target,
-                directory: directory.to_owned(),
+                directory: command::programs().to_owned(),
                 quick,
             });
         }

@@ -1,4 +1,5 @@
-//! Where consoles are: `/srv/fscons*`, `$NAMESPACE/fscons*`.
+//! Where consoles are: `/srv/fscons*` or elsewhere by the key `consoles`, and
+//! `$NAMESPACE/fscons*`.
 
 use std::fs;
 use std::io;
@@ -12,9 +13,6 @@ use super::transport::is_served;
 
 /// What a console's name begins with.
 pub const NAME: &str = "fscons";
-
-/// Where Plan 9 posts services.
-const SRV: &str = "/srv";
 
 /// How long a socket may take to say whether it is served.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,7 +33,7 @@ pub struct Place {
 /// A directory is there and cannot be read.
 pub fn consoles(config: &Config) -> io::Result<Vec<Place>> {
     let mut places = Vec::new();
-    for directory in [PathBuf::from(SRV), namespace(config)] {
+    for directory in [config.consoles.clone(), namespace(config)] {
         let mut found = names(&directory)?;
         found.sort();
         for path in found {

@@ -27,10 +27,12 @@ pub(super) struct File {
     pub(super) wrarena: Option<Vec<String>>,
     pub(super) targets: Option<Vec<String>>,
     pub(super) index: Option<String>,
+    pub(super) default_index: Option<String>,
     pub(super) partitions: Option<HashMap<String, String>>,
     pub(super) remote: Option<String>,
     pub(super) remotes: Option<HashMap<String, Remote>>,
     pub(super) hosts: Option<HashMap<String, String>>,
+    pub(super) consoles: Option<PathBuf>,
     pub(super) namespace: Option<PathBuf>,
     pub(super) fossil: Option<Fossil>,
     pub(super) fossils: Option<HashMap<String, Fossil>>,
@@ -65,13 +67,28 @@ impl File {
             let cause = format!("expected at most {MOST} bytes, found more");
             return Err(Error::Text(path.into(), cause));
         }
-        toml::from_str(&text).map_err(|error| {
+        let file: File = toml::from_str(&text).map_err(|error| {
             let line = error
                 .span()
                 .and_then(|span| text.get(..span.start))
                 .map_or(1, |before| before.matches('\n').count() + 1);
             Error::Text(path.into(), format!("line {line}: {}", error.message()))
-        })
+        })?;
+        file.check()
+            .map_err(|cause| Error::Text(path.into(), cause))?;
+        Ok(file)
+    }
+
+    /// The default partition is one for all commands: a fossil with a name has
+    /// no default of its own.
+    fn check(&self) -> Result<(), String> {
+        let mut named = self.fossils.iter().flatten();
+        match named.find(|(_, fossil)| fossil.partition.is_some()) {
+            Some((name, _)) => Err(format!(
+                "[fossils.{name}]: unknown key `partition`: expected only in [fossil]"
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The keys of this file, and those of `below` that it does not have.
@@ -87,10 +104,12 @@ impl File {
             wrarena: self.wrarena.or(below.wrarena),
             targets: self.targets.or(below.targets),
             index: self.index.or(below.index),
+            default_index: self.default_index.or(below.default_index),
             partitions: merged(self.partitions, below.partitions),
             remote: self.remote.or(below.remote),
             remotes: merged(self.remotes, below.remotes),
             hosts: merged(self.hosts, below.hosts),
+            consoles: self.consoles.or(below.consoles),
             namespace: self.namespace.or(below.namespace),
             fossil: Some(fossil.over(below.fossil.unwrap_or_default())),
             fossils: merged(self.fossils, below.fossils),

@@ -7,6 +7,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Fossil {
+    /// The partition of a command that is given none; in `[fossil]` alone.
+    pub partition: Option<String>,
     /// The program and its first arguments.
     pub program: Option<Vec<String>>,
     /// The venti it archives to.
@@ -25,6 +27,7 @@ impl Fossil {
     /// The keys of this table, and those of `below` that it does not have.
     pub(super) fn over(self, below: Fossil) -> Fossil {
         Fossil {
+            partition: self.partition.or(below.partition),
             program: self.program.or(below.program),
             venti: self.venti.or(below.venti),
             open: self.open.or(below.open),

@@ -117,6 +117,31 @@ fn a_fossil_is_started_as_its_tables_say() {
 }
 
 #[test]
+fn every_default_place_can_be_another() {
+    let config = |text| config(text, &[]).unwrap();
+    let default = config("[fossil]\nopen = ''\n");
+    assert_eq!(default.consoles, Path::new("/srv"));
+    assert_eq!(default.fossil_partition(None), "/dev/sdC0/fossil");
+    assert_eq!(default.default_index, "http://127.0.0.1:8000/index");
+    let text = "consoles = '/a'\ndefault_index = 'http://h/i'\n[fossil]\npartition = '/b'\n";
+    let other = config(text);
+    assert_eq!(other.consoles, Path::new("/a"));
+    assert_eq!(other.fossil_partition(None), "/b");
+    assert_eq!(other.fossil_partition(Some(OsStr::new("/c"))), "/c");
+    assert_eq!(
+        (other.default_index.as_str(), other.index),
+        ("http://h/i", None)
+    );
+}
+
+#[test]
+fn a_fossil_with_a_name_has_no_default_partition() {
+    let error = config("[fossils.a]\npartition = '/b'\n", &[]).unwrap_err();
+    let said = "[fossils.a]: unknown key `partition`: expected only in [fossil]";
+    assert!(error.to_string().ends_with(said), "{error}");
+}
+
+#[test]
 fn the_namespace_is_where_plan9port_has_it() {
     for (env, expected) in [
         (&[("NAMESPACE", "/n"), ("DISPLAY", ":1")][..], "/n"),

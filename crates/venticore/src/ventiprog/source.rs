@@ -57,14 +57,14 @@ pub(super) fn names(
     let page = match (url, &own) {
         (Some(url), _) => index::fetch(url, config.limits),
         (None, Some(own)) => return Ok((vec![own.clone()], Status::Done)),
-        (None, None) => index::fetch(index::DEFAULT_URL, config.limits),
+        (None, None) => index::fetch(&config.default_index, config.limits),
     };
     let page = match (page, own) {
         (Ok(page), own) => with_own(on_page(&page, config), own),
         (Err(error), Some(own)) => {
             terminal.say(&format!(
                 "{}: {error}; going on with the wrcmd's partition",
-                url.unwrap_or(index::DEFAULT_URL)
+                url.unwrap_or(&config.default_index)
             ));
             return Ok((vec![own], Status::Partly));
         }
@@ -72,7 +72,7 @@ pub(super) fn names(
             return Err(error).wrap_err_with(|| {
                 format!(
                     "no wrcmd, no partition (-p), and no index page at {}",
-                    url.unwrap_or(index::DEFAULT_URL)
+                    url.unwrap_or(&config.default_index)
                 )
             });
         }
