@@ -117,9 +117,11 @@ pub fn install(bin: &Path) {
 }
 
 /// Builds all commands in the profile of the running program; says where they
-/// are.
+/// are. A task shows what is compiled, since that can take minutes; a test does
+/// not.
 fn build_all() -> PathBuf {
     let directory = profile_directory();
+    let is_test = std::env::current_exe().is_ok_and(|program| program.parent() != Some(&directory));
     let profile = match directory.file_name().and_then(OsStr::to_str) {
         None | Some("debug") => "dev",
         Some(name) => name,
@@ -129,8 +131,11 @@ fn build_all() -> PathBuf {
     let mut build = process::Command::new(cargo);
     build
         .current_dir(root())
-        .args(["build", "--quiet", "--profile", profile, "--target-dir"])
+        .args(["build", "--profile", profile, "--target-dir"])
         .arg(target);
+    if is_test {
+        build.arg("--quiet");
+    }
     for name in names() {
         build.args(["--package", &name]);
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use eyre::{OptionExt, WrapErr, ensure};
 use tempfile::TempDir;
 use venti_tests::arena::{Partition, PartitionBuilder};
-use venti_tests::command::Command;
+use venti_tests::command::{self, Command};
 use venti_tests::sample::Sample;
 use venti_tests::venti::Venti;
 use venticore::blocktype::BlockType;
@@ -35,6 +35,8 @@ struct Demo {
 
 pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     ensure!(arguments.is_empty(), "takes no arguments");
+    // What is still to be compiled shows before the demo begins.
+    let _ = command::binary("ventiprog");
     show(&mut std::io::stdout())
 }
 
