@@ -36,7 +36,7 @@ struct Demo {
 pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     ensure!(arguments.is_empty(), "takes no arguments");
     // What is still to be compiled shows before the demo begins.
-    let _ = command::binary("ventiprog");
+    command::build();
     show(&mut std::io::stdout())
 }
 
