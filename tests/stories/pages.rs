@@ -96,6 +96,7 @@ fn every_partition_of_the_page_is_copied_without_other_input() {
     let names = [(&*b.dial(), "B")];
     insta::assert_snapshot!(two.site.hermetic(&two.site.file("wrcmds"), &names), @r#"
     # wrcmds: the place that each venti has acknowledged in each partition; each line can be run as it stands, the comments before it belong to it
+    # seen wrarena -h B -o 794624 DIR/arenas 0x1e474
     # place magic=0x910a2dec last=ed9fccf05f2116bf36521d890c484765c83a6388 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=it's <a> & "b". 0
     wrarena -h B -o 794624 DIR/arenas 0x1e474
     # place magic=0x63033b0c last=209414b0656063bf77aaea76c622a044e66a27e7 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=other0

@@ -3,7 +3,7 @@
 
 use venti_tests::arena::PartitionBuilder;
 use venti_tests::command::Output;
-use venti_tests::venti::{Fault, Venti};
+use venti_tests::venti::{Fault, How, On, Venti};
 use venticore::score::Score;
 
 use crate::site::Site;
@@ -182,6 +182,190 @@ fn a_source_that_lost_its_tail_and_was_filled_again_is_probed() {
     assert_quiet(&site.ventiprog().run());
 }
 
+/// An older copy of the source: the wrcmd is ours, and names what is gone.
+#[test]
+fn a_source_restored_from_an_older_copy_is_probed_and_goes_on() {
+    let (mut site, venti) = current(30);
+    let before = std::fs::read(site.partition.path()).unwrap();
+    site.add(30);
+    site.runs(&[&venti], 0);
+    std::fs::write(site.partition.path(), before).unwrap();
+    site.partition = venti_tests::arena::Partition::open(&site.path("arenas")).unwrap();
+    let new = Venti::start();
+    let output = site.runs(&[&venti, &new], 0);
+    let names = [(&*venti.dial(), "HOST"), (&*new.dial(), "NEW")];
+    let said = site.hermetic(&output.stderr, &names);
+    let said: Vec<&str> = said
+        .lines()
+        .filter(|l| l.contains("arena arena0"))
+        .collect();
+    insta::assert_snapshot!(said.join("\n"), @"ventiprog: DIR/arenas: arena arena0 at 794624 does not hold at 0x3c8e8 what it held: HOST is probed from the start of the arena on");
+    assert_eq!((site.holes(&venti), site.holes(&new)), (0, 0));
+    assert_eq!(site.file("wrcmd"), end_of(&site, &venti));
+    assert_quiet(&site.ventiprog().run());
+    site.add(5);
+    assert_quiet(&site.ventiprog().run());
+    assert_eq!((venti.counts().writes, site.holes(&venti)), (65, 0));
+}
+
+/// The same where no record but the lines of wrcmds tells that the wrcmd is
+/// ours, and where its arena is gone as a whole.
+#[test]
+fn a_wrcmd_that_agrees_with_a_line_is_no_edit_when_the_source_changes() {
+    let (mut site, venti) = current(30);
+    let lines = site.file("wrcmds");
+    let lines = lines.lines().filter(|line| !line.starts_with("# seen "));
+    site.write("wrcmds", &(lines.collect::<Vec<_>>().join("\n") + "\n"));
+    let builder = PartitionBuilder::new().block_size(16384).seed(2);
+    site.format_again(&builder.arenas(2, 8 << 20));
+    site.add(10);
+    let output = site.ventiprog().run();
+    assert_eq!(output.status, 0, "{output:?}");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: the place of HOST is in an arena at 794624, and none is there: probed from the first arena on");
+    assert_eq!(site.holes(&venti), 0);
+    // A place of which nobody knows is one that somebody wrote there.
+    site.write("wrcmd", &site.command(&venti.dial(), 0, site.end(0) + 7));
+    let output = site.ventiprog().run();
+    assert_eq!(output.status, 1, "{output:?}");
+    let said = "expected the end of a clump at the wrcmd's offset";
+    assert!(output.stderr.contains(said), "{output:?}");
+}
+
+/// The wrcmd waits for the one that is down; that is nobody's edit.
+#[test]
+fn a_target_that_is_down_costs_the_others_no_probes() {
+    let (mut site, venti) = (Site::new(50), Venti::start());
+    let down = Venti::start();
+    site.runs(&[&venti, &down], 0);
+    let wrcmd = site.file("wrcmd");
+    let gone = down.dial();
+    drop(down);
+    for night in 0..3 {
+        site.add(40);
+        let (writes, probes) = asked(&venti);
+        let output = site.ventiprog().arg(&gone).run();
+        assert_eq!(output.status, 3, "{output:?}");
+        assert!(!output.stderr.contains("set back"), "{night}: {output:?}");
+        // All that is new is asked for, and nothing of what is not.
+        assert_eq!(asked(&venti), (writes + 40, probes + 40), "night {night}");
+        assert_eq!(site.file("wrcmd"), wrcmd);
+    }
+    // An operator's edit is told from it still, and is obeyed.
+    site.write("wrcmd", &site.command(&venti.dial(), 0, site.clump(20)));
+    let output = site.ventiprog().arg(&gone).run();
+    assert!(output.stderr.contains("was set back"), "{output:?}");
+    // Once: the next run has obeyed it.
+    let output = site.ventiprog().arg(&gone).run();
+    assert!(!output.stderr.contains("set back"), "{output:?}");
+}
+
+/// A run ends before an edit was obeyed: the next one obeys it.
+#[test]
+fn an_edit_is_obeyed_by_the_run_that_reaches_the_target() {
+    let (site, venti) = current(50);
+    site.write("wrcmd", &site.command(&venti.dial(), 0, site.clump(20)));
+    venti.fault(Fault::from(On::Probe, 1, How::Close));
+    let output = site.ventiprog().run();
+    assert_eq!(output.status, 6, "{output:?}");
+    venti.heal();
+    let probes = venti.counts().probes;
+    let output = site.ventiprog().run();
+    assert!(output.stderr.contains("was set back"), "{output:?}");
+    assert_eq!(venti.counts().probes, probes + 30, "{output:?}");
+}
+
+/// What was late keeps the wrcmd back, while the line goes on.
+#[test]
+fn an_unsynced_run_that_stopped_before_a_late_tail_is_no_edit() {
+    let mut site = Site::new(40);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    site.add(20);
+    let arena = &site.partition.arenas()[0];
+    let (at, end) = (arena.base() + site.clump(55), arena.base() + site.end(0));
+    let length = usize::try_from(end - at).unwrap();
+    let tail = site.partition.read_raw(at, length).unwrap();
+    site.partition.write_raw(at, &vec![0; length]).unwrap();
+    let output = site.ventiprog().run();
+    assert_eq!(output.status, 3, "{output:?}");
+    assert!(output.stderr.contains("not on disk yet"), "{output:?}");
+    site.partition.write_raw(at, &tail).unwrap();
+    let probes = venti.counts().probes;
+    assert_quiet(&site.ventiprog().run());
+    assert_eq!((venti.counts().probes, site.holes(&venti)), (probes + 5, 0));
+}
+
+#[test]
+fn the_first_target_is_retired_by_forget() {
+    let mut site = Site::new(30);
+    let (first, second) = (Venti::start(), Venti::start());
+    site.runs(&[&first, &second], 0);
+    site.add(10);
+    let gone = first.dial();
+    drop(first);
+    assert_eq!(site.ventiprog().arg(second.dial()).run().status, 3);
+    let output = site.ventiprog().args(["--forget", &gone]).run();
+    let names = [(&*gone, "FIRST"), (&*second.dial(), "SECOND")];
+    assert_eq!(output.status, 0, "{output:?}");
+    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
+    wrarena -h FIRST -o 794624 DIR/arenas 0x1e474
+    wrarena -h SECOND -o 794624 DIR/arenas 0x285f0
+    ");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @r"
+    ventiprog: FIRST: was the host of the wrcmd: that is SECOND now
+    ventiprog: FIRST: forgotten, 1 line removed from wrcmds
+    ");
+    assert_eq!(site.file("wrcmd"), end_of(&site, &second));
+    assert_eq!(site.place(&gone), None);
+    let log = site.file("rootscor");
+    assert!(
+        log.trim_end().ends_with(site.file("wrcmd").trim_end()),
+        "{log}"
+    );
+    // It does not come back, and the other goes on from its place.
+    site.add(5);
+    let writes = second.counts().writes;
+    assert_quiet(&site.ventiprog().run());
+    assert_eq!(
+        (second.counts().writes, site.holes(&second)),
+        (writes + 5, 0)
+    );
+    assert_eq!(site.wrcmds().places().count(), 1);
+}
+
+#[test]
+fn forgetting_the_only_target_tells_how_to_retire_it() {
+    let (site, venti) = current(30);
+    let wrcmd = site.file("wrcmd");
+    let output = site.ventiprog().args(["--forget", &venti.dial()]).run();
+    assert_eq!((output.status, output.stdout.as_str()), (3, ""));
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @r"
+    ventiprog: HOST: forgotten, 1 line removed from wrcmds
+    ventiprog: HOST: is still the host of the wrcmd, since no other target has a place in DIR/arenas: the next run sends it what it lacks; to retire it, bring another up to date (ventiprog VENTI), then forget this one again
+    ");
+    assert_eq!(
+        (site.file("wrcmd"), site.place(&venti.dial())),
+        (wrcmd, None)
+    );
+    // A target with an empty disk is a new one then.
+    venti.wipe();
+    assert_quiet(&site.ventiprog().run());
+    assert_eq!(site.holes(&venti), 0);
+}
+
+#[test]
+fn a_forgotten_target_that_is_listed_is_said_to_come_back() {
+    let site = Site::new(30);
+    let (first, second) = (Venti::start(), Venti::start());
+    site.runs(&[&first, &second], 0);
+    let list = format!("{} {}", first.dial(), second.dial());
+    let command = site.ventiprog().env("targetventis", list);
+    let output = command.args(["--forget", &first.dial()]).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(output.stderr.contains("is still listed"), "{output:?}");
+    assert_eq!(site.file("wrcmd"), end_of(&site, &second));
+}
+
 #[test]
 fn a_target_that_is_not_asked_for_keeps_its_line_until_it_is_forgotten() {
     let mut site = Site::new(30);
@@ -200,7 +384,9 @@ fn a_target_that_is_not_asked_for_keeps_its_line_until_it_is_forgotten() {
 
     let forget = || site.ventiprog().args(["--forget", &left.dial()]).run();
     let before = site.file("wrcmds");
-    assert_quiet(&forget());
+    let output = forget();
+    assert_eq!(output.status, 0);
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @"ventiprog: LEFT: forgotten, 1 line removed from wrcmds");
     assert_eq!(site.place(&left.dial()), None);
     assert!(
         before.starts_with(&site.file("wrcmds")),
@@ -308,6 +494,7 @@ fn wrcmds_after_two_runs() {
     let names = [(&*b.dial(), "B"), (&*c.dial(), "C")];
     insta::assert_snapshot!(site.hermetic(&site.file("wrcmds"), &names), @r"
     # wrcmds: the place that each venti has acknowledged in each partition; each line can be run as it stands, the comments before it belong to it
+    # seen wrarena -h B -o 794624 DIR/arenas 0xa17c
     # place magic=0x910a2dec last=ef037b204c2ef4972d87f498b70703f0e5cb1b37 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=arena0
     wrarena -h B -o 794624 DIR/arenas 0xa17c
     # place magic=0x910a2dec last=ef037b204c2ef4972d87f498b70703f0e5cb1b37 time=TIME before=da39a3ee5e6b4b0d3255bfef95601890afd80709 arena=arena0

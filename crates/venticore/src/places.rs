@@ -14,6 +14,7 @@
 //! | its line | at the line's place | - |
 //! | both, wrcmd ahead | at the line's place | the wrcmd's place |
 //! | both, wrcmd behind (edited by hand) | at the wrcmd's place | the line's place |
+//! | both, wrcmd behind, where we left it | at the line's place | - |
 //! | a line and nothing to check it by | as with a wrcmd: it is a hint | the line's place |
 //! | its line; the clump before the place, the arena's name or magic differ | at that arena's start | that arena's end |
 //! | its line; an arena before the place differs | at the first arena | the place |
@@ -29,6 +30,7 @@ mod behind;
 mod belief;
 mod command;
 mod doubt;
+mod hint;
 mod partition;
 mod point;
 mod source;
@@ -47,6 +49,7 @@ use crate::dial::Dial;
 use crate::wrcmd::WrCmd;
 use crate::wrcmds::Wrcmds;
 use belief::Belief;
+use hint::Heard;
 
 /// What is known before a run.
 #[derive(Clone, Copy, Debug)]
@@ -83,26 +86,43 @@ pub struct Start {
 
 /// Where each target starts in each partition, partition by partition.
 ///
-/// A wrcmd that names none of the partitions says nothing of them.
+/// A wrcmd that names none of the partitions says nothing of them, nor does one
+/// of ours that names what the source no longer holds.
 ///
 /// # Errors
-/// The source could not be read, or the wrcmd's own place is none: no arena
-/// at its `-o`, or its clump offset past the log or inside a clump.
+/// The source could not be read, or the place of a wrcmd that is not ours is
+/// none: no arena at its `-o`, or its clump offset past the log or inside a clump.
 pub fn starts(known: &Known, source: &dyn Source) -> Result<Vec<Start>> {
     let mut starts = Vec::new();
     for (index, partition) in known.partitions.iter().enumerate() {
-        let hint = match known.wrcmd {
-            Some(wrcmd) if wrcmd.file() == partition.name => {
-                Some(wrcmd_place(wrcmd, partition, source)?)
-            }
-            _ => None,
-        };
+        let heard = Heard::of(known, partition, source)?;
+        let first = starts.len();
         for target in known.targets {
-            let belief = Belief::of(known, partition, target, hint, source)?;
+            let belief = Belief::of(known, partition, target, heard.hint(), source)?;
             starts.push(belief.start(target, index, partition));
         }
+        say_outdated(
+            &heard,
+            partition,
+            starts.get_mut(first..).unwrap_or_default(),
+        );
     }
     Ok(starts)
+}
+
+/// A wrcmd of ours that names nothing any more is said, unless a line says so.
+fn say_outdated(heard: &Heard, partition: &Partition, starts: &mut [Start]) {
+    if let (Heard::Outdated(why), Some(first)) = (heard, starts.first())
+        && starts.iter().all(|start| start.remarks.is_empty())
+    {
+        let remark = format!("{}: {why}", partition.name);
+        let target = first.target.clone();
+        let mut of_first = starts.iter_mut().filter(|start| start.target == target);
+        of_first
+            .next()
+            .into_iter()
+            .for_each(|start| start.remarks.push(remark.clone()));
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! # wrcmds: the place that each venti has acknowledged in each partition; ...
+//! # seen wrarena -h tcp!hostb!17034 -o 794624 /dev/sdC0/arenas 0x13dd9
 //! # place magic=0xf4040f0d last=SCORE time=2026-11-22T04:00:00Z before=SCORE arena=NAME
 //! # damaged magic=0xf4040f0d head=794624 offset=0x56901 len=346 type=data score=SCORE arena=NAME
 //! # accepted magic=0xf4040f0d head=794624 offset=0x5a000 len=1102 type=data score=unknown arena=NAME
@@ -27,6 +28,10 @@
 //! the line itself is known.
 //!
 //! A `damaged` line is a stretch of the source's log that could not be sent.
+//! The `seen` line is the wrcmd as a run last obeyed or wrote it. While the
+//! wrcmd stands there, nobody has edited it, however far the lines have gone on.
+//! A file without it says nothing of that.
+//!
 //! An operator who has looked at it changes the word into `accepted`, and it
 //! no longer counts. So that a slip there does not make damage go unnoticed, a
 //! comment that begins with one of the three words or goes on with `magic=`
@@ -169,7 +174,7 @@ impl Wrcmds {
                 (Kind::Place(_), Some(first)) => return Err(Problem::Dangling.at_line(first)),
                 (Kind::Place(_) | Kind::Damage(_), None) => open = Some(at + 1),
                 (Kind::Command(_), _) => open = None,
-                (Kind::Damage(_), Some(_)) | (Kind::Other, _) => {}
+                (Kind::Damage(_), Some(_)) | (Kind::Other | Kind::Seen(_), _) => {}
             }
         }
         match open {
@@ -192,6 +197,38 @@ impl Wrcmds {
     fn len(&self) -> usize {
         let lens = self.lines.iter().map(|l| l.text.len() + l.end.len());
         lens.sum()
+    }
+
+    /// The wrcmd as a run last obeyed or wrote it; `None` where that is not
+    /// known.
+    #[must_use]
+    pub fn seen(&self) -> Option<&WrCmd> {
+        self.lines.iter().rev().find_map(Line::seen)
+    }
+
+    /// Remembers a wrcmd that was obeyed or written. One that is too long for
+    /// a line here, or leaves the file too long, is not remembered.
+    pub fn see(&mut self, wrcmd: &WrCmd) {
+        let text = Line::text_of_seen(wrcmd);
+        let known: Vec<usize> = self.positions(|line| line.seen().is_some()).collect();
+        if let [at] = known.as_slice()
+            && self
+                .lines
+                .get(*at)
+                .is_some_and(|line| line.text == text.as_bytes())
+        {
+            return;
+        }
+        let mut new = self.clone();
+        for &at in known.iter().rev() {
+            new.lines.remove(at);
+        }
+        let below_header = usize::from(new.lines.first() == Some(&Line::other(HEADER)));
+        let at = known.first().copied().unwrap_or(below_header);
+        let remembered = new.insert(at, &text).and_then(|()| new.check_size());
+        if remembered.is_ok() {
+            *self = new;
+        }
     }
 
     /// The place of a target in a partition; `None` where it has no line.
@@ -409,7 +446,7 @@ impl Wrcmds {
         let group = before.iter().enumerate().rev();
         let mut own: Vec<usize> = group
             .take_while(|(_, line)| line.command().is_none())
-            .filter(|(_, line)| line.kind != Kind::Other)
+            .filter(|(_, line)| line.is_own())
             .map(|(at, _)| at)
             .collect();
         own.reverse();

@@ -38,7 +38,8 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
       --trust            believe a wrcmd that no line in wrcmds confirms
       --9fat IMAGE       take wrcmd from a 9fat that nobody mounts, and bring
                          wrcmd and rootscor back to it
-      --forget TARGET    remove the lines of a target from wrcmds
+      --forget TARGET    retire a target: remove its lines from wrcmds, and
+                         move the wrcmd to another if it is its host
   -h, --help             print this text
   -V, --version          print the version",
 };

@@ -3,6 +3,7 @@
 use eyre::Result;
 
 use super::doubt::Doubt;
+use super::hint::Hint;
 use super::{Known, Partition, Point, Source, Start};
 use crate::dial::Dial;
 use crate::wrcmds::Place;
@@ -23,16 +24,18 @@ impl Belief {
         known: &Known,
         partition: &Partition,
         target: &Dial,
-        hint: Option<Point>,
+        hint: Option<&Hint>,
         source: &dyn Source,
     ) -> Result<Belief> {
         let is_host = known.host == Some(target);
         let Some(line) = known.wrcmds.get(target, &partition.name) else {
+            let hint = hint.map(|hint| hint.at);
             return Ok(Self::without_line(known, partition, hint, is_host));
         };
         let believed = Self::of_line(&line, partition, known.trust, source)?;
         Ok(match hint {
-            Some(wrcmd) if is_host => Self::with_both(partition, target, believed, wrcmd),
+            Some(wrcmd) if is_host && wrcmd.is_ours => believed.up_to(wrcmd.at),
+            Some(wrcmd) if is_host => Self::with_both(partition, target, believed, wrcmd.at),
             _ => believed,
         })
     }
@@ -123,6 +126,14 @@ impl Belief {
             ));
         }
         line
+    }
+
+    /// With a wrcmd that stands where we left it: it is no reason to start
+    /// elsewhere, but up to there the target had everything once.
+    fn up_to(mut self, wrcmd: Point) -> Self {
+        let probe_to = self.probe_to.unwrap_or(self.at).max(wrcmd);
+        self.probe_to = (self.at < probe_to).then_some(probe_to);
+        self
     }
 
     fn exact(at: Point) -> Self {

@@ -7,24 +7,42 @@ use crate::dial::Dial;
 use crate::exit::{Failure, Status};
 use crate::wrcmd::{self, WrCmd};
 
-/// The place a wrcmd names, if there is one.
+/// The place a wrcmd names.
 ///
 /// # Errors
 /// As [`starts`](super::starts), with what the arena holds.
 pub fn wrcmd_place(wrcmd: &WrCmd, partition: &Partition, source: &dyn Source) -> Result<Point> {
+    let found = find_place(wrcmd, partition, source)?;
+    found.ok_or_else(|| refusal(wrcmd, partition))
+}
+
+/// The same; `None` where the partition has no such place.
+pub(super) fn find_place(
+    wrcmd: &WrCmd,
+    partition: &Partition,
+    source: &dyn Source,
+) -> Result<Option<Point>> {
     let head = wrcmd.file_offset().unwrap_or(0);
     let offset = wrcmd.clump_offset();
-    let (index, arena) = partition
-        .find(head)
-        .ok_or_else(|| no_arena(partition, head))?;
+    let Some((index, _)) = partition.find(head) else {
+        return Ok(None);
+    };
     let ends = || source.score_before(&partition.name, head, offset);
-    if offset == 0 || ends()?.is_some() {
-        return Ok(Point::new(index, offset));
-    }
+    let is_place = offset == 0 || ends()?.is_some();
+    Ok(is_place.then(|| Point::new(index, offset)))
+}
+
+/// Why a wrcmd names no place.
+pub(super) fn refusal(wrcmd: &WrCmd, partition: &Partition) -> eyre::Report {
+    let head = wrcmd.file_offset().unwrap_or(0);
+    let offset = wrcmd.clump_offset();
+    let Some((_, arena)) = partition.find(head) else {
+        return no_arena(partition, head);
+    };
     let Arena {
         name, clumps, used, ..
     } = arena;
-    Err(Failure::report(
+    Failure::report(
         Status::Failed,
         format!(
             "{}: arena {name} at {head}: expected the end of a clump at the wrcmd's offset {offset:#x}, found none: \
@@ -32,7 +50,7 @@ pub fn wrcmd_place(wrcmd: &WrCmd, partition: &Partition, source: &dyn Source) ->
              an offset of 0x0 probes the arena from its start",
             partition.name
         ),
-    ))
+    )
 }
 
 fn no_arena(partition: &Partition, head: u64) -> eyre::Report {

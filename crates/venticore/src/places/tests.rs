@@ -275,6 +275,49 @@ fn a_wrcmd_set_back_by_hand_is_obeyed_and_said() {
 }
 
 #[test]
+fn a_wrcmd_that_stands_where_it_was_left_is_no_edit() {
+    let mut world = World::new().line("h", 2, 3).wrcmd(&command(0, 4));
+    world.wrcmds.see(&WrCmd::parse(command(0, 4)).unwrap());
+    assert_eq!(world.start(), ("2+3".into(), String::new()));
+    // Ahead of a line that was set back: no edit either, and a hint.
+    let ahead = world.clone().line("h", 0, 1);
+    assert_eq!(ahead.start(), ("0+1 probed to 0+4".into(), String::new()));
+    // One edited since is obeyed.
+    let edited = world.wrcmd(&command(1, 3));
+    let (start, said) = edited.start();
+    assert_eq!(start, "1+3 probed to 2+3");
+    assert!(said.contains("was set back"), "{said}");
+}
+
+#[test]
+fn a_wrcmd_of_ours_that_names_nothing_any_more_is_passed_over() {
+    // It agrees with the line of some target: the source changed, not the wrcmd.
+    let world = World::new().line("h", 2, 1).line("c", 2, 3);
+    let world = world.wrcmd(&command(2, 3)).refilled(2, 2);
+    let (start, said) = world.start();
+    assert_eq!(start, "2+0 probed to 3+0");
+    assert!(said.contains("does not hold at 0x64"), "{said}");
+    // No line is in doubt, and the wrcmd is where it was left: that is said.
+    let mut world = World::new().line("h", 1, 2).wrcmd(&command(2, 3));
+    world.wrcmds.see(&WrCmd::parse(command(2, 3)).unwrap());
+    let world = world.refilled(2, 2).targets(&["h", "d"]);
+    let starts = world.starts().unwrap();
+    assert_eq!(told(&starts[0]), "1+2");
+    assert_eq!(
+        starts[0].remarks,
+        [
+            "p: arena arena 2 at 201000 does not hold at 0x12c what it held when the wrcmd was written: the places in wrcmds count"
+        ]
+    );
+    assert_eq!(
+        (told(&starts[1]), starts[1].remarks.len()),
+        ("0+0 probed to 4+0".into(), 0)
+    );
+    // Nobody knows that place: it is somebody's error.
+    assert!(world.wrcmd(&command(2, 4)).refusal().contains("found none"));
+}
+
+#[test]
 fn the_end_of_a_full_arena_and_the_start_of_the_next_are_one_place() {
     for (line, wrcmd) in [((0, 5), (1, 0)), ((1, 0), (0, 5))] {
         let world = World::new().line("h", line.0, line.1);
@@ -789,6 +832,7 @@ proptest! {
         bare: bool,
         wrcmd in prop::option::of((0..5_usize, 0..4_u64)),
         is_host: bool,
+        is_ours: bool,
         fates in prop::collection::vec(any_fate(), 0..3),
     ) {
         let mut world = World::new();
@@ -825,6 +869,9 @@ proptest! {
             let host = if is_host { "h" } else { "x" };
             let text = format!("wrarena -h {host} -o {head} p {:#x}", CLUMP * clumps);
             world = world.wrcmd(&text);
+            if is_ours {
+                world.wrcmds.see(&WrCmd::parse(&text).unwrap());
+            }
         }
         let starts = world.starts().unwrap();
         let at = starts[0].at;

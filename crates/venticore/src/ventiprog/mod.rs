@@ -9,6 +9,7 @@ mod again;
 mod check;
 mod copy;
 mod engine;
+mod forget;
 mod list;
 mod progress;
 mod readback;
@@ -167,7 +168,7 @@ fn perform(
             let dial = config
                 .dial(target)
                 .wrap_err_with(|| format!("target {target:?}"))?;
-            record.forget(&dial).map(|()| Status::Done)
+            forget::forget(&mut record, &dial, config, terminal)
         }
         Task::Replicate => Run::prepare(options, config, terminal, record)?.replicate(),
     }

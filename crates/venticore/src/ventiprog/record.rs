@@ -22,6 +22,8 @@ pub(super) struct Record {
     /// The wrcmd as it was found.
     pub(super) wrcmd: Option<WrCmd>,
     pub(super) wrcmds: Wrcmds,
+    /// The host of that wrcmd.
+    host: Option<Dial>,
     /// Why a place that was acknowledged could not be written down.
     unsaved: Option<state::Error>,
     /// Why one has no room in the file.
@@ -41,9 +43,16 @@ impl Record {
             state,
             wrcmd,
             wrcmds: wrcmds.unwrap_or_default(),
+            host: None,
             unsaved: None,
             refused: None,
         })
+    }
+
+    /// The host of the wrcmd, by its address: once it has acknowledged
+    /// anything, the wrcmd was obeyed.
+    pub(super) fn set_host(&mut self, host: Option<Dial>) {
+        self.host = host;
     }
 
     /// A target has acknowledged everything before a place, save this damage.
@@ -66,6 +75,12 @@ impl Record {
             if let (Ok(()), Some(damage)) = (&set, remembered(part, damage)) {
                 set = new.add_damage(target, &part.name, &damage);
             }
+        }
+        if let Some(wrcmd) = &self.wrcmd
+            && self.host.as_ref() == Some(target)
+            && wrcmd.file() == part.name
+        {
+            new.see(wrcmd);
         }
         self.change(target, new, set);
     }
@@ -136,6 +151,18 @@ impl Record {
         Ok(())
     }
 
+    /// The wrcmd stands here at the end of a run that obeyed or wrote it: where
+    /// the next run finds it there, nobody has edited it.
+    pub(super) fn remember_wrcmd(&mut self, wrcmd: &WrCmd) -> Result<()> {
+        let mut new = self.wrcmds.clone();
+        new.see(wrcmd);
+        if new != self.wrcmds {
+            self.wrcmds = new;
+            self.save_places();
+        }
+        self.check_saved()
+    }
+
     /// Fails if a place that was acknowledged could not be written down.
     pub(super) fn check_saved(&mut self) -> Result<()> {
         let unsaved = self.unsaved.take().map(eyre::Report::from);
@@ -153,15 +180,14 @@ impl Record {
         names
     }
 
-    /// Removes the lines of a target.
-    pub(super) fn forget(&mut self, target: &Dial) -> Result<()> {
-        if self.wrcmds.forget(target) == 0 {
-            let cause = format!("{target}: has no line in wrcmds");
-            return Err(Failure::report(Status::Failed, cause));
+    /// Removes the lines of a target, and says how many there were.
+    pub(super) fn forget(&mut self, target: &Dial) -> Result<usize> {
+        let places = self.wrcmds.forget(target);
+        if places > 0 {
+            self.state
+                .replace(StateDir::WRCMDS, &self.wrcmds.to_file())?;
         }
-        self.state
-            .replace(StateDir::WRCMDS, &self.wrcmds.to_file())?;
-        Ok(())
+        Ok(places)
     }
 }
 

@@ -96,6 +96,7 @@ impl<'a> Run<'a> {
         let dials: Vec<Dial> = self.targets.iter().map(|t| t.dial.clone()).collect();
         let host = self.record.wrcmd.as_ref().and_then(WrCmd::host);
         let host = host.map(|host| self.config.dial(host)).transpose()?;
+        self.record.set_host(host.clone());
         let known = Known {
             partitions: &rules,
             wrcmd: self.record.wrcmd.as_ref(),
@@ -153,6 +154,7 @@ impl<'a> Run<'a> {
         let complete = !self.incomplete && self.targets.iter().all(reached);
         if complete && !self.options.dry_run {
             self.record.move_wrcmd(&new, self.terminal)?;
+            self.record.remember_wrcmd(&new)?;
         }
         let status = self.exit_status();
         tell::tell(&self, &new, complete, status)?;

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Other,
     Place(Mark),
     Damage(Box<Damage>),
+    /// The wrcmd as it was last obeyed or written.
+    Seen(Box<WrCmd>),
     Command(Box<Command>),
 }
 
@@ -86,7 +88,28 @@ impl Line {
             _ => None,
         }
     }
+
+    /// A comment of ours that belongs to the wrarena line after it.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.kind, Kind::Place(_) | Kind::Damage(_))
+    }
+
+    /// The wrcmd that this line remembers.
+    pub(super) fn seen(&self) -> Option<&WrCmd> {
+        match &self.kind {
+            Kind::Seen(wrcmd) => Some(wrcmd),
+            _ => None,
+        }
+    }
+
+    /// The text of the line that remembers a wrcmd.
+    pub(super) fn text_of_seen(wrcmd: &WrCmd) -> String {
+        format!("# {SEEN} {}", wrcmd.line())
+    }
 }
+
+/// The word before a wrcmd that is remembered.
+const SEEN: &str = "seen";
 
 impl Kind {
     fn of(text: &[u8]) -> Result<Self, Problem> {
@@ -110,6 +133,8 @@ impl Kind {
             "place" => Mark::parse(rest).map(Kind::Place),
             "damaged" => Damage::parse(rest, false).map(|damage| Kind::Damage(Box::new(damage))),
             "accepted" => Damage::parse(rest, true).map(|damage| Kind::Damage(Box::new(damage))),
+            // What is no command is the operator's own remark.
+            SEEN => Ok(WrCmd::parse(rest).map_or(Kind::Other, |seen| Kind::Seen(Box::new(seen)))),
             _ if rest.starts_with("magic=") => Err(Problem::Word(word.to_owned())),
             _ => Ok(Kind::Other),
         }

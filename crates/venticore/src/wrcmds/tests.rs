@@ -274,6 +274,24 @@ fn a_forgotten_target_takes_its_comments_along_and_no_others() {
 }
 
 #[test]
+fn the_wrcmd_that_was_seen_stands_above_the_lines() {
+    let mut file = Wrcmds::new();
+    assert_eq!(file.seen(), None);
+    file.set(&bare("tcp!a!1", 0, 5)).unwrap();
+    let wrcmd = WrCmd::parse("wrarena -h a p 0x5").unwrap();
+    file.see(&wrcmd);
+    let text = text(&file);
+    assert_eq!(text.lines().nth(1), Some("# seen wrarena -h a p 0x5"));
+    // One too long to be a line here is not remembered.
+    let blanks = " ".repeat(WrCmd::MAX_LEN - 20);
+    let long = WrCmd::parse(format!("wrarena -h a p {blanks}0x6")).unwrap();
+    file.see(&long);
+    assert_eq!(file.seen(), Some(&wrcmd));
+    // An operator's remark is none of ours.
+    assert_eq!(parse("# seen yesterday\n").seen(), None);
+}
+
+#[test]
 fn refusals_name_the_line_and_the_way_out() {
     let good = "wrarena -h b p 0\n";
     let mark = "# place magic=1 last=none time=unknown";
@@ -462,6 +480,8 @@ fn any_file() -> impl Strategy<Value = String> {
         "# C stands in the cellar",
         "",
         "  #",
+        "# seen wrarena -h a p 0",
+        "# seen yesterday",
         "wrarena -h a p 1",
         "wrarena -h tcp!b!2 -o 3 disk:arenas 0x4",
         "/bin/wrarena -vf -o0x5 -h [::1]:17034 p 6",
@@ -510,6 +530,24 @@ proptest! {
             }
             prop_assert_eq!(Wrcmds::parse(&file.to_file()), Ok(file.clone()));
         }
+    }
+
+    #[test]
+    fn a_wrcmd_that_was_seen_is_read_back_and_all_else_stays(
+        file in any_file(),
+        offsets in prop::collection::vec(0..9_u64, 1..3),
+    ) {
+        let mut file = parse(&file);
+        let places: Vec<Place> = file.places().collect();
+        for offset in offsets {
+            let wrcmd = WrCmd::parse(format!("/bin/wrarena -h b\t-o 7 p {offset:#x}\r\n")).unwrap();
+            file.see(&wrcmd);
+            let seen = file.seen().unwrap().line();
+            prop_assert_eq!(seen, wrcmd.line());
+            prop_assert_eq!(file.positions(|line| line.seen().is_some()).count(), 1);
+            prop_assert_eq!(Wrcmds::parse(&file.to_file()), Ok(file.clone()));
+        }
+        prop_assert_eq!(file.places().collect::<Vec<_>>(), places);
     }
 
     #[test]
