@@ -40,6 +40,7 @@ mod remembered;
 mod rollover;
 mod schedules;
 mod site;
+mod stale;
 mod tidy;
 mod tree;
 mod units;

@@ -310,6 +310,7 @@ pub fn open(operand: &Operand) -> Result<(Partition, Last)> {
 /// # Errors
 /// As [`Last::read`], with the operand.
 pub fn again(partition: &Partition) -> Result<Last> {
+    partition.refresh();
     Last::read(partition).map_err(|error| match error {
         // It names the partition itself.
         Error::Read(error) => Report::new(error),

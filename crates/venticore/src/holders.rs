@@ -6,7 +6,6 @@
 //! whoever has a loop device of it open, and the other way round.
 //! Only Linux tells, through `/proc` and `/sys`.
 
-mod device;
 mod scan;
 
 use std::fmt;
@@ -16,7 +15,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::exit::one_line;
-use device::Wanted;
+use crate::partition::overlap::Wanted;
 
 /// Names shown in a message before the rest is only counted.
 const SHOWN: usize = 5;

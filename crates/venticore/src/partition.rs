@@ -4,9 +4,11 @@
 //! of a Plan 9 disk. A [`Partition`] is one that is open; all its offsets count
 //! from its own start (venti.md 2).
 
+mod direct;
 mod disk;
 mod node;
 mod operand;
+pub(crate) mod overlap;
 
 use std::fmt;
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
@@ -23,9 +25,7 @@ use rustix::io::Errno;
 pub use disk::{DiskError, Entry, Slice, Table};
 pub use operand::{Operand, OperandError};
 
-pub(crate) use disk::SECTOR as SECTOR_BYTES;
-pub(crate) use node::directory as device_directory;
-
+use direct::Direct;
 use disk::SECTOR;
 use operand::Suffix;
 
@@ -36,6 +36,8 @@ pub struct Partition(Arc<Opened>);
 #[derive(Debug)]
 struct Opened {
     file: File,
+    /// A block device once more, to be read past the system's caches.
+    direct: Option<Direct>,
     operand: Operand,
     path: PathBuf,
     block_device: bool,
@@ -53,7 +55,9 @@ enum Mode {
 impl Partition {
     /// Opens what an operand names, for reading.
     ///
-    /// A text that is the path of something is that, whatever colons it has.
+    /// A text that is the path of something is that, whatever colons it has. What
+    /// is read of a block device comes from the disk, past the caches of its
+    /// nodes; see [`Partition::refresh`].
     ///
     /// # Errors
     /// [`Error`]: not there, neither file nor block device, no such range, no such partition.
@@ -121,7 +125,7 @@ impl Partition {
     /// operand and the offset.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let at = self.place(buf.len(), offset)?;
-        let done = self.0.file.read_exact_at(buf, at);
+        let done = self.0.read(buf, at);
         done.map_err(|e| self.failed("read", buf.len(), offset, &e))
     }
 
@@ -159,6 +163,13 @@ impl Partition {
             Err(Errno::NXIO) => self.0.file.metadata().is_ok_and(|meta| meta.len() >= end),
             Err(_) => false,
         }
+    }
+
+    /// Makes what other programs wrote before this call be what is read after it:
+    /// the other nodes of a disk put on disk what they hold. Opening does it
+    /// too. For a file there is nothing to do, unless a loop device is made of it.
+    pub fn refresh(&self) {
+        self.0.refresh(Path::new(node::SYSFS));
     }
 
     /// Lets go of what the system remembers of it and has on disk, so that what is
@@ -215,10 +226,11 @@ fn open(operand: &Operand, mode: Mode, sysfs: &Path) -> Result<Partition, Error>
     let (path, meta, suffix) = find(operand)?;
     let file = open_file(path, &meta, mode, sysfs).map_err(|cause| Error::system(path, cause))?;
     let whole = Opened::whole(file, operand, path)?;
+    whole.refresh(sysfs);
     let part = match suffix {
         None => whole,
         Some(Suffix::Range { lo, hi }) => whole.range(*lo, *hi)?,
-        Some(Suffix::Name(name)) => whole.named(name, sysfs)?,
+        Some(Suffix::Name(name)) => whole.named(name, mode, sysfs)?,
         Some(Suffix::Bad(e)) => {
             let operand = operand.clone();
             let error = e.clone();
@@ -303,14 +315,33 @@ impl Opened {
         if block_device && len == 0 {
             return Err(Error::NoMedium(path.to_owned()));
         }
+        let direct = block_device.then(|| Direct::of(&file)).flatten();
         Ok(Opened {
             file,
+            direct,
             operand: operand.clone(),
             path: path.to_owned(),
             block_device,
             start: 0,
             len,
         })
+    }
+
+    fn read(&self, buf: &mut [u8], at: u64) -> io::Result<()> {
+        match &self.direct {
+            Some(direct) => direct.read(buf, at),
+            None => self.file.read_exact_at(buf, at),
+        }
+    }
+
+    fn refresh(&self, sysfs: &Path) {
+        if let Ok(meta) = self.file.metadata() {
+            node::write_out_others(sysfs, &meta);
+        }
+        if self.block_device {
+            // What is written here goes by pages: none may be an old one.
+            direct::drop_clean_pages(&self.file);
+        }
     }
 
     /// The bytes from `lo` up to `hi`, or up to the end.
@@ -329,58 +360,100 @@ impl Opened {
         Ok(self)
     }
 
-    /// The Plan 9 partition of this name.
-    fn named(self, name: &str, sysfs: &Path) -> Result<Self, Error> {
-        let failed = |error| Error::Disk {
-            path: self.path.clone(),
-            error,
-        };
-        let slice = self.slice(sysfs)?;
-        let sector = self.sector(slice.start.saturating_add(SECTOR))?;
-        let table = Table::parse(&sector, slice.len / SECTOR).map_err(failed)?;
-        let entry = table.find(name).map_err(failed)?;
-        let (lo, hi) = slice.bytes_of(entry).map_err(failed)?;
-        self.range(lo, Some(hi))
+    /// The Plan 9 partition of this name. To read, one that is cut will do.
+    fn named(mut self, name: &str, mode: Mode, sysfs: &Path) -> Result<Self, Error> {
+        if mode == Mode::ReadWrite {
+            self.refuse_nodes(sysfs)?;
+        }
+        let (slice, entry) = self.find_part(name)?;
+        let bytes = slice.bytes_of(&entry, self.len, mode == Mode::Read);
+        let (lo, hi) = bytes.map_err(|error| self.on_disk(error))?;
+        self.start = lo;
+        self.len = hi - lo;
+        Ok(self)
     }
 
-    /// The Plan 9 slice: the whole of a device that is a slice already, else
-    /// the one in the disk's MBR.
-    fn slice(&self, sysfs: &Path) -> Result<Slice, Error> {
-        if self.block_device {
-            let meta = self.file.metadata();
-            let dev = meta
-                .map_err(|cause| Error::system(&self.path, cause))?
-                .rdev();
-            if node::is_slice(sysfs, dev) {
-                return Ok(Slice {
-                    start: 0,
-                    len: self.len,
-                });
-            }
-            let nodes = node::nodes_on(sysfs, dev);
-            if !nodes.is_empty() {
-                let operand = self.operand.clone();
-                return Err(Error::Nodes { operand, nodes });
-            }
-        }
-        let error = |error| Error::Disk {
-            path: self.path.clone(),
-            error,
+    /// Looks where plan9port's venti does: in the table of what this is, which
+    /// may be a slice, then in that of each slice that its MBR names.
+    fn find_part(&self, name: &str) -> Result<(Slice, Entry), Error> {
+        let whole = Slice {
+            start: 0,
+            len: self.len,
         };
-        Slice::of_mbr(&self.sector(0)?).map_err(error)
+        let mut tables = Vec::new();
+        let mut causes = Vec::new();
+        let mut look = |slice: Slice| match self.table(slice) {
+            Ok(table) => {
+                let found = table.find(name).map(|entry| (slice, entry.clone()));
+                tables.push(table);
+                found
+            }
+            Err(cause) => {
+                causes.push(cause);
+                None
+            }
+        };
+        if let Some(found) = look(whole) {
+            return Ok(found);
+        }
+        let slices = self.slices();
+        let listed = slices.as_deref().unwrap_or_default();
+        if let Some(found) = listed.iter().copied().find_map(look) {
+            return Ok(found);
+        }
+        if !tables.is_empty() {
+            return Err(self.on_disk(DiskError::no_such(name, &tables)));
+        }
+        // That the whole is not a slice is usual, and not why.
+        slices?;
+        Err(causes
+            .pop()
+            .unwrap_or_else(|| self.on_disk(DiskError::NoTable)))
+    }
+
+    /// The slices that the MBR names.
+    fn slices(&self) -> Result<Vec<Slice>, Error> {
+        Slice::of_mbr(&self.sector(0)?).map_err(|error| self.on_disk(error))
+    }
+
+    /// The table in the second sector of a slice.
+    fn table(&self, slice: Slice) -> Result<Table, Error> {
+        let sector = self.sector(slice.start.saturating_add(SECTOR))?;
+        Table::parse(&sector).map_err(|error| self.on_disk(error))
+    }
+
+    /// What is written through a disk is not seen through the nodes of its slices.
+    fn refuse_nodes(&self, sysfs: &Path) -> Result<(), Error> {
+        if !self.block_device {
+            return Ok(());
+        }
+        let meta = self.file.metadata();
+        let dev = meta
+            .map_err(|cause| Error::system(&self.path, cause))?
+            .rdev();
+        let nodes = node::nodes_on(sysfs, dev);
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let operand = self.operand.clone();
+        Err(Error::Nodes { operand, nodes })
+    }
+
+    fn on_disk(&self, error: DiskError) -> Error {
+        let path = self.path.clone();
+        Error::Disk { path, error }
     }
 
     fn sector(&self, at: u64) -> Result<[u8; disk::SECTOR_LEN], Error> {
         if at.checked_add(SECTOR).is_none_or(|end| end > self.len) {
-            let error = DiskError::Outside {
+            return Err(self.on_disk(DiskError::Outside {
                 what: format!("the sector at {at}"),
+                within: "disk",
                 len: self.len,
-            };
-            let path = self.path.clone();
-            return Err(Error::Disk { path, error });
+            }));
         }
         let mut sector = [0; disk::SECTOR_LEN];
-        let read = self.file.read_exact_at(&mut sector, at);
+        let read = self.read(&mut sector, at);
         read.map_err(|cause| Error::system(&self.path, cause))?;
         Ok(sector)
     }

@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::device::{self, Wanted};
 use super::{Process, Sight};
+use crate::partition::overlap::{self as device, Wanted};
 
 /// The flag of a thread of the kernel in `stat`: it has no descriptors.
 const KERNEL_THREAD: u64 = 0x0020_0000;

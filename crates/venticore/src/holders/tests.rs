@@ -1,7 +1,7 @@
 //! Holders of every kind, mostly in a stand-in for `/proc` and `/sys`.
 
 use super::*;
-use crate::partition::{Operand, Partition};
+use crate::partition::{Operand, Partition, overlap as device};
 use std::fs::File;
 use std::os::unix::fs::symlink;
 

@@ -2,24 +2,25 @@
 //!
 //! A disk and the nodes of its slices are cached apart: what is written
 //! through one is not seen through the other. So a slice that has a node is
-//! read through it and not through the disk.
+//! written through it and not through the disk, and before one is read, the others
+//! put on disk what they hold.
 
-use std::fs;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::overlap::Wanted;
 
 /// Where Linux describes its devices. Elsewhere it is absent, and no disk has nodes.
 pub(super) const SYSFS: &str = "/sys";
 
 /// The directory that describes a block device. In it, a slice has a file
 /// `partition`, and a disk a directory for each of its slices.
-pub(crate) fn directory(sysfs: &Path, dev: u64) -> PathBuf {
+pub(super) fn directory(sysfs: &Path, dev: u64) -> PathBuf {
     let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
     sysfs.join(format!("dev/block/{major}:{minor}"))
-}
-
-/// True where the device is a slice of a disk.
-pub(super) fn is_slice(sysfs: &Path, dev: u64) -> bool {
-    directory(sysfs, dev).join("partition").exists()
 }
 
 /// True where the device refuses writes: Linux opens it for writing all the same.
@@ -41,6 +42,38 @@ pub(super) fn nodes_on(sysfs: &Path, dev: u64) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Has every other device that overlaps a file or device write what the system
+/// holds for it. One that may not be opened is left: whoever may read
+/// only one node of a disk sees the others' bytes when the system writes them.
+pub(super) fn write_out_others(sysfs: &Path, meta: &Metadata) {
+    let (overlap, own) = match meta.file_type().is_block_device() {
+        true => (Wanted::device(sysfs, meta.rdev()).0, Some(meta.rdev())),
+        false => (Wanted::file(sysfs, meta).0, None),
+    };
+    let others = overlap.devices().filter(|&dev| Some(dev) != own);
+    for node in others.filter_map(|dev| open_device(sysfs, dev)) {
+        // What cannot be written is for whoever wrote it to see.
+        let _ = node.sync_all();
+    }
+}
+
+/// The node of a device, opened for reading.
+fn open_device(sysfs: &Path, dev: u64) -> Option<File> {
+    let described = fs::canonicalize(directory(sysfs, dev)).ok()?;
+    // In a name in `/sys`, a slash of one in `/dev` is an exclamation mark.
+    let name = described.file_name()?.to_str()?.replace('!', "/");
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).ok()?;
+    let path = Path::new("/dev").join(name);
+    let is_it = |meta: Metadata| meta.file_type().is_block_device() && meta.rdev() == dev;
+    // Asked before opening: what is no block device may act when it is opened.
+    fs::metadata(&path)
+        .ok()
+        .filter(|meta| is_it(meta.clone()))?;
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(flags).open(path).ok()?;
+    file.metadata().is_ok_and(is_it).then_some(file)
 }
 
 #[cfg(test)]
@@ -74,8 +107,5 @@ mod tests {
         std::os::unix::fs::symlink("8:0/sda1", sys.path().join("dev/block/8:1")).unwrap();
         assert_eq!(nodes_on(sys.path(), disk_dev), ["sda1", "sda2"]);
         assert!(nodes_on(sys.path(), slice_dev).is_empty());
-        assert!(!is_slice(sys.path(), disk_dev));
-        assert!(is_slice(sys.path(), slice_dev));
-        assert!(!is_slice(&sys.path().join("absent"), slice_dev));
     }
 }

@@ -290,18 +290,30 @@ fn a_partition_of_a_plan_9_disk() {
     );
 }
 
+/// To read, a partition that is cut is what is there of it; to write, nothing.
 #[test]
-fn a_disk_that_cannot_be_is_refused() {
+fn a_partition_that_is_cut_is_read_and_not_written() {
+    let refused_rw = |path: &str| {
+        let operand: Operand = format!("{path}:fossil").parse().unwrap();
+        Partition::open_rw(&operand).unwrap_err().to_string()
+    };
     let (_dir, path) = disk("part fossil 5 18\n");
-    assert!(refused(format!("{path}:fossil")).contains("in 0-17, found \"part fossil 5 18\""));
-    let (_dir, path) = disk("part fossil 5 17\n");
+    let part = open_text(format!("{path}:fossil")).unwrap();
+    assert_eq!(part.len(), (SECTORS - 5) * SECTOR);
+    let said = "expected partition fossil 5 18 (in sectors) inside the slice of 8704 bytes";
+    assert!(refused_rw(&path).ends_with(said));
+    let (_dir, path) = disk("part fossil 5 17\npart swap 17 99\n");
+    assert_eq!(
+        open_text(format!("{path}:fossil")).unwrap().len(),
+        12 * SECTOR
+    );
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len((START + SECTORS) * SECTOR - 1).unwrap();
-    let error = refused(format!("{path}:fossil"));
-    assert!(
-        error.contains("expected a range in 0-10239, found 4096-10240"),
-        "{error}"
-    );
+    let part = open_text(format!("{path}:fossil")).unwrap();
+    assert_eq!(part.len(), 12 * SECTOR - 1);
+    assert!(refused_rw(&path).contains("inside the slice of 8703 bytes"));
+    file.set_len((START + 5) * SECTOR).unwrap();
+    assert!(refused(format!("{path}:fossil")).contains("inside the slice of 2560 bytes"));
     for (len, said) in [
         (
             (START + 2) * SECTOR - 1,
@@ -314,12 +326,60 @@ fn a_disk_that_cannot_be_is_refused() {
         assert!(error.contains(said), "{error}");
     }
     let (_dir, path) = counting(4096);
-    assert!(refused(format!("{path}:fossil")).contains("found no 0x55aa"));
+    assert!(refused(format!("{path}:fossil")).contains("found neither in the first two sectors"));
+}
+
+/// Where plan9port's venti looks: in what is named, then in each slice.
+#[test]
+fn a_slice_a_disk_without_an_mbr_and_a_second_slice_have_partitions() {
+    let (_dir, path) = disk("part fossil 5 17\n");
+    let image = fs::read(&path).unwrap();
+    let at = |sector: u64| usize::try_from(sector * SECTOR).unwrap();
+    let start_of = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let part = open_text(format!("{path}:fossil"));
+        part.map(|part| part.start() / SECTOR)
+            .map_err(|e| e.to_string())
+    };
+    let slice = &image[at(START)..];
+    assert_eq!(start_of(slice), Ok(5));
+    // Its first sector is whatever its first partition begins with.
+    let mut boot = slice.to_vec();
+    boot[510..512].copy_from_slice(&[0x55, 0xaa]);
+    assert_eq!(start_of(&boot), Ok(5));
+    // A first slice without a table, with another one, and one past the end.
+    let entry = |start: u64, sectors: u64| {
+        let number = |n| u32::try_from(n).unwrap().to_le_bytes();
+        [
+            &[0, 0, 0, 0, 0x39, 0, 0, 0],
+            &number(start)[..],
+            &number(sectors)[..],
+        ]
+        .concat()
+    };
+    let mut second = image.clone();
+    for first in [START + 3, START + SECTORS + 5] {
+        let mbr = mbr_with(&[entry(first, 5), entry(START, SECTORS)].concat());
+        second[..512].copy_from_slice(&mbr);
+        assert_eq!(start_of(&second), Ok(START + 5));
+    }
+    let mbr = mbr_with(&[entry(START + 3, 5), entry(START, SECTORS)].concat());
+    second[..512].copy_from_slice(&mbr);
+    second[at(START + 4)..][..512].copy_from_slice(&table_with("part other 2 3\n"));
+    assert_eq!(start_of(&second), Ok(START + 5));
+    let both = start_of(&second[..at(START + 5)]).unwrap_err();
+    assert!(both.contains("inside the slice"), "{both}");
+    second[at(START + 1)..][..512].copy_from_slice(&table_with("part more 2 3\nbroken\n"));
+    let error = start_of(&second).unwrap_err();
+    assert!(
+        error.contains("found other more; its table ends"),
+        "{error}"
+    );
 }
 
 /// An image stands for the device; only the description of it is Linux's.
 #[test]
-fn a_disk_whose_slices_have_nodes_is_refused_and_a_slice_is_read() {
+fn a_disk_whose_slices_have_nodes_is_read_and_not_written() {
     let (dir, path) = disk("part fossil 5 17\n");
     let sys = dir.path();
     let operand: Operand = format!("{path}:fossil").parse().unwrap();
@@ -336,21 +396,10 @@ fn a_disk_whose_slices_have_nodes_is_refused_and_a_slice_is_read() {
         rustix::fs::minor(dev)
     ));
     fs::create_dir_all(node.join("sdz1")).unwrap();
-    assert_eq!(
-        device().named("fossil", sys).unwrap().start,
-        (START + 5) * SECTOR
-    );
+    let named = |mode| device().named("fossil", mode, sys);
+    assert_eq!(named(Mode::ReadWrite).unwrap().start, (START + 5) * SECTOR);
     fs::write(node.join("sdz1/partition"), "1\n").unwrap();
-    let error = device().named("fossil", sys).unwrap_err().to_string();
+    let error = named(Mode::ReadWrite).unwrap_err().to_string();
     assert!(error.ends_with("use one of /dev/sdz1:fossil"), "{error}");
-    fs::write(node.join("partition"), "1\n").unwrap();
-    let error = device().named("fossil", sys).unwrap_err().to_string();
-    assert!(
-        error.contains("second sector of the plan 9 slice"),
-        "{error}"
-    );
-    let mut image = fs::read(&path).unwrap();
-    image.drain(..usize::try_from(START * SECTOR).unwrap());
-    fs::write(&path, image).unwrap();
-    assert_eq!(device().named("fossil", sys).unwrap().start, 5 * SECTOR);
+    assert_eq!(named(Mode::Read).unwrap().start, (START + 5) * SECTOR);
 }

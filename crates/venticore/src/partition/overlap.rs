@@ -5,14 +5,15 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::partition::{SECTOR_BYTES, device_directory};
+use super::disk::SECTOR;
+use super::node::directory as device_directory;
 
 /// How many layers of devices on devices are followed.
 const MAX_DEPTH: usize = 16;
 
-/// The files and devices to look for among the open ones.
+/// The files and devices that have bytes in common with one, itself among them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// Device and inode of files.
     files: BTreeSet<(u64, u64)>,
     /// Device numbers of block devices.
@@ -22,7 +23,7 @@ pub(super) struct Wanted {
 impl Wanted {
     /// A file, and the loop devices of it with all that lies on them; the
     /// names of those that lie on it.
-    pub(super) fn file(sys: &Path, meta: &Metadata) -> (Self, Vec<String>) {
+    pub(crate) fn file(sys: &Path, meta: &Metadata) -> (Self, Vec<String>) {
         let mut wanted = Wanted::default();
         let id = (meta.dev(), meta.ino());
         wanted.files.insert(id);
@@ -35,7 +36,7 @@ impl Wanted {
     }
 
     /// A block device, and what overlaps it.
-    pub(super) fn device(sys: &Path, dev: u64) -> (Self, Vec<String>) {
+    pub(crate) fn device(sys: &Path, dev: u64) -> (Self, Vec<String>) {
         let mut wanted = Wanted::default();
         let mut above = Vec::new();
         wanted.add(sys, dev, &mut above, 0);
@@ -43,7 +44,7 @@ impl Wanted {
     }
 
     /// True for an open file of this metadata.
-    pub(super) fn has(&self, meta: &Metadata) -> bool {
+    pub(crate) fn has(&self, meta: &Metadata) -> bool {
         use std::os::unix::fs::FileTypeExt;
         if meta.file_type().is_block_device() {
             self.has_device(meta.rdev())
@@ -52,12 +53,17 @@ impl Wanted {
         }
     }
 
-    pub(super) fn has_file(&self, dev: u64, ino: u64) -> bool {
+    pub(crate) fn has_file(&self, dev: u64, ino: u64) -> bool {
         self.files.contains(&(dev, ino))
     }
 
-    pub(super) fn has_device(&self, dev: u64) -> bool {
+    pub(crate) fn has_device(&self, dev: u64) -> bool {
         self.devices.contains(&dev)
+    }
+
+    /// The device numbers, in order.
+    pub(super) fn devices(&self) -> impl Iterator<Item = u64> {
+        self.devices.iter().copied()
     }
 
     /// Adds a device, its disk, the slices that overlap it, the file behind
@@ -69,7 +75,11 @@ impl Wanted {
             }
             let directory = device_directory(sys, dev);
             if let Some(meta) = backing_file(&directory) {
-                self.files.insert((meta.dev(), meta.ino()));
+                let id = (meta.dev(), meta.ino());
+                self.files.insert(id);
+                for (other, _) in loops_of(sys, id) {
+                    self.add(sys, other, above, depth + 1);
+                }
             }
             for name in names_in(&directory.join("holders")) {
                 if let Some(dev) = number_in(&directory.join("holders").join(&name)) {
@@ -128,7 +138,7 @@ fn slices(disk: &Path) -> BTreeMap<u64, Option<Extent>> {
 fn extent(slice: &Path) -> Option<Extent> {
     let number = |name| -> Option<u64> {
         let text = fs::read_to_string(slice.join(name)).ok()?;
-        text.trim().parse::<u64>().ok()?.checked_mul(SECTOR_BYTES)
+        text.trim().parse::<u64>().ok()?.checked_mul(SECTOR)
     };
     let (start, len) = (number("start")?, number("size")?);
     Some((start, start.checked_add(len)?))
@@ -140,7 +150,7 @@ fn number_in(directory: &Path) -> Option<u64> {
 }
 
 /// `MAJOR:MINOR`.
-pub(super) fn parse(text: &str) -> Option<u64> {
+pub(crate) fn parse(text: &str) -> Option<u64> {
     let (major, minor) = text.split_once(':')?;
     Some(rustix::fs::makedev(
         major.parse().ok()?,
@@ -149,7 +159,7 @@ pub(super) fn parse(text: &str) -> Option<u64> {
 }
 
 /// `MAJOR:MINOR` in hex, as in a list of mappings.
-pub(super) fn parse_hex(text: &str) -> Option<u64> {
+pub(crate) fn parse_hex(text: &str) -> Option<u64> {
     let (major, minor) = text.split_once(':')?;
     let number = |text| u32::from_str_radix(text, 16).ok();
     Some(rustix::fs::makedev(number(major)?, number(minor)?))
