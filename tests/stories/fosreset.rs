@@ -186,6 +186,28 @@ fn assert_reset(site: &Site, output: &Output, score: &str) {
     }
 }
 
+/// The default is a file server; a word that was forgotten must not cost it.
+#[test]
+fn without_a_terminal_the_partition_is_named_or_nothing_is_reset() {
+    if is_blind() {
+        return;
+    }
+    let site = Site::of("archived-8k");
+    let run = |options: &[&str]| {
+        let default = format!("[fossil]\npartition = '{}'\n", site.partition.display());
+        let command = site.command().config(&default).args(options).arg(SECOND);
+        let command = command.env("venti", site.venti.dial());
+        command.stdin(b"y\n").run()
+    };
+    for options in [&[][..], &["-q"], &["-c"]] {
+        let output = run(options);
+        site.assert_untouched(&output, 2, "without a terminal nobody can be asked");
+        assert!(output.stderr.contains("fosreset SCORE PARTITION"));
+    }
+    assert_eq!(run(&["-n"]).status, 0, "that writes nothing");
+    assert_eq!(run(&["-y"]).status, 0);
+}
+
 #[test]
 fn a_network_directory_before_the_venti_means_nothing_here() {
     if is_blind() {

@@ -28,6 +28,10 @@ use crate::processes::{self, Halt};
 /// The most bytes of the line on standard input.
 const LINE_MAX: u64 = 16 << 10;
 
+/// A word that a script forgot must not cost the file server that is the default.
+const UNNAMED: &str = "expected a partition, found none: without a terminal nobody can be asked, \
+     so name it (fosreset SCORE PARTITION), or give -y for the default";
+
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -87,6 +91,10 @@ fn reset(
 ) -> Result<Status> {
     let (words, mut answers) = words(options)?;
     let score = root_score(&words.score)?;
+    let unasked = answers.is_none() && !options.yes && !options.dry_run;
+    if unasked && words.partition.is_none() {
+        return Err(Failure::report(Status::Usage, UNNAMED));
+    }
     let operand = config.fossil_partition(words.partition.as_deref());
     refuse_address(&operand)?;
     let (venti, dial) = venti(words.venti.as_deref(), config)?;
