@@ -7,6 +7,7 @@
 
 pub mod arena;
 pub mod command;
+pub mod decoys;
 pub mod far;
 pub mod fat;
 pub mod fossil;

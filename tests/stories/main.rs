@@ -10,6 +10,7 @@ mod conf;
 mod console;
 mod contract;
 mod cpsys;
+mod decoys;
 mod disk;
 mod examples;
 mod external;

@@ -76,6 +76,7 @@ const STARTERS: &[([&str; 2], &[&str])] = &[
         ["programs", "()"],
         &[
             "tests/src/command.rs",
+            "tests/src/decoys.rs",
             "tests/src/machine.rs",
             "xtask/src/package/build.rs",
         ],
@@ -90,8 +91,13 @@ const STARTERS: &[([&str; 2], &[&str])] = &[
     (["target/", "debug/"], &[]),
     (["target/", "release/"], &[]),
     (
+        // Of the stories themselves.
         ["current_", "exe("],
-        &["tests/src/command.rs", "xtask/src/bench.rs"],
+        &[
+            "tests/src/command.rs",
+            "tests/src/decoys.rs",
+            "xtask/src/bench.rs",
+        ],
     ),
 ];
 

@@ -26,7 +26,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "test",
-        does: "all tests; with --real also against plan9port in $PLAN9",
+        does: "all tests; with --real also against plan9port in $PLAN9, with --decoys beside what they must not touch",
         run: test::run,
     },
     Task {
