@@ -140,8 +140,17 @@ fn the_damaged_golden_clump_is_named_and_the_rest_goes() {
     assert_eq!(send(&Venti::start(), &["-f"], &path), output);
 }
 
+/// The clumps of an arena that end at or before an offset in its data section.
+fn blocks_up_to(arena: &golden::Arena, end: u64) -> Vec<(BlockType, Score)> {
+    let clumps = arena.clumps.iter();
+    clumps
+        .filter(|clump| clump.offset + 38 + u64::from(clump.stored) <= end)
+        .filter_map(|clump| Some((BlockType::from_disk(clump.block_type)?, clump.score)))
+        .collect()
+}
+
 #[test]
-fn of_a_partition_cut_short_the_whole_arenas_go() {
+fn of_a_partition_cut_short_every_whole_clump_goes() {
     let (_directory, path) = unpacked("g5-trunc.part");
     let venti = Venti::start();
     let output = send(&venti, &[], &path);
@@ -150,13 +159,47 @@ fn of_a_partition_cut_short_the_whole_arenas_go() {
     assert_eq!(
         lines,
         [
-            "wrarena: arena g5.1: cut off: goes to 2891776, the partition ends at 2443200; not sent",
+            "wrarena: arena g5.1: cut off: goes to 2891776, the partition ends at 2443200",
             "wrarena: arena g5.2: cut off: goes to 3940352, the partition ends at 2443200; not sent",
         ]
     );
-    let whole = blocks(&Manifest::load("g5").arenas[0]);
+    let arenas = Manifest::load("g5").arenas;
+    let mut whole = blocks(&arenas[0]);
+    let base = arenas[1].head + 8192;
+    whole.extend(blocks_up_to(&arenas[1], 2_443_200 - base));
+    assert!(whole.len() > blocks(&arenas[0]).len());
     assert_holds(&venti, &whole);
     assert_eq!(venti.counts().writes, whole.len() as u64);
+}
+
+/// A medium that was full, or reads no further.
+#[test]
+fn of_an_arena_file_cut_short_every_whole_clump_goes() {
+    let manifest = Manifest::load("g5");
+    let arena = &manifest.arenas[0];
+    let bytes = golden::bytes("g5.0.arena");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("arena");
+    let log = 8192 + usize::try_from(arena.written.used).unwrap();
+    for len in [88, 8192, 8193, 8500, 700_000, log - 1, log, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..len]).unwrap();
+        let venti = Venti::start();
+        let output = send(&venti, &["-o", "0"], &path);
+        let said =
+            format!("wrarena: arena g5.0: cut off: goes to 1048576, the partition ends at {len}\n");
+        assert_eq!((output.status, output.stderr), (3, said), "{len}");
+        let whole = blocks_up_to(arena, (len as u64).saturating_sub(8192));
+        assert_holds(&venti, &whole);
+        assert_eq!(venti.counts().writes, whole.len() as u64, "{len}");
+        let end = whole.len().checked_sub(1).map_or(0, |last| {
+            let clump = &arena.clumps[last];
+            clump.offset + 38 + u64::from(clump.stored)
+        });
+        assert_eq!(output.stdout, format!("end offset {end:#x}\n"));
+    }
+    std::fs::write(&path, &bytes[..80]).unwrap();
+    let output = send(&Venti::start(), &[], &path);
+    output.assert_refused(1, "cut off");
 }
 
 /// A partition of one active arena with some clumps.

@@ -72,8 +72,8 @@ pub struct ArenaPartition {
 impl ArenaPartition {
     /// Reads header and table of a partition.
     ///
-    /// Entries may lie past the end of a partition that was cut short; such
-    /// arenas fail one by one in [`ArenaPartition::arena`].
+    /// Entries may lie past the end of a partition that was cut short; see
+    /// [`ArenaPartition::arena`].
     ///
     /// # Errors
     /// There is no header or table, or they cannot be.
@@ -93,17 +93,18 @@ impl ArenaPartition {
     /// Reads trailer and head of the arena of a table entry.
     ///
     /// As the server does, it goes by the table and the trailer; what the head
-    /// says otherwise is noted in [`Arena::notes`].
+    /// says otherwise is noted in [`Arena::notes`]. An arena that is cut off
+    /// has no trailer any more.
     ///
     /// # Errors
-    /// The arena is cut off, or both its head and its trailer are unreadable.
+    /// Both its head and its trailer are unreadable or cut off.
     pub fn arena(&self, source: &dyn ReadAt, entry: &Entry) -> Result<Arena, LayoutError> {
         let place = Place {
             head: entry.start,
             total: entry.stop - entry.start,
             block_size: self.block_size,
         };
-        place.check(source)?;
+        place.check()?;
         let mut bytes = [0; Head::LEN];
         let head = read_at(source, &mut bytes, entry.start)
             .and_then(|()| Head::parse(&bytes).map_err(at(entry.start)));
@@ -174,7 +175,7 @@ impl Arena {
     /// Reads head and trailer of the arena whose head block is at `head`.
     ///
     /// # Errors
-    /// No arena head there, or the arena is cut off.
+    /// No arena head there.
     pub fn read(source: &dyn ReadAt, head_offset: u64) -> Result<Self, LayoutError> {
         let mut bytes = [0; Head::LEN];
         read_at(source, &mut bytes, head_offset)?;
@@ -184,7 +185,7 @@ impl Arena {
             total: head.total,
             block_size: head.block_size,
         };
-        place.check(source)?;
+        place.check()?;
         Ok(match place.trailer(source) {
             Ok(trailer) => place.with_trailer(trailer, Ok(head)),
             Err(error) => place.without_trailer(&head, &error),
@@ -214,21 +215,19 @@ struct Place {
 }
 
 impl Place {
-    fn check(&self, source: &dyn ReadAt) -> Result<(), LayoutError> {
-        let want = self.head.saturating_add(self.total);
-        let have = source.size();
-        if want > have {
-            return Err(LayoutError::Cut { want, have });
+    /// That it has room for head, trailer and a block between them, and that all of
+    /// it can be counted. Whether it is there, reading tells.
+    fn check(&self) -> Result<(), LayoutError> {
+        let least = 3 * u64::from(self.block_size);
+        if self.total >= least && self.head.checked_add(self.total).is_some() {
+            return Ok(());
         }
-        if self.total < 3 * u64::from(self.block_size) {
-            let error = FormatError::new(
-                "arena",
-                "at least three blocks",
-                format!("{} bytes", self.total),
-            );
-            return Err(at(self.head)(error));
-        }
-        Ok(())
+        let error = FormatError::new(
+            "arena",
+            "at least three blocks that end below 2^64",
+            format!("{} bytes", self.total),
+        );
+        Err(at(self.head)(error))
     }
 
     fn size(&self) -> u64 {

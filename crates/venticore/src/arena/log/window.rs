@@ -21,10 +21,12 @@ impl Window {
     const LARGEST: usize = 1 << 20;
 
     pub(super) fn new(source: Arc<dyn ReadAt>, arena: &Arena) -> Self {
+        // Of an arena that is cut off, what is there.
+        let size = arena.size.min(source.size().saturating_sub(arena.base()));
         Window {
             source,
             base: arena.base(),
-            size: arena.size,
+            size,
             start: 0,
             bytes: Vec::new(),
             ahead: arena.block_size as usize,
