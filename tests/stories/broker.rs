@@ -30,15 +30,15 @@ use venti_tests::venti::{Venti, closed_port};
 use crate::ninefat::Loop;
 
 /// A namespace, a partition, a venti, and how the stand-in behaves.
-struct Site {
-    directory: TempDir,
-    partition: PathBuf,
-    venti: Venti,
-    config: String,
+pub(crate) struct Site {
+    pub(crate) directory: TempDir,
+    pub(crate) partition: PathBuf,
+    pub(crate) venti: Venti,
+    pub(crate) config: String,
 }
 
 impl Site {
-    fn new(script: &Script) -> Self {
+    pub(crate) fn new(script: &Script) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let partition = golden::unpack("fossil/archived-8k.fossil", directory.path());
         let site = Site {
@@ -53,20 +53,20 @@ impl Site {
     }
 
     /// Adds to the configuration.
-    fn with(mut self, script: &Script, more: &str) -> Self {
+    pub(crate) fn with(mut self, script: &Script, more: &str) -> Self {
         self.config = config(script, more);
         self
     }
 
-    fn namespace(&self) -> PathBuf {
+    pub(crate) fn namespace(&self) -> PathBuf {
         self.directory.path().join("ns")
     }
 
-    fn console(&self, name: &str) -> PathBuf {
+    pub(crate) fn console(&self, name: &str) -> PathBuf {
         self.namespace().join(name)
     }
 
-    fn command(&self, name: &str) -> Command {
+    pub(crate) fn command(&self, name: &str) -> Command {
         Command::new(name)
             .config(&self.config)
             .env("NAMESPACE", self.namespace())
@@ -74,13 +74,13 @@ impl Site {
             .env("venti", self.venti.dial())
     }
 
-    fn start(&self, options: &[&str], name: Option<&str>) -> Output {
+    pub(crate) fn start(&self, options: &[&str], name: Option<&str>) -> Output {
         let command = self.command("fossilstart").args(options);
         command.arg(&self.partition).args(name).run()
     }
 
     #[track_caller]
-    fn started(&self, name: Option<&str>) {
+    pub(crate) fn started(&self, name: Option<&str>) {
         let output = self.start(&[], name);
         let service = name.unwrap_or("fossil");
         let console = name.map_or("fscons".to_owned(), |name| format!("fscons.{name}"));
@@ -97,22 +97,22 @@ impl Site {
         );
     }
 
-    fn ask(&self, words: &[&str]) -> Output {
+    pub(crate) fn ask(&self, words: &[&str]) -> Output {
         self.command("foscons").args(words).run()
     }
 
-    fn halt(&self, options: &[&str]) -> Output {
+    pub(crate) fn halt(&self, options: &[&str]) -> Output {
         self.command("foshalt").args(options).run()
     }
 
-    fn log(&self, name: &str) -> String {
+    pub(crate) fn log(&self, name: &str) -> String {
         let path = self.directory.path().join("state").join(name);
         fs::read_to_string(path).unwrap_or_default()
     }
 
     /// Nothing of any fossil is left: no console, no process.
     #[track_caller]
-    fn assert_nothing_runs(&self) {
+    pub(crate) fn assert_nothing_runs(&self) {
         let left: Vec<_> = self.kin();
         assert!(left.is_empty(), "{left:?}");
         let names = fs::read_dir(self.namespace()).unwrap();
@@ -121,11 +121,11 @@ impl Site {
         assert!(names.is_empty(), "{names:?}");
     }
 
-    fn kin(&self) -> Vec<kin::Kin> {
+    pub(crate) fn kin(&self) -> Vec<kin::Kin> {
         kin_below(&self.namespace())
     }
 
-    fn connect(&self, name: &str) -> UnixStream {
+    pub(crate) fn connect(&self, name: &str) -> UnixStream {
         let stream = UnixStream::connect(self.console(name)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
@@ -156,12 +156,12 @@ fn config(script: &Script, more: &str) -> String {
 }
 
 /// The broker of a console, by its socket.
-fn broker(stream: &UnixStream) -> Pid {
+pub(crate) fn broker(stream: &UnixStream) -> Pid {
     rustix::net::sockopt::socket_peercred(stream).unwrap().pid
 }
 
 /// The lines that were typed at a console, as its history shows them.
-fn typed(stream: &mut UnixStream) -> Vec<String> {
+pub(crate) fn typed(stream: &mut UnixStream) -> Vec<String> {
     let token = "endofhistory";
     writeln!(stream, "echo {token}").unwrap();
     let mut lines = Vec::new();
@@ -335,7 +335,7 @@ fn what_can_be_known_before_is_said_before_anything_is_started() {
     fs::create_dir(&namespace).unwrap();
     fs::set_permissions(&namespace, fs::Permissions::from_mode(0o777)).unwrap();
     let open = site.command("fossilstart").env("NAMESPACE", &namespace);
-    fails(open, 1, "only we can write");
+    fails(open, 1, "nobody else can write");
     let live = UnixListener::bind(site.console("fossil")).unwrap();
     fails(site.command("fossilstart"), 1, "served already");
     drop(live);
@@ -735,7 +735,7 @@ fn in_the_foreground_it_ends_with_its_fossil_and_the_fossil_with_it() {
     assert!(site.log("fscons.log").contains("broker: halted\n"));
 }
 
-fn snapshot(site: &Site, options: &[&str]) -> Output {
+pub(crate) fn snapshot(site: &Site, options: &[&str]) -> Output {
     let command = site.command("fossilize").args(["-s", "-d"]);
     let command = command.arg(site.directory.path().join("state"));
     command.args(options).arg(&site.partition).run()

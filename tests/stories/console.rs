@@ -6,13 +6,19 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use fossilcore::console::verdict::failure;
 use fossilcore::console::{Console, Error, Line};
+use fossilcore::last;
+use fossilcore::snapshot::Archive;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+use venti_tests::golden;
 use venti_tests::standin::{Fault, Script, StandIn, answers};
+use venticore::partition::{Operand, Partition};
+use venticore::terminal::Terminal;
 
 const TRANSCRIPTS: &[&str] = &[
     "administration",
@@ -160,6 +166,54 @@ fn one_that_talks_without_end_is_given_up_all_the_same() {
     assert!(console.archives(SHORT).unwrap().is_empty());
 }
 
+/// One that always has another archive to report must not be heard out for ever.
+#[test]
+fn one_that_reports_archives_without_end_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = golden::unpack("fossil/archived-8k.fossil", directory.path());
+    let operand = Operand::try_from(path.as_os_str()).unwrap();
+    let partition = Partition::open_rw(&operand).unwrap();
+    let current = last::again(&partition).unwrap().header.superblock_at() + 30;
+    partition.write_at(&[0; 4], current).unwrap();
+
+    let (near, far) = UnixStream::pair().unwrap();
+    let (input, mut talk) = (far.try_clone().unwrap(), far.try_clone().unwrap());
+    thread::spawn(move || StandIn::new(&far, Script::default()).serve(input));
+    let mut console = Console::over("cons", File::from(OwnedFd::from(near)), LIMIT).unwrap();
+    let config = format!("fsys main config {}", path.display());
+    for line in [&config, "fsys main open -c 300"] {
+        console.command(line).unwrap();
+    }
+    let line = format!("archive vac:{}\n", "ab".repeat(20));
+    let disk = partition.clone();
+    thread::spawn(move || {
+        for count in 0.. {
+            if talk.write_all(line.as_bytes()).is_err() {
+                return;
+            }
+            if count == 100 {
+                disk.write_at(&[0xff; 4], current).unwrap();
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    });
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || {
+        let (terminal, _) = Terminal::keeping("test");
+        let mut archive = Archive {
+            console: &mut console,
+            name: "main",
+            partition: &partition,
+            terminal: &terminal,
+            limit: LIMIT,
+        };
+        done.send(archive.wait().map_err(|error| format!("{error:#}")))
+    });
+    let waited = ended.recv_timeout(LIMIT).expect("an end of the wait");
+    let error = waited.unwrap_err();
+    assert!(error.contains("which cons said, found vac:"), "{error}");
+}
+
 #[test]
 fn an_archive_that_ends_within_an_echo_is_no_answer() {
     let score = "f50b65b3911fc87ae786cc7970b2e34d1348bd00";
@@ -204,7 +258,7 @@ fn what_is_no_console_is_left_alone() {
     fs::write(&file, "text").unwrap();
     for (path, expected) in [
         (directory.path(), "expected a console, found a directory"),
-        (&file, "expected a console, found a file"),
+        (&file, "expected a console, found a plain file"),
         (&directory.path().join("none"), "No such file"),
     ] {
         let error = Console::open(path, LIMIT).unwrap_err();

@@ -42,6 +42,7 @@ mod rollover;
 mod schedules;
 mod site;
 mod stale;
+mod strangers;
 mod tidy;
 mod tree;
 mod units;

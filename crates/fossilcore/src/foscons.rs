@@ -50,7 +50,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     }
     let path = match &options.console {
         Some(path) => path.clone(),
-        None => only(config)?,
+        None => only(config, terminal)?,
     };
     if command.is_none() && io::stdin().is_terminal() {
         let stream = stream(&path, limit).map_err(|cause| {
@@ -67,8 +67,12 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
 }
 
 /// The only console there is.
-fn only(config: &Config) -> Result<PathBuf> {
-    let mut places = place::consoles(config)?;
+fn only(config: &Config, terminal: &Terminal) -> Result<PathBuf> {
+    let found = place::consoles(config)?;
+    let mut places = found.consoles;
+    for refused in &found.refused {
+        terminal.say(&refused.to_string());
+    }
     let dead: Vec<String> = names(places.iter().filter(|place| !place.served));
     places.retain(|place| place.served);
     match &places[..] {

@@ -10,7 +10,7 @@ use venticore::config::Config;
 use venticore::exit::{Failure, Status};
 use venticore::terminal::Terminal;
 
-use crate::console::place::{self, Place};
+use crate::console::place::{self, Place, Places};
 use crate::console::{Console, end, kin};
 use crate::halt::{Halt, Outcome};
 
@@ -40,11 +40,17 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     let found = options.consoles.is_empty();
     let places = match found {
         true => place::consoles(config)?,
-        false => options.consoles.iter().map(|path| given(path)).collect(),
+        false => given(&options.consoles),
     };
     let mut status = Status::Done;
+    for refused in &places.refused {
+        terminal.say(&refused.to_string());
+        if refused.is_stranger() {
+            status = Status::Failed;
+        }
+    }
     let mut served = 0;
-    for place in &places {
+    for place in &places.consoles {
         let one = match place.served {
             true => {
                 served += 1;
@@ -58,7 +64,11 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         }));
     }
     if found {
-        status = status.worst(orphans(&places, &place::namespace(config), terminal));
+        status = status.worst(orphans(
+            &places.consoles,
+            &place::namespace(config),
+            terminal,
+        ));
         if served == 0 && status == Status::Done {
             let text = format!(
                 "no console in {} or {}: nothing is halted",
@@ -71,11 +81,16 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     Ok(status)
 }
 
-fn given(path: &Path) -> Place {
-    Place {
-        path: path.to_owned(),
+/// The consoles that were named, whoever owns them.
+fn given(paths: &[PathBuf]) -> Places {
+    let place = |path: &PathBuf| Place {
+        path: path.clone(),
         // If not, it will be said.
         served: true,
+    };
+    Places {
+        consoles: paths.iter().map(place).collect(),
+        refused: Vec::new(),
     }
 }
 

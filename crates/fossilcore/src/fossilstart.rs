@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ use crate::console::broker::{self, Job, Started};
 use crate::console::line::quote;
 use crate::console::place::{NAME, namespace};
 use crate::console::transport::{is_served, wait};
-use crate::console::{Console, kin};
+use crate::console::{Console, kin, trust};
 use crate::{halt, last, ninep, processes};
 
 /// The name of the service of a fossil without a name.
@@ -477,18 +477,7 @@ fn prepare(namespace: &Path) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.wrap_err_with(named)?,
     }
-    let meta = std::fs::symlink_metadata(namespace).wrap_err_with(named)?;
-    let ours = meta.uid() == rustix::process::geteuid().as_raw();
-    if !meta.is_dir() || !ours || meta.mode() & 0o022 != 0 {
-        let text = format!(
-            "{}: expected a directory that only we can write, found owner {}, mode {:o}",
-            namespace.display(),
-            meta.uid(),
-            meta.mode() & 0o7777
-        );
-        return Err(Failure::report(Status::Failed, text));
-    }
-    Ok(())
+    trust::directory(namespace).wrap_err_with(named)
 }
 
 /// Stays until the fossil ends; a signal ends it in order.

@@ -21,11 +21,14 @@ use crate::console::systems::System;
 use crate::console::{self, Console, Line, end, place, verdict};
 use crate::last;
 use crate::processes;
-use crate::snapshot::Archive;
+use crate::snapshot::{Archive, Settled};
 use crate::venti;
 
 /// How long a console has to show that it does not hang.
 const ALIVE: Duration = Duration::from_secs(5);
+
+/// The most file systems of one fossil that are halted: each may take its time.
+const SYSTEMS: usize = 64;
 
 /// How file systems are halted.
 #[derive(Clone, Debug)]
@@ -105,7 +108,7 @@ impl Halt {
     pub fn console(&self, console: &mut Console, terminal: &Terminal) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let mut open = Vec::new();
-        for system in System::list(console).map_err(|e| e.report())? {
+        for system in systems(console)? {
             match state(console, &system.name)? {
                 State::Closed => {
                     let text = format!("{}: {}: not open", console.name(), system.name);
@@ -162,7 +165,14 @@ impl Halt {
         let operand = Operand::try_from(system.partition.as_os_str())?;
         let (partition, last) = last::open(&operand)?;
         if last.under_way().is_some() {
-            wait(console, system, &partition, terminal, self.archive)?;
+            let settled = wait(console, system, &partition, terminal, self.archive)?;
+            if settled == Settled::NoArchiver {
+                terminal.say(&format!(
+                    "{}: {}: a snapshot waits to be archived, and this fossil has no archiver: it is not waited for; it is archived once the fossil is opened with its venti",
+                    console.name(),
+                    system.name
+                ));
+            }
         }
         Ok(())
     }
@@ -225,7 +235,7 @@ fn wait(
     partition: &Partition,
     terminal: &Terminal,
     limit: Duration,
-) -> Result<()> {
+) -> Result<Settled> {
     let mut archive = Archive {
         console,
         name: &system.name,
@@ -234,13 +244,24 @@ fn wait(
         limit,
     };
     // That it goes on is what keeps the file system from being halted.
-    archive
-        .wait()
-        .map(drop)
-        .map_err(|error| match Status::of(&error) {
-            Status::Unreachable => Failure::report(Status::Partly, format!("{error:#}")),
-            _ => error,
-        })
+    archive.wait().map_err(|error| match Status::of(&error) {
+        Status::Unreachable => Failure::report(Status::Partly, format!("{error:#}")),
+        _ => error,
+    })
+}
+
+/// The file systems of a console, as far as they can be halted.
+fn systems(console: &mut Console) -> Result<Vec<System>> {
+    let systems = System::list(console).map_err(|e| e.report())?;
+    if systems.len() > SYSTEMS {
+        let text = format!(
+            "{}: printconfig: expected at most {SYSTEMS} file systems, found {}",
+            console.name(),
+            systems.len()
+        );
+        return Err(Failure::report(Status::Failed, text));
+    }
+    Ok(systems)
 }
 
 /// Has a venti write what it has acknowledged.
@@ -304,8 +325,9 @@ impl processes::Halt for Consoles<'_> {
     /// ends with its process. An archive under way is not waited for: it was said
     /// that it will be lost. A fossil without a console is ended without a halt.
     fn halt(&self, partition: &Partition, fossils: &[Process]) -> Result<String> {
+        let places = place::consoles(self.config)?;
         let (mut done, mut failed) = (Vec::new(), None);
-        for place in place::consoles(self.config)? {
+        for place in places.consoles {
             // A broker that was killed leaves no console.
             if !place.served {
                 continue;
@@ -313,13 +335,16 @@ impl processes::Halt for Consoles<'_> {
             match self.on(partition, &place.path) {
                 Ok(Some(mut console)) => done.push(self.end(&mut console, &place.path)?),
                 Ok(None) => {}
-                Err(error) => failed = failed.or(Some(error)),
+                Err(error) => failed = failed.or(Some(error.report())),
             }
         }
-        match (done.is_empty(), failed) {
+        let mut refused = places.refused.iter();
+        let stranger = refused.find(|refused| refused.is_stranger());
+        let stranger = stranger.map(|found| Failure::report(Status::Failed, found.to_string()));
+        match (done.is_empty(), failed.or(stranger)) {
             (false, _) => Ok(done.join(", ")),
             // It may be the one.
-            (true, Some(error)) => Err(error.report()),
+            (true, Some(error)) => Err(error),
             (true, None) => processes::NoConsole.halt(partition, fossils),
         }
     }

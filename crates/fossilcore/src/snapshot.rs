@@ -27,8 +27,16 @@ const SYNC: Duration = Duration::from_secs(5);
 /// How long a line of the console may be on its way.
 const LATE: Duration = Duration::from_secs(2);
 
-/// After so long with a snapshot still waiting, no archiver is at work.
+/// After so long with a snapshot still waiting, no archiver is at work: a fossil has
+/// recorded by then that it took it up.
 pub const ARCHIVER: Duration = Duration::from_secs(60);
+
+/// The same where the fossil is asked to record it: an archiver takes a snapshot up
+/// before the answer to the next sync.
+const TAKEN_UP: Duration = Duration::from_secs(10);
+
+/// The most archives that a console is heard out on after the last one.
+const LATER: usize = 64;
 
 /// The fossil that has a partition open, by its console.
 #[derive(Debug)]
@@ -44,8 +52,9 @@ pub struct Found {
 /// # Errors
 /// None that answers has it.
 pub fn find(partition: &Path, config: &Config) -> Result<Found> {
+    let places = place::consoles(config)?;
     let (mut asked, mut failed) = (Vec::new(), None);
-    for place in place::consoles(config)? {
+    for place in places.consoles {
         let name = place.path.display().to_string();
         let console = Console::open(&place.path, config.console);
         let listed = console.and_then(|mut console| {
@@ -60,11 +69,12 @@ pub fn find(partition: &Path, config: &Config) -> Result<Found> {
                 }
                 asked.push(name);
             }
-            Err(error) => failed = failed.or(Some(error)),
+            Err(error) => failed = failed.or(Some(error.to_string())),
         }
     }
-    let cause = match (asked.is_empty(), failed) {
-        (_, Some(error)) => error.to_string(),
+    let refused = places.refused.first().map(ToString::to_string);
+    let cause = match (asked.is_empty(), failed.or(refused)) {
+        (_, Some(error)) => error,
         (true, None) => "there is none".to_owned(),
         (false, None) => format!("{} have others", asked.join(", ")),
     };
@@ -73,6 +83,25 @@ pub fn find(partition: &Path, config: &Config) -> Result<Found> {
         partition.display()
     );
     Err(Failure::report(Status::Unreachable, text))
+}
+
+/// How waiting for an archive ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// No archive is under way; or, where only that is waited for, it was taken up.
+    Done(Last),
+    /// A snapshot waits, and the fossil has no archiver: it will wait until the fossil
+    /// is opened with its venti.
+    NoArchiver,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    /// The archiver has the snapshot.
+    TakenUp,
+    /// The archive is complete and on disk.
+    Archived,
 }
 
 /// What waiting for an archive needs.
@@ -93,11 +122,19 @@ impl Archive<'_> {
     /// Takes an archival snapshot, and waits until it is complete and on disk.
     ///
     /// # Errors
-    /// The console refuses, or the limit ends the wait; the fossil runs on.
+    /// The console refuses, nothing archives the snapshot, or the limit ends the wait;
+    /// the fossil runs on.
     pub fn take(&mut self) -> Result<Last> {
         let start = Instant::now();
         let before = last::again(self.partition)?;
         self.refuse_reader()?;
+        // Each snapshot that nobody archives takes up room in the fossil for ever.
+        if matches!(before.under_way(), Some(UnderWay::Waiting(_)))
+            && self.settle(start, Until::TakenUp)? == Settled::NoArchiver
+        {
+            return Err(self.no_archiver("no further one was taken"));
+        }
+        let before = last::again(self.partition)?;
         let snap = format!("fsys {} snap -a", self.name);
         self.console.command(&snap).map_err(|e| e.report())?;
         // The snapshot is forced to disk before the prompt comes.
@@ -112,7 +149,20 @@ impl Archive<'_> {
             );
             return Err(Failure::report(Status::Failed, text));
         }
-        self.settle(start)
+        match self.settle(start, Until::Archived)? {
+            Settled::Done(last) => Ok(last),
+            Settled::NoArchiver => Err(self.no_archiver("nothing was recorded")),
+        }
+    }
+
+    /// What is said where nothing is archived.
+    fn no_archiver(&self, end: &str) -> eyre::Report {
+        let text = format!(
+            "{}: a snapshot waits to be archived, and the fossil on {} has no archiver: {end}; open it with its venti, not with -V",
+            self.partition.operand(),
+            self.console.name()
+        );
+        Failure::report(Status::Failed, text)
     }
 
     /// A fossil that was opened with `-r` ends itself at a `snap`.
@@ -133,19 +183,32 @@ impl Archive<'_> {
     ///
     /// # Errors
     /// As [`Archive::take`].
-    pub fn wait(&mut self) -> Result<Last> {
-        self.settle(Instant::now())
+    pub fn wait(&mut self) -> Result<Settled> {
+        self.settle(Instant::now(), Until::Archived)
     }
 
-    fn settle(&mut self, start: Instant) -> Result<Last> {
+    fn settle(&mut self, start: Instant, until: Until) -> Result<Settled> {
         // At first it may be that only the record is late, which a sync brings.
         let (mut said, mut due, mut synced) = (None, true, Instant::now());
-        let mut told = None;
+        let (mut told, mut waiting) = (None, None);
         loop {
             let last = last::again(self.partition)?;
-            if last.under_way().is_none() {
-                self.terminal.clear();
-                return self.agreed(last, said);
+            match last.under_way() {
+                None => {
+                    self.terminal.clear();
+                    return self.agreed(last, said).map(Settled::Done);
+                }
+                Some(UnderWay::Archiving(_)) if until == Until::TakenUp => {
+                    return Ok(Settled::Done(last));
+                }
+                Some(UnderWay::Archiving(_)) => waiting = None,
+                Some(UnderWay::Waiting(_)) => {
+                    let since = waiting.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= TAKEN_UP && self.console.complaint().is_none() {
+                        self.terminal.clear();
+                        return Ok(Settled::NoArchiver);
+                    }
+                }
             }
             if due || synced.elapsed() >= SYNC {
                 self.sync()?;
@@ -178,11 +241,13 @@ impl Archive<'_> {
     /// What the console said last, and what the disk has, are one.
     fn agreed(&mut self, last: Last, mut said: Option<String>) -> Result<Last> {
         let on_disk = last.superblock.last.to_string();
+        let mut later = 0;
         while let Some(score) = said.filter(|score| *score != on_disk) {
             // Its line may be on the way: it was said before it was written.
             let more = self.console.archives(LATE).map_err(|e| e.report())?;
             said = more.into_iter().next_back();
-            if said.is_none() {
+            later += 1;
+            if said.is_none() || later > LATER {
                 let text = format!(
                     "{}: expected vac:{score}, which {} said, found vac:{on_disk} on disk",
                     self.partition.operand(),

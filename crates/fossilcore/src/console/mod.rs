@@ -13,6 +13,7 @@ pub mod place;
 pub mod reply;
 pub mod systems;
 pub mod transport;
+pub mod trust;
 pub mod verdict;
 
 pub use dialogue::{Console, Error};

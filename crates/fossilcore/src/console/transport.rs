@@ -1,10 +1,10 @@
 //! Reaching a console: a unix socket, a terminal, or any path that can be read
 //! and written. Every wait has a limit.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -12,11 +12,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, statfs};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::Pid;
 use rustix::termios::{OptionalActions, isatty, tcgetattr, tcsetattr};
+
+use super::trust::{self, User};
 
 /// Pieces of the stream that wait to be looked at.
 const PIECES: usize = 64;
@@ -125,21 +127,33 @@ impl Transport {
     }
 }
 
+/// The kinds of file systems on which a file may be a service of Plan 9: 9P and FUSE.
+const PLAN9: [i64; 2] = [0x0102_1997, 0x6573_5546];
+
+/// Whether a file is a plain one. A mounted service of Plan 9 looks like an empty
+/// file; any other regular file only keeps what is written to it.
+#[must_use]
+pub fn is_plain(path: &Path, meta: &Metadata) -> bool {
+    let kind = || statfs(path).map(|system| system.f_type);
+    meta.is_file() && (meta.len() > 0 || !kind().is_ok_and(|kind| PLAN9.contains(&kind)))
+}
+
 /// Opens what stands at a path: a socket that is served, a terminal (which is made
-/// raw), or another path that is no directory and no file with something in it.
+/// raw), or another path that is neither a directory nor a plain file.
 ///
 /// # Errors
-/// There is nothing, nobody serves it, or it cannot be opened in time.
+/// There is nothing, nobody serves it, another user than its owner does, or it cannot
+/// be opened in time.
 pub fn stream(path: &Path, limit: Duration) -> io::Result<File> {
     let meta = std::fs::metadata(path)?;
     if meta.file_type().is_socket() {
         return Ok(File::from(dial(path, limit)?));
     }
-    if meta.is_dir() || meta.is_file() && meta.len() > 0 {
+    if meta.is_dir() || is_plain(path, &meta) {
         let found = if meta.is_dir() {
             "a directory"
         } else {
-            "a file"
+            "a plain file: what was written to it reached no fossil"
         };
         let text = format!("expected a console, found {found}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
@@ -159,9 +173,10 @@ pub fn stream(path: &Path, limit: Duration) -> io::Result<File> {
     Ok(file)
 }
 
-/// Connects to a unix socket. A server with many callers waiting makes us wait
-/// too, but no longer than the limit.
+/// Connects to a unix socket, and makes sure who serves it. A server with many callers
+/// waiting makes us wait too, but no longer than the limit.
 fn dial(path: &Path, limit: Duration) -> io::Result<OwnedFd> {
+    let owner = User(std::fs::metadata(path)?.uid());
     let address = SocketAddrUnix::new(path)?;
     let socket = socket_with(
         AddressFamily::UNIX,
@@ -176,6 +191,7 @@ fn dial(path: &Path, limit: Duration) -> io::Result<OwnedFd> {
         Err(rustix::io::Errno::AGAIN) => Err(io::ErrorKind::TimedOut.into()),
         done => {
             done?;
+            trust::peer(&socket, owner)?;
             Ok(socket)
         }
     }
