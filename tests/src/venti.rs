@@ -48,6 +48,9 @@ pub struct Setup {
     pub capacity: u64,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// What it says of a block that it lacks, `SCORE` standing for the score;
+    /// without it, what plan9port's says.
+    pub absent: Option<&'static str>,
 }
 
 impl Default for Setup {
@@ -57,6 +60,7 @@ impl Default for Setup {
             store: Store::Memory,
             capacity: u64::MAX,
             faults: Vec::new(),
+            absent: None,
         }
     }
 }
@@ -282,6 +286,16 @@ impl Venti {
     pub fn faulty(faults: impl IntoIterator<Item = Fault>) -> Self {
         Self::with(Setup {
             faults: faults.into_iter().collect(),
+            ..Setup::default()
+        })
+    }
+
+    /// A server that has other words for a block that it lacks, `SCORE` standing
+    /// for the score.
+    #[must_use]
+    pub fn saying(absent: &'static str) -> Self {
+        Self::with(Setup {
+            absent: Some(absent),
             ..Setup::default()
         })
     }
@@ -598,8 +612,7 @@ impl Shared {
         }
         let state = self.state();
         let Some(block) = state.blocks.get(&(ty, score)) else {
-            let ty = tool_type(ty);
-            return give(Err(format!("no block with score {score}/{ty} exists")));
+            return give(Err(self.absent(&score, ty)));
         };
         let size = block.data.len();
         if wide(size) > u64::from(asked) {
@@ -609,8 +622,7 @@ impl Shared {
             return give(Err(text));
         }
         if block.hollow {
-            let ty = tool_type(ty);
-            return give(Err(format!("no block with score {score}/{ty} exists")));
+            return give(Err(self.absent(&score, ty)));
         }
         if block.damaged {
             let got = Score::ZERO;
@@ -618,6 +630,14 @@ impl Shared {
             return give(Err(format!("loading clump: {text}")));
         }
         give(Ok(&block.data))
+    }
+
+    /// What is said of a block that is not there.
+    fn absent(&self, score: &Score, ty: u8) -> String {
+        match self.setup.absent {
+            Some(words) => words.replace("SCORE", &score.to_string()),
+            None => format!("no block with score {score}/{} exists", tool_type(ty)),
+        }
     }
 
     /// Puts everything on disk, unless the connection was cut.

@@ -174,6 +174,55 @@ fn a_server_that_claims_what_it_has_lost_is_not_asked_but_sent_to() {
     assert_eq!((output.status, &*output.remarks()), (0, ""));
 }
 
+/// Other servers than plan9port's have other words for it.
+#[test]
+fn a_target_with_an_empty_disk_is_sent_everything_whatever_its_words() {
+    for words in [
+        "no such block",
+        "no such score/type",
+        "Score SCORE: not here",
+    ] {
+        let site = Site::new(100);
+        let venti = Venti::saying(words);
+        site.runs(&[&venti], 0);
+        venti.wipe();
+        let output = site.ventiprog().run();
+        assert_eq!(output.status, 4, "{words}: {output:?}");
+        assert!(
+            output
+                .stderr
+                .contains("is missing, it was acknowledged before")
+        );
+        assert!(!output.stderr.contains("is damaged there"), "{output:?}");
+        assert_eq!(site.holes(&venti), 0, "{words}");
+        let output = site.ventiprog().run();
+        assert_eq!(output.status, 0, "{words}: {output:?}");
+        // Damage is told from that still.
+        venti.corrupt(BlockType::Data, &site.score(0, 7));
+        let output = site.ventiprog().arg("--verify").run();
+        assert_eq!(output.status, 4, "{words}: {output:?}");
+        assert!(output.stderr.contains("is damaged there"), "{output:?}");
+    }
+}
+
+/// Asked for nothing of a block, some servers break the protocol.
+#[test]
+fn a_server_that_cannot_be_probed_without_nonsense_is_sent_to() {
+    let site = Site::new(100);
+    let nonsense = || Fault::from(On::Probe, 1, How::Say(vec![0, 0, 0, 2, 13, 0]));
+    let venti = Venti::faulty([nonsense()]);
+    // It has a block: what it says of that is what breaks the protocol.
+    site.give(&venti, [site.score(0, 0)]);
+    site.runs(&[&venti], 0);
+    assert_eq!((venti.counts().writes, site.holes(&venti)), (100, 0));
+    // Its disk is lost: no probe is needed for that either.
+    venti.wipe();
+    venti.fault(nonsense());
+    assert_eq!(site.ventiprog().run().status, 4);
+    assert_eq!(site.holes(&venti), 0);
+    assert_eq!(site.ventiprog().run().status, 0);
+}
+
 #[test]
 fn another_target_is_not_looked_at_twice_because_one_has_holes() {
     let site = Site::new(100);

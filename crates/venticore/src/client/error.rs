@@ -77,6 +77,9 @@ pub enum Error {
         asked: Asked,
         /// The server's text, escaped.
         text: String,
+        /// That text says that it does not have the block, or nothing that
+        /// could be told from that.
+        absent: bool,
     },
     /// The data of a block, or the server's score for it, is not right.
     WrongScore {
@@ -116,16 +119,11 @@ impl Error {
     }
 
     /// True when the server says that it does not have the block that was read
-    /// (venti.md 7.5); every other refusal is no answer to that question.
+    /// (venti.md 7.5), in plan9port's words or in its own; also when its words
+    /// cannot be told from that. Every other refusal is no answer to that question.
     #[must_use]
     pub fn is_absent(&self) -> bool {
-        match self {
-            Self::Refused {
-                asked: Asked::Read(_, score) | Asked::Probe(_, score),
-                text,
-            } => says_absent(text, score),
-            _ => false,
-        }
+        matches!(self, Self::Refused { absent: true, .. })
     }
 
     /// The same error for the calls that follow it.
@@ -168,7 +166,7 @@ impl fmt::Display for Error {
             Self::Protocol { expected, found } => {
                 write!(f, "not a venti: expected {expected}, found {found}")
             }
-            Self::Refused { asked, text } => write!(f, "{asked}: refused: {text}"),
+            Self::Refused { asked, text, .. } => write!(f, "{asked}: refused: {text}"),
             Self::WrongScore {
                 asked,
                 expected,
@@ -237,6 +235,7 @@ mod tests {
                 Error::Refused {
                     asked,
                     text: "read only".to_owned(),
+                    absent: false,
                 },
                 "write of data block a9993e364706816aba3e25717850c26c9cd0d89d: refused: read only",
                 Kind::Failed,
@@ -272,13 +271,13 @@ mod tests {
 
     #[test]
     fn only_the_very_block_is_absent() {
-        let read = |text: &str| Error::Refused {
-            asked: Asked::Read(BlockType::Data, abc()),
-            text: text.to_owned(),
-        };
-        assert!(read(&format!("no block with score {}/0 exists", abc())).is_absent());
-        assert!(!read(&format!("no block with score {}/0 exists", Score::ZERO)).is_absent());
-        assert!(!read("no block with score").is_absent());
-        assert!(!read("clump is marked corrupt").is_absent());
+        let says = |text: &str| says_absent(text, &abc());
+        assert!(says(&format!("no block with score {}/0 exists", abc())));
+        assert!(!says(&format!(
+            "no block with score {}/0 exists",
+            Score::ZERO
+        )));
+        assert!(!says("no block with score"));
+        assert!(!says("clump is marked corrupt"));
     }
 }

@@ -20,8 +20,9 @@ mod line;
 mod presence;
 mod verdict;
 mod window;
+mod words;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
@@ -36,11 +37,12 @@ pub use window::WINDOW;
 use crate::blocktype::BlockType;
 use crate::dial::Dial;
 use crate::score::Score;
-use crate::wire::{BLOCK_MAX, Reply, Request, Version, WriteHead};
+use crate::wire::{BLOCK_MAX, Reply, Request, Version, WriteHead, printable};
 use addresses::resolve;
 use conn::Conn;
 use line::Line;
 use verdict::{block_in, presence_in};
+use words::{Answer, Words, impossible};
 
 /// Blocks in one system call. Half a window, so that one half is on its way
 /// while the other is answered; two slices a block stay below the 1024 a
@@ -50,14 +52,24 @@ const BATCH: usize = WINDOW / 2;
 /// Takes each block read, or why not, with its position.
 type EachBlock<'f> = dyn FnMut(usize, Result<&[u8], Error>) -> ControlFlow<()> + 'f;
 
-/// Takes each reply, with the position of its request.
-type EachReply<'f> = dyn FnMut(Asked, usize, Reply<'_>) -> Result<ControlFlow<()>, Error> + 'f;
+/// Takes each reply, with the position of its request, and what is known of the
+/// server's words.
+type EachReply<'f> =
+    dyn FnMut(Asked, usize, Reply<'_>, &Words) -> Result<ControlFlow<()>, Error> + 'f;
+
+/// A refusal whose words are not known yet.
+struct Unclear {
+    asked: Asked,
+    number: usize,
+    text: Vec<u8>,
+}
 
 /// A connection to a server.
 pub struct Client {
     line: Line,
     limits: Limits,
     acknowledged: Acknowledged,
+    words: Words,
     given_up: Option<Error>,
 }
 
@@ -96,6 +108,7 @@ impl Client {
             line: Line::new(conn, limits.silence)?,
             limits,
             acknowledged: Acknowledged::default(),
+            words: Words::default(),
             given_up: None,
         };
         let request = Request::Hello {
@@ -280,8 +293,8 @@ impl Client {
         f: &mut EachBlock<'_>,
     ) -> Result<(), Error> {
         let wanted = wanted.map(|(score, ty)| (Asked::Read(ty, score), score, ty));
-        self.ask_each(wanted, max, &mut |asked, number, reply| {
-            Ok(f(number, block_in(asked, max, reply)?))
+        self.ask_each(wanted, max, &mut |asked, number, reply, words| {
+            Ok(f(number, block_in(asked, max, reply, words)?))
         })
     }
 
@@ -313,8 +326,8 @@ impl Client {
         let wanted = wanted.into_iter();
         let wanted = wanted.map(|(score, ty)| (Asked::Probe(ty, score), score, ty));
         self.guarded(|client| {
-            client.ask_each(wanted, 0, &mut |asked, number, reply| {
-                Ok(f(number, presence_in(asked, &reply)?))
+            client.ask_each(wanted, 0, &mut |asked, number, reply, words| {
+                Ok(f(number, presence_in(asked, &reply, words)?))
             })
         })
     }
@@ -327,13 +340,41 @@ impl Client {
         count: u32,
         f: &mut EachReply<'_>,
     ) -> Result<(), Error> {
+        // The replies are judged by the words while the line is in use.
+        let words = RefCell::new(std::mem::take(&mut self.words));
+        let result = self.ask_with(wanted, count, &words, f);
+        self.words = words.into_inner();
+        result
+    }
+
+    fn ask_with(
+        &mut self,
+        wanted: impl Iterator<Item = (Asked, Score, BlockType)>,
+        count: u32,
+        words: &RefCell<Words>,
+        f: &mut EachReply<'_>,
+    ) -> Result<(), Error> {
         self.settle()?;
         let silence = self.limits.silence;
         let stopped = Cell::new(false);
+        let unclear = RefCell::new(Vec::new());
         let mut sink = |asked, number, reply: Reply<'_>| {
-            if !stopped.get() {
-                stopped.set(f(asked, number, reply)?.is_break());
+            if stopped.get() {
+                return Ok(());
             }
+            if let Reply::Error(text) = reply
+                && !verdict::is_clear(asked, text, &words.borrow())
+            {
+                let text = text.to_vec();
+                let refusal = Unclear {
+                    asked,
+                    number,
+                    text,
+                };
+                unclear.borrow_mut().push(refusal);
+                return Ok(());
+            }
+            stopped.set(f(asked, number, reply, &words.borrow())?.is_break());
             Ok(())
         };
         let mut wanted = wanted.enumerate();
@@ -351,10 +392,49 @@ impl Client {
             }
             self.line.send(&mut [IoSlice::new(&bytes)], &mut sink)?;
             bytes.clear();
-            if stopped.get() || taken < room {
-                return self.line.receive_until(0, silence, &mut sink);
+            let done = stopped.get() || taken < room;
+            if done || !unclear.borrow().is_empty() {
+                self.line.receive_until(0, silence, &mut sink)?;
+            }
+            for refusal in unclear.take() {
+                let Unclear {
+                    asked,
+                    number,
+                    text,
+                } = refusal;
+                self.learn(asked, &text, words)?;
+                sink(asked, number, Reply::Error(&text))?;
+            }
+            if done {
+                return Ok(());
             }
         }
+    }
+
+    /// Asks for a block that cannot exist, unless the words of a refusal are known by
+    /// now: how the server says that it lacks one.
+    fn learn(&mut self, asked: Asked, text: &[u8], words: &RefCell<Words>) -> Result<(), Error> {
+        let (Asked::Read(ty, score) | Asked::Probe(ty, score)) = asked else {
+            return Ok(());
+        };
+        if verdict::is_clear(asked, text, &words.borrow()) {
+            return Ok(());
+        }
+        let score = impossible(&score);
+        let count = u32::try_from(BLOCK_MAX).unwrap_or(u32::MAX);
+        let mut bytes = Vec::new();
+        self.open_read(Asked::Read(ty, score), 0, (score, ty, count), &mut bytes)?;
+        let mut answer = Answer::NoError;
+        let mut sink = |_, _, reply: Reply<'_>| {
+            if let Reply::Error(text) = reply {
+                answer = Answer::of_text(&printable(text), &score);
+            }
+            Ok(())
+        };
+        self.line.send(&mut [IoSlice::new(&bytes)], &mut sink)?;
+        self.line.receive_until(0, self.limits.silence, &mut sink)?;
+        words.borrow_mut().learn(ty, answer);
+        Ok(())
     }
 
     /// Takes a tag for a Tread and appends it.

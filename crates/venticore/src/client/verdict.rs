@@ -1,18 +1,28 @@
 //! The verdict on a reply.
 
+use super::words::Words;
 use super::{Asked, Error, Presence};
 use crate::score::Score;
 use crate::wire::{Reply, printable};
 
 /// The verdict on a reply to a read: the block, what is wrong with this block,
 /// or what is wrong with the server.
-pub(super) fn block_in(
+pub(super) fn block_in<'d>(
     asked: Asked,
     max: u32,
-    reply: Reply<'_>,
-) -> Result<Result<&[u8], Error>, Error> {
+    reply: Reply<'d>,
+    words: &Words,
+) -> Result<Result<&'d [u8], Error>, Error> {
     match (asked, reply) {
-        (Asked::Read(..), Reply::Error(text)) => Ok(Err(refused(asked, text))),
+        (Asked::Read(ty, score), Reply::Error(text)) => {
+            let text = printable(text);
+            let absent = words.say_absent(ty, &score, &text);
+            Ok(Err(Error::Refused {
+                asked,
+                text,
+                absent,
+            }))
+        }
         (Asked::Read(..), Reply::Read(data)) if data.len() > usize_of(max) => {
             Err(Error::Protocol {
                 expected: format!("at most {max} bytes"),
@@ -33,7 +43,11 @@ pub(super) fn block_in(
 }
 
 /// The verdict on a reply to a probe.
-pub(super) fn presence_in(asked: Asked, reply: &Reply<'_>) -> Result<Presence, Error> {
+pub(super) fn presence_in(
+    asked: Asked,
+    reply: &Reply<'_>,
+    words: &Words,
+) -> Result<Presence, Error> {
     match (asked, reply) {
         (Asked::Probe(_, score), Reply::Read([])) if score.is_nil() => {
             Ok(Presence::Present { size: 0 })
@@ -42,10 +56,27 @@ pub(super) fn presence_in(asked: Asked, reply: &Reply<'_>) -> Result<Presence, E
             "{} bytes where none were asked for",
             data.len()
         ))),
-        (Asked::Probe(_, score), Reply::Error(text)) => {
-            Ok(Presence::of_error(printable(text), &score))
+        (Asked::Probe(ty, score), Reply::Error(text)) => {
+            let text = printable(text);
+            Ok(match words.say_plainly_absent(ty, &score, &text) {
+                true => Presence::Absent,
+                false => Presence::of_error(text, &score),
+            })
         }
         _ => Err(mismatch(asked, reply)),
+    }
+}
+
+/// Whether it can be told what a refusal says of the block.
+pub(super) fn is_clear(asked: Asked, text: &[u8], words: &Words) -> bool {
+    let text = printable(text);
+    match asked {
+        Asked::Read(ty, score) => words.can_tell(ty, &score, &text),
+        Asked::Probe(ty, score) => {
+            words.can_tell(ty, &score, &text)
+                || !matches!(Presence::of_error(text, &score), Presence::NoAnswer(_))
+        }
+        _ => true,
     }
 }
 
@@ -54,6 +85,7 @@ pub(super) fn refused(asked: Asked, text: &[u8]) -> Error {
     Error::Refused {
         asked,
         text: printable(text),
+        absent: false,
     }
 }
 

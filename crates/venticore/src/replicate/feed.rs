@@ -48,6 +48,7 @@ pub(super) fn feed(
             true => Probing::Untested,
             false => Probing::Useless,
         },
+        spoke_nonsense: false,
         quiet: 0,
         pace: manner.rate.map(Pace::new),
         place: None,
@@ -56,6 +57,7 @@ pub(super) fn feed(
     let how = match feeder.serve(queue) {
         Ok(()) if detached.load(Ordering::Acquire) => How::Behind,
         Ok(()) => How::Current,
+        Err(Error::Protocol { .. }) if feeder.spoke_nonsense => How::Nonsense,
         Err(error) => How::Failed(error),
     };
     let ended = Ended {
@@ -96,6 +98,8 @@ struct Feeder<'a> {
     /// Blocks that it could not give back.
     lacks: Vec<(Score, BlockType)>,
     probing: Probing,
+    /// A probe made it break the protocol.
+    spoke_nonsense: bool,
     /// Batches in a row that had nothing the target had.
     quiet: u32,
     pace: Option<Pace>,
@@ -172,16 +176,30 @@ impl Feeder<'_> {
         let Some(client) = &mut self.client else {
             return Ok(());
         };
+        if self.probing == Probing::Useless {
+            self.lacks.clear();
+            return Ok(());
+        }
         let mut believable = true;
-        client.probe_many(self.lacks.iter().copied(), |_, presence| {
+        let asked = client.probe_many(self.lacks.iter().copied(), |_, presence| {
             believable &= presence == Presence::Absent;
             ControlFlow::Continue(())
-        })?;
+        });
+        self.note_nonsense(asked)?;
         self.lacks.clear();
         if !believable {
             self.probing = Probing::Useless;
         }
         Ok(())
+    }
+
+    /// A server whose answers to probes break the protocol is not probed again.
+    fn note_nonsense(&mut self, asked: Result<(), Error>) -> Result<(), Error> {
+        if matches!(asked, Err(Error::Protocol { .. })) {
+            self.probing = Probing::Useless;
+            self.spoke_nonsense = true;
+        }
+        asked
     }
 
     /// Those of the blocks that the target does not have.
@@ -192,7 +210,7 @@ impl Feeder<'_> {
         let mut has = vec![false; blocks.len()];
         let mut answers = true;
         let wanted = blocks.iter().map(|of| (of.block.1, of.block.0));
-        client.probe_many(wanted, |number, presence| {
+        let asked = client.probe_many(wanted, |number, presence| {
             match (presence, has.get_mut(number), blocks.get(number)) {
                 (Presence::Present { size }, Some(has), Some(of)) => {
                     *has = usize::try_from(size) == Ok(of.block.2.len());
@@ -201,7 +219,11 @@ impl Feeder<'_> {
                 _ => {}
             }
             ControlFlow::Continue(())
-        })?;
+        });
+        self.note_nonsense(asked)?;
+        let Some(client) = &mut self.client else {
+            return Ok(blocks);
+        };
         let first = has
             .iter()
             .position(|&has| has)

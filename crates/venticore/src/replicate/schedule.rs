@@ -53,6 +53,8 @@ pub(super) enum How {
     Current,
     /// It was slower than the others, and acknowledged what it was given.
     Behind,
+    /// It broke the protocol when it was probed, which it will not be again.
+    Nonsense,
     /// It failed.
     Failed(client::Error),
 }
@@ -380,6 +382,11 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
                 self.leave(seat);
             }
             How::Behind => {
+                account.damage.clear();
+                self.approach(seat, Duration::ZERO);
+            }
+            // Without probes it may do.
+            How::Nonsense => {
                 account.damage.clear();
                 self.approach(seat, Duration::ZERO);
             }
