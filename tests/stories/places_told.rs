@@ -219,7 +219,7 @@ fn a_wrcmd_that_agrees_with_a_line_is_no_edit_when_the_source_changes() {
     let builder = PartitionBuilder::new().block_size(16384).seed(2);
     site.format_again(&builder.arenas(2, 8 << 20));
     site.add(10);
-    let output = site.ventiprog().run();
+    let output = site.ventiprog().arg("-q").run();
     assert_eq!(output.status, 0, "{output:?}");
     insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: the place of HOST is in an arena at 794624, and none is there: probed from the first arena on");
     assert_eq!(site.holes(&venti), 0);
