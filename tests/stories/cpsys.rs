@@ -1,6 +1,7 @@
 //! cpsys: three commands on two machines, each of which must convince.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use venti_tests::command::{Command, Output};
@@ -28,7 +29,7 @@ fn machines() -> Far {
         );
         far.script(host, "fossilize", &fossilize);
         far.script(host, "fosreset", NOTES);
-        far.script(host, "fossilstart", "echo started \"$1\"");
+        far.script(host, "fossilstart", "echo started \"$*\" with $venti");
     }
     far
 }
@@ -65,7 +66,8 @@ fn the_destination_is_recorded_then_reset_to_what_the_source_says() {
     let output = cpsys(&far, LIKE_SSH, &[]);
     let shown = format!("{}\nreach new fosreset {}\n", line(OLD), line(SCORE));
     assert_eq!((output.status, output.stdout), (0, shown));
-    let start = "cpsys: new: start its fossil again: reach new fossilstart /dev/sdC0/fossil\n";
+    let start = "cpsys: new: start its fossil again: \
+                 reach new fossilstart -v tcp!10.0.0.3!17034 /dev/sdC0/fossil\n";
     assert_eq!(output.stderr, start);
     let calls = ["new: fossilize", "old: fossilize", "new: fosreset -"];
     assert_eq!(far.calls(), calls);
@@ -85,11 +87,10 @@ fn options_replace_what_the_source_says() {
     let options = ["-p", "disk.img:fossil", "-v", "backup", "--start"];
     let output = cpsys(&far, LIKE_SSH, &options);
     assert_eq!((output.status, output.stderr.as_str()), (0, ""));
-    assert!(
-        output
-            .stdout
-            .ends_with("reach new fossilstart disk.img:fossil\nstarted disk.img:fossil\n")
-    );
+    assert!(output.stdout.ends_with(
+        "reach new fossilstart -v backup disk.img:fossil\n\
+                 started -v backup disk.img:fossil with\n"
+    ));
     assert_eq!(
         reset(&far),
         format!("-\nvac:{SCORE} disk.img:fossil backup\n")
@@ -108,14 +109,151 @@ fn a_dry_run_lets_the_far_side_prove() {
         "new: fosreset -n -",
     ];
     assert_eq!(far.calls(), calls);
-    // The scripts know no -n.
+}
+
+/// The script would record, and cannot prove.
+#[test]
+fn a_dry_run_that_proves_nothing_says_so_in_its_status() {
     let far = machines();
     let output = cpsys(&far, "scripts = true\n", &["-n"]);
-    assert_eq!(
-        output.stderr,
-        "cpsys: new: the script fosreset has no -n: not run\n"
+    assert_eq!((output.status, reset(&far)), (3, String::new()));
+    let said = "cpsys: new: not run, and nothing was proved: ";
+    assert!(output.stderr.starts_with(said), "{output:?}");
+    assert!(output.stderr.contains("(scripts = false)"), "{output:?}");
+    let calls = far.calls();
+    assert!(
+        calls.len() == 1 && calls[0].starts_with("old: fossilize;"),
+        "{calls:?}"
     );
-    assert_eq!((output.status, reset(&far)), (0, String::new()));
+    let shown = format!("reach new fosreset {}\n", line(SCORE));
+    assert_eq!(output.stdout, shown, "what would be run is shown");
+}
+
+#[test]
+fn the_fossil_is_started_on_the_venti_that_the_archive_was_proved_on() {
+    for (keys, calls) in [
+        (
+            LIKE_SSH,
+            [
+                "-v backup /dev/sdC0/fossil",
+                "-v tcp!10.0.0.3!17034 /dev/sdC0/fossil",
+            ],
+        ),
+        (
+            "scripts = true\n",
+            [
+                "/dev/sdC0/fossil with backup",
+                "/dev/sdC0/fossil with tcp!10.0.0.3!17034",
+            ],
+        ),
+    ] {
+        for (options, call) in [&["--start", "-v", "backup"][..], &["--start"]]
+            .iter()
+            .zip(calls)
+        {
+            let far = machines();
+            let output = cpsys(&far, keys, options);
+            assert_eq!(output.status, 0, "{output:?}");
+            let started = output.stdout.lines().last().unwrap_or_default();
+            assert!(
+                started.starts_with(&format!("started {call}")),
+                "{output:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_partition_of_the_source_can_be_named() {
+    let far = machines();
+    let echo = format!("echo vac:{SCORE} \"${{1-/dev/sdC0/fossil}}\" tcp!10.0.0.3!17034");
+    far.script("old", "fossilize", &echo);
+    let output = cpsys(&far, LIKE_SSH, &["-P", "/dev/sdb2", "-p", "/dev/sdc1"]);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(far.calls()[1], "old: fossilize /dev/sdb2");
+    let words = format!("-\nvac:{SCORE} /dev/sdc1 tcp!10.0.0.3!17034\n");
+    assert_eq!(reset(&far), words);
+    // It is the one there too unless another is named.
+    let output = cpsys(&far, LIKE_SSH, &["--source-partition", "disk.img:fossil"]);
+    assert!(
+        output.stdout.contains(" disk.img:fossil tcp!"),
+        "{output:?}"
+    );
+
+    let far = machines();
+    let output = cpsys(&far, LIKE_SSH, &["-P", "/dev/sdb2"]);
+    assert_refused(
+        &far,
+        &output,
+        1,
+        "expected the line of /dev/sdb2, found that of /dev/sdC0/fossil",
+    );
+    let output = cpsys(&far, LIKE_SSH, &["-P", "a b"]);
+    assert_refused(&far, &output, 2, "-P: expected the name of a partition");
+}
+
+/// The first call there has no partition, the second has: both say so.
+#[test]
+fn each_line_is_passed_on_once_and_none_with_quiet_unless_something_fails() {
+    let far = machines();
+    far.script(
+        "new",
+        "fossilize",
+        "echo fossilize: p: no archival snapshot >&2; exit 1",
+    );
+    let output = cpsys(&far, LIKE_SSH, &[]);
+    assert_eq!(far.calls().len(), 4, "{:?}", far.calls());
+    let mut lines: Vec<&str> = output.stderr.lines().collect();
+    let count = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!((output.status, lines.len()), (0, count), "{output:?}");
+    for options in [&["-q"][..], &["-q", "--start"], &["-q", "-n"]] {
+        let output = cpsys(&far, LIKE_SSH, options);
+        let said = (output.stdout.as_str(), output.stderr.as_str());
+        assert_eq!((output.status, said), (0, ("", "")));
+    }
+    far.script(
+        "new",
+        "fosreset",
+        "echo fosreset: it is held open >&2; exit 1",
+    );
+    let output = cpsys(&far, LIKE_SSH, &["-q"]);
+    assert_eq!((output.status, output.stdout.as_str()), (1, ""));
+    let end = "cpsys: new: fosreset: it is held open\ncpsys: new: fosreset: exit status 1\n";
+    assert!(output.stderr.ends_with(end), "{output:?}");
+}
+
+#[test]
+fn a_loopback_of_the_source_is_named_where_the_reset_fails() {
+    let far = machines();
+    let own = format!("echo vac:{SCORE} /dev/sdC0/fossil localhost");
+    far.script("old", "fossilize", &own);
+    far.script("new", "fosreset", "exit 6");
+    let hint = "localhost is what old calls its venti: name it with -v";
+    let output = cpsys(&far, LIKE_SSH, &[]);
+    assert_refused(&far, &output, 6, hint);
+    let output = cpsys(&far, LIKE_SSH, &["-v", "localhost"]);
+    assert!(!output.stderr.contains(hint), "{output:?}");
+}
+
+/// Debian has two, and the other takes -c for its server.
+#[test]
+fn the_other_drawterm_is_named() {
+    let far = machines();
+    let program = far.path("drawterm");
+    fs::write(&program, "#!/bin/sh\necho usage: drawterm >&2; exit 1\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    for program in [program, far.path("none/drawterm")] {
+        let table = format!(
+            "[remotes.drawterm]\ncommand = [{program:?}, '-h', '{{host}}', '-c', '{{command}}']\n"
+        );
+        let command = Command::new("cpsys").config(&table);
+        let output = command.args(["-r", "drawterm", "old", "new"]).run();
+        for part in ["drawterm-9front", "$PASS"] {
+            assert_refused(&far, &output, 6, part);
+        }
+    }
 }
 
 #[test]

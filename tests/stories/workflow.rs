@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use fossilcore::archive::{self, Archive, Dir};
-use venti_tests::command::{self, Command};
+use venti_tests::command::Command;
 use venti_tests::far::Far;
 use venti_tests::golden;
 use venti_tests::sshd::Ssh;
@@ -116,13 +116,8 @@ fn snapshot_replicate_reset_and_serve_from_another_venti() {
     let config = ssh
         .as_ref()
         .map_or_else(|| far.config("status = true\n"), Ssh::config);
-    let options = ["-p", &spare, "-v", &targets[1].dial(), "files", "backup"];
-    // The source's fossilize must be told which partition.
-    far.script(
-        "files",
-        "fossilize",
-        &format!("exec {} {disk}", command::program("fossilize")),
-    );
+    let venti = targets[1].dial();
+    let options = ["-P", &disk, "-p", &spare, "-v", &venti, "files", "backup"];
     let output = Command::new("cpsys").config(&config).args(options).run();
     assert_eq!(output.status, 0, "{output:?}");
     let call = format!(

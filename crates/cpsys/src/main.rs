@@ -12,7 +12,7 @@ use venticore::terminal::Terminal;
 const TOOL: Tool = Tool {
     name: "cpsys",
     version: env!("CARGO_PKG_VERSION"),
-    synopsis: "[-nq] [-r remote] [-p partition] [-v venti] [--start] source dest",
+    synopsis: "[-nq] [-r remote] [-P partition] [-p partition] [-v venti] [--start] source dest",
     help: "\
 Reset the fossil of the machine dest to the last archive of that of the
 machine source. There, fossilize puts on record what dest has, fossilize on
@@ -21,13 +21,15 @@ source tells its last archive, and fosreset on dest formats to that.
   -r, --remote REMOTE   reach the machines so: ssh, rx, drawterm, a key of
                         [remotes] in the configuration, or a program that is
                         run as PROGRAM HOST COMMAND
+  -P, --source-partition PARTITION
+                        the partition on source; the default there unless given
   -p, --partition PARTITION
                         the partition on dest; that of source unless given
   -v, --venti VENTI     the venti that dest reads from; that of source unless
                         given
   -n, --dry-run         let dest prove and tell what it would do, and no more
-      --start           start the fossil on dest afterwards
-  -q, --quiet           no progress
+      --start           start the fossil on dest afterwards, on that venti
+  -q, --quiet           only errors
   -h, --help            print this text
   -V, --version         print the version
 
@@ -47,6 +49,9 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('V') | Long("version") => return Err(tool.version()),
             Short('r') | Long("remote") => options.remote = Some(parser.value()?.string()?),
             Short('p') | Long("partition") => options.partition = Some(parser.value()?.string()?),
+            Short('P') | Long("source-partition") => {
+                options.source_partition = Some(parser.value()?.string()?);
+            }
             Short('v') | Long("venti") => options.venti = Some(parser.value()?.string()?),
             Short('n') | Long("dry-run") => options.dry_run = true,
             Long("start") => options.start = true,

@@ -7,16 +7,17 @@
 //! convince before the next is begun, and none is ever repeated.
 
 mod line;
+mod voice;
 
-use std::io::Write;
-
-use eyre::{Result, WrapErr};
+use eyre::Result;
 use venticore::config::Config;
+use venticore::dial::Dial;
 use venticore::exit::{Failure, Status};
 use venticore::terminal::Terminal;
 
 use crate::remote::{Answer, End, Lost, Machine};
 use line::{Found, RootLine};
+use voice::Voice;
 
 /// A shell adds this to the number of the signal that ended a command.
 const SIGNALS: i32 = 128;
@@ -28,6 +29,8 @@ pub struct Options {
     pub dry_run: bool,
     /// `-r`: how the machines are reached.
     pub remote: Option<String>,
+    /// `-P`: the partition of the source, instead of the default there.
+    pub source_partition: Option<String>,
     /// `-p`: the partition of the destination, instead of the source's name.
     pub partition: Option<String>,
     /// `-v`: the venti that the destination reads from, instead of the source's.
@@ -51,23 +54,13 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         source: Machine::new(&options.source, asked, config)?,
         dest: Machine::new(&options.dest, asked, config)?,
         options,
-        terminal,
+        voice: Voice::new(terminal),
     };
-    let given = copy.given()?;
-    let recorded = copy.record(given.partition.as_deref())?;
-    let line = copy.ask()?;
-    let line = given.replace(line, copy.source.host())?;
-    copy.refuse_itself(&line)?;
-    if given.partition.is_none() && recorded.as_ref() != Some(&line.partition) {
-        // What is on record is not the partition that will be lost; and which one
-        // the default there is, that has no archive, nobody has said.
-        copy.record(Some(&line.partition))?;
+    let done = copy.carry_out();
+    if !matches!(done, Ok(Status::Done)) {
+        copy.voice.speak_up();
     }
-    copy.reset(&line)?;
-    if options.dry_run {
-        return Ok(Status::Done);
-    }
-    copy.start(&line)
+    done
 }
 
 /// What `-p` and `-v` say, checked.
@@ -112,19 +105,49 @@ struct Copy<'a> {
     source: Machine,
     dest: Machine,
     options: &'a Options,
-    terminal: &'a Terminal,
+    voice: Voice<'a>,
 }
 
 impl Copy<'_> {
+    /// The three commands, and the fourth.
+    fn carry_out(&self) -> Result<Status> {
+        let given = self.given()?;
+        // The script would put something on record.
+        let records = !(self.options.dry_run && self.dest.has_scripts());
+        let recorded = match records {
+            true => self.record(given.partition.as_deref())?,
+            false => None,
+        };
+        let line = given.replace(self.ask(&given)?, self.source.host())?;
+        self.refuse_itself(&line)?;
+        let other = given.partition.is_none() && recorded.as_ref() != Some(&line.partition);
+        if records && other {
+            // What is on record is not the partition that will be lost; and which one
+            // the default there is, that has no archive, nobody has said.
+            self.record(Some(&line.partition))?;
+        }
+        let status = self.reset(&line)?;
+        match self.options.dry_run {
+            true => Ok(status),
+            false => self.start(&line),
+        }
+    }
+
     fn given(&self) -> Result<Given> {
         let Options {
-            partition, venti, ..
+            partition,
+            source_partition,
+            venti,
+            ..
         } = self.options;
         let usage = |what: &'static str| {
             move |cause| Failure::report(Status::Usage, format!("{what}: {cause}"))
         };
         if let Some(partition) = partition {
             line::check_partition(partition).map_err(usage("-p"))?;
+        }
+        if let Some(partition) = source_partition {
+            line::check_partition(partition).map_err(usage("-P"))?;
         }
         if let Some(venti) = venti {
             line::check_venti(venti).map_err(usage("-v"))?;
@@ -143,12 +166,12 @@ impl Copy<'_> {
         let found = Found::in_lines(&answer.stdout);
         // With 3 and 2 it is on record all the same: see fossilize.
         if let (Found::One(line), End::Status(0 | 2 | 3)) = (&found, &answer.end) {
-            self.print(&line.shown())?;
+            self.voice.print(&line.shown())?;
             return Ok(Some(line.partition.clone()));
         }
         if found.is_no_root() || line::tells_no_root(&answer) {
             let text = "has no archive that could be lost, nothing was recorded";
-            self.terminal.say(&format!("{}: {text}", machine.host()));
+            self.voice.say(format!("{}: {text}", machine.host()));
             return Ok(None);
         }
         let why = match answer.end {
@@ -160,9 +183,10 @@ impl Copy<'_> {
     }
 
     /// Asks the source for its last archive.
-    fn ask(&self) -> Result<RootLine> {
+    fn ask(&self, given: &Given) -> Result<RootLine> {
         let machine = &self.source;
-        let answer = self.call(machine, &self.fossilize(machine, None))?;
+        let asked = self.options.source_partition.as_deref();
+        let answer = self.call(machine, &self.fossilize(machine, asked))?;
         if answer.end == End::Status(3) {
             let text = format!(
                 "{}: an archive is under way there, what it records is the one before: \
@@ -171,13 +195,24 @@ impl Copy<'_> {
             );
             return Err(Failure::report(Status::Partly, text));
         }
-        if !answer.end.is_success() {
+        // It says so where only the venti of its line is unusable.
+        let without_venti = answer.end == End::Status(2) && given.venti.is_some();
+        if !answer.end.is_success() && !without_venti {
             let why = ended(machine, "fossilize", &answer.end);
             let text = format!("{why}; nothing was reset");
             return Err(Failure::report(far_status(&answer.end), text));
         }
         match Found::in_lines(&answer.stdout) {
-            Found::One(line) => Ok(line),
+            Found::One(line) if asked.is_none_or(|asked| asked == line.partition) => Ok(line),
+            Found::One(line) => {
+                let text = format!(
+                    "{}: fossilize: expected the line of {}, found that of {}; nothing was reset",
+                    machine.host(),
+                    asked.unwrap_or_default(),
+                    line.partition
+                );
+                Err(Failure::report(Status::Failed, text))
+            }
             found => {
                 let text = format!("{}: {}; nothing was reset", machine.host(), found.why_not());
                 Err(Failure::report(Status::Failed, text))
@@ -186,30 +221,33 @@ impl Copy<'_> {
     }
 
     /// Resets the destination, or lets it say what it would do.
-    fn reset(&self, line: &Complete) -> Result<()> {
+    fn reset(&self, line: &Complete) -> Result<Status> {
         let machine = &self.dest;
         let words = line.words();
-        self.print(&machine.shown(&words))?;
+        self.voice.print(&machine.shown(&words))?;
         if self.options.dry_run && machine.has_scripts() {
-            let text = "the script fosreset has no -n: not run";
-            self.terminal.say(&format!("{}: {text}", machine.host()));
-            return Ok(());
+            self.voice.say(format!(
+                "{}: not run, and nothing was proved: its commands are taken for the rc scripts, which have no -n; \
+                 where they are those of this suite, say so in [remotes] of the configuration (scripts = false)",
+                machine.host()
+            ));
+            return Ok(Status::Partly);
         }
-        self.terminal.wait("waiting for the reset");
+        self.voice.terminal.wait("waiting for the reset");
         let input = format!("{}\n", words[1..].join(" "));
         let answer = match (machine.has_scripts(), self.options.dry_run) {
             (true, _) => machine.run(&words, ""),
             (false, false) => machine.run(&["fosreset", "-"], &input),
             (false, true) => machine.run(&["fosreset", "-n", "-"], &input),
         };
-        self.terminal.clear();
+        self.voice.terminal.clear();
         let answer = answer.map_err(|lost| self.reset_lost(&lost.to_string()))?;
         self.pass_on(machine, &answer);
         for line in &answer.stdout {
-            self.print(&venticore::exit::one_line(line))?;
+            self.voice.print(line)?;
         }
         match &answer.end {
-            end if end.is_success() => Ok(()),
+            end if end.is_success() => Ok(Status::Done),
             End::Unknown(why) => Err(self.reset_lost(why)),
             // A shell's word for a signal, which may have come at any moment.
             End::Status(status) if *status > SIGNALS && !self.options.dry_run => {
@@ -217,9 +255,26 @@ impl Copy<'_> {
             }
             end => {
                 let why = ended(machine, "fosreset", end);
-                Err(Failure::report(far_status(end), why))
+                let text = format!("{why}{}", self.whose_loopback(line));
+                Err(Failure::report(far_status(end), text))
             }
         }
+    }
+
+    /// A venti that the source calls by its loopback is another one for the
+    /// destination.
+    fn whose_loopback(&self, line: &Complete) -> String {
+        let dial: Result<Dial, _> = line.venti.parse();
+        let loopback = dial.is_ok_and(|dial| dial.is_loopback());
+        if !loopback || self.options.venti.is_some() || self.source.host() == self.dest.host() {
+            return String::new();
+        }
+        format!(
+            "; {} is what {} calls its venti: name it with -v as {} reaches it",
+            line.venti,
+            self.source.host(),
+            self.dest.host()
+        )
     }
 
     /// The way to the destination broke off after the reset was sent there.
@@ -239,16 +294,21 @@ impl Copy<'_> {
     /// Starts the fossil of the destination, or says how.
     fn start(&self, line: &Complete) -> Result<Status> {
         let machine = &self.dest;
-        let words = ["fossilstart", &line.partition];
+        // On another venti than the archive was proved on, it may lack blocks.
+        let set = format!("venti={}", line.venti);
+        let words = match machine.has_scripts() {
+            true => vec![&set, "fossilstart", &line.partition],
+            false => vec!["fossilstart", "-v", &line.venti, &line.partition],
+        };
         if !self.options.start {
             let shown = machine.shown(&words);
-            self.terminal.say(&format!(
+            self.voice.say(format!(
                 "{}: start its fossil again: {shown}",
                 machine.host()
             ));
             return Ok(Status::Done);
         }
-        self.print(&machine.shown(&words))?;
+        self.voice.print(&machine.shown(&words))?;
         let failed = |why: String| {
             let text = format!("{why}; the reset is done, start the fossil there");
             Failure::report(Status::Partly, text)
@@ -256,7 +316,7 @@ impl Copy<'_> {
         let lost = |lost: Lost| failed(format!("{}: fossilstart: {lost}", machine.host()));
         let answer = self.run(machine, &words).map_err(lost)?;
         for line in &answer.stdout {
-            self.print(&venticore::exit::one_line(line))?;
+            self.voice.print(line)?;
         }
         match answer.end.is_success() {
             true => Ok(Status::Done),
@@ -295,9 +355,9 @@ impl Copy<'_> {
 
     /// Runs a command that changes nothing that could not be done again.
     fn run(&self, machine: &Machine, words: &[&str]) -> Result<Answer, Lost> {
-        self.terminal.wait("waiting for the other machine");
+        self.voice.terminal.wait("waiting for the other machine");
         let answer = machine.run(words, "");
-        self.terminal.clear();
+        self.voice.terminal.clear();
         let answer = answer?;
         self.pass_on(machine, &answer);
         Ok(answer)
@@ -306,14 +366,8 @@ impl Copy<'_> {
     /// What the far command said on standard error.
     fn pass_on(&self, machine: &Machine, answer: &Answer) {
         for line in &answer.stderr {
-            self.terminal.say(&format!("{}: {line}", machine.host()));
+            self.voice.say(format!("{}: {line}", machine.host()));
         }
-    }
-
-    fn print(&self, line: &str) -> Result<()> {
-        let mut output = self.terminal.output();
-        let written = writeln!(output, "{line}").and_then(|()| output.flush());
-        written.wrap_err("standard output")
     }
 }
 

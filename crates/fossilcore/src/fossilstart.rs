@@ -68,6 +68,8 @@ pub struct Options {
     pub foreground: bool,
     /// `-d`: the state directory, where the log is.
     pub dir: Option<PathBuf>,
+    /// `-v`: the venti it archives to.
+    pub venti: Option<String>,
     /// The partition.
     pub partition: Option<OsString>,
     /// The name of service and console.
@@ -167,7 +169,7 @@ impl Plan {
         let operand = config.fossil_partition(options.partition.as_deref());
         let (operand, partition) = path(&operand)?;
         let setup = config.fossil(options.name.as_deref());
-        let venti = venti(&setup, config)?;
+        let venti = venti(options, &setup, config)?;
         let (console, name) = match &options.name {
             None => (NAME.to_owned(), SERVICE.to_owned()),
             Some(name) => (format!("{NAME}.{}", word(name)?), name.clone()),
@@ -408,8 +410,9 @@ fn word(name: &str) -> Result<&str> {
 }
 
 /// The venti that it archives to. As in the script, there must be one.
-fn venti(setup: &Fossil, config: &Config) -> Result<Dial> {
-    let venti = setup.venti.as_ref().or(config.venti.as_ref());
+fn venti(options: &Options, setup: &Fossil, config: &Config) -> Result<Dial> {
+    let given = options.venti.as_ref().or(setup.venti.as_ref());
+    let venti = given.or(config.venti.as_ref());
     let Some(venti) = venti.or(config.source.as_ref()) else {
         let text = "please set $venti, or venti in [fossil] of the configuration";
         return Err(Failure::report(Status::Usage, text));

@@ -11,6 +11,7 @@ mod answer;
 mod shell;
 
 use std::fmt;
+use std::path::Path;
 use std::process::Command;
 
 use eyre::{Result, bail};
@@ -37,7 +38,13 @@ pub struct Machine {
 pub struct Lost {
     /// What became of it.
     pub fault: child::Fault,
+    /// What the program that leads there may lack; nothing, or `; ` and the text.
+    hint: &'static str,
 }
+
+/// There are two programs of this name.
+const DRAWTERM: &str = "; it must be the drawterm of 9front \
+     (on Debian the package drawterm-9front, not drawterm), and $PASS its password";
 
 impl Machine {
     /// A machine by its name: reached as `asked` says, else as the
@@ -108,14 +115,28 @@ impl Machine {
         let mut command = Command::new(vector.next().unwrap_or_default());
         command.args(vector);
         let ended = child::run::<Heard>(command, input.into(), &self.limits);
-        let ended = ended.map_err(|fault| Lost { fault })?;
-        Ok(Answer::new(ended, mark.as_deref()))
+        let hint = self.hint();
+        let ended = ended.map_err(|fault| Lost { fault, hint })?;
+        let mut answer = Answer::new(ended, mark.as_deref());
+        if let End::Unknown(why) = &mut answer.end {
+            why.push_str(hint);
+        }
+        Ok(answer)
+    }
+
+    /// What may be wrong with the program where no answer comes.
+    fn hint(&self) -> &'static str {
+        let program = self.remote.command.first().map(Path::new);
+        match program.and_then(Path::file_name) {
+            Some(name) if name == "drawterm" => DRAWTERM,
+            _ => "",
+        }
     }
 }
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fault.fmt(f)
+        write!(f, "{}{}", self.fault, self.hint)
     }
 }
 

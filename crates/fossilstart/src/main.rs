@@ -12,19 +12,20 @@ use venticore::terminal::Terminal;
 const TOOL: Tool = Tool {
     name: "fossilstart",
     version: env!("CARGO_PKG_VERSION"),
-    synopsis: "[-F] [-d dir] [partition] [srvname]",
+    synopsis: "[-F] [-d dir] [-v venti] [partition] [srvname]",
     help: "\
 Start a fossil on a partition (/dev/sdC0/fossil), with its console on the unix
 socket $NAMESPACE/fscons, and serve it as $NAMESPACE/fossil; with a name, as
 $NAMESPACE/SRVNAME with the console fscons.SRVNAME. Return when it serves, and
 print both paths.
 
-  -F, --foreground  stay until the fossil ends
-  -d, --dir DIR     where the log lies
-  -h, --help        print this text
-  -V, --version     print the version
+  -F, --foreground   stay until the fossil ends
+  -d, --dir DIR      where the log lies
+  -v, --venti VENTI  the venti it archives to
+  -h, --help         print this text
+  -V, --version      print the version
 
-The venti is that of the configuration, or $venti.",
+Without -v the venti is that of the configuration, or $venti.",
 };
 
 fn main() -> ExitCode {
@@ -44,6 +45,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('V') | Long("version") => return Err(tool.version()),
             Short('F') | Long("foreground") => options.foreground = true,
             Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Short('v') | Long("venti") => options.venti = Some(parser.value()?.string()?),
             Value(first) => operands = exit::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
         }

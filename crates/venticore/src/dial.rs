@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// A host and a port: the place of a server, and the key of a target.
@@ -87,6 +87,24 @@ impl Dial {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whether the text alone says that it is the machine itself: another one
+    /// for each machine that reads it. Nothing is looked up.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        const NAMES: [&str; 5] = [
+            "localhost",
+            "localhost.localdomain",
+            "localhost6",
+            "ip6-localhost",
+            "ip6-loopback",
+        ];
+        let address: Result<IpAddr, _> = self.host.parse();
+        match address {
+            Ok(address) => address.is_loopback() || address.is_unspecified(),
+            Err(_) => NAMES.contains(&self.host.as_str()) || self.host.ends_with(".localhost"),
+        }
     }
 
     /// The addresses of this place, at least one. Asks the name system, so it
@@ -440,6 +458,23 @@ mod tests {
         assert_eq!(with("tcp!host"), 7);
         assert_eq!(with("host:8"), 8);
         assert_eq!(with("tcp!host!venti"), 17034);
+    }
+
+    #[test]
+    fn a_loopback_is_known_by_its_text() {
+        for text in [
+            "localhost",
+            "127.1.2.3",
+            "::1",
+            "0.0.0.0",
+            "venti.localhost",
+            "LOCALHOST",
+        ] {
+            assert!(text.parse::<Dial>().unwrap().is_loopback(), "{text}");
+        }
+        for text in ["fs", "10.0.0.1", "fe80::1", "localhost.example.org"] {
+            assert!(!text.parse::<Dial>().unwrap().is_loopback(), "{text}");
+        }
     }
 
     #[test]

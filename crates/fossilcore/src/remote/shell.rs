@@ -11,10 +11,20 @@ pub(super) fn status_mark() -> String {
     format!("far-status-{token:016x}:")
 }
 
-/// A command line of these words.
+/// A command line of these words. A first word such as `venti=ADDRESS` sets a
+/// variable for the command after it.
 pub(super) fn line(shell: Shell, words: &[&str]) -> String {
-    let words: Vec<String> = words.iter().map(|word| quoted(shell, word)).collect();
-    words.join(" ")
+    let set = |word: &str| {
+        let (name, value) = word.split_once('=')?;
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase());
+        is_name.then(|| format!("{name}={}", quoted(shell, value)))
+    };
+    let mut words = words.iter();
+    let first = words
+        .next()
+        .map(|&word| set(word).unwrap_or_else(|| quoted(shell, word)));
+    let rest = words.map(|word| quoted(shell, word));
+    first.into_iter().chain(rest).collect::<Vec<_>>().join(" ")
 }
 
 /// A word as the shell's own quoting has it: nothing in it means anything.
@@ -54,6 +64,16 @@ mod tests {
         assert_eq!(quoted(Shell::Sh, "it's"), r"'it'\''s'");
         assert_eq!(quoted(Shell::Rc, "it's"), "'it''s'");
         assert_eq!(quoted(Shell::Rc, ""), "''");
+    }
+
+    #[test]
+    fn a_variable_is_set_for_the_command_after_it() {
+        let words = ["venti=a'b c", "cat", "x=y"];
+        assert_eq!(line(Shell::Rc, &words), "venti='a''b c' cat 'x=y'");
+        let script = format!("{} ", line(Shell::Sh, &[words[0], "env"]));
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let seen = String::from_utf8(output.stdout).unwrap();
+        assert!(seen.lines().any(|line| line == words[0]), "{seen}");
     }
 
     proptest! {
