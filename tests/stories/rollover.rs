@@ -1,8 +1,8 @@
 //! ventiprog: from arena to arena, without a hand.
 
-use venti_tests::venti::Venti;
+use venti_tests::venti::{Fault, How, On, Venti};
 
-use crate::site::Site;
+use crate::site::{LIMITS, Site};
 
 /// The arenas of a new site: two sealed, one in use, one empty.
 fn three_arenas() -> Site {
@@ -115,6 +115,44 @@ fn a_synced_source_has_no_arena_that_may_still_grow_before_others() {
 
     assert_eq!(run().status, 0);
     assert_eq!((source.counts().syncs, venti.counts().writes), (2, 40));
+}
+
+/// A writer is at work: an arena is filled and sealed, and the run that has
+/// read it before goes on into the next.
+#[test]
+fn an_arena_that_was_filled_during_a_run_makes_nothing_be_asked_again() {
+    let mut site = Site::empty(4);
+    site.add(300);
+    site.seal();
+    site.add(30);
+    let source = Venti::start();
+    let venti = Venti::faulty([Fault::at(On::Probe, 1, How::Silence)]);
+    let limits = LIMITS.replace("retries = 0", "retries = 1");
+    let command = site.ventiprog().config(&limits);
+    let command = command.args(["-s", &source.dial(), "-p", &site.part(), &venti.dial()]);
+    let mut run = command.start();
+    while venti.counts().probes == 0 && run.is_running() {
+        std::thread::yield_now();
+    }
+    site.add(10);
+    site.seal();
+    site.add(10);
+    let output = run.wait();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(site.stands(&venti.dial()), Some((2, site.end(2))));
+    assert_eq!(site.holes(&venti), 0);
+
+    let probes = venti.counts().probes;
+    let output = site.ventiprog().args(["-s", &source.dial()]).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    let again = venti.counts().probes - probes;
+    assert!(again <= 20, "{again} of 350 were asked again");
+    let probes = venti.counts().probes;
+    assert_eq!(
+        site.ventiprog().args(["-s", &source.dial()]).run().status,
+        0
+    );
+    assert_eq!(venti.counts().probes, probes);
 }
 
 #[test]

@@ -17,6 +17,7 @@
 //! | both, wrcmd behind, where we left it | at the line's place | - |
 //! | a line and nothing to check it by | as with a wrcmd: it is a hint | the line's place |
 //! | its line; the clump before the place, the arena's name or magic differ | at that arena's start | that arena's end |
+//! | its line; arenas before the place were filled while that run lasted | where the log ended when it began | the place |
 //! | its line; an arena before the place differs | at the first arena | the place |
 //! | its line; no arena where it says | at the first arena | the end |
 //!

@@ -21,6 +21,7 @@
 //! | `magic`, `arena` | clump magic and name of the arena at `-o`, by which another arena in its place is known. The name goes to the end of the line, since names have blanks |
 //! | `last` | score of the clump that ends at the offset; `none` at offset 0 |
 //! | `time` | when the target acknowledged |
+//! | `open` | only where an arena before that one could still be filled when it was read: its head, where its log ended then, and the score of the clump that ended there. What has been added since is no change of the source, and was sent or not |
 //! | `before` | fingerprint of the arenas before that one (`places::Partition::fingerprint`): a line can look right although they were filled anew; `none` is a line made without |
 //!
 //! `unknown` stands where something is not known. A wrarena line without a
@@ -82,8 +83,22 @@ pub struct Place {
     pub last: Option<Score>,
     /// The fingerprint of the arenas before this one.
     pub before: Option<Score>,
+    /// Where the log ended when the arenas before this one were read, if one
+    /// of them could still be filled.
+    pub open: Option<Open>,
     /// When the target acknowledged. Whole seconds of the years 0 to 9999 are kept.
     pub acknowledged: Option<SystemTime>,
+}
+
+/// Where the log of an arena ended that could still be filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// The arena's head block, bytes from the start of the partition.
+    pub head: u64,
+    /// Bytes of its data section.
+    pub offset: u64,
+    /// The score of the clump that ended there; none at offset 0.
+    pub last: Option<Score>,
 }
 
 /// A stretch of the source's log that could not be sent to a target.
@@ -475,6 +490,7 @@ impl Wrcmds {
             magic: mark.magic,
             last: mark.last,
             before: mark.before,
+            open: mark.open,
             acknowledged: mark.acknowledged,
         })
     }

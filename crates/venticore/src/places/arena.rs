@@ -37,6 +37,11 @@ impl From<&arena::Arena> for Arena {
 }
 
 impl Arena {
+    /// The arena with its counters.
+    pub(super) fn counted(&self) -> (&Self, u64, u64) {
+        (self, self.clumps, self.used)
+    }
+
     pub(super) fn may_have_clumps(&self) -> bool {
         self.used > 0 || self.uncounted
     }

@@ -76,6 +76,11 @@ impl Belief {
             return Ok(Self::of_bare_line(target, at, trust));
         }
         let earlier_stand = index == 0 || line.before == Some(partition.fingerprint(index));
+        if (doubt, earlier_stand) == (None, false)
+            && let Some(from) = partition.filled_from(line, index, source)?
+        {
+            return Ok(Belief::probed(from, at));
+        }
         Ok(match (doubt, earlier_stand) {
             (None, true) => Belief::exact(at),
             (None, false) => Belief::probed(Point::START, at).because(format!(

@@ -1,10 +1,11 @@
 //! A partition of the source: what the rules see of it, and which places are the same in it.
 
+use std::cmp::Ordering;
 use std::time::SystemTime;
 
 use sha1::{Digest, Sha1};
 
-use super::{Arena, Point};
+use super::{Arena, Point, Source};
 use crate::dial::Dial;
 use crate::score::Score;
 use crate::wrcmds::Place;
@@ -29,15 +30,71 @@ impl Partition {
     /// with more in them: a hash over their places, names, magics and counters.
     #[must_use]
     pub fn fingerprint(&self, count: usize) -> Score {
+        Self::fingerprint_of(self.arenas.iter().take(count).map(Arena::counted))
+    }
+
+    fn fingerprint_of<'a>(arenas: impl Iterator<Item = (&'a Arena, u64, u64)>) -> Score {
         let mut hash = Sha1::new();
-        for arena in self.arenas.iter().take(count) {
+        for (arena, clumps, used) in arenas {
             hash.update(arena.head.to_be_bytes());
             hash.update(arena.name.to_field());
             hash.update(arena.magic.to_be_bytes());
-            hash.update(arena.clumps.to_be_bytes());
-            hash.update(arena.used.to_be_bytes());
+            hash.update(clumps.to_be_bytes());
+            hash.update(used.to_be_bytes());
         }
         Score::from_bytes(hash.finalize().into())
+    }
+
+    /// Where the log ended when these arenas were read, if that was before a
+    /// point: in the first of the arenas before it that could still be filled. None
+    /// where the next ones had clumps as well: nobody knows then where the log ended.
+    pub(crate) fn end_before(&self, at: Point) -> Option<Point> {
+        let earlier = self.arenas.iter().enumerate().take(at.arena);
+        let (open, arena) = earlier.clone().find(|(_, arena)| !arena.sealed)?;
+        let mut later = earlier.skip(open + 1);
+        later
+            .all(|(_, arena)| arena.clumps == 0 && !arena.may_have_clumps())
+            .then(|| Point::new(open, arena.used))
+    }
+
+    /// Where a target goes on whose line says where the log ended in an arena
+    /// before its own, if all that has happened since to the arenas before the line's
+    /// is that they were filled from there on.
+    ///
+    /// # Errors
+    /// The source could not be read.
+    pub(super) fn filled_from(
+        &self,
+        line: &Place,
+        count: usize,
+        source: &dyn Source,
+    ) -> Result<Option<Point>, eyre::Report> {
+        let (Some(open), Some(before)) = (&line.open, line.before) else {
+            return Ok(None);
+        };
+        let found = self.find(open.head).filter(|(index, _)| *index < count);
+        let Some((index, arena)) = found else {
+            return Ok(None);
+        };
+        let clumps = match open.offset {
+            0 => Some(0),
+            offset if source.score_before(&self.name, open.head, offset)? != open.last => None,
+            offset if offset >= arena.used => Some(arena.clumps),
+            offset => {
+                let since = source.clumps_from(&self.name, open.head, offset)?;
+                since.and_then(|since| arena.clumps.checked_sub(since))
+            }
+        };
+        let arenas = self.arenas.iter().take(count).enumerate();
+        let then = |clumps| {
+            Self::fingerprint_of(arenas.map(|(number, arena)| match number.cmp(&index) {
+                Ordering::Less => arena.counted(),
+                Ordering::Equal => (arena, clumps, open.offset),
+                Ordering::Greater => (arena, 0, 0),
+            }))
+        };
+        let is_same = clumps.is_some_and(|clumps| then(clumps) == before);
+        Ok(is_same.then(|| Point::new(index, open.offset)))
     }
 
     /// The line for a target that has acknowledged everything before a point
@@ -63,6 +120,7 @@ impl Partition {
             magic: Some(arena.magic),
             last,
             before: Some(self.fingerprint(at.arena)),
+            open: None,
             acknowledged: Some(acknowledged),
         })
     }

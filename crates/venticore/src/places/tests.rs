@@ -5,7 +5,7 @@ use super::*;
 use crate::arena::{self, Name, Note};
 use crate::exit::Status;
 use crate::score::Score;
-use crate::wrcmds::Place;
+use crate::wrcmds::{Open, Place};
 use proptest::prelude::*;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -75,7 +75,14 @@ impl World {
         let at = Point::new(arena, CLUMP * clumps);
         let last = self.last("p", 1000 + 100_000 * arena as u64, at.offset);
         let time = UNIX_EPOCH + Duration::from_secs(9);
-        let place = self.read()[0].place(&dial(target), at, last, time).unwrap();
+        let read = self.read().remove(0);
+        let mut place = read.place(&dial(target), at, last, time).unwrap();
+        place.open = read.end_before(at).map(|end| {
+            let head = read.arenas[end.arena].head;
+            let offset = end.offset;
+            let last = self.last("p", head, offset);
+            Open { head, offset, last }
+        });
         self.wrcmds.set(&place).unwrap();
         self
     }
@@ -444,6 +451,42 @@ fn arenas_before_the_place_that_changed_are_probed_too() {
         })
         .unwrap();
     assert_eq!(world.start().0, "0+0 probed to 2+2");
+}
+
+#[test]
+fn arenas_that_were_filled_while_a_run_lasted_are_no_change_of_the_source() {
+    // Read while the third arena was in use, and acknowledged in the fourth.
+    let world = World::new().line("h", 3, 0);
+    let mut place = world.wrcmds.get(&dial("h"), "p").unwrap();
+    let open = place.open.clone().unwrap();
+    assert_eq!((open.head, open.offset), (201_000, 3 * CLUMP));
+    let mut filled = world.clone();
+    let more = shelf(2, 6, true, 0);
+    *filled.shelf(2) = more;
+    *filled.shelf(3) = shelf(3, 2, false, 0);
+    place.offset = 2 * CLUMP;
+    place.last = filled.last("p", 301_000, place.offset);
+    filled.wrcmds.set(&place).unwrap();
+    assert_eq!(filled.start(), ("2+3 probed to 3+2".into(), String::new()));
+    // What is sealed by then and holds no more than it did is nothing at all.
+    let mut sealed = filled.clone();
+    *sealed.shelf(2) = shelf(2, 3, true, 0);
+    assert_eq!(sealed.start(), ("3+2".into(), String::new()));
+    // Filled again with other clumps, it is a change; so is any other.
+    let refilled = filled.clone().refilled(2, 6);
+    assert_eq!(refilled.start().0, "0+0 probed to 3+2");
+    let mut earlier = filled.clone().refilled(0, 5);
+    earlier.shelf(0).arena.clumps = 4;
+    assert_eq!(earlier.start().0, "0+0 probed to 3+2");
+    // A line of before, which does not say where the log ended.
+    filled
+        .wrcmds
+        .set(&Place {
+            open: None,
+            ..place
+        })
+        .unwrap();
+    assert_eq!(filled.start().0, "0+0 probed to 3+2");
 }
 
 #[test]

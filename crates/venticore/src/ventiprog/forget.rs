@@ -38,7 +38,7 @@ pub(super) fn forget(
         return Err(Failure::report(Status::Failed, cause));
     }
     let lines = if places == 1 { "line" } else { "lines" };
-    terminal.say(&format!(
+    terminal.report(&format!(
         "{target}: forgotten, {places} {lines} removed from wrcmds"
     ));
     if let (Some(wrcmd), false) = (host_of, retired) {
@@ -92,7 +92,7 @@ fn retire(
     writeln!(output, "{}\n{}", wrcmd.line(), new.line()).wrap_err("standard output")?;
     output.flush().wrap_err("standard output")?;
     let to = &place.target;
-    terminal.say(&format!(
+    terminal.report(&format!(
         "{target}: was the host of the wrcmd: that is {to} now"
     ));
     Ok(true)

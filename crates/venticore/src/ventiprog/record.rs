@@ -13,7 +13,7 @@ use crate::replicate;
 use crate::state::{self, Access, Stamp, StateDir};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
-use crate::wrcmds::{self, Damage, Place, Wrcmds};
+use crate::wrcmds::{self, Damage, Open, Place, Wrcmds};
 
 /// The files of the state directory.
 pub(super) struct Record {
@@ -68,6 +68,10 @@ impl Record {
         let line = part.rules.place(target, at, last, SystemTime::now());
         let Some(line) = line else {
             return;
+        };
+        let line = Place {
+            open: open_before(part, at),
+            ..line
         };
         let mut new = self.wrcmds.clone();
         let mut set = new.set(&line);
@@ -189,6 +193,18 @@ impl Record {
         }
         Ok(places)
     }
+}
+
+/// Where the log ended when the arenas were read, if that was before a point.
+fn open_before(part: &Part, at: Point) -> Option<Open> {
+    let end = part.rules.end_before(at)?;
+    let arena = part.arenas.get(end.arena)?;
+    let last = part.before(arena, end.offset).map(|header| header.score);
+    Some(Open {
+        head: arena.head,
+        offset: end.offset,
+        last,
+    })
 }
 
 fn remembered(part: &Part, damage: &replicate::Damage) -> Option<Damage> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::{Damage, Place, Problem};
+use super::{Damage, Open, Place, Problem};
 use crate::arena::Name;
 use crate::blocktype::BlockType;
 use crate::dial::Dial;
@@ -157,6 +157,7 @@ pub(super) struct Mark {
     pub(super) last: Option<Score>,
     pub(super) acknowledged: Option<SystemTime>,
     pub(super) before: Option<Score>,
+    pub(super) open: Option<Open>,
     pub(super) arena: Option<Name>,
 }
 
@@ -168,6 +169,7 @@ impl Mark {
             last: place.last,
             acknowledged: place.acknowledged,
             before: place.before,
+            open: place.open.clone(),
             arena: place.arena.clone(),
         }
     }
@@ -179,6 +181,7 @@ impl Mark {
             last: fields.known("last", score)?,
             acknowledged: fields.known("time", time)?,
             before: fields.known_if_there("before", score)?,
+            open: fields.known_if_there("open", open)?,
             arena: fields.arena(),
         };
         fields.end()?;
@@ -203,6 +206,9 @@ impl fmt::Display for Mark {
             shown(time, "unknown"),
             shown(self.before, "none"),
         )?;
+        if let Some(Open { head, offset, last }) = &self.open {
+            write!(f, " open={head}:{offset:#x}:{}", shown(*last, "none"))?;
+        }
         match &self.arena {
             Some(arena) => write!(f, " arena={arena}"),
             None => Ok(()),
@@ -336,6 +342,19 @@ fn magic(key: &'static str, text: &str) -> Result<u32, Problem> {
 
 fn score(key: &'static str, text: &str) -> Result<Score, Problem> {
     text.parse().map_err(|e| Problem::Score(key, e))
+}
+
+fn open(key: &'static str, text: &str) -> Result<Open, Problem> {
+    let mut parts = text.splitn(3, ':');
+    let mut part = || parts.next().unwrap_or_default();
+    Ok(Open {
+        head: number(key, part())?,
+        offset: number(key, part())?,
+        last: match part() {
+            "none" => None,
+            text => Some(score(key, text)?),
+        },
+    })
 }
 
 fn time(_: &'static str, text: &str) -> Result<SystemTime, Problem> {

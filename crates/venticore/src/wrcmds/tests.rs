@@ -52,6 +52,7 @@ fn place(target: &str, head: u64, offset: u64) -> Place {
         magic: Some(0xf404_0f0d),
         last: Some(abc()),
         before: Some(abc()),
+        open: None,
         acknowledged: Some("2026-11-22T04:00:00Z".parse::<Utc>().unwrap().0),
     }
 }
@@ -63,6 +64,7 @@ fn bare(target: &str, head: u64, offset: u64) -> Place {
         magic: None,
         last: None,
         before: None,
+        open: None,
         acknowledged: None,
         ..place(target, head, offset)
     }
@@ -274,6 +276,29 @@ fn a_forgotten_target_takes_its_comments_along_and_no_others() {
 }
 
 #[test]
+fn where_a_log_ended_is_a_field_of_its_own() {
+    let open = Open {
+        head: 794_624,
+        offset: 0x56901,
+        last: Some(abc()),
+    };
+    let mut file = Wrcmds::new();
+    let known = Place {
+        open: Some(open),
+        ..place("tcp!a!1", 0, 5)
+    };
+    file.set(&known).unwrap();
+    let field = format!(" open=794624:0x56901:{SCORE} arena=g 5.0\n");
+    assert!(text(&file).contains(&field), "{}", text(&file));
+    assert_eq!(file.get(&dial("tcp!a!1"), PARTITION), Some(known));
+    for wrong in ["open=1:2", "open=x:2:none", "open=1:y:none", "open=1:2:3"] {
+        let line = field.split_once("open").unwrap().0;
+        let text = text(&file).replace(&field, &format!("{line}{wrong} arena=g 5.0\n"));
+        assert!(Wrcmds::parse(text.as_bytes()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn the_wrcmd_that_was_seen_stands_above_the_lines() {
     let mut file = Wrcmds::new();
     assert_eq!(file.seen(), None);
@@ -445,6 +470,15 @@ fn few_partitions() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
+    fn any_open()(
+        (head, offset) in any::<(u64, u64)>(),
+        last in prop::option::of(any_score()),
+    ) -> Open {
+        Open { head, offset, last }
+    }
+}
+
+prop_compose! {
     fn any_place()(
         target in few_dials(),
         partition in few_partitions(),
@@ -453,10 +487,11 @@ prop_compose! {
         magic: Option<u32>,
         last in prop::option::of(any_score()),
         before in prop::option::of(any_score()),
+        open in prop::option::of(any_open()),
         time in prop::option::of(0..253_402_300_800_u64),
     ) -> Place {
         let acknowledged = time.map(|s| UNIX_EPOCH + Duration::from_secs(s));
-        Place { target, partition, head, offset, arena, magic, last, before, acknowledged }
+        Place { target, partition, head, offset, arena, magic, last, before, open, acknowledged }
     }
 }
 
