@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use fossilcore::archive::{self, Archive};
+use fossilcore::archive::{self, Archive, Dir};
 use fossilcore::disk::{Header, SuperBlock};
 use fossilcore::format::{Checked, Format, Job, Tag, perform};
 use fossilcore::last::{self, Last};
@@ -600,6 +600,83 @@ fn an_active_that_a_fossil_would_misread_is_refused() {
     let mut sources = sources.clone();
     sources[60..80].copy_from_slice(Score::ZERO.as_bytes());
     site.refused(&put_root(&site, &sources), 4, "expected a directory active");
+}
+
+/// A file below a directory whose entries are in one block each: the
+/// directories that lead to it, its entry, its path.
+fn deep_file(site: &Site) -> (Vec<Score>, Score, String) {
+    fn look(client: &mut Client, dir: &Dir, path: &str) -> Option<(Vec<Score>, Score, String)> {
+        assert_eq!(dir.entry.depth, 0);
+        for info in archive::list(client, dir).unwrap() {
+            let found = archive::find(client, dir, &info.elem).unwrap().unwrap();
+            let path = format!("{path}/{}", String::from_utf8_lossy(&info.elem));
+            let file = match found.directory {
+                Some(below) => look(client, &below, &path),
+                None if found.entry.depth > 0 => Some((Vec::new(), found.entry.score, path)),
+                None => None,
+            };
+            if let Some((mut dirs, file, path)) = file {
+                dirs.push(dir.entry.score);
+                return Some((dirs, file, path));
+            }
+        }
+        None
+    }
+    let (root, mut client) = (archive(site).directory(), site.client());
+    let active = archive::find(&mut client, &root, b"active").unwrap();
+    let active = active.unwrap().directory.unwrap();
+    let (mut dirs, file, path) = look(&mut client, &active, "/active").unwrap();
+    dirs.push(root.entry.score);
+    (dirs, file, path)
+}
+
+/// A fossil spoils the size of a file of 2 GiB or more; the rest of the
+/// archive is well.
+#[test]
+fn what_the_fossil_wrote_wrong_is_named_and_can_be_left_as_it_is() {
+    if is_blind() {
+        return;
+    }
+    let site = Site::of("archived-8k");
+    let (dirs, file, path) = deep_file(&site);
+    let spoiled = 0xffff_c000_0003_u64;
+    let spoil = |entry: &mut [u8]| entry[14..20].copy_from_slice(&spoiled.to_be_bytes()[2..]);
+    let mut dirs = dirs.into_iter();
+    let first = dirs.next().unwrap();
+    let mut last = (first, changed(&site, first, file, spoil));
+    for dir in dirs {
+        let lead = |entry: &mut [u8]| entry[20..].copy_from_slice(last.1.as_bytes());
+        last = (dir, changed(&site, dir, last.0, lead));
+    }
+    let sources = site
+        .venti
+        .get(BlockType::Dir, &archive(&site).top.unwrap().score);
+    let mut sources = sources.unwrap();
+    sources[20..40].copy_from_slice(last.1.as_bytes());
+    let score = put_root(&site, &sources);
+
+    let size = format!("found {spoiled}, which was 3221225475 before its sign was spread");
+    for says in [
+        &path,
+        &size,
+        "the fossil wrote it so",
+        "give --as-written to go on",
+    ] {
+        site.refused(&score, 4, says);
+    }
+    // It is as it was, and what is missing below it is still missing.
+    let ty = BlockType::Pointer(1);
+    let block = site.venti.get(ty, &file).unwrap();
+    assert!(site.venti.forget(ty, &file));
+    let says = format!("{path}: {ty} block {file}: not on this venti, and 1 more: send");
+    site.assert_untouched(&site.reset(&["--as-written"], &score), 4, &says);
+    site.assert_untouched(&site.flfmt(&["--as-written"], &score), 4, &says);
+    let _ = site.venti.insert(ty, &block);
+    let output = site.flfmt(&["--as-written", "-n"], &score);
+    assert_eq!(output.status, 0, "{output:?}");
+    let output = site.reset(&["--as-written", "-c"], &score);
+    assert!(output.stderr.contains("left as it is"), "{output:?}");
+    assert_reset(&site, &output, &score);
 }
 
 #[test]

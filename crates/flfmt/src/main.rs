@@ -24,6 +24,8 @@ an undo file, and the command that puts it back is printed.
   -b, --block-size SIZE    the block size, with k; the archive's own unless given
   -l, --label LABEL        the name of the file system; vfs unless given
   -c, --check              read every block of the archive
+      --as-written         go on where something invalid was written so by the
+                           fossil
   -f, --force              overwrite what is no fossil
   -y, --yes                do not ask
   -n, --dry-run            prove everything, write nothing
@@ -52,6 +54,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             }
             Short('l') | Long("label") => options.label = Some(parser.value()?),
             Short('c') | Long("check") => options.depth = Depth::Every,
+            Long("as-written") => options.as_written = true,
             Short('f') | Long("force") => options.force = true,
             Short('y') | Long("yes") => options.yes = true,
             Short('n') | Long("dry-run") => options.dry_run = true,

@@ -26,6 +26,7 @@ printed is read from standard input.
 
   -c, --check      read every block of the archive, history included
       --shallow    look at the root only
+      --as-written go on where something invalid was written so by the fossil
   -f, --force      overwrite what is no fossil
   -n, --dry-run    prove everything; halt and write nothing
   -y, --yes        do not ask
@@ -53,6 +54,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('V') | Long("version") => return Err(tool.version()),
             Short('c') | Long("check") => check = true,
             Long("shallow") => shallow = true,
+            Long("as-written") => options.as_written = true,
             Short('f') | Long("force") => options.force = true,
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('y') | Long("yes") => options.yes = true,
@@ -69,8 +71,8 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
         (false, true) => Depth::Shallow,
         (false, false) => Depth::Active,
     };
-    if options.undo.is_some() && (check || shallow || options.force) {
-        return Err(tool.usage("expected none of -c, --shallow and -f with -u"));
+    if options.undo.is_some() && (check || shallow || options.as_written || options.force) {
+        return Err(tool.usage("expected none of -c, --shallow, --as-written and -f with -u"));
     }
     let mut operands = operands.into_iter();
     if options.undo.is_none() {

@@ -25,6 +25,8 @@ pub const LABEL: &str = "vfs";
 pub struct Options {
     /// How much is proved: `-c` is every block.
     pub depth: Depth,
+    /// `--as-written`: go on where what is invalid was written so.
+    pub as_written: bool,
     /// `-f`: overwrite what is no fossil.
     pub force: bool,
     /// `-n`: write nothing.
@@ -106,6 +108,18 @@ pub(crate) fn open(operand: &OsString, dry_run: bool) -> Result<Partition> {
     })
 }
 
+/// What is said of an archive that is all there, and has something invalid in it.
+const AS_WRITTEN: &str = "the fossil wrote it so (it spoils the sizes of files from 2 GiB on), and \
+     sending it again changes nothing; the rest was proved: give --as-written to go on";
+
+/// How an archive is proved.
+#[derive(Clone, Copy)]
+pub(crate) struct Proving<'a> {
+    pub(crate) depth: Depth,
+    pub(crate) as_written: bool,
+    pub(crate) terminal: &'a Terminal,
+}
+
 /// What is proved: an archive on a venti.
 pub(crate) struct Source<'a> {
     pub(crate) score: Score,
@@ -146,20 +160,26 @@ impl Source<'_> {
         &self,
         client: &mut Client,
         archive: &Archive,
-        depth: Depth,
+        how: &Proving<'_>,
         block_size: u64,
-        terminal: &Terminal,
     ) -> Result<String> {
+        let Proving {
+            depth, terminal, ..
+        } = *how;
         let tick = |_: &_| terminal.wait("proving the archive");
         let findings = prove(client, archive, depth, block_size, tick);
         terminal.clear();
         let findings = findings.wrap_err_with(|| self.dial.to_string())?;
-        if !findings.is_whole() {
-            let text = format!(
-                "vac:{}: {}: {findings}: send the archive there again, or give another venti or score",
-                self.score, self.dial
-            );
+        if findings.total > 0 || findings.total_invalid > 0 && !how.as_written {
+            let way_out = match findings.total {
+                0 => AS_WRITTEN,
+                _ => "send the archive there again, or give another venti or score",
+            };
+            let text = format!("vac:{}: {}: {findings}: {way_out}", self.score, self.dial);
             return Err(Failure::report(Status::Unverified, text));
+        }
+        for invalid in &findings.invalid {
+            terminal.report(&format!("vac:{}: {invalid}: left as it is", self.score));
         }
         let counts = findings.counts;
         let proved = match depth {
@@ -208,7 +228,12 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let label = label.as_encoded_bytes();
     let (archive, checked) = source.plan(&mut client, &partition, options.block_size, label)?;
     let block_size = checked.format.header.block_size.into();
-    let proved = source.prove(&mut client, &archive, options.depth, block_size, terminal)?;
+    let how = Proving {
+        depth: options.depth,
+        as_written: options.as_written,
+        terminal,
+    };
+    let proved = source.prove(&mut client, &archive, &how, block_size)?;
     drop(client);
     if options.dry_run {
         terminal.say(&format!(

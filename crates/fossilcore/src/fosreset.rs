@@ -20,7 +20,7 @@ use venticore::state::Utc;
 use venticore::terminal::Terminal;
 
 use crate::archive::{self, Archive, Depth};
-use crate::flfmt::{LABEL, Source, open, root_score, venti};
+use crate::flfmt::{LABEL, Proving, Source, open, root_score, venti};
 use crate::format::{Job, Matches, Standing, Undo, UndoError, check, old_undo, perform, say_first};
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, Halt};
@@ -37,6 +37,8 @@ const UNNAMED: &str = "expected a partition, found none: without a terminal nobo
 pub struct Options {
     /// How much is proved: `-c`, `--shallow`.
     pub depth: Depth,
+    /// `--as-written`: go on where what is invalid was written so.
+    pub as_written: bool,
     /// `-f`: overwrite what is no fossil.
     pub force: bool,
     /// `-n`: neither halt nor write.
@@ -122,7 +124,12 @@ fn reset(
     let mut client = source.dial(config)?;
     let (archive, checked) = source.plan(&mut client, &partition, None, LABEL.as_bytes())?;
     let block_size = checked.format.header.block_size.into();
-    let proved = source.prove(&mut client, &archive, options.depth, block_size, terminal)?;
+    let how = Proving {
+        depth: options.depth,
+        as_written: options.as_written,
+        terminal,
+    };
+    let proved = source.prove(&mut client, &archive, &how, block_size)?;
     let asked = answers
         .as_mut()
         .filter(|_| !options.yes && !options.dry_run);

@@ -59,10 +59,14 @@ pub struct Findings {
     pub counts: Counts,
     /// Directories of `active`.
     pub directories: u64,
-    /// The first of what is missing or damaged.
+    /// The first of what the venti lacks or has damaged.
     pub damaged: Vec<Found>,
     /// How many there are.
     pub total: u64,
+    /// The first of what is invalid, and stored as it was written.
+    pub invalid: Vec<Found>,
+    /// How many there are.
+    pub total_invalid: u64,
 }
 
 /// Something missing or damaged.
@@ -72,6 +76,24 @@ pub struct Found {
     pub place: String,
     /// The block.
     pub damage: Damage,
+    /// The directory, where the file in it has no name yet.
+    dir: Option<Dir>,
+}
+
+impl Found {
+    /// Puts the name of the file in the place of the number of its entry, where the
+    /// directory can be read.
+    fn named(mut self, client: &mut Client) -> Self {
+        let (Some(dir), Some(&number)) = (self.dir.take(), self.damage.path.first()) else {
+            return self;
+        };
+        let files = tree::list(client, &dir).unwrap_or_default();
+        if let Some(file) = files.iter().find(|file| u64::from(file.entry) == number) {
+            self.place = below(&self.place, &file.elem);
+            self.damage.path.remove(0);
+        }
+        self
+    }
 }
 
 impl fmt::Display for Found {
@@ -81,27 +103,42 @@ impl fmt::Display for Found {
 }
 
 impl Findings {
-    /// Nothing is missing or damaged.
+    /// Nothing is missing or damaged, or invalid.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.total == 0
+        self.total == 0 && self.total_invalid == 0
     }
 
-    fn add(&mut self, place: &str, damage: Damage) {
-        self.total += 1;
-        if self.damaged.len() < NAMED {
+    fn add(&mut self, place: &str, dir: Option<Dir>, damage: Damage) {
+        let (all, total) = match damage.fault.is_as_written() {
+            true => (&mut self.invalid, &mut self.total_invalid),
+            false => (&mut self.damaged, &mut self.total),
+        };
+        *total += 1;
+        if all.len() < NAMED {
             let place = place.to_owned();
-            self.damaged.push(Found { place, damage });
+            all.push(Found { place, damage, dir });
+        }
+    }
+
+    /// With the names of files.
+    fn named(self, client: &mut Client) -> Self {
+        let mut named = |all: Vec<Found>| all.into_iter().map(|one| one.named(client)).collect();
+        Findings {
+            damaged: named(self.damaged),
+            invalid: named(self.invalid),
+            ..self
         }
     }
 }
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.damaged.first() {
-            None => f.write_str("nothing is missing or damaged"),
-            Some(first) if self.total == 1 => first.fmt(f),
-            Some(first) => write!(f, "{first}, and {} more", self.total - 1),
+        let mut all = self.damaged.iter().chain(&self.invalid);
+        match (all.next(), self.total + self.total_invalid) {
+            (None, _) => f.write_str("nothing is missing or damaged"),
+            (Some(first), 1) => first.fmt(f),
+            (Some(first), total) => write!(f, "{first}, and {} more", total - 1),
         }
     }
 }
@@ -122,6 +159,17 @@ pub fn prove(
     if depth == Depth::Shallow {
         return Ok(Findings::default());
     }
+    let findings = prove_tree(client, archive, depth, block_size, tick)?;
+    Ok(findings.named(client))
+}
+
+fn prove_tree(
+    client: &mut Client,
+    archive: &Archive,
+    depth: Depth,
+    block_size: u64,
+    tick: impl FnMut(&Counts),
+) -> Result<Findings> {
     let known = (archive.score, BlockType::Root);
     let mut proof = Proof {
         walker: Walker::new(client, known, tick)?,
@@ -327,7 +375,7 @@ fn unusable(entry: &Entry, block_size: u64) -> Option<Damage> {
         path: Vec::new(),
         ty: block_type(entry.directory, entry.depth),
         score: entry.score,
-        fault: Fault::Format(text),
+        fault: Fault::Unfit(text),
     })
 }
 
@@ -365,7 +413,7 @@ impl Visit for Metadata<'_> {
                     score: Score::of(leaf.data),
                     fault: Fault::Format(error.to_string()),
                 };
-                self.findings.add(&metadata_of(&of.name), damage);
+                self.findings.add(&metadata_of(&of.name), None, damage);
                 return;
             }
         };
@@ -387,7 +435,7 @@ impl Visit for Metadata<'_> {
 
     fn damage(&mut self, id: usize, damage: Damage) {
         let name = self.batch.get(id).map_or("", |of| &of.name);
-        self.findings.add(&metadata_of(name), damage);
+        self.findings.add(&metadata_of(name), None, damage);
     }
 }
 
@@ -420,8 +468,9 @@ impl Visit for Entries<'_> {
     }
 
     fn damage(&mut self, id: usize, damage: Damage) {
-        let name = self.batch.get(id).map_or("", |of| &of.name);
-        self.findings.add(name, damage);
+        let of = self.batch.get(id);
+        let name = of.map_or("", |of| &of.name);
+        self.findings.add(name, of.map(|of| of.dir), damage);
     }
 }
 
@@ -430,7 +479,7 @@ struct Every<'b>(&'b mut Findings);
 
 impl Visit for Every<'_> {
     fn damage(&mut self, _id: usize, damage: Damage) {
-        self.0.add("the whole archive", damage);
+        self.0.add("the whole archive", None, damage);
     }
 }
 

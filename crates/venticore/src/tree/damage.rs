@@ -41,6 +41,27 @@ pub enum Fault {
     },
     /// What is in it is not what the format says.
     Format(String),
+    /// The entry that leads to it says more bytes than its depth can have.
+    Size {
+        /// The most.
+        most: u64,
+        /// What it says.
+        found: u64,
+    },
+    /// It is as it was meant, and of no use to who asks.
+    Unfit(String),
+}
+
+impl Fault {
+    /// Whether the block, or the one with its entry, is stored as it was written:
+    /// sending the archive again changes nothing.
+    #[must_use]
+    pub fn is_as_written(&self) -> bool {
+        matches!(
+            self,
+            Self::Long { .. } | Self::Format(_) | Self::Size { .. }
+        )
+    }
 }
 
 impl Damage {
@@ -79,9 +100,23 @@ impl fmt::Display for Fault {
             Self::Long { most, found } => {
                 write!(f, "expected at most {most} bytes, found {found}")
             }
-            Self::Format(text) => f.write_str(text),
+            Self::Format(text) | Self::Unfit(text) => f.write_str(text),
+            Self::Size { most, found } => {
+                write!(f, "expected a size of at most {most} bytes, found {found}")?;
+                match sign_spread(*found) {
+                    Some(meant) => write!(f, ", which was {meant} before its sign was spread"),
+                    None => Ok(()),
+                }
+            }
         }
     }
+}
+
+/// What a size of 48 bits was whose lower half was taken for a signed number. The
+/// upper half, if it had one, is lost.
+fn sign_spread(size: u64) -> Option<u64> {
+    let low = size & 0xffff_ffff;
+    (size >> 32 == 0xffff && low >> 31 == 1).then_some(low)
 }
 
 /// `0/2/5`; a long one without its middle.
@@ -99,6 +134,21 @@ impl fmt::Display for Path<'_> {
                 write!(f, "{}/.../{}", words(first), words(last))
             }
             _ => f.write_str(&words(self.0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_whose_sign_was_spread_is_known() {
+        // Three bytes at 3 GiB.
+        assert_eq!(sign_spread(0xffff_c000_0003), Some(3_221_225_475));
+        assert_eq!(sign_spread(0xffff_8000_0000), Some(1 << 31));
+        for size in [0, 0x8000_0000, 0xffff_7fff_ffff, 0xfffe_8000_0000, u64::MAX] {
+            assert_eq!(sign_spread(size), None, "{size:#x}");
         }
     }
 }

@@ -156,6 +156,18 @@ impl Entry {
         self.pointers().saturating_pow(level.into())
     }
 
+    /// The most bytes that so many levels can have.
+    #[must_use]
+    pub fn size_max(&self) -> u64 {
+        self.span(self.depth).saturating_mul(self.dsize())
+    }
+
+    /// Whether there are too few levels for the size.
+    #[must_use]
+    pub fn is_too_shallow(&self) -> bool {
+        self.span(self.depth) < self.leaves()
+    }
+
     /// Whether a stream with blocks can be like this.
     ///
     /// # Errors
@@ -171,8 +183,8 @@ impl Entry {
                 return Err(FormatError::new("entry", at, expected, size));
             }
         }
-        if self.span(self.depth) < self.leaves() {
-            let most = self.span(self.depth).saturating_mul(self.dsize());
+        if self.is_too_shallow() {
+            let most = self.size_max();
             let expected = format!("a size of at most {most} with {} levels", self.depth);
             return Err(FormatError::new(
                 "entry",

@@ -86,7 +86,7 @@ pub trait Visit {
         None
     }
     /// A block is not there, or is not what it should be; what lies below it
-    /// is not looked at. The caller's name is that of the stream asked for.
+    /// is not looked at, except where only the size of its stream is invalid. The caller's name is that of the stream asked for.
     fn damage(&mut self, id: usize, damage: Damage);
 }
 
@@ -381,6 +381,11 @@ impl State<'_> {
         }
         match checked {
             Ok(()) => Some(task),
+            Err(_) if entry.is_too_shallow() && !task.stream.plan.is_told() => {
+                let (most, found) = (entry.size_max(), entry.size);
+                self.damaged(&task, Fault::Size { most, found });
+                Some(task)
+            }
             Err(text) => {
                 self.damaged(&task, Fault::Format(text));
                 None
