@@ -120,16 +120,29 @@ impl Surroundings {
         if !given.contains_key("default_index") {
             keys += &format!("default_index = '{NO_INDEX}'\n");
         }
-        let partition = format!("partition = {}\n", literal(&self.fossil));
-        if fossil.is_some() {
-            return keys + toml;
+        let has = |key| {
+            given
+                .get("fossil")
+                .is_some_and(|table| table.get(key).is_some())
+        };
+        let mut lines = Vec::new();
+        if !has("partition") {
+            lines.push(format!("partition = {}\n", literal(&self.fossil)));
+        }
+        // So that the tests run in a container.
+        if !has("private") {
+            lines.push("private = true\n".to_owned());
         }
         if !given.contains_key("fossil") {
-            return format!("{keys}fossil.{partition}{toml}");
+            let lines: String = lines.iter().map(|line| format!("fossil.{line}")).collect();
+            return format!("{keys}{lines}{toml}");
         }
         let heading = "[fossil]\n";
-        assert!(toml.contains(heading), "expected {heading:?}: {toml}");
-        keys + &toml.replacen(heading, &format!("{heading}{partition}"), 1)
+        assert!(
+            toml.contains(heading) || lines.len() < 2,
+            "expected {heading:?}: {toml}"
+        );
+        keys + &toml.replacen(heading, &format!("{heading}{}", lines.concat()), 1)
     }
 
     /// Takes a variable that leads to one of these.

@@ -8,14 +8,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, Child};
+use std::process::{self, Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use fossilcore::console::kin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use tempfile::TempDir;
@@ -702,32 +701,34 @@ fn is_up(site: &Site) -> bool {
     UnixStream::connect(site.console("fossil")).is_ok()
 }
 
-/// Whether fossilstart has seen it serve: it holds the partition until then.
-fn is_started(site: &Site) -> bool {
-    let file = fs::File::open(&site.partition).unwrap();
-    is_up(site) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-}
-
 #[test]
 fn in_the_foreground_it_ends_with_its_fossil_and_the_fossil_with_it() {
     let site = Site::new(&Script::default());
     let foreground = || {
         let command = site.command("fossilstart").arg("-F").arg(&site.partition);
-        let running = command.start();
-        until("the service", || is_started(&site));
-        running
+        let mut prepared = command.prepare();
+        let (stdout, stderr) = (Stdio::piped(), Stdio::piped());
+        let mut running = prepared.stdout(stdout).stderr(stderr).spawn().unwrap();
+        // It says where once it serves.
+        let mut line = String::new();
+        let mut output = BufReader::new(running.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        assert!(line.contains("fscons"), "{line:?}");
+        (prepared, running)
     };
-    let running = foreground();
+    let (_home, running) = foreground();
     for kin in site.kin() {
         kill_process(kin.pid, Signal::KILL).unwrap();
     }
-    let output = running.wait();
-    assert_eq!(output.status, 1, "{output:?}");
-    assert!(output.stderr.contains("nobody asked for it"), "{output:?}");
+    let output = running.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("nobody asked for it"), "{said}");
 
     until("its end", || !is_up(&site));
-    let mut running = foreground();
-    running.kill();
+    let (_home, mut running) = foreground();
+    running.kill().unwrap();
+    running.wait().unwrap();
     until("the end of the fossil", || site.kin().is_empty());
     until("the end of the console", || {
         !site.console("fscons").exists()

@@ -41,7 +41,9 @@ pub(crate) fn is_blind() -> bool {
         let file = tempfile::NamedTempFile::new().unwrap();
         let operand = Operand::try_from(file.path().as_os_str()).unwrap();
         let partition = Partition::open(&operand).unwrap();
-        let held = processes::prove_free(&partition);
+        let mut config = Config::default();
+        config.private = true;
+        let held = processes::prove_free(&partition, &config);
         let why = match held {
             Err(error) => format!("{error:#}"),
             // An sshd of another story may come and go.

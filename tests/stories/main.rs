@@ -8,6 +8,7 @@ mod broker;
 mod client;
 mod conf;
 mod console;
+mod contained;
 mod contract;
 mod cpsys;
 mod decoys;

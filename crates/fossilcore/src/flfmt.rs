@@ -9,6 +9,7 @@ use venticore::client::Client;
 use venticore::config::Config;
 use venticore::dial::Dial;
 use venticore::exit::{Failure, Status};
+use venticore::holders;
 use venticore::partition::{Operand, Partition};
 use venticore::score::{LabelledScore, Score, ScoreError};
 use venticore::terminal::Terminal;
@@ -104,7 +105,7 @@ pub(crate) fn open(operand: &OsString, dry_run: bool) -> Result<Partition> {
     fossilize::word(&operand)?;
     Ok(match dry_run {
         true => Partition::open(&operand)?,
-        false => Partition::open_rw(&operand)?,
+        false => holders::open_rw(&operand)?,
     })
 }
 
@@ -209,7 +210,8 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     };
     let partition = open(&options.partition, options.dry_run)?;
     let operand = partition.operand();
-    processes::prove_free(&partition)?;
+    processes::prove_free(&partition, config)?;
+    processes::claim(&partition)?;
     let job = Job {
         tool,
         config,
@@ -249,7 +251,9 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
             format!("{operand}: the answer was not y: nothing was written"),
         ));
     }
-    perform(&job, &checked, &|| processes::prove_free(&partition))?;
+    perform(&job, &checked, &|| {
+        processes::prove_free(&partition, config)
+    })?;
     for (number, source) in archive.sources.iter().enumerate() {
         terminal.detail(|| format!("root source {number}: {}", source.score));
     }

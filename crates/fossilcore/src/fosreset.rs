@@ -14,7 +14,7 @@ use eyre::{Result, WrapErr, eyre};
 use venticore::client::Client;
 use venticore::config::Config;
 use venticore::exit::{Failure, Status};
-use venticore::holders::Process;
+use venticore::holders::{self, Process};
 use venticore::partition::{Operand, Partition};
 use venticore::state::Utc;
 use venticore::terminal::Terminal;
@@ -78,7 +78,7 @@ pub fn run(
     halt: &dyn Halt,
 ) -> Result<Status> {
     match &options.undo {
-        Some(undo) => put_back(undo, options, terminal),
+        Some(undo) => put_back(undo, options, config, terminal),
         None => reset(tool, options, config, terminal, halt),
     }
 }
@@ -115,7 +115,10 @@ fn reset(
         check(&partition, &standing, options.force)?;
     }
     // What holds it and is no fossil has to go first in any case.
-    let fossils = processes::fossils_on(&partition)?;
+    let fossils = processes::fossils_on(&partition, config)?;
+    if fossils.is_empty() {
+        processes::claim(&partition)?;
+    }
     let source = Source {
         score,
         venti: &venti,
@@ -167,22 +170,30 @@ fn reset(
         ));
     }
     drop(client);
-    end_fossils(&partition, halt, terminal)?;
-    perform(&job, &checked, &|| processes::prove_free(&partition))?;
+    end_fossils(&partition, halt, config, terminal)?;
+    perform(&job, &checked, &|| {
+        processes::prove_free(&partition, config)
+    })?;
     terminal.detail(|| format!("{}: reset to vac:{score}, {proved}", partition.operand()));
     Ok(Status::Done)
 }
 
 /// Halts and ends the fossils that hold a partition, and proves that nobody
 /// does.
-fn end_fossils(partition: &Partition, halt: &dyn Halt, terminal: &Terminal) -> Result<()> {
-    let fossils = processes::fossils_on(partition)?;
+fn end_fossils(
+    partition: &Partition,
+    halt: &dyn Halt,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<()> {
+    let fossils = processes::fossils_on(partition, config)?;
     if !fossils.is_empty() {
         let done = halt.halt(partition, &fossils)?;
         terminal.detail(|| format!("{}: {done}", partition.operand()));
-        processes::end(partition, &fossils)?;
+        processes::end(partition, &fossils, config)?;
     }
-    processes::prove_free(partition)
+    processes::prove_free(partition, config)?;
+    processes::claim(partition)
 }
 
 /// The old scripts take any word that does not begin with `tcp` for a disk.
@@ -277,7 +288,12 @@ fn readable(client: &mut Client, score: &venticore::score::Score) -> String {
 }
 
 /// Puts an undo file back.
-fn put_back(path: &std::path::Path, options: &Options, terminal: &Terminal) -> Result<Status> {
+fn put_back(
+    path: &std::path::Path,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Status> {
     let undo = Undo::open(path).wrap_err_with(|| path.display().to_string())?;
     let given = options.partition.clone();
     let given = given.unwrap_or_else(|| undo.partition.clone().into());
@@ -285,10 +301,11 @@ fn put_back(path: &std::path::Path, options: &Options, terminal: &Terminal) -> R
     let operand = Operand::try_from(given.as_os_str())?;
     let partition = match options.dry_run {
         true => Partition::open(&operand)?,
-        false => Partition::open_rw(&operand)?,
+        false => holders::open_rw(&operand)?,
     };
     let named = |error: UndoError| eyre!("{operand}: {}: {error}", path.display());
-    processes::prove_free(&partition)?;
+    processes::prove_free(&partition, config)?;
+    processes::claim(&partition)?;
     let matches = undo.matches(&partition).map_err(named)?;
     let was = undo.old.map_or_else(String::new, |old| {
         format!(", whose last archive is vac:{old}")
@@ -320,7 +337,7 @@ fn put_back(path: &std::path::Path, options: &Options, terminal: &Terminal) -> R
             return Err(Failure::report(Status::Failed, text));
         }
     }
-    processes::prove_free(&partition)?;
+    processes::prove_free(&partition, config)?;
     undo.put_back(&partition).map_err(|error| {
         let report = eyre!("{operand}: {}: {error}: run again", path.display());
         match error {

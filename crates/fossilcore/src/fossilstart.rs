@@ -17,15 +17,14 @@ use std::time::Duration;
 
 use eyre::{Report, Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use venticore::client::Client;
 use venticore::config::{Config, Fossil};
 use venticore::dial::Dial;
 use venticore::exit::{Failure, Status};
-use venticore::holders::{Holders, Sight};
-use venticore::partition::{Operand, Partition};
+use venticore::holders::{Holders, Process, Sight};
+use venticore::partition::{self, Operand, Partition};
 use venticore::state::StateDir;
 use venticore::terminal::Terminal;
 
@@ -38,6 +37,9 @@ use crate::{halt, last, ninep, processes};
 
 /// The name of the service of a fossil without a name.
 const SERVICE: &str = "fossil";
+
+/// What a process of this command is called while it starts a fossil.
+const STARTING: &str = "fossilstart";
 
 /// The port of 9P.
 const NINE_PORT: u16 = 564;
@@ -96,11 +98,11 @@ pub fn behind(mut arguments: impl Iterator<Item = OsString>) -> Option<Result<St
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let plan = Plan::new(options, config)?;
     // Two that start a fossil here at once would both find the partition free.
-    let lock = plan.claim()?;
+    let claim = plan.claim()?;
     plan.check(config, terminal)?;
     let signals = told()?;
     terminal.wait("starting");
-    let mut started = broker::start(&plan.job, SERVE).wrap_err("start")?;
+    let mut started = broker::start(&plan.job, claim, SERVE).wrap_err("start")?;
     let done = plan.set_up(config).and_then(|()| match options.foreground {
         true => Ok(()),
         // Half a fossil must not stay behind when its start is broken off.
@@ -125,7 +127,6 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         .write_all(line.as_bytes())
         .and_then(|()| output.flush())
         .wrap_err("standard output")?;
-    drop(lock);
     match options.foreground {
         true => stay(&mut started, &plan, &signals),
         false => Ok(Status::Done),
@@ -197,16 +198,24 @@ impl Plan {
         })
     }
 
-    /// Holds the partition against others that start a fossil on it, for as long as
-    /// what is returned lives.
+    /// Claims the partition: the fossil gets what is returned, and has it as long as
+    /// it lives.
     fn claim(&self) -> Result<File> {
         let named = || self.partition.display().to_string();
-        let file = File::open(&self.partition).wrap_err_with(named)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let text = format!("{}: another run is at work on it: run again", named());
-            return Err(Failure::report(Status::Locked, text));
+        if let Some(file) = partition::claim(&self.partition).wrap_err_with(named)? {
+            return Ok(file);
         }
-        Ok(file)
+        let holders = Holders::of(&self.partition)?;
+        let starts = |process: &Process| process.command == STARTING;
+        Err(if holders.is_free() {
+            let text = format!("{}: {}", named(), processes::CLAIMED);
+            Failure::report(Status::Failed, text)
+        } else if holders.processes.iter().all(starts) {
+            let text = format!("{}: another run is at work on it: run again", named());
+            Failure::report(Status::Locked, text)
+        } else {
+            self.in_use(&holders)
+        })
     }
 
     /// What can be known before anything is started.
@@ -219,10 +228,16 @@ impl Plan {
         // One that cannot be written opens all the same, and then hangs.
         let partition = match self.only_reads() {
             true => Partition::open(&self.operand)?,
-            false => Partition::open_rw(&self.operand)?,
+            // It is claimed: by us.
+            false => Partition::open_rw_beside(&self.operand)?,
         };
-        if holders.sight != Sight::Full && processes::prove_free(&partition).is_err() {
-            terminal.say(&format!("{}: {}", self.partition.display(), holders.sight));
+        match (holders.sight, processes::prove_free(&partition, config)) {
+            (_, Ok(())) => {}
+            (Sight::Contained, unseen) => return unseen,
+            // A plain user never sees all; a fossil of fossilstart has a claim.
+            (sight, Err(_)) => {
+                terminal.say(&format!("{}: {sight}", self.partition.display()));
+            }
         }
         prepare(self.console.parent().unwrap_or(Path::new("/")))?;
         for path in [&self.console, &self.service] {

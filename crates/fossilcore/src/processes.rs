@@ -16,6 +16,7 @@ use eyre::{Result, WrapErr, eyre};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use venticore::config::Config;
 use venticore::holders::{Holders, Process, Sight};
 use venticore::partition::Partition;
 
@@ -54,8 +55,8 @@ impl Halt for NoConsole {
 /// # Errors
 /// Something else has it in use, or what other users' processes have open
 /// cannot be seen.
-pub fn fossils_on(partition: &Partition) -> Result<Vec<Process>> {
-    let mut holders = look(partition)?;
+pub fn fossils_on(partition: &Partition, config: &Config) -> Result<Vec<Process>> {
+    let mut holders = look(partition, config)?;
     let (fossils, others) = holders.processes.into_iter().partition(is_fossil);
     holders.processes = others;
     if holders.is_free() {
@@ -68,21 +69,45 @@ pub fn fossils_on(partition: &Partition) -> Result<Vec<Process>> {
 ///
 /// # Errors
 /// Something has, or it cannot be seen.
-pub fn prove_free(partition: &Partition) -> Result<()> {
-    let holders = look(partition)?;
+pub fn prove_free(partition: &Partition, config: &Config) -> Result<()> {
+    let holders = look(partition, config)?;
     if holders.is_free() {
         return Ok(());
     }
     Err(eyre!("{}: {holders}: end that first", partition.operand()))
 }
 
-fn look(partition: &Partition) -> Result<Holders> {
+/// Claims a partition that is free, for as long as it is open: against a fossil that
+/// fossilstart runs, and against others who are about to write it, whether they can be
+/// seen from here or not.
+///
+/// # Errors
+/// One of these has it.
+pub fn claim(partition: &Partition) -> Result<()> {
+    let operand = partition.operand();
+    match partition
+        .try_claim()
+        .wrap_err_with(|| operand.to_string())?
+    {
+        true => Ok(()),
+        false => Err(eyre!("{operand}: {CLAIMED}")),
+    }
+}
+
+/// What is said of a partition that another has claimed.
+pub(crate) const CLAIMED: &str = "claimed by a program that cannot be seen from here: a fossil of fossilstart in another container, or another reset: end that first";
+
+fn look(partition: &Partition, config: &Config) -> Result<Holders> {
     let operand = partition.operand();
     let holders = Holders::of(&partition.open_path())
         .wrap_err_with(|| format!("{operand}: who has it open cannot be seen"))?;
     match holders.sight {
         Sight::Full => Ok(holders),
         Sight::Part(1) if is_kept_by_init() => Ok(holders),
+        Sight::Contained if config.private => Ok(holders),
+        sight @ Sight::Contained => Err(eyre!(
+            "{operand}: perhaps held open: {sight}, or set private = true in [fossil] of the configuration where nothing outside can open it"
+        )),
         sight => Err(eyre!("{operand}: perhaps held open: {sight}")),
     }
 }
@@ -107,14 +132,14 @@ fn is_kept_by_init() -> bool {
 ///
 /// # Errors
 /// One is still there after the time it has for that, or may not be ended.
-pub fn end(partition: &Partition, fossils: &[Process]) -> Result<()> {
+pub fn end(partition: &Partition, fossils: &[Process], config: &Config) -> Result<()> {
     for fossil in fossils {
         let held = || format!("{}: held open by {fossil}", partition.operand());
         let Some(handle) = handle(fossil.pid).wrap_err_with(held)? else {
             continue;
         };
         // With the descriptor in hand: is it still the one that was found?
-        if !fossils_on(partition)?.contains(fossil) {
+        if !fossils_on(partition, config)?.contains(fossil) {
             continue;
         }
         if !end_one(&handle).wrap_err_with(held)? {

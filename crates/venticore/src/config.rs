@@ -78,6 +78,9 @@ pub struct Config {
     pub plan9: Option<PathBuf>,
     /// `$PATH`, as far as it is text.
     pub path: String,
+    /// `private` of `[fossil]`: whether no process outside this container can open a
+    /// fossil's partition.
+    pub private: bool,
     /// `[fossil]` of the file: how a fossil without a name is started.
     fossil: Fossil,
     /// `[fossils.NAME]` of the file: what differs for one with this name.
@@ -127,6 +130,7 @@ impl Default for Config {
             namespace: Namespace::default(),
             plan9: None,
             path: String::new(),
+            private: false,
             fossil: Fossil::default(),
             fossils: HashMap::new(),
             console: Duration::from_secs(120),
@@ -157,6 +161,7 @@ impl Config {
         let targets = environment.list("targetventis")?;
         let limits = file.limits.unwrap_or_default();
         let default = Config::default();
+        let fossil = file.fossil.unwrap_or_default();
         Ok(Config {
             venti: environment.list("venti")?.into_iter().next(),
             targets: if targets.is_empty() {
@@ -178,7 +183,8 @@ impl Config {
             namespace: Namespace::of(environment, file.namespace),
             plan9: environment.path("PLAN9"),
             path: environment.text("PATH").unwrap_or_default(),
-            fossil: file.fossil.unwrap_or_default(),
+            private: fossil.private == Some(true),
+            fossil,
             fossils: file.fossils.unwrap_or_default(),
             console: seconds(limits.console, default.console),
             archive: seconds(limits.archive, default.archive),

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::one_line;
 use crate::partition::overlap::Wanted;
+use crate::partition::{self, Operand, Partition};
 
 /// Names shown in a message before the rest is only counted.
 const SHOWN: usize = 5;
@@ -52,6 +53,9 @@ pub enum Sight {
     Part(usize),
     /// There may be processes that are not even listed.
     Hidden,
+    /// Only those of the container are listed: this process is in another PID
+    /// namespace than the first.
+    Contained,
 }
 
 impl Holders {
@@ -69,7 +73,7 @@ impl Holders {
 
     fn of_in(path: &Path, roots: &Roots) -> io::Result<Self> {
         let (wanted, devices) = wanted(path, roots)?;
-        let seen = scan::processes(&roots.proc, &wanted, std::process::id())?;
+        let seen = scan::processes(&roots.proc, &wanted)?;
         Ok(Holders {
             processes: seen.processes,
             mounts: seen.mounts,
@@ -83,6 +87,30 @@ impl Holders {
     #[must_use]
     pub fn is_free(&self) -> bool {
         self.processes.is_empty() && self.mounts.is_empty() && self.devices.is_empty()
+    }
+}
+
+/// Opens a partition for writing, also where a program has claimed its block device;
+/// not where it is mounted, or where that cannot be seen.
+///
+/// # Errors
+/// As [`Partition::open_rw`].
+pub fn open_rw(operand: &Operand) -> Result<Partition, partition::Error> {
+    let claimed = match Partition::open_rw(operand) {
+        Err(partition::Error::System { path, cause })
+            if cause.kind() == io::ErrorKind::ResourceBusy =>
+        {
+            partition::Error::System { path, cause }
+        }
+        done => return done,
+    };
+    let holders = Holders::of(operand.as_path());
+    let only_open = holders.is_ok_and(|holders| {
+        holders.mounts.is_empty() && holders.devices.is_empty() && holders.sight != Sight::Contained
+    });
+    match only_open {
+        true => Partition::open_rw_beside(operand),
+        false => Err(claimed),
     }
 }
 
@@ -152,6 +180,9 @@ impl fmt::Display for Sight {
             ),
             Self::Hidden => f.write_str(
                 "the processes of other users cannot be seen (hidepid): run as root to be sure",
+            ),
+            Self::Contained => f.write_str(
+                "processes outside this container (PID namespace) cannot be seen: run outside it",
             ),
         }
     }

@@ -17,7 +17,7 @@ use std::num::NonZeroU64;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Advice, FlockOperation, OFlags, fadvise, flock, seek};
 use rustix::io::Errno;
@@ -43,6 +43,10 @@ struct Opened {
     block_device: bool,
     start: u64,
     len: u64,
+    /// A block device that nobody else can claim while this is open.
+    exclusive: bool,
+    /// See [`Partition::try_claim`].
+    claim: OnceLock<File>,
 }
 
 /// Whether a partition is opened for writing as well.
@@ -50,6 +54,8 @@ struct Opened {
 enum Mode {
     Read,
     ReadWrite,
+    /// For writing, whoever has claimed the block device.
+    Beside,
 }
 
 impl Partition {
@@ -72,6 +78,15 @@ impl Partition {
     /// As [`Partition::open`].
     pub fn open_rw(operand: &Operand) -> Result<Self, Error> {
         open(operand, Mode::ReadWrite, Path::new(node::SYSFS))
+    }
+
+    /// The same, also where somebody has claimed a block device: see
+    /// [`Partition::try_claim`].
+    ///
+    /// # Errors
+    /// As [`Partition::open`].
+    pub fn open_rw_beside(operand: &Operand) -> Result<Self, Error> {
+        open(operand, Mode::Beside, Path::new(node::SYSFS))
     }
 
     /// Its length in bytes, as it was when opened.
@@ -197,6 +212,19 @@ impl Partition {
         }
     }
 
+    /// Claims the file or device against all who claim it, in any container of this
+    /// machine, until the last clone ends: see [`claim`]. False where another has it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn try_claim(&self) -> io::Result<bool> {
+        if self.0.exclusive || self.0.claim.get().is_some() {
+            return Ok(true);
+        }
+        let claimed = claim(&self.open_path())?;
+        Ok(claimed.is_some_and(|file| self.0.claim.set(file).is_ok()))
+    }
+
     /// Where in the file `count` bytes at `offset` are, if they are inside.
     fn place(&self, count: usize, offset: u64) -> io::Result<u64> {
         let end = u64::try_from(count)
@@ -222,10 +250,37 @@ impl Partition {
     }
 }
 
+/// Claims a file or block device for as long as what is returned, or a copy of it in
+/// another process, is open; `None` where another has it. A block device is opened
+/// exclusively, which every node of it in every container knows; a file is locked.
+///
+/// # Errors
+/// What the system says.
+pub fn claim(path: &Path) -> io::Result<Option<File>> {
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    if fs::metadata(path)?.file_type().is_block_device() {
+        flags |= OFlags::EXCL;
+    }
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
+        .open(path);
+    let file = match opened {
+        Err(e) if e.kind() == io::ErrorKind::ResourceBusy => return Ok(None),
+        opened => opened?,
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
 fn open(operand: &Operand, mode: Mode, sysfs: &Path) -> Result<Partition, Error> {
     let (path, meta, suffix) = find(operand)?;
     let file = open_file(path, &meta, mode, sysfs).map_err(|cause| Error::system(path, cause))?;
-    let whole = Opened::whole(file, operand, path)?;
+    let mut whole = Opened::whole(file, operand, path)?;
+    whole.exclusive = whole.block_device && mode == Mode::ReadWrite;
     whole.refresh(sysfs);
     let part = match suffix {
         None => whole,
@@ -287,16 +342,16 @@ fn check_kind(path: &Path, kind: FileType) -> Result<(), Error> {
 fn open_file(path: &Path, meta: &Metadata, mode: Mode, sysfs: &Path) -> io::Result<File> {
     // NONBLOCK: should a fifo have taken the name meanwhile, do not wait for its other end.
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    if mode == Mode::ReadWrite && meta.file_type().is_block_device() {
+    if mode != Mode::Read && meta.file_type().is_block_device() {
         if node::is_read_only(sysfs, meta.rdev()) {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
-        // Without CREATE this means: not while it is mounted.
-        flags |= OFlags::EXCL;
+        // Without CREATE this means: not while it is mounted or claimed.
+        flags.set(OFlags::EXCL, mode == Mode::ReadWrite);
     }
     OpenOptions::new()
         .read(true)
-        .write(mode == Mode::ReadWrite)
+        .write(mode != Mode::Read)
         .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
         .open(path)
 }
@@ -324,6 +379,8 @@ impl Opened {
             block_device,
             start: 0,
             len,
+            exclusive: false,
+            claim: OnceLock::new(),
         })
     }
 
@@ -362,7 +419,7 @@ impl Opened {
 
     /// The Plan 9 partition of this name. To read, one that is cut will do.
     fn named(mut self, name: &str, mode: Mode, sysfs: &Path) -> Result<Self, Error> {
-        if mode == Mode::ReadWrite {
+        if mode != Mode::Read {
             self.refuse_nodes(sysfs)?;
         }
         let (slice, entry) = self.find_part(name)?;

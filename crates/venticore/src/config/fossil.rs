@@ -9,6 +9,9 @@ use serde::Deserialize;
 pub struct Fossil {
     /// The partition of a command that is given none; in `[fossil]` alone.
     pub partition: Option<String>,
+    /// Whether no process outside this container can open the partition; in
+    /// `[fossil]` alone.
+    pub private: Option<bool>,
     /// The program and its first arguments.
     pub program: Option<Vec<String>>,
     /// The venti it archives to.
@@ -28,6 +31,7 @@ impl Fossil {
     pub(super) fn over(self, below: Fossil) -> Fossil {
         Fossil {
             partition: self.partition.or(below.partition),
+            private: self.private.or(below.private),
             program: self.program.or(below.program),
             venti: self.venti.or(below.venti),
             open: self.open.or(below.open),

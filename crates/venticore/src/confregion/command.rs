@@ -16,6 +16,7 @@ use lexopt::prelude::*;
 use super::{Held, Region, diff};
 use crate::config::Config;
 use crate::exit::{self, Failure, Output, Status, Tool};
+use crate::holders;
 use crate::partition::{Operand, Partition, shown};
 use crate::state::{StateDir, Utc};
 use crate::terminal::Terminal;
@@ -108,7 +109,7 @@ pub fn run(
     }
     let partition = match options.dry_run {
         true => Partition::open(&operand)?,
-        false => Partition::open_rw(&operand)?,
+        false => holders::open_rw(&operand)?,
     };
     let edit = Edit {
         options,

@@ -26,6 +26,9 @@ const MAPS_MAX: u64 = 16 << 20;
 /// The most bytes of a table of mounts: some ten thousand of them.
 const MOUNTS_MAX: u64 = 16 << 20;
 
+/// What the first PID namespace is called, in which all processes are listed.
+const FIRST: &str = "pid:[4026531836]";
+
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -34,9 +37,27 @@ pub(super) struct Seen {
     pub(super) sight: Sight,
 }
 
-/// Looks at all processes but `own`, and at the mounts in all their views of
+/// The number of this process, as it is listed here: not its own where it is in
+/// another PID namespace than what is listed.
+fn own(proc: &Path) -> u32 {
+    let link = fs::read_link(proc.join("self")).ok();
+    let number = link.and_then(|link| link.to_str()?.parse().ok());
+    number.unwrap_or_else(std::process::id)
+}
+
+/// Whether processes may be there that are not listed, since this one is in another
+/// PID namespace than the first. A kernel without them has no such link.
+fn is_contained(proc: &Path) -> bool {
+    match fs::read_link(proc.join("self/ns/pid")) {
+        Ok(link) => link != Path::new(FIRST),
+        Err(_) => !proc.join("self/ns").is_dir(),
+    }
+}
+
+/// Looks at all processes but this one, and at the mounts in all their views of
 /// the file tree.
-pub(super) fn processes(proc: &Path, wanted: &Wanted, own: u32) -> io::Result<Seen> {
+pub(super) fn processes(proc: &Path, wanted: &Wanted) -> io::Result<Seen> {
+    let own = own(proc);
     let mut seen = Seen::default();
     let (mut mounts, mut views, mut unseen) = (BTreeSet::new(), BTreeSet::new(), 0);
     let mut look = |directory: &Path| {
@@ -69,6 +90,7 @@ pub(super) fn processes(proc: &Path, wanted: &Wanted, own: u32) -> io::Result<Se
     }
     seen.mounts = mounts.into_iter().collect();
     seen.sight = match unseen {
+        _ if is_contained(proc) => Sight::Contained,
         // The first process is always there; who cannot see it sees only his own.
         _ if !pids.contains(&1) => Sight::Hidden,
         0 => Sight::Full,

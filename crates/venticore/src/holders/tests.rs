@@ -26,7 +26,9 @@ impl System {
         let directory = tempfile::tempdir().unwrap();
         let system = System { directory };
         fs::create_dir_all(system.roots().sys.join("dev/block")).unwrap();
-        system.process(std::process::id(), "self", &[]);
+        let own = std::process::id();
+        system.process(own, "self", &[]);
+        symlink(own.to_string(), system.roots().proc.join("self")).unwrap();
         system.process(1, "init", &[]);
         system
     }
@@ -183,10 +185,38 @@ fn processes_that_are_not_listed_are_missed() {
     let system = System::new();
     let file = system.directory.path().join("f");
     File::create(&file).unwrap();
+    assert_eq!(system.holders(&file).sight, Sight::Full);
     fs::remove_dir_all(system.roots().proc.join("1")).unwrap();
     assert_eq!(system.holders(&file).sight, Sight::Hidden);
     fs::remove_dir_all(system.roots().proc).unwrap();
     assert!(Holders::of_in(&file, &system.roots()).is_err());
+}
+
+#[test]
+fn outside_the_first_pid_namespace_processes_are_missed() {
+    let system = System::new();
+    let file = system.directory.path().join("f");
+    File::create(&file).unwrap();
+    let link = system.roots().proc.join("self/ns/pid");
+    for (name, sight) in [
+        ("pid:[4026531836]", Sight::Full),
+        ("pid:[4026532201]", Sight::Contained),
+    ] {
+        symlink(name, &link).unwrap();
+        assert_eq!(system.holders(&file).sight, sight, "{name}");
+        fs::remove_file(&link).unwrap();
+    }
+    // What is listed is another namespace than ours.
+    fs::remove_file(system.roots().proc.join("self")).unwrap();
+    assert_eq!(system.holders(&file).sight, Sight::Contained);
+    // There our number is another's.
+    let other = u32::MAX;
+    system.process(other, "us", &[]);
+    let ours = system.roots().proc.join(std::process::id().to_string());
+    symlink(&file, ours.join("fd/9")).unwrap();
+    symlink(other.to_string(), system.roots().proc.join("self")).unwrap();
+    let holders = system.holders(&file);
+    assert_eq!(holders.processes.len(), 1, "{holders}");
 }
 
 #[test]

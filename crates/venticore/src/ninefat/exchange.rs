@@ -268,7 +268,8 @@ fn tell(operand: &Operand, sight: Sight, terminal: &Terminal) {
         "9fat {operand}: a FAT has no modes, so rootscor is not 0600 there: the scores in it are as \
          secret as the data, and whoever can read the image has them"
     ));
-    if sight != Sight::Full {
+    // In a container it would be said each time, whoever uses the image.
+    if !matches!(sight, Sight::Full | Sight::Contained) {
         terminal.say(&format!("9fat {operand}: {sight}"));
     }
 }

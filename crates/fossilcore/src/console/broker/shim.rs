@@ -13,15 +13,20 @@ use venticore::exit::Status;
 use super::{AS_FOSSIL, Job};
 use crate::console::kin;
 
-/// Starts it, on its end of the terminal.
+/// Starts it, on its end of the terminal. What the broker got as its standard error is
+/// the claim on the partition, open for reading: the fossil has it as standard
+/// output, to which it prints nothing, and the broker keeps none of it.
 pub(super) fn spawn(job: &Job, terminal: File) -> Result<Child> {
     let mut command = Command::new(myself());
     command.arg(AS_FOSSIL).args(&job.program);
     let environment = job.environment.iter().map(|(name, value)| (name, value));
     command.envs(environment).env(kin::VARIABLE, &job.socket);
-    command.stdin(terminal).stdout(Stdio::null());
+    command.stdin(terminal).stdout(io::stderr());
     command.stderr(Stdio::piped());
-    command.spawn().wrap_err("fossil")
+    let child = command.spawn().wrap_err("fossil")?;
+    let null = File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(child)
 }
 
 /// The running program, also when its file was replaced or removed.

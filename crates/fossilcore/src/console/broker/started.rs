@@ -1,5 +1,6 @@
 //! A broker, as who started it sees it.
 
+use std::fs::File;
 use std::io::Write;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -23,16 +24,17 @@ pub struct Started {
     pub fossil: u32,
 }
 
-/// Starts a broker, and waits until it serves.
+/// Starts a broker, and waits until it serves. Its fossil keeps the claim on its
+/// partition open for as long as it lives.
 ///
 /// # Errors
 /// It cannot, and says why; or it says nothing before the limit. None is left then.
-pub fn start(job: &Job, limit: Duration) -> Result<Started> {
+pub fn start(job: &Job, claim: File, limit: Duration) -> Result<Started> {
     // A lock that a caller holds in a descriptor must not last as long as a fossil.
     close_fds::set_fds_cloexec(3, &[]);
     let mut command = Command::new(myself());
     command.arg(AS_BROKER).stdin(Stdio::piped());
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(claim);
     command.current_dir("/").env_remove(kin::VARIABLE);
     let mut broker = command.spawn().wrap_err("broker")?;
     match employ(&mut broker, job, limit) {
