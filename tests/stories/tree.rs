@@ -252,7 +252,7 @@ fn entries_that_cannot_be_are_damage() {
             },
             "data block size",
         ),
-        (Entry { size: 8193, ..good }, "with 0 levels"),
+        (Entry { size: 8193, ..good }, "a size of at most 8192"),
         (
             Entry {
                 stored_dsize: 4096,

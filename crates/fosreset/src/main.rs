@@ -24,17 +24,17 @@ overwritten in an undo file, format. The partition is /dev/sdC0/fossil and the
 venti $venti unless given. With - for the score, the line that fossilize
 printed is read from standard input.
 
-  -c, --check      read every block of the archive, history included
-      --shallow    look at the root only
-      --as-written go on where something invalid was written so by the fossil
-  -f, --force      overwrite what is no fossil
-  -n, --dry-run    prove everything; halt and write nothing
-  -y, --yes        do not ask
-  -q, --quiet      only errors and what will be lost
-  -d, --dir DIR    where rootscor and the undo files lie
-  -u, --undo FILE  put back what an undo file has
-  -h, --help       print this text
-  -V, --version    print the version
+  -c, --check       read every block of the archive, history included
+      --shallow     look at the root only
+      --as-written  go on where something invalid was written so by the fossil
+  -f, --force       overwrite what is no fossil
+  -n, --dry-run     prove everything; halt and write nothing
+  -y, --yes         do not ask
+  -q, --quiet       only errors and what will be lost
+  -d, --dir DIR     where rootscor and the undo files lie
+  -u, --undo FILE   put back what an undo file has
+  -h, --help        print this text
+  -V, --version     print the version
 
 A partition is a file or block device, PATH:LO-HI for some of its bytes, or
 DISK:NAME for a partition of a Plan 9 disk.",

@@ -282,6 +282,11 @@ fn probe_some(client: &mut Client, state: &RefCell<State<'_>>) -> Result<(), cli
     })
 }
 
+/// Whether its blocks have sizes that blocks can have.
+fn has_sizes(entry: &Entry) -> bool {
+    entry.psize().min(entry.dsize()) >= Entry::SIZE_MIN
+}
+
 struct State<'v> {
     /// Streams that were not begun, the next one last.
     tops: Vec<Wanted>,
@@ -381,7 +386,9 @@ impl State<'_> {
         }
         match checked {
             Ok(()) => Some(task),
-            Err(_) if entry.is_too_shallow() && !task.stream.plan.is_told() => {
+            Err(_)
+                if entry.is_too_shallow() && has_sizes(&entry) && !task.stream.plan.is_told() =>
+            {
                 let (most, found) = (entry.size_max(), entry.size);
                 self.damaged(&task, Fault::Size { most, found });
                 Some(task)
