@@ -272,6 +272,70 @@ fn with_header_and_entry_gone_the_next_clump_is_found() {
 }
 
 #[test]
+fn the_clumps_of_a_hole_are_told_apart_by_the_directory() {
+    for (arena, synced, to_the_end) in [(0, false, false), (1, false, false), (1, true, true)] {
+        let (_directory, mut partition) = made(5);
+        let clumps = partition.arenas()[arena].clumps().to_vec();
+        let base = partition.arenas()[arena].base();
+        let (first, last) = match to_the_end {
+            true => (3, clumps.len() - 1),
+            false => (3, 14),
+        };
+        let from = clumps[first].offset + 50;
+        let zeros = vec![0; usize::try_from(clumps[last].end() - 9 - from).unwrap()];
+        partition.write_raw(base + from, &zeros).unwrap();
+        let outcome = outcome(&partition, arena, synced);
+        let lost: Vec<_> = outcome
+            .lost
+            .iter()
+            .map(|(at, loss)| {
+                (
+                    *at,
+                    loss.score,
+                    loss.block_type,
+                    loss.clumps,
+                    loss.maybe_late,
+                )
+            })
+            .collect();
+        let expected: Vec<_> = clumps[first..=last]
+            .iter()
+            .map(|c| {
+                let block_type = venticore::blocktype::BlockType::from_disk(c.block_type);
+                (c.offset, Some(c.score), block_type, 1, false)
+            })
+            .collect();
+        assert_eq!(lost, expected);
+        assert_eq!(outcome.notes, [0; 0], "the directory is found again");
+        let all = clumps.iter().map(|c| c.offset);
+        let whole: Vec<u64> = all.filter(|at| !lost.iter().any(|l| l.0 == *at)).collect();
+        assert_eq!(outcome.whole, whole);
+    }
+}
+
+/// With one entry of the hole gone as well, it is one stretch; its clumps are
+/// counted, since the directory is found again after it.
+#[test]
+fn a_hole_that_the_directory_does_not_explain_is_one_stretch() {
+    let (_directory, mut partition) = made(5);
+    let clumps = partition.arenas()[0].clumps().to_vec();
+    let base = partition.arenas()[0].base();
+    let zeros = vec![0; usize::try_from(clumps[15].offset - clumps[3].offset).unwrap()];
+    partition
+        .write_raw(base + clumps[3].offset, &zeros)
+        .unwrap();
+    partition.edit_entry(0, 7, |entry| entry.fill(0)).unwrap();
+    let outcome = outcome(&partition, 0, true);
+    let [(at, loss)] = outcome.lost.as_slice() else {
+        panic!("{:?}", outcome.lost);
+    };
+    assert_eq!(
+        (*at, loss.clumps, loss.block_type),
+        (clumps[3].offset, 12, None)
+    );
+}
+
+#[test]
 fn a_corrupt_clump_is_counted_and_skipped() {
     let (_directory, mut partition) = made(5);
     partition.give_up(0, 5).unwrap();

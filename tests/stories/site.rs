@@ -75,6 +75,15 @@ impl Site {
         self.partition.flush().unwrap();
     }
 
+    /// Adds small data blocks: as many clumps as there can be in little space.
+    pub(crate) fn add_small(&mut self, blocks: usize) {
+        for _ in 0..blocks {
+            let block = self.sample.noise(20);
+            self.put(BlockType::Data, block);
+        }
+        self.partition.flush().unwrap();
+    }
+
     /// Adds a root.
     pub(crate) fn add_root(&mut self) -> Score {
         let block = self.sample.noise(300);

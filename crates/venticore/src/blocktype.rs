@@ -36,6 +36,11 @@ impl BlockType {
         }
     }
 
+    /// All types.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..=u8::MAX).filter_map(Self::from_disk)
+    }
+
     /// The number on disk and wire.
     #[must_use]
     pub fn to_disk(self) -> u8 {

@@ -105,6 +105,7 @@ fn send(
         probe: false,
         rate: None,
         checkpoint: Checkpoint::NEVER,
+        told: replicate::TOLD,
     };
     let whole = jobs[0].bytes_from(seat.start.from);
     let outcomes = replicate::run(
@@ -149,7 +150,19 @@ pub fn judge(outcome: &Outcome, terminal: &Terminal) -> Status {
             "{late}; not on disk yet, run again once the server has synced"
         ));
     }
-    match outcome.late.is_some() || !outcome.damage.is_empty() {
+    let Outcome { lost, odd, .. } = outcome;
+    for (count, what) in [
+        (lost, "clumps are damaged"),
+        (
+            odd,
+            "clumps are whole, but their header or directory entry is damaged",
+        ),
+    ] {
+        if *count > replicate::TOLD as u64 {
+            terminal.say(&format!("{count} {what}"));
+        }
+    }
+    match outcome.late.is_some() || *lost > 0 || *odd > 0 {
         true => Status::Partly,
         false => Status::Done,
     }
@@ -179,9 +192,11 @@ fn arenas(
     terminal: &Terminal,
 ) -> Result<(Vec<Arena>, Status)> {
     let head = options.file_offset.unwrap_or(0);
+    let mut status = Status::Done;
     let arena = match ArenaSource::read(partition, head)? {
         ArenaSource::Single(arena) => arena,
         ArenaSource::Partition(table) if options.file_offset.is_some() => {
+            status = say_all("arenas", &table.notes, terminal);
             arena_at(partition, &table, head)?
         }
         ArenaSource::Partition(_) if options.clump_offset.is_some() => {
@@ -192,7 +207,7 @@ fn arenas(
         }
         ArenaSource::Partition(table) => return Ok(all_arenas(partition, &table, terminal)),
     };
-    let status = say_notes(&arena, terminal);
+    let status = status.worst(say_notes(&arena, terminal));
     Ok((vec![arena], status))
 }
 
@@ -203,7 +218,7 @@ pub fn all_arenas(
     table: &ArenaPartition,
     terminal: &Terminal,
 ) -> (Vec<Arena>, Status) {
-    let mut status = Status::Done;
+    let mut status = say_all("arenas", &table.notes, terminal);
     let mut arenas = Vec::new();
     for entry in &table.entries {
         match table.arena(partition, entry) {
@@ -234,12 +249,19 @@ pub fn arena_at(partition: &Partition, table: &ArenaPartition, head: u64) -> Res
 
 /// Says what is odd about an arena: damage makes the run a partial one.
 pub fn say_notes(arena: &Arena, terminal: &Terminal) -> Status {
+    say_all(&format!("arena {}", arena.name), &arena.notes, terminal)
+}
+
+/// What only a sync of the server could make damage is not said.
+fn say_all(subject: &str, notes: &[Note], terminal: &Terminal) -> Status {
     let mut status = Status::Done;
-    for note in &arena.notes {
-        terminal.say(&format!("arena {}: {note}", arena.name));
-        if matches!(note, Note::Damaged(_)) {
-            status = Status::Partly;
+    for note in notes {
+        match note {
+            Note::Uncounted(_) => continue,
+            Note::Damaged(_) => status = Status::Partly,
+            Note::Disagree(_) => {}
         }
+        terminal.say(&format!("{subject}: {note}"));
     }
     status
 }

@@ -13,8 +13,8 @@
 //! The wrarena line is the place itself, and can be run as it stands. It says
 //! that the target acknowledged a sync after every clump before the offset in
 //! the arena at `-o`, and after every clump of the arenas before that one.
-//! The comments that begin with `place`, `damaged` or `accepted` belong to the
-//! wrarena line that follows; `place` comes first of them.
+//! The comments that begin with `place`, `damaged`, `accepted` or `unreadable`
+//! belong to the wrarena line that follows; `place` comes first of them.
 //!
 //! | field | is |
 //! |---|---|
@@ -28,16 +28,22 @@
 //! `place` comment, from an operator or a script, is read, and nothing but
 //! the line itself is known.
 //!
-//! A `damaged` line is a stretch of the source's log that could not be sent.
 //! The `seen` line is the wrcmd as a run last obeyed or wrote it. While the
 //! wrcmd stands there, nobody has edited it, however far the lines have gone on.
 //! A file without it says nothing of that.
 //!
+//! A `damaged` line is a stretch of the source's log that could not be sent, or of
+//! which `clumps=N` clumps could not. Neighbours become one line, and where there are
+//! too many, those with the least between them do ([`Stretches`]).
 //! An operator who has looked at it changes the word into `accepted`, and it
 //! no longer counts. So that a slip there does not make damage go unnoticed, a
-//! comment that begins with one of the three words or goes on with `magic=`
+//! comment that begins with one of the four words or goes on with `magic=`
 //! must be a whole one of ours. All other comments, and blank lines, are kept
 //! where they are, byte for byte.
+//!
+//! An `unreadable` line is a block that the target has and could not give back
+//! whole. It goes when the target gives it back. One without type and score stands
+//! for more of them than are listed.
 //!
 //! **Two lines for one target and partition**: the one with less progress is
 //! the place, because what lies between the two then costs probes, while
@@ -46,8 +52,9 @@
 
 mod error;
 mod line;
+mod stretches;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use crate::arena::Name;
@@ -59,6 +66,7 @@ use crate::wrcmd::WrCmd;
 
 pub use error::{Error, Problem};
 use line::{Command, Kind, Line, Mark};
+pub use stretches::Stretches;
 
 /// What stands above the lines of a new file.
 const HEADER: &str = "# wrcmds: the place that each venti has acknowledged in each partition; \
@@ -112,6 +120,8 @@ pub struct Damage {
     pub offset: u64,
     /// How many bytes it is long.
     pub len: u64,
+    /// How many of its clumps could not be sent, as far as that is known.
+    pub clumps: u64,
     /// The type of the block, where that is known.
     pub block_type: Option<BlockType>,
     /// The score of the block, where that is known.
@@ -123,10 +133,41 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// True where both are the same stretch, or begin as one.
-    fn is_at(&self, other: &Self) -> bool {
-        let key = |damage: &Self| (damage.head, damage.magic, damage.offset);
-        key(self) == key(other)
+    /// The arena, and the offset in it.
+    fn key(&self) -> (u64, u32, u64) {
+        (self.head, self.magic, self.offset)
+    }
+
+    /// Where it ends, bytes of the arena's data section.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset.saturating_add(self.len)
+    }
+}
+
+/// A block that a target has and could not give back whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its type.
+    pub block_type: Option<BlockType>,
+    /// Its score.
+    pub score: Option<Score>,
+}
+
+impl Unreadable {
+    /// The most that are listed for a target in a partition.
+    pub const MOST: usize = 1000;
+
+    /// Stands for more blocks than are listed.
+    pub const MORE: Self = Unreadable {
+        block_type: None,
+        score: None,
+    };
+
+    /// The block, where this is one.
+    #[must_use]
+    pub fn block(&self) -> Option<(Score, BlockType)> {
+        self.score.zip(self.block_type)
     }
 }
 
@@ -187,9 +228,9 @@ impl Wrcmds {
         for (at, line) in self.lines.iter().enumerate() {
             match (&line.kind, open) {
                 (Kind::Place(_), Some(first)) => return Err(Problem::Dangling.at_line(first)),
-                (Kind::Place(_) | Kind::Damage(_), None) => open = Some(at + 1),
                 (Kind::Command(_), _) => open = None,
-                (Kind::Damage(_), Some(_)) | (Kind::Other | Kind::Seen(_), _) => {}
+                (Kind::Other | Kind::Seen(_), _) | (_, Some(_)) => {}
+                (_, None) => open = Some(at + 1),
             }
         }
         match open {
@@ -320,91 +361,134 @@ impl Wrcmds {
         };
         let mut spare = self.commands(target, partition);
         spare.retain(|&at| at != kept);
-        let known: Vec<&Damage> = self.damages_at(kept).collect();
-        let found = spare.iter().flat_map(|&at| self.damages_at(at));
-        let new = found.filter(|damage| !known.contains(damage));
-        let damages: Vec<String> = new.map(Damage::to_string).collect();
+        let texts = |own: &[usize]| -> Vec<Vec<u8>> {
+            let lines = own.iter().filter_map(|&at| self.lines.get(at));
+            let ours = lines.filter(|line| line.damage().is_some() || line.unreadable().is_some());
+            ours.map(|line| line.text.clone()).collect()
+        };
+        let known: BTreeSet<Vec<u8>> = texts(&self.own_lines(kept)).into_iter().collect();
+        let found = spare.iter().flat_map(|&at| texts(&self.own_lines(at)));
+        let new: Vec<Vec<u8>> = found.filter(|text| !known.contains(text)).collect();
         for &at in spare.iter().rev() {
             self.remove(at);
         }
-        for damage in damages {
+        for text in new {
             let at = self.chosen(target, partition).unwrap_or(0);
-            self.insert(at, &damage)?;
+            self.insert(at, &String::from_utf8_lossy(&text))?;
         }
         Ok(())
     }
 
     /// The stretches that could not be sent to a target, accepted ones too.
     pub fn damages(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Damage> {
-        let commands = self.commands(target, partition);
-        commands.into_iter().flat_map(|at| self.damages_at(at))
+        self.own(target, partition).filter_map(Line::damage)
     }
 
-    /// Remembers a stretch that could not be sent. One known before is
-    /// replaced; it stays accepted unless it has become longer.
+    /// The blocks that a target could not give back.
+    pub fn unreadable(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Unreadable> {
+        self.own(target, partition).filter_map(Line::unreadable)
+    }
+
+    fn own(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Line> {
+        let commands = self.commands(target, partition).into_iter();
+        let own = commands.flat_map(|at| self.own_lines(at));
+        own.filter_map(|at| self.lines.get(at))
+    }
+
+    /// Remembers stretches that could not be sent, besides those known. Damage
+    /// that was accepted stays so unless it has become longer.
     ///
     /// # Errors
     /// The target has no line for the partition yet, and a line at any place would
     /// say too much: [`Wrcmds::set`] comes first. Or the file would have more
     /// bytes or lines than it may have. Nothing has changed then.
-    pub fn add_damage(
+    pub fn add_damages(
         &mut self,
         target: &Dial,
         partition: &str,
-        damage: &Damage,
+        new: impl IntoIterator<Item = Damage>,
     ) -> Result<(), Error> {
-        if self.lines.len() >= Self::MAX_LINES {
-            return Err(Problem::TooMany.in_file());
-        }
-        match self.len() + Line::MAX_LEN {
-            len if len > Self::MAX_LEN => Err(Problem::TooLong(len).in_file()),
-            _ => self.insert_damage(target, partition, damage),
-        }
+        let mut all = Stretches::new(self.damages(target, partition).cloned());
+        new.into_iter().for_each(|damage| all.add(damage));
+        self.set_damages(target, partition, &all.into_list())
     }
 
-    fn insert_damage(
+    /// Remembers these stretches and no others.
+    ///
+    /// # Errors
+    /// As [`Wrcmds::add_damages`].
+    pub fn set_damages(
         &mut self,
         target: &Dial,
         partition: &str,
-        damage: &Damage,
+        all: &[Damage],
     ) -> Result<(), Error> {
-        let mut damage = damage.clone();
-        let known = self.find_damage(target, partition, &damage);
-        if let Some((_, known)) = known {
-            damage.accepted |= known.accepted && damage.len <= known.len;
+        let texts = all.iter().map(Damage::to_string);
+        self.replace_own(target, partition, |line| line.damage().is_some(), texts)
+    }
+
+    /// Remembers these blocks that could not be read, and no others.
+    ///
+    /// # Errors
+    /// As [`Wrcmds::add_damages`].
+    pub fn set_unreadable(
+        &mut self,
+        target: &Dial,
+        partition: &str,
+        all: &[Unreadable],
+    ) -> Result<(), Error> {
+        let texts = all.iter().map(Unreadable::to_string);
+        self.replace_own(target, partition, |line| line.unreadable().is_some(), texts)
+    }
+
+    /// Puts these comments in place of the target's of one kind. What says the
+    /// same as before keeps its spelling.
+    fn replace_own(
+        &mut self,
+        target: &Dial,
+        partition: &str,
+        is_kind: fn(&Line) -> bool,
+        texts: impl Iterator<Item = String>,
+    ) -> Result<(), Error> {
+        let mut new = Vec::new();
+        for text in texts {
+            new.push(Line::parse(text.as_bytes()).map_err(Problem::in_file)?);
         }
-        match known {
-            Some((_, known)) if *known == damage => Ok(()),
-            Some((at, _)) => self.change(at, &damage.to_string()),
-            None => {
-                let at = self.chosen(target, partition);
-                let at = at.ok_or_else(|| Problem::NoPlace(target.clone()).in_file())?;
-                self.insert(at, &damage.to_string())
+        let Some(kept) = self.chosen(target, partition) else {
+            let missing = || Err(Problem::NoPlace(target.clone()).in_file());
+            return if new.is_empty() { Ok(()) } else { missing() };
+        };
+        let commands = self.commands(target, partition).into_iter();
+        let own = commands.flat_map(|at| self.own_lines(at));
+        let old: BTreeSet<usize> = own
+            .filter(|&at| self.lines.get(at).is_some_and(is_kind))
+            .collect();
+        let spellings: HashMap<String, &Line> = old
+            .iter()
+            .filter_map(|&at| self.lines.get(at))
+            .map(|line| (line.kind.to_string(), line))
+            .collect();
+        let new: Vec<Line> = new
+            .into_iter()
+            .map(|line| match spellings.get(&line.kind.to_string()) {
+                Some(&old) => old.clone(),
+                None => Line { end: "\n", ..line },
+            })
+            .collect();
+        let mut lines = Vec::with_capacity(self.lines.len() + new.len());
+        let mut new = Some(new);
+        for (at, line) in self.lines.iter().enumerate() {
+            if at == kept {
+                lines.extend(new.take().into_iter().flatten());
+            }
+            if !old.contains(&at) {
+                lines.push(line.clone());
             }
         }
-    }
-
-    fn find_damage(
-        &self,
-        target: &Dial,
-        partition: &str,
-        damage: &Damage,
-    ) -> Option<(usize, &Damage)> {
-        let commands = self.commands(target, partition);
-        let own = commands.into_iter().flat_map(|at| self.own_lines(at));
-        let mut damages = own.filter_map(|at| Some((at, self.lines.get(at)?.damage()?)));
-        damages.find(|(_, known)| known.is_at(damage))
-    }
-
-    /// Forgets a stretch, because it could be sent after all or was found on
-    /// the target. False where it was not known.
-    pub fn remove_damage(&mut self, target: &Dial, partition: &str, damage: &Damage) -> bool {
-        let mut found = false;
-        while let Some((at, _)) = self.find_damage(target, partition, damage) {
-            self.lines.remove(at);
-            found = true;
-        }
-        found
+        let changed = Wrcmds { lines };
+        changed.check_size()?;
+        *self = changed;
+        Ok(())
     }
 
     /// Removes all lines of a target, and says how many there were.
@@ -466,11 +550,6 @@ impl Wrcmds {
             .collect();
         own.reverse();
         own
-    }
-
-    fn damages_at(&self, command: usize) -> impl Iterator<Item = &Damage> {
-        let own = self.own_lines(command).into_iter();
-        own.filter_map(|at| self.lines.get(at)?.damage())
     }
 
     fn place_at(&self, command: usize) -> Option<Place> {

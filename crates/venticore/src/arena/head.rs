@@ -31,7 +31,8 @@ impl Head {
     ///
     /// # Errors
     /// A wrong magic, an unknown version, an impossible block size, a size
-    /// that does not hold head, trailer and a block between them.
+    /// that does not hold head, trailer and a block between them, a clump
+    /// magic of 0.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let (_, (magic, version, name, block_size, total, v5_magic)) =
             (be_u32, be_u32, name, be_u32, be_u64, be_u32)
@@ -54,6 +55,9 @@ impl Head {
         }
         if total < 3 * u64::from(block_size) {
             return Err(bad("at least three blocks", format!("{total} bytes")));
+        }
+        if version == 5 && v5_magic == 0 {
+            return Err(bad("a clump magic", "0".to_owned()));
         }
         Ok(Head {
             version,

@@ -7,7 +7,7 @@ use std::io;
 use super::head::Head;
 use super::table::{self, Entry, Header};
 use super::trailer::{Counters, Trailer};
-use super::{FormatError, Name, ReadAt, directory};
+use super::{FormatError, Name, ReadAt, directory, recount};
 use crate::arena::clump::HEADER_LEN;
 
 /// Why an arena or a partition cannot be read.
@@ -66,7 +66,10 @@ pub struct ArenaPartition {
     /// Disk block size in bytes.
     pub block_size: u32,
     /// The arenas in the order of the table, which is that of their offsets.
+    /// Those that the table should list and does not are among them.
     pub entries: Vec<Entry>,
+    /// What is wrong with the table, though arenas were found.
+    pub notes: Vec<Note>,
 }
 
 impl ArenaPartition {
@@ -75,18 +78,57 @@ impl ArenaPartition {
     /// Entries may lie past the end of a partition that was cut short; see
     /// [`ArenaPartition::arena`].
     ///
+    /// A table that does not list every arena on the disk is damaged: those
+    /// that its spare lines name, and those whose heads stand one after the
+    /// other behind the last one, are added ([`ArenaPartition::notes`]).
+    ///
     /// # Errors
-    /// There is no header or table, or they cannot be.
+    /// There is no header, or no table and no arena head where the first one
+    /// belongs.
     pub fn read(source: &dyn ReadAt) -> Result<Self, LayoutError> {
         let mut bytes = [0; Header::LEN];
         read_at(source, &mut bytes, Header::OFFSET)?;
         let header = Header::parse(&bytes).map_err(at(Header::OFFSET))?;
         let offset = header.table_offset();
         let text = table_text(source, &header)?;
-        let entries = table::parse(&text, header.arena_base.into()).map_err(at(offset))?;
+        let base = u64::from(header.arena_base);
+        let mut notes = Vec::new();
+        let mut entries = match table::parse(&text, base) {
+            Ok(entries) => entries,
+            Err(error) => {
+                let error = at(offset)(error);
+                if head_at(source, &header, base).is_none() {
+                    return Err(error);
+                }
+                notes.push(Note::Damaged(error.to_string()));
+                Vec::new()
+            }
+        };
+        let listed = entries.len();
+        if notes.is_empty() {
+            entries.extend(table::spare(
+                &text,
+                entries.last().map_or(base, |e| e.stop),
+                listed,
+            ));
+        }
+        let mut next = entries.last().map_or(base, |entry| entry.stop);
+        while entries.len() < table::MAX_ENTRIES
+            && let Some(entry) = head_at(source, &header, next)
+        {
+            next = entry.stop;
+            entries.push(entry);
+        }
+        if let (true, Some(first)) = (notes.is_empty(), entries.get(listed)) {
+            notes.push(Note::Damaged(format!(
+                "arena table at {offset}: lists {listed} arenas, but arena {} follows at {}",
+                first.name, first.start
+            )));
+        }
         Ok(ArenaPartition {
             block_size: header.block_size,
             entries,
+            notes,
         })
     }
 
@@ -109,11 +151,25 @@ impl ArenaPartition {
         let head = read_at(source, &mut bytes, entry.start)
             .and_then(|()| Head::parse(&bytes).map_err(at(entry.start)));
         match (place.trailer(source), head) {
-            (Ok(trailer), head) => Ok(place.with_trailer(trailer, head)),
-            (Err(error), Ok(head)) => Ok(place.without_trailer(&head, &error)),
+            (Ok(trailer), head) => Ok(place.with_trailer(source, &trailer, head)),
+            (Err(error), Ok(head)) => Ok(place.without_trailer(source, &head, &error)),
             (Err(error), Err(_)) => Err(error),
         }
     }
+}
+
+/// The arena whose head block stands at an offset, as a table would list it.
+fn head_at(source: &dyn ReadAt, header: &Header, offset: u64) -> Option<Entry> {
+    let mut bytes = [0; Head::LEN];
+    read_at(source, &mut bytes, offset).ok()?;
+    let head = Head::parse(&bytes).ok()?;
+    let stop = offset.checked_add(head.total)?;
+    let fits = head.block_size == header.block_size && stop <= source.size();
+    fits.then_some(Entry {
+        name: head.name,
+        start: offset,
+        stop,
+    })
 }
 
 /// The text of the table, read block by block up to its first zero byte.
@@ -143,8 +199,9 @@ pub struct Arena {
     pub block_size: u32,
     /// What every clump begins with.
     pub clump_magic: u32,
-    /// Clumps and bytes that the log holds by the trailer's larger set. Zero
-    /// when the trailer is damaged: the log is then scanned from its start.
+    /// Clumps and bytes that the log holds by the trailer's larger set. Where
+    /// the trailer is damaged, or counts nothing although there are clumps,
+    /// they are counted by the directory and the log.
     pub live: Counters,
     /// No clump will be added: by either set of counters.
     pub sealed: bool,
@@ -162,11 +219,14 @@ pub enum Note {
     Damaged(String),
     /// Head and trailer disagree; the trailer was believed.
     Disagree(String),
+    /// The trailer counts no clump and there are some, as after the first
+    /// writes of a server that has not synced. After a sync it is damage.
+    Uncounted(String),
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Damaged(text) | Self::Disagree(text)) = self;
+        let (Self::Damaged(text) | Self::Disagree(text) | Self::Uncounted(text)) = self;
         f.write_str(text)
     }
 }
@@ -187,8 +247,8 @@ impl Arena {
         };
         place.check()?;
         Ok(match place.trailer(source) {
-            Ok(trailer) => place.with_trailer(trailer, Ok(head)),
-            Err(error) => place.without_trailer(&head, &error),
+            Ok(trailer) => place.with_trailer(source, &trailer, Ok(head)),
+            Err(error) => place.without_trailer(source, &head, &error),
         })
     }
 
@@ -248,6 +308,8 @@ impl Place {
             .size()
             .saturating_sub(directory::len(live.clumps.into(), self.block_size));
         let least = u64::from(live.clumps) * HEADER_LEN as u64;
+        let most = least + u64::from(live.clumps) * u64::from(u16::MAX);
+        let room = room.min(most);
         if (least..=room).contains(&live.used) {
             return Ok(());
         }
@@ -258,12 +320,13 @@ impl Place {
         ))
     }
 
-    fn with_trailer(&self, trailer: Trailer, head: Result<Head, LayoutError>) -> Arena {
-        let notes = match head {
-            Ok(head) => self.disagreement(&head, &trailer).into_iter().collect(),
-            Err(error) => vec![Note::Damaged(error.to_string())],
-        };
-        Arena {
+    fn with_trailer(
+        &self,
+        source: &dyn ReadAt,
+        trailer: &Trailer,
+        head: Result<Head, LayoutError>,
+    ) -> Arena {
+        let mut arena = Arena {
             head: self.head,
             size: self.size(),
             block_size: self.block_size,
@@ -271,13 +334,48 @@ impl Place {
             live: trailer.live(),
             sealed: trailer.is_sealed(),
             settled: trailer.indexed.sealed,
-            name: trailer.name,
-            notes,
+            name: trailer.name.clone(),
+            notes: Vec::new(),
+        };
+        match head {
+            Ok(head) if self.log_is_of(source, &head, trailer) => {
+                arena.clump_magic = head.clump_magic;
+                arena.notes.push(Note::Damaged(format!(
+                    "arena trailer: expected clump magic {:#010x}, which head and log have, \
+                     found {:#010x}",
+                    head.clump_magic, trailer.clump_magic
+                )));
+            }
+            Ok(head) => arena.notes.extend(self.disagreement(&head, trailer)),
+            Err(error) => arena.notes.push(Note::Damaged(error.to_string())),
         }
+        if arena.live.used == 0 {
+            Self::look_into(source, &mut arena, trailer);
+        }
+        arena
     }
 
-    fn without_trailer(&self, head: &Head, error: &LayoutError) -> Arena {
-        Arena {
+    /// Counts the clumps of an arena that is empty by its trailer.
+    fn look_into(source: &dyn ReadAt, arena: &mut Arena, trailer: &Trailer) {
+        let found = recount::recount(source, arena);
+        if found.clumps == 0 {
+            return;
+        }
+        let text = format!(
+            "arena trailer: counts no clumps, but the log has {}",
+            found.clumps
+        );
+        let fresh = !arena.sealed && trailer.created == 0 && trailer.modified == 0;
+        arena.notes.push(match fresh {
+            true => Note::Uncounted(text),
+            false => Note::Damaged(text),
+        });
+        arena.live = found;
+        arena.settled = false;
+    }
+
+    fn without_trailer(&self, source: &dyn ReadAt, head: &Head, error: &LayoutError) -> Arena {
+        let mut arena = Arena {
             name: head.name.clone(),
             head: self.head,
             size: self.size(),
@@ -287,7 +385,21 @@ impl Place {
             sealed: false,
             settled: false,
             notes: vec![Note::Damaged(error.to_string())],
-        }
+        };
+        arena.live = recount::recount(source, &arena);
+        // No server opens such an arena: none adds to it.
+        arena.sealed = arena.live.clumps > 0;
+        arena
+    }
+
+    /// True where head and trailer name different clump magics, and the log
+    /// begins with that of the head.
+    fn log_is_of(&self, source: &dyn ReadAt, head: &Head, trailer: &Trailer) -> bool {
+        let mut magic = [0; 4];
+        let first = self.head + u64::from(self.block_size);
+        head.clump_magic != trailer.clump_magic
+            && read_at(source, &mut magic, first).is_ok()
+            && u32::from_be_bytes(magic) == head.clump_magic
     }
 
     fn disagreement(&self, head: &Head, trailer: &Trailer) -> Option<Note> {

@@ -24,13 +24,16 @@ pub use start::StartError;
 
 use super::clump::{ClumpError, ClumpHeader, HEADER_LEN};
 use super::directory::Entry;
+use super::recount::recount;
 use super::{Arena, ReadAt};
 use crate::blocktype::BlockType;
+use crate::score::Score;
 use fault::Fault;
 use window::Window;
 
 /// A walk along the log of one arena.
 pub struct Log {
+    source: Arc<dyn ReadAt>,
     arena: Arena,
     settled: bool,
     window: Window,
@@ -38,6 +41,9 @@ pub struct Log {
     at: u64,
     /// The directory entry of the clump at `at`; unknown after damage to both.
     index: Option<u64>,
+    /// Before this the directory tells where damaged clumps end: its sizes add
+    /// up to a whole clump here, or to the end of the log.
+    guided: u64,
     stopped: Option<ClumpError>,
     /// The header of the clump that ends where the walk started.
     before: Option<ClumpHeader>,
@@ -63,9 +69,11 @@ impl Log {
         let mut log = Log {
             settled: synced || arena.settled,
             window: Window::new(Arc::clone(&source), arena),
-            directory: Directory::new(source, arena),
+            directory: Directory::new(Arc::clone(&source), arena),
+            source,
             at: from,
             index: None,
+            guided: 0,
             stopped: None,
             before: None,
             arena: arena.clone(),
@@ -92,6 +100,22 @@ impl Log {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.at
+    }
+
+    /// Moves the walk on to `offset`, where a clump starts: by the directory, or
+    /// from clump to clump. False where none starts there, or the walk is past it.
+    pub fn advance_to(&mut self, offset: u64) -> bool {
+        let bytes = offset.checked_sub(self.at);
+        let bytes = bytes.filter(|_| offset <= self.used());
+        let by_sizes = self.index.zip(bytes);
+        let by_sizes = by_sizes.and_then(|(index, bytes)| self.directory.after(index, bytes));
+        if let Some(index) = by_sizes {
+            self.at = offset;
+            self.index = Some(index);
+            return true;
+        }
+        while self.at < offset && self.next().is_some() {}
+        self.at == offset
     }
 
     /// The stored bytes of a clump that [`Iterator::next`] returned last.
@@ -149,17 +173,25 @@ impl Log {
             score: entry
                 .map(|entry| entry.score)
                 .or(header.map(|header| header.score)),
+            block_type: type_of_lost(header, by_entry),
+            clumps: 1,
             why: fault.to_string(),
-            maybe_late: !self.settled && fault.is_no_clump(),
+            maybe_late: !self.settled && at >= self.guided && fault.is_no_clump(),
         };
+        let next_index = self.index.map(|index| index + 1);
+        if let Some(by_entry) = by_entry
+            && at + by_entry.stored_len() <= self.guided
+        {
+            return self.lost(at + by_entry.stored_len(), next_index, loss);
+        }
         let next = [header, by_entry]
             .into_iter()
             .flatten()
             .map(|header| at + header.stored_len())
             .find(|&next| next == self.used() || self.header(next).is_ok());
         match next {
-            Some(next) => self.lost(next, self.index.map(|index| index + 1), loss),
-            None => self.resync(loss),
+            Some(next) => self.lost(next, next_index, loss),
+            None => self.resync(loss, by_entry),
         }
     }
 
@@ -168,19 +200,61 @@ impl Log {
         self.verified(self.at, |_| Ok(*header))
     }
 
-    /// Looks for the next clump that hashes to its score.
-    fn resync(&mut self, loss: Loss) -> Item {
+    /// Looks for the next clump that hashes to its score. Where the sizes in
+    /// the directory add up to there, they tell the lost clumps apart.
+    fn resync(&mut self, loss: Loss, by_entry: Option<ClumpHeader>) -> Item {
+        let (end, score) = match self.next_whole() {
+            Some((at, score)) => (at, Some(score)),
+            None => (self.used(), None),
+        };
+        let bytes = end - self.at;
+        let loss = Loss {
+            maybe_late: loss.maybe_late && score.is_none(),
+            ..loss
+        };
+        let first = self.index.unwrap_or_default();
+        let by_sizes = self
+            .index
+            .and_then(|index| self.directory.after(index, bytes));
+        if let (Some(by_entry), Some(index), false) = (by_entry, by_sizes, loss.maybe_late)
+            && self.stands_at(index, score)
+        {
+            self.guided = end;
+            return self.lost(self.at + by_entry.stored_len(), Some(first + 1), loss);
+        }
+        let index = match (self.index, score) {
+            (_, None) => Some(u64::from(self.arena.live.clumps)),
+            (Some(index), Some(score)) => self.directory.find(&score, index, bytes),
+            (None, Some(_)) => None,
+        };
+        let clumps = index.and_then(|index| index.checked_sub(first));
+        let clumps = clumps.filter(|_| self.index.is_some()).unwrap_or(1).max(1);
+        let loss = Loss {
+            block_type: None,
+            clumps,
+            ..loss
+        };
+        self.lost(end, index, loss)
+    }
+
+    /// The next clump that hashes to its score, after where the walk is.
+    fn next_whole(&mut self) -> Option<(u64, Score)> {
         let mut at = self.at + 1;
         while let Some(found) = self.find_magic(at) {
             if let Ok(header) = self.verified(found, |log| log.header(found)) {
-                let index = self
-                    .index
-                    .and_then(|index| self.directory.find(&header.score, index));
-                return self.lost(found, index, loss);
+                return Some((found, header.score));
             }
             at = found + 1;
         }
-        self.lost(self.used(), Some(self.arena.live.clumps.into()), loss)
+        None
+    }
+
+    /// Whether a directory entry is that of this score, or of the end.
+    fn stands_at(&mut self, index: u64, score: Option<Score>) -> bool {
+        match score {
+            Some(score) => self.directory.entry(index).is_ok_and(|e| e.score == score),
+            None => index == u64::from(self.arena.live.clumps),
+        }
     }
 
     fn find_magic(&mut self, mut at: u64) -> Option<u64> {
@@ -221,8 +295,10 @@ impl Log {
         let len = header.stored_len();
         let readable = usize::try_from(len).map(|len| self.window.get(self.at, len).map(|_| ()));
         let what = match (header.block_type().or(other), readable) {
-            (_, Ok(Err(error))) => What::Lost(Loss {
+            (block_type, Ok(Err(error))) => What::Lost(Loss {
                 score: Some(header.score),
+                block_type,
+                clumps: 1,
                 why: format!("cannot be read: {error}"),
                 maybe_late: false,
             }),
@@ -242,6 +318,30 @@ impl Log {
         self.at += len;
         self.index = self.index.map(|index| index + 1);
         item
+    }
+
+    /// No clump follows the end of an arena to which none will be added. If
+    /// one does, the trailer is wrong, and the clumps are counted.
+    fn next_past_end(&mut self) -> Option<Item> {
+        if self.arena.size == self.at
+            || self
+                .verified(self.at, |log| log.raw_header(log.at, log.arena.size))
+                .is_err()
+        {
+            return None;
+        }
+        let counted = self.used();
+        let found = recount(self.source.as_ref(), &self.arena);
+        if found.used <= counted {
+            return None;
+        }
+        self.arena.live = found;
+        self.directory = Directory::new(Arc::clone(&self.source), &self.arena);
+        let mut item = self.next_in_log();
+        item.note.get_or_insert_with(|| {
+            format!("the trailer ends the log at {counted:#x}, but clumps follow")
+        });
+        Some(item)
     }
 
     /// The next clump past the trailer's end of the log, if it is whole.
@@ -301,14 +401,26 @@ impl Log {
     }
 }
 
+/// The type of the one block that was lost, where header and directory do not
+/// contradict each other.
+fn type_of_lost(header: Option<ClumpHeader>, entry: Option<ClumpHeader>) -> Option<BlockType> {
+    match (header, entry) {
+        (Some(header), Some(entry)) if header.score != entry.score => None,
+        (Some(header), Some(entry)) if header.disk_type != entry.disk_type => None,
+        (header, entry) => header.or(entry)?.block_type(),
+    }
+}
+
 impl Iterator for Log {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {
         if self.at < self.used() {
             Some(self.next_in_log())
-        } else if self.arena.settled || self.stopped.is_some() {
+        } else if self.stopped.is_some() {
             None
+        } else if self.arena.settled {
+            self.next_past_end()
         } else {
             self.next_in_scan()
         }

@@ -11,6 +11,7 @@ pub mod directory;
 pub mod head;
 pub mod layout;
 pub mod log;
+mod recount;
 pub mod table;
 pub mod trailer;
 

@@ -111,11 +111,7 @@ pub const MAX_ENTRIES: usize = 31744;
 /// `name TAB start TAB stop`, fewer lines than counted, arenas that overlap,
 /// descend or begin below `arena_base`.
 pub fn parse(text: &[u8], arena_base: u64) -> Result<Vec<Entry>, FormatError> {
-    let text = text.split(|&b| b == 0).next().unwrap_or_default();
-    let mut lines = text
-        .split(|&b| b == b'\n')
-        .map(meaning_of_line)
-        .filter(|line| !line.is_empty());
+    let mut lines = lines(text);
     let count = count(lines.next().unwrap_or_default())?;
     let mut entries: Vec<Entry> = Vec::new();
     for line in lines.by_ref().take(count) {
@@ -138,6 +134,28 @@ pub fn parse(text: &[u8], arena_base: u64) -> Result<Vec<Entry>, FormatError> {
         ));
     }
     Ok(entries)
+}
+
+/// The arenas in lines after the first `count`, which a whole table does not
+/// have: from `floor` on, up to the first line that is none.
+#[must_use]
+pub fn spare(text: &[u8], mut floor: u64, count: usize) -> Vec<Entry> {
+    let lines = lines(text).skip(1 + count).take(MAX_ENTRIES);
+    lines
+        .map_while(|line| entry(line).ok())
+        .take_while(|entry| {
+            let fits = entry.start >= floor && entry.stop > entry.start;
+            floor = entry.stop;
+            fits
+        })
+        .collect()
+}
+
+/// The lines of a table that say something.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let text = text.split(|&b| b == 0).next().unwrap_or_default();
+    let lines = text.split(|&b| b == b'\n').map(meaning_of_line);
+    lines.filter(|line| !line.is_empty())
 }
 
 /// The text of a table, without the zero bytes that follow it.

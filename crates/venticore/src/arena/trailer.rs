@@ -1,8 +1,9 @@
 //! The trailer block of an arena (venti.md 3 and 5): its counters, twice.
 
-use nom::Parser;
-use nom::combinator::cond;
+use nom::bytes::complete::take;
+use nom::combinator::{cond, map, peek};
 use nom::number::complete::{be_u8, be_u32, be_u64};
+use nom::{IResult, Parser};
 
 use super::clump::MAGIC_V4;
 use super::{FormatError, Name, name, version_is_known};
@@ -47,11 +48,14 @@ pub struct Trailer {
 impl Trailer {
     /// The first four bytes.
     pub const MAGIC: u32 = 0xf2a1_4ead;
+    /// Bytes of the second set of counters, zeros where there is none.
+    const EXTENSION: usize = 4 + 4 + 8 + 8 + 1;
 
     /// Reads a trailer from its whole block.
     ///
     /// # Errors
-    /// A wrong magic or an unknown version.
+    /// A wrong magic, an unknown version, a clump magic of 0, or a byte that
+    /// no server writes where one says yes or no.
     pub fn parse(block: &[u8]) -> Result<Self, FormatError> {
         let short = |_: nom::Err<_>| FormatError::short("arena trailer", 135, block.len());
         let (rest, (magic, version)) = (be_u32, be_u32).parse(block).map_err(short)?;
@@ -70,12 +74,32 @@ impl Trailer {
                 .parse(rest)
                 .map_err(short)?;
         let (rest, (clump_magic, used, uncompressed, sealed, extended)) =
-            (cond(version == 5, be_u32), be_u64, be_u64, be_u8, be_u8)
+            (cond(version == 5, be_u32), be_u64, be_u64, flag, be_u8)
                 .parse(rest)
                 .map_err(short)?;
-        let (_, written) = cond(extended == 1, (be_u32, be_u32, be_u64, be_u64, be_u8))
+        let (_, (extension, written)) = (
+            peek(take(Self::EXTENSION)),
+            (be_u32, be_u32, be_u64, be_u64, flag),
+        )
             .parse(rest)
             .map_err(short)?;
+        let bad =
+            |expected: &str, found: String| FormatError::new("arena trailer", expected, found);
+        if clump_magic == Some(0) {
+            return Err(bad("a clump magic", "0".to_owned()));
+        }
+        let sealed = sealed.map_err(|byte| bad("sealed as 0 or 1", byte.to_string()))?;
+        let written = match extended {
+            0 if extension.iter().all(|&byte| byte == 0) => None,
+            0 => {
+                return Err(bad(
+                    "zeros where there is no extension",
+                    "others".to_owned(),
+                ));
+            }
+            1 => Some(written),
+            byte => return Err(bad("an extension mark of 0 or 1", byte.to_string())),
+        };
         let score_at = block.len().saturating_sub(Score::LEN);
         let (_, score) = super::score(block.get(score_at..).unwrap_or_default()).map_err(short)?;
         let indexed = Counters {
@@ -83,17 +107,18 @@ impl Trailer {
             compressed,
             used,
             uncompressed,
-            sealed: sealed != 0,
+            sealed,
         };
-        let written = written.map(
-            |(clumps, compressed, used, uncompressed, sealed)| Counters {
+        let written = match written {
+            None => None,
+            Some((clumps, compressed, used, uncompressed, sealed)) => Some(Counters {
                 clumps,
                 compressed,
                 used,
                 uncompressed,
-                sealed: sealed != 0,
-            },
-        );
+                sealed: sealed.map_err(|byte| bad("sealed as 0 or 1", byte.to_string()))?,
+            }),
+        };
         Ok(Trailer {
             version,
             name,
@@ -156,6 +181,16 @@ impl Trailer {
     pub fn is_sealed(&self) -> bool {
         self.indexed.sealed || self.written.is_some_and(|written| written.sealed)
     }
+}
+
+/// A byte that says yes or no, or the byte that stands there instead.
+fn flag(input: &[u8]) -> IResult<&[u8], Result<bool, u8>> {
+    map(be_u8, |byte| match byte {
+        0 => Ok(false),
+        1 => Ok(true),
+        byte => Err(byte),
+    })
+    .parse(input)
 }
 
 #[cfg(test)]
@@ -230,6 +265,16 @@ mod tests {
         let mut block = g5_2();
         block[7] = 6;
         assert!(Trailer::parse(&block).is_err());
+        // Sealed, extension, sealed by the extension; an extension that is
+        // not said to be there.
+        for (at, byte) in [(108, 0xff), (109, 0xff), (134, 2), (109, 0)] {
+            let mut block = g5_2();
+            block[at] = byte;
+            assert!(Trailer::parse(&block).is_err(), "byte {at} as {byte:#x}");
+        }
+        let mut block = g5_2();
+        block[88..].fill(0);
+        assert!(Trailer::parse(&block).is_err());
         assert!(Trailer::parse(&g5_2()[..120]).is_err());
     }
 
@@ -248,7 +293,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_trailer_goes_both_ways(
-            five: bool, name in "[ -~]{0,63}", created: u32, modified: u32, magic: u32,
+            five: bool, name in "[ -~]{0,63}", created: u32, modified: u32, magic in 1..=u32::MAX,
             indexed in counters(), written in proptest::option::of(counters()), score: [u8; 20],
         ) {
             let trailer = Trailer {

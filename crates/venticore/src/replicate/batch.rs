@@ -141,6 +141,25 @@ impl Batch {
         }
     }
 
+    /// What may be there although it is damaged here, and where: blocks under
+    /// the type they had, or under any type where none is known.
+    pub(super) fn lost(&self) -> impl Iterator<Item = (u64, Score, BlockType)> {
+        self.blocks.iter().flat_map(|block| {
+            let (score, types) = match &block.verdict {
+                Verdict::Corrupt => (corrupt_score(&block.item), BlockType::all().collect()),
+                Verdict::Lost(loss) if !loss.maybe_late => {
+                    let types = loss.block_type.into_iter().collect();
+                    (loss.score, types)
+                }
+                _ => (None, Vec::new()),
+            };
+            let at = block.item.offset;
+            types
+                .into_iter()
+                .filter_map(move |block_type| Some((at, score?, block_type)))
+        })
+    }
+
     /// The verified blocks, in log order, each with the bytes that its clump
     /// takes up there. A block whose type the log names twice over comes under
     /// both.
@@ -169,6 +188,13 @@ impl Batch {
                     })
                 })
         })
+    }
+}
+
+fn corrupt_score(item: &Item) -> Option<Score> {
+    match item.what {
+        What::Corrupt(score) => Some(score),
+        _ => None,
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) fn run_group<'scope>(
         place: None,
         pending: Vec::new(),
         since: Since::now(),
+        found: Vec::new(),
     };
     let (checkpoint, targets) = (manner.checkpoint.bytes, collector.lines.len());
     collector.collect(&Pipeline::start(scope, job, from, checkpoint, targets));
@@ -89,9 +90,17 @@ struct Line {
 /// A target was left to itself.
 struct Left;
 
+/// Places of damage after which targets are asked to sync: what was not yet
+/// acknowledged is kept in memory.
+const DAMAGE: u64 = 4096;
+
+/// Places of damage that are told of together.
+const TOGETHER: usize = 128;
+
 /// What has gone to the targets since they were last asked to sync.
 struct Since {
     bytes: u64,
+    damage: u64,
     time: Instant,
 }
 
@@ -99,6 +108,7 @@ impl Since {
     fn now() -> Self {
         Since {
             bytes: 0,
+            damage: 0,
             time: Instant::now(),
         }
     }
@@ -118,6 +128,8 @@ struct Collector<'a> {
     /// Losses that may only be late: damage as soon as a whole clump follows.
     pending: Vec<(At, Item, Loss)>,
     since: Since,
+    /// Damage that has not been told of yet.
+    found: Vec<Damage>,
 }
 
 impl Collector<'_> {
@@ -166,7 +178,9 @@ impl Collector<'_> {
 
     fn is_due(&mut self) -> bool {
         let every = self.manner.checkpoint;
-        let due = self.since.bytes >= every.bytes || self.since.time.elapsed() >= every.time;
+        let due = self.since.bytes >= every.bytes
+            || self.since.damage >= DAMAGE
+            || self.since.time.elapsed() >= every.time;
         if due {
             self.since = Since::now();
         }
@@ -192,6 +206,7 @@ impl Collector<'_> {
         for block in &batch.blocks {
             self.account_block(batch.arena, block);
         }
+        self.tell_damage();
         self.since.bytes += bytes;
         self.tell(Note::Progress(Walked {
             seats: self.seats(),
@@ -212,7 +227,11 @@ impl Collector<'_> {
                 return;
             }
             Verdict::Lost(loss) => self.damage(at, item, loss),
-            Verdict::Pending | Verdict::Corrupt => self.settle_pending(),
+            Verdict::Pending => self.settle_pending(),
+            Verdict::Corrupt => {
+                self.settle_pending();
+                self.damage(at, item, &corrupt(item));
+            }
             Verdict::Good(_) => {
                 self.settle_pending();
                 self.good(at, item);
@@ -228,7 +247,7 @@ impl Collector<'_> {
         });
     }
 
-    fn good(&self, at: At, item: &Item) {
+    fn good(&mut self, at: At, item: &Item) {
         if let (true, Some(score)) = (self.job.tell_blocks, score_of(item)) {
             self.tell(Note::Block(score));
         }
@@ -237,7 +256,7 @@ impl Collector<'_> {
                 block_is_whole: true,
                 ..self.describe(at, item, score_of(item), note)
             };
-            self.tell(Note::Damage(self.number, damage, self.seats()));
+            self.note_damage(damage);
         }
     }
 
@@ -247,6 +266,7 @@ impl Collector<'_> {
             at,
             arena: arena.map_or_else(|| Name::from_field(b""), |arena| arena.name.clone()),
             len: item.len,
+            clumps: 1,
             score,
             block_type: match &item.what {
                 What::Clump { block_type, .. } => Some(*block_type),
@@ -257,9 +277,28 @@ impl Collector<'_> {
         }
     }
 
-    fn damage(&self, at: At, item: &Item, loss: &Loss) {
-        let damage = self.describe(at, item, loss.score, &loss.why);
-        self.tell(Note::Damage(self.number, damage, self.seats()));
+    fn damage(&mut self, at: At, item: &Item, loss: &Loss) {
+        let damage = Damage {
+            clumps: loss.clumps,
+            block_type: loss.block_type,
+            ..self.describe(at, item, loss.score, &loss.why)
+        };
+        self.since.damage += 1;
+        self.note_damage(damage);
+    }
+
+    fn note_damage(&mut self, damage: Damage) {
+        self.found.push(damage);
+        if self.found.len() >= TOGETHER {
+            self.tell_damage();
+        }
+    }
+
+    fn tell_damage(&mut self) {
+        if !self.found.is_empty() {
+            let found = std::mem::take(&mut self.found);
+            self.tell(Note::Damage(self.number, found, self.seats()));
+        }
     }
 
     /// A whole clump follows what might have been late: it was damage.
@@ -267,6 +306,16 @@ impl Collector<'_> {
         for (at, item, loss) in std::mem::take(&mut self.pending) {
             self.damage(at, &item, &loss);
         }
+    }
+}
+
+fn corrupt(item: &Item) -> Loss {
+    Loss {
+        score: score_of(item),
+        block_type: None,
+        clumps: 1,
+        why: "marked as corrupt by the server or its repair tools".to_owned(),
+        maybe_late: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! One target: what it lacks is sent, and what it has acknowledged is told.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -134,7 +135,32 @@ impl Feeder<'_> {
         Ok(())
     }
 
+    /// Looks for what is damaged in the source: a target may have it from
+    /// elsewhere.
+    fn look_for_lost(&mut self, parcel: &Parcel) -> Result<(), Error> {
+        let lost: Vec<_> = parcel.batch.lost().collect();
+        let Some(client) = self.client.as_mut().filter(|_| !lost.is_empty()) else {
+            return Ok(());
+        };
+        let mut there = HashSet::new();
+        let wanted = lost
+            .iter()
+            .map(|&(_, score, block_type)| (score, block_type));
+        client.read_many(wanted, |number, block| {
+            if let (Ok(_), Some(&(offset, ..))) = (block, lost.get(number)) {
+                let arena = parcel.batch.arena;
+                there.insert(At { arena, offset });
+            }
+            ControlFlow::Continue(())
+        })?;
+        if !there.is_empty() {
+            let _ = self.notes.send(Note::There(self.seat, there));
+        }
+        Ok(())
+    }
+
     fn deliver(&mut self, parcel: &Parcel) -> Result<(), Error> {
+        self.look_for_lost(parcel)?;
         let mut blocks: Vec<Sendable<'_>> = parcel.batch.blocks().collect();
         if blocks.is_empty() {
             // An arena without anything new says nothing of what is there.

@@ -130,7 +130,13 @@ pub struct Manner {
     pub rate: Option<u64>,
     /// How much goes to a target between two syncs.
     pub checkpoint: Checkpoint,
+    /// How many places of damage are told of ([`Event::Damage`]); the rest is
+    /// counted.
+    pub told: usize,
 }
+
+/// Places of damage that a run tells of one by one; the rest is counted.
+pub const TOLD: usize = 256;
 
 /// When targets are asked to sync in the middle.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +187,8 @@ pub enum Event<'a, F = ()> {
         /// Clumps that were decompressed and hashed since the last such event.
         decoded: u64,
     },
-    /// The source is damaged here. Told once for each place.
+    /// The source is damaged here. Told once for each place, of the first
+    /// [`Manner::told`] of them.
     Damage(&'a Damage),
     /// A target has acknowledged a sync of everything before a place, save
     /// this damage since it last did.
@@ -220,6 +227,8 @@ pub struct Damage {
     pub arena: Name,
     /// Bytes of the log it takes up.
     pub len: u64,
+    /// How many clumps it was by the directory; 1 where that does not tell.
+    pub clumps: u64,
     /// The score of the block, where it is known.
     pub score: Option<Score>,
     /// Its type, where it is known.
@@ -233,7 +242,16 @@ pub struct Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "arena {} clump {:#x}", self.arena, self.at.offset)?;
+        let from = self.at.offset;
+        match self.clumps {
+            0 | 1 => write!(f, "arena {} clump {from:#x}", self.arena)?,
+            clumps => write!(
+                f,
+                "arena {} {clumps} clumps from {from:#x} to {:#x}, the first",
+                self.arena,
+                from.saturating_add(self.len)
+            )?,
+        }
         if let Some(score) = self.score {
             write!(f, " score {score}")?;
         }
@@ -286,8 +304,12 @@ pub struct Outcome {
     pub place: Option<Place>,
     /// What it was given.
     pub tally: Tally,
-    /// Everything that could not be sent to it, or was odd on the way.
-    pub damage: Vec<Damage>,
+    /// Clumps that are damaged in the source and that it does not have.
+    pub lost: u64,
+    /// Clumps that are damaged in the source and that it gave back.
+    pub there: u64,
+    /// Clumps whose header or directory entry is damaged; it has their blocks.
+    pub odd: u64,
     /// Clumps that trailers count but that are not on disk yet: its place is
     /// before the first of them.
     pub late: Option<Damage>,

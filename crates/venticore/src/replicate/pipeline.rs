@@ -192,13 +192,17 @@ impl Reader<'_> {
 }
 
 fn unreadable(item: Item, error: &std::io::Error) -> Item {
-    let score = match &item.what {
-        What::Clump { header, .. } => Some(header.score),
-        _ => None,
+    let (score, block_type) = match &item.what {
+        What::Clump {
+            header, block_type, ..
+        } => (Some(header.score), Some(*block_type)),
+        _ => (None, None),
     };
     Item {
         what: What::Lost(Loss {
             score,
+            block_type,
+            clumps: 1,
             why: format!("cannot be read: {error}"),
             maybe_late: false,
         }),

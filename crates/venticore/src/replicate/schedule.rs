@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, never, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
 use super::collect::{self, Member};
 use super::{At, Damage, Event, Job, Manner, Outcome, Place, Seat, Start, Tally, Trouble};
@@ -17,11 +17,17 @@ use crate::score::Score;
 /// same place: one walk serves all that are there by then.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Notes that may wait: those who tell more wait for the one who keeps the
+/// books, so that these do not fill memory.
+const NOTES: usize = 128;
+
 /// What the threads of a run tell the one that keeps the books.
 pub(super) enum Note {
     Block(Score),
     Progress(Walked),
-    Damage(usize, Damage, Vec<usize>),
+    Damage(usize, Vec<Damage>, Vec<usize>),
+    /// A target gave back the blocks of damaged clumps at these places.
+    There(usize, HashSet<At>),
     Late(Damage, Vec<usize>),
     Start(StartError, Vec<usize>),
     Acknowledged(usize, Place),
@@ -84,7 +90,7 @@ pub fn run<F: Send>(
     look: &Look<'_, F>,
     on_event: &mut dyn FnMut(Event<'_, F>),
 ) -> Vec<Outcome> {
-    let (notes, inbox) = unbounded();
+    let (notes, inbox) = bounded(NOTES);
     let (arrivals, arrived) = unbounded();
     thread::scope(|scope| {
         let mut books = Books {
@@ -106,6 +112,8 @@ pub fn run<F: Send>(
             books.approach(seat, Duration::ZERO);
         }
         books.keep(&inbox, &arrived);
+        // Nobody waits to tell more.
+        drop(inbox);
         books
             .accounts
             .into_iter()
@@ -149,6 +157,13 @@ impl Account {
         }
     }
 
+    /// It has the blocks of these damaged clumps.
+    fn found(&mut self, places: &HashSet<At>) {
+        let before = self.damage.len();
+        self.damage.retain(|damage| !places.contains(&damage.at));
+        self.outcome.there += (before - self.damage.len()) as u64;
+    }
+
     /// The damage before a place, which the target has now acknowledged. A group
     /// that has not noticed yet that the target failed tells of some that the next
     /// one tells of again.
@@ -181,7 +196,7 @@ struct Books<'scope, 'env, 'a, F> {
     on_event: &'a mut dyn FnMut(Event<'_, F>),
     accounts: Vec<Account>,
     waiting: Vec<Waiting>,
-    /// Places whose damage has been told, with their jobs.
+    /// The first places whose damage has been told, with their jobs.
     told: HashSet<(usize, At)>,
     /// Seats that have not come to their end.
     running: usize,
@@ -321,7 +336,16 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
                 at: walked.at,
                 decoded: walked.decoded,
             }),
-            Note::Damage(job, damage, seats) => self.damage(job, &damage, &seats),
+            Note::Damage(job, damage, seats) => {
+                for damage in damage {
+                    self.damage(job, &damage, &seats);
+                }
+            }
+            Note::There(seat, places) => {
+                if let Some(account) = self.accounts.get_mut(seat) {
+                    account.found(&places);
+                }
+            }
             Note::Late(damage, seats) => {
                 for seat in seats {
                     if let Some(account) = self.accounts.get_mut(seat) {
@@ -342,12 +366,14 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
     }
 
     fn damage(&mut self, job: usize, damage: &Damage, seats: &[usize]) {
-        if self.told.insert((job, damage.at)) {
+        if self.told.len() < self.manner.told && self.told.insert((job, damage.at)) {
             (self.on_event)(Event::Damage(damage));
         }
         for &seat in seats {
-            if let Some(account) = self.accounts.get_mut(seat) {
-                account.damage.push(damage.clone());
+            match self.accounts.get_mut(seat) {
+                Some(account) if damage.block_is_whole => account.outcome.odd += 1,
+                Some(account) => account.damage.push(damage.clone()),
+                None => {}
             }
         }
     }
@@ -365,7 +391,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
             place,
             damage: &damage,
         });
-        account.outcome.damage.extend(damage);
+        account.outcome.lost += damage.iter().map(|damage| damage.clumps).sum::<u64>();
     }
 
     fn ended(&mut self, seat: usize, ended: Ended) {
@@ -378,7 +404,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         match ended.how {
             How::Current => {
                 let rest = std::mem::take(&mut account.damage);
-                account.outcome.damage.extend(rest);
+                account.outcome.lost += rest.iter().map(|damage| damage.clumps).sum::<u64>();
                 self.leave(seat);
             }
             How::Behind => {
@@ -462,6 +488,7 @@ mod tests {
             at: At { arena: 0, offset },
             arena: Name::from_field(b"a"),
             len: 1,
+            clumps: 1,
             score: None,
             block_type: None,
             why: "gone".to_owned(),

@@ -1,7 +1,7 @@
 //! Before a target is sent anything: what is on record of it is checked, and
 //! what could not be sent in earlier runs is tried again.
 
-use super::again::{self, Fate};
+use super::again::{self, Retried};
 use super::readback::{self, ReadBack};
 use super::record::Record;
 use super::source::{Asked, Part};
@@ -13,12 +13,12 @@ use crate::exit::Status;
 use crate::places::{self, Point};
 use crate::score::Score;
 use crate::terminal::Terminal;
-use crate::wrcmds::{Damage, Wrcmds};
+use crate::wrcmds::{Damage, Unreadable, Wrcmds};
 
 /// What a check of one target has shown.
 pub(super) struct Checked {
     read_back: ReadBack,
-    fates: Vec<(Damage, Fate)>,
+    retried: Retried,
 }
 
 /// How targets are checked.
@@ -62,13 +62,14 @@ pub(super) fn check(
     // What cannot be believed was said when the places were looked at.
     let to = places::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Point::START);
     let damages: Vec<Damage> = how.wrcmds.damages(dial, &part.name).cloned().collect();
-    let read_back = readback::read_back(client, part, to, how.all, &damages, on_read)?;
-    let mut fates = Vec::new();
-    for damage in damages.into_iter().filter(|damage| !damage.accepted) {
-        let fate = again::try_again(client, part, &damage)?;
-        fates.push((damage, fate));
-    }
-    Ok(Some(Checked { read_back, fates }))
+    let unreadable: Vec<Unreadable> = how.wrcmds.unreadable(dial, &part.name).cloned().collect();
+    let known = readback::Known {
+        damages: &damages,
+        unreadable: &unreadable,
+    };
+    let read_back = readback::read_back(client, part, to, how.all, &known, on_read)?;
+    let retried = again::try_again(client, part, damages, how.all)?;
+    Ok(Some(Checked { read_back, retried }))
 }
 
 /// Takes in what a check has shown: it is said, and put on record.
@@ -81,15 +82,31 @@ pub(super) fn take_in(
 ) -> Verdict {
     let Checked {
         mut read_back,
-        fates,
+        retried,
     } = checked;
     let verdict = judge(&mut read_back, target, part, record, terminal);
     target.read_back.right += read_back.right;
     target.read_back.missing += read_back.missing;
     target.read_back.damaged += read_back.damaged;
-    for (damage, fate) in fates {
-        settle(&damage, &fate, target, part, record, terminal);
+    record.unreadable(&target.dial, part, &read_back.unreadable);
+    for told in &retried.told {
+        terminal.say(&format!("{}: {told}", target.dial));
     }
+    if retried.untold > 0 {
+        terminal.say(&format!(
+            "{}: and {} more stretches of damage; {} clumps are still damaged in the source \
+             and not there",
+            target.dial, retried.untold, retried.stay
+        ));
+    }
+    if retried.stay > 0 {
+        target.status = target.status.worst(Status::Partly);
+    }
+    // Otherwise the copy passes over the same damage, and counts it.
+    if verdict == Verdict::AsRecorded {
+        target.damaged += retried.stay;
+    }
+    record.still_damaged(&target.dial, part, &retried.left);
     verdict
 }
 
@@ -111,7 +128,12 @@ fn judge(
             "{dial}: and {more} more that are missing or damaged"
         ));
     }
-    if all > 0 {
+    if read_back.more_unreadable() {
+        terminal.say(&format!(
+            "{dial}: has more damaged blocks than wrcmds lists; --verify reads back all"
+        ));
+    }
+    if all > 0 || read_back.more_unreadable() {
         target.status = target.status.worst(Status::Unverified);
     }
     if read_back.missing == 0 {
@@ -124,37 +146,4 @@ fn judge(
     // ends.
     record.set_back(dial, part);
     Verdict::Anew(std::mem::take(&mut read_back.lacks))
-}
-
-/// What has become of damage that was met in an earlier run.
-fn settle(
-    damage: &Damage,
-    fate: &Fate,
-    target: &mut Target,
-    part: &Part,
-    record: &mut Record,
-    terminal: &Terminal,
-) {
-    let what = format!(
-        "{}: arena {} clump {:#x}",
-        target.dial, damage.arena, damage.offset
-    );
-    match fate {
-        Fate::Stays => {
-            terminal.say(&format!(
-                "{what}: still damaged in the source and not there; \
-                 mark it accepted in wrcmds if it is lost for good"
-            ));
-            target.damaged += 1;
-            target.status = target.status.worst(Status::Partly);
-            return;
-        }
-        Fate::Mended => terminal.say(&format!("{what}: mended, sent")),
-        Fate::OnTarget => terminal.say(&format!("{what}: found intact there")),
-        Fate::Gone => {}
-    }
-    record
-        .wrcmds
-        .remove_damage(&target.dial, &part.name, damage);
-    record.save_places();
 }

@@ -6,7 +6,7 @@ use super::check::{self, How, Verdict};
 use super::progress::Progress;
 use super::record::Record;
 use super::run::Run;
-use super::source::Part;
+use super::source::{self, Part};
 use super::target::Target;
 use crate::client::{Client, Error};
 use crate::exit::{Status, client_status};
@@ -24,6 +24,10 @@ struct Chair {
 
 /// Copies every partition to every target, from where each one starts.
 pub(super) fn copy(run: &mut Run<'_>, starts: &[places::Start]) {
+    if run.synced {
+        let uncounted = source::say_uncounted(&run.parts, run.terminal);
+        run.status = run.status.worst(uncounted);
+    }
     let jobs: Vec<Job> = run.parts.iter().map(|part| job(part, run.synced)).collect();
     let (chairs, seats) = seats(run, starts);
     let manner = manner(run);
@@ -126,6 +130,7 @@ fn manner(run: &Run<'_>) -> Manner {
             bytes: run.config.checkpoint_bytes,
             time: Checkpoint::default().time,
         },
+        told: replicate::TOLD,
     }
 }
 
@@ -261,12 +266,26 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
     if target.from.is_none() {
         target.from = part.shown(point(from));
     }
-    target.damaged += outcome.damage.len() as u64;
+    target.damaged += outcome.lost;
+    target.damaged_there += outcome.there;
     target
         .reached
         .push(point(outcome.place.map_or(from, |place| place.at)));
-    if !outcome.damage.is_empty() {
+    if outcome.lost > 0 || outcome.odd > 0 {
         target.status = target.status.worst(Status::Partly);
+    }
+    let many = replicate::TOLD as u64;
+    if outcome.lost + outcome.there > many {
+        run.terminal.say(&format!(
+            "{}: {} clumps are damaged in the source and not there, {} are damaged and there",
+            target.dial, outcome.lost, outcome.there
+        ));
+    }
+    if outcome.odd > many {
+        run.terminal.say(&format!(
+            "{}: {} blocks were sent although their header or directory entry is damaged",
+            target.dial, outcome.odd
+        ));
     }
     if let Some(late) = outcome.late {
         run.terminal.say(&format!(

@@ -9,7 +9,7 @@ use eyre::Result;
 use super::check::{self, Checked, How, Verdict};
 use super::record::Record;
 use super::run::Run;
-use super::source::Part;
+use super::source::{self, Part};
 use super::target::Target;
 use crate::arena::Arena;
 use crate::client::{self, Client, Limits};
@@ -67,6 +67,10 @@ struct Why(Status, String);
 /// Runs the program for every target, from where each one starts in each
 /// partition.
 pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
+    if run.synced {
+        let uncounted = source::say_uncounted(&run.parts, run.terminal);
+        run.status = run.status.worst(uncounted);
+    }
     let wrcmds = run.record.wrcmds.clone();
     let server = Server {
         program,

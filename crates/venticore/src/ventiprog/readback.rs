@@ -1,6 +1,6 @@
 //! What earlier runs recorded is read back from a target.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use super::source::Part;
 use crate::arena::Arena;
 use crate::arena::clump::ClumpHeader;
 use crate::arena::directory::Entry;
-use crate::arena::log::{Directory, Item, Log, What};
+use crate::arena::log::{Directory, Log, What};
 use crate::blocktype::BlockType;
 use crate::client::{Client, Error};
 use crate::places::Point;
 use crate::score::Score;
-use crate::wrcmds::Damage;
+use crate::wrcmds::{Damage, Unreadable};
 
 /// Clumps below a place that are read back, besides the last one and roots.
 const SAMPLE: u64 = 256;
@@ -26,8 +26,25 @@ const TOLD: usize = 20;
 /// before they count as missing. Where there are more, something is missing.
 const LOOKED_UP: usize = 4096;
 
-/// A block the target should have: the number of its arena, score and type.
-type Wanted = (usize, Score, BlockType);
+/// A block the target should have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    /// The number of its arena; none where an earlier run could not read it
+    /// back.
+    arena: Option<usize>,
+    score: Score,
+    block_type: BlockType,
+    /// Where its clump starts in the log, if all before it was looked at.
+    offset: Option<u64>,
+}
+
+/// What earlier runs have put on record of a target.
+pub(super) struct Known<'a> {
+    /// Damage in the source.
+    pub(super) damages: &'a [Damage],
+    /// Blocks that it could not give back.
+    pub(super) unreadable: &'a [Unreadable],
+}
 
 /// What reading back has shown.
 #[derive(Debug, Default)]
@@ -40,6 +57,9 @@ pub(super) struct ReadBack {
     pub(super) damaged: u64,
     /// The first of both: what and why.
     pub(super) told: Vec<String>,
+    /// What is to be read back until it is right, [`Unreadable::MORE`] among it
+    /// where that is not all.
+    pub(super) unreadable: Vec<Unreadable>,
     /// What it does not have, by the directory.
     absent: Vec<Wanted>,
     /// Of what is missing, that which was looked up.
@@ -47,10 +67,20 @@ pub(super) struct ReadBack {
 }
 
 impl ReadBack {
-    fn note(&mut self, wanted: Wanted, found: Result<&[u8], Error>) {
-        let (_, score, block_type) = wanted;
+    /// Takes in what came for a block; `is_lost` where it was damaged in the
+    /// source when it should have been sent.
+    fn note(&mut self, wanted: Wanted, found: Result<&[u8], Error>, is_lost: bool) {
+        let Wanted {
+            score, block_type, ..
+        } = wanted;
         match found {
             Ok(_) => self.right += 1,
+            Err(error) if error.is_absent() && wanted.arena.is_none() => {
+                self.missing(score, block_type);
+                self.lacks.push((score, block_type));
+                self.keep(score, block_type);
+            }
+            Err(error) if error.is_absent() && is_lost => {}
             Err(error) if error.is_absent() && self.absent.len() < LOOKED_UP => {
                 self.absent.push(wanted);
             }
@@ -60,8 +90,27 @@ impl ReadBack {
                 self.tell(format!(
                     "{block_type} block {score} is damaged there ({error}); only that server can cure it"
                 ));
+                self.keep(score, block_type);
             }
         }
+    }
+
+    /// Puts a block on record, to be read back again in each run.
+    fn keep(&mut self, score: Score, block_type: BlockType) {
+        let block = Unreadable {
+            score: Some(score),
+            block_type: Some(block_type),
+        };
+        if self.unreadable.len() < Unreadable::MOST {
+            self.unreadable.push(block);
+        } else if !self.more_unreadable() {
+            self.unreadable.push(Unreadable::MORE);
+        }
+    }
+
+    /// Not all that it could not give back is on record.
+    pub(super) fn more_unreadable(&self) -> bool {
+        self.unreadable.contains(&Unreadable::MORE)
     }
 
     fn missing(&mut self, score: Score, block_type: BlockType) {
@@ -81,15 +130,17 @@ impl ReadBack {
     /// the source has lost it meanwhile. The rest was never sent: it was
     /// damaged in the source, or only its directory entry is, and names a
     /// block that never was.
-    fn look_up(&mut self, part: &Part, known_damage: &[Damage]) {
+    fn look_up(&mut self, part: &Part, lost: &Lost) {
         let mut absent: BTreeMap<usize, Vec<(Score, BlockType)>> = BTreeMap::new();
-        for (arena, score, block_type) in std::mem::take(&mut self.absent) {
-            absent.entry(arena).or_default().push((score, block_type));
+        for wanted in std::mem::take(&mut self.absent) {
+            let arena = absent.entry(wanted.arena.unwrap_or_default());
+            let block = (wanted.score, wanted.block_type);
+            arena.or_default().push(block);
         }
         for (number, blocks) in absent {
             let scores = blocks.iter().map(|&(score, _)| score).collect();
             let sent = part.arenas.get(number).map_or_else(HashSet::new, |arena| {
-                sent_from_log(part, arena, scores, known_damage)
+                sent_from_log(part, arena, scores, lost)
             });
             for (score, block_type) in blocks {
                 if sent.contains(&score) {
@@ -101,20 +152,63 @@ impl ReadBack {
     }
 }
 
+/// What was damaged in the source when it should have been sent.
+struct Lost {
+    blocks: HashSet<(Score, Option<BlockType>)>,
+    /// By arena: where stretches start, and where they end. They do not overlap.
+    stretches: HashMap<(u64, u32), BTreeMap<u64, u64>>,
+}
+
+impl Lost {
+    fn new(damages: &[Damage]) -> Self {
+        let blocks = damages
+            .iter()
+            .filter_map(|damage| Some((damage.score?, damage.block_type)))
+            .collect();
+        let mut sorted: Vec<&Damage> = damages.iter().collect();
+        sorted.sort_by_key(|damage| damage.offset);
+        let mut stretches: HashMap<(u64, u32), BTreeMap<u64, u64>> = HashMap::new();
+        for damage in sorted {
+            let of_arena = stretches.entry((damage.head, damage.magic)).or_default();
+            match of_arena.last_entry() {
+                Some(mut last) if damage.offset <= *last.get() => {
+                    let end = damage.end().max(*last.get());
+                    last.insert(end);
+                }
+                _ => {
+                    of_arena.insert(damage.offset, damage.end());
+                }
+            }
+        }
+        Lost { blocks, stretches }
+    }
+
+    fn has_block(&self, score: Score, block_type: BlockType) -> bool {
+        self.blocks.contains(&(score, Some(block_type))) || self.blocks.contains(&(score, None))
+    }
+
+    fn covers(&self, arena: &Arena, offset: u64) -> bool {
+        let stretches = self.stretches.get(&(arena.head, arena.clump_magic));
+        let before = stretches.and_then(|of_arena| of_arena.range(..=offset).next_back());
+        before.is_some_and(|(_, end)| offset < *end)
+    }
+
+    fn covers_block(&self, part: &Part, wanted: &Wanted) -> bool {
+        let arena = wanted.arena.and_then(|number| part.arenas.get(number));
+        arena
+            .zip(wanted.offset)
+            .is_some_and(|(arena, offset)| self.covers(arena, offset))
+    }
+}
+
 /// Of these scores, those that clump headers in the log of an arena have,
 /// outside of what was damaged when it was sent.
 fn sent_from_log(
     part: &Part,
     arena: &Arena,
     mut sought: HashSet<Score>,
-    known_damage: &[Damage],
+    lost: &Lost,
 ) -> HashSet<Score> {
-    let was_sent = |item: &Item| {
-        !known_damage.iter().any(|damage| {
-            (damage.head, damage.magic) == (arena.head, arena.clump_magic)
-                && (damage.offset..damage.offset.saturating_add(damage.len)).contains(&item.offset)
-        })
-    };
     let mut sent = HashSet::new();
     let Ok(mut log) = Log::open(Arc::clone(&part.source), arena, 0, true) else {
         return sent;
@@ -127,7 +221,7 @@ fn sent_from_log(
             What::Lost(loss) => loss.score,
             What::Corrupt(_) => None,
         };
-        if let Some(score) = score.filter(|_| was_sent(&item))
+        if let Some(score) = score.filter(|_| !lost.covers(arena, item.offset))
             && sought.remove(&score)
         {
             sent.insert(score);
@@ -147,16 +241,15 @@ pub(super) fn read_back(
     part: &Part,
     to: Point,
     all: bool,
-    known_damage: &[Damage],
+    known: &Known<'_>,
     on_read: &dyn Fn(u64, u64),
 ) -> Result<ReadBack, Error> {
-    let lost: HashSet<(Score, Option<BlockType>)> = known_damage
+    let lost = Lost::new(known.damages);
+    let recorded: HashSet<(Score, BlockType)> = known
+        .unreadable
         .iter()
-        .filter_map(|damage| Some((damage.score?, damage.block_type)))
+        .filter_map(Unreadable::block)
         .collect();
-    let is_lost = |score, block_type| {
-        lost.contains(&(score, Some(block_type))) || lost.contains(&(score, None))
-    };
     let counts = clumps_before(part, to);
     let whole = counts.iter().sum();
     let mut done = 0;
@@ -166,46 +259,61 @@ pub(super) fn read_back(
         .get(to.arena)
         .filter(|_| !all)
         .and_then(|arena| part.before(arena, to.offset))
-        .and_then(|header| Some((to.arena, header.score, header.block_type()?)));
+        .and_then(|header| {
+            Some(Wanted {
+                arena: Some(to.arena),
+                score: header.score,
+                block_type: header.block_type()?,
+                offset: None,
+            })
+        });
     // The block before the place, if the directory has it, comes as `last`.
     let count = counts.get(to.arena).copied().unwrap_or(0);
     let before = count.checked_sub(1).map(|index| (to.arena, index));
     let before = before.filter(|&(arena, index)| directories.lone_block(arena, index) == last);
-    let chosen: Box<dyn Iterator<Item = (usize, u64)>> = if all {
-        Box::new(
-            counts
-                .iter()
-                .enumerate()
-                .flat_map(|(arena, &n)| (0..n).map(move |k| (arena, k))),
-        )
+    let counted: Box<dyn Iterator<Item = Wanted>> = if all {
+        let arenas = counts.iter().enumerate();
+        let blocks = arenas.flat_map(|(arena, &count)| in_order(part, arena, count));
+        Box::new(blocks)
     } else {
         let mut chosen = sample(&counts);
-        chosen.extend(roots(part, to, &counts));
-        Box::new(chosen.into_iter())
+        chosen.retain(|clump| Some(*clump) != before);
+        let blocks = chosen.into_iter();
+        let blocks = blocks.filter_map(|(arena, index)| directories.lone_block(arena, index));
+        Box::new(blocks.chain(roots(part, to, &counts)))
     };
-    let chosen = chosen.filter(|clump| Some(*clump) != before);
-    let wanted = chosen.filter_map(|(arena, index)| match all {
-        true => directories.block(arena, index),
-        false => directories.lone_block(arena, index),
-    });
     let uncounted: Box<dyn Iterator<Item = _>> = if all {
         Box::new(uncounted(part, to))
     } else {
         Box::new(sample_of(uncounted(part, to)).into_iter())
     };
-    let wanted = wanted.chain(uncounted).chain(last);
-    let wanted = wanted.filter(|&(_, score, ty)| !score.is_nil() && !is_lost(score, ty));
+    let earlier = recorded.iter().map(|&(score, block_type)| Wanted {
+        arena: None,
+        score,
+        block_type,
+        offset: None,
+    });
+    let wanted = counted.chain(uncounted).chain(last);
+    let wanted = wanted.filter(|wanted| {
+        let Wanted {
+            score, block_type, ..
+        } = *wanted;
+        !score.is_nil()
+            && !lost.has_block(score, block_type)
+            && !recorded.contains(&(score, block_type))
+    });
     let mut result = ReadBack::default();
     let mut asked = Vec::new();
     // Taken in bunches: what was asked for must be known when its answer comes.
-    let mut wanted = wanted.peekable();
+    let mut wanted = earlier.chain(wanted).peekable();
     while wanted.peek().is_some() {
         asked.clear();
         asked.extend(wanted.by_ref().take(4096));
-        let blocks = asked.iter().map(|&(_, score, ty)| (score, ty));
+        let blocks = asked.iter().map(|wanted| (wanted.score, wanted.block_type));
         client.read_many(blocks, |number, found| {
             if let Some(&wanted) = asked.get(number) {
-                result.note(wanted, found);
+                let is_lost = found.is_err() && lost.covers_block(part, &wanted);
+                result.note(wanted, found, is_lost);
             }
             ControlFlow::Continue(())
         })?;
@@ -217,7 +325,10 @@ pub(super) fn read_back(
     if all {
         on_read(whole, whole);
     }
-    result.look_up(part, known_damage);
+    if !all && known.unreadable.contains(&Unreadable::MORE) && !result.more_unreadable() {
+        result.unreadable.push(Unreadable::MORE);
+    }
+    result.look_up(part, &lost);
     Ok(result)
 }
 
@@ -242,7 +353,7 @@ fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
 
 /// The blocks before a place that no trailer counts yet: the log's own headers
 /// tell of them.
-fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = (usize, Score, BlockType)> {
+fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = Wanted> {
     let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
     arenas.flat_map(move |(number, arena)| {
         let end = if number == to.arena {
@@ -260,7 +371,12 @@ fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = (usize, Score, Bloc
             .filter_map(move |item| match item.what {
                 What::Clump {
                     header, block_type, ..
-                } => Some((number, header.score, block_type)),
+                } => Some(Wanted {
+                    arena: Some(number),
+                    score: header.score,
+                    block_type,
+                    offset: Some(item.offset),
+                }),
                 _ => None,
             })
     })
@@ -324,16 +440,33 @@ fn sample(counts: &[u64]) -> BTreeSet<(usize, u64)> {
 }
 
 /// The roots among the clumps of the arena of a place, before that place.
-fn roots(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = (usize, u64)> {
-    let mut directories = Directories::new(part);
+fn roots(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = Wanted> {
     let count = counts.get(to.arena).copied().unwrap_or(0);
-    let mut is_root = move |index| {
-        let block = directories.block(to.arena, index);
-        block.is_some_and(|(_, _, block_type)| block_type == BlockType::Root)
-    };
-    (0..count)
-        .filter(move |&index| is_root(index))
-        .map(move |index| (to.arena, index))
+    let blocks = in_order(part, to.arena, count);
+    blocks.filter(|wanted| wanted.block_type == BlockType::Root)
+}
+
+/// The first blocks of an arena by its directory, with their offsets as far as
+/// every entry before tells how long its clump is.
+fn in_order(part: &Part, arena: usize, count: u64) -> impl Iterator<Item = Wanted> {
+    let found = part.arenas.get(arena);
+    let mut directory = found.map(|found| Directory::new(Arc::clone(&part.source), found));
+    let mut next = Some(0);
+    let entries = (0..count).map_while(move |index| Some(directory.as_mut()?.entry(index).ok()));
+    entries.filter_map(move |entry| {
+        let header = entry.and_then(|entry| ClumpHeader::from_entry(&entry).ok());
+        let offset = next;
+        next = next
+            .zip(header)
+            .map(|(at, header)| at + header.stored_len());
+        let header = header?;
+        Some(Wanted {
+            arena: Some(arena),
+            score: header.score,
+            block_type: header.block_type()?,
+            offset,
+        })
+    })
 }
 
 /// The directories of a partition's arenas, the one in use kept open.
@@ -347,13 +480,8 @@ impl<'a> Directories<'a> {
         Directories { part, open: None }
     }
 
-    /// What the directory says of a clump; nothing if that is no block.
-    fn block(&mut self, arena: usize, index: u64) -> Option<Wanted> {
-        let entry = self.open(arena)?.entry(index).ok()?;
-        wanted(arena, &entry)
-    }
-
-    /// The same, without reading more than that.
+    /// What the directory says of a clump; nothing if that is not a block.
+    /// No more is read than that.
     fn lone_block(&mut self, arena: usize, index: u64) -> Option<Wanted> {
         let entry = self.open(arena)?.lone_entry(index).ok()?;
         wanted(arena, &entry)
@@ -371,5 +499,10 @@ impl<'a> Directories<'a> {
 
 fn wanted(arena: usize, entry: &Entry) -> Option<Wanted> {
     let header = ClumpHeader::from_entry(entry).ok()?;
-    Some((arena, header.score, header.block_type()?))
+    Some(Wanted {
+        arena: Some(arena),
+        score: header.score,
+        block_type: header.block_type()?,
+        offset: None,
+    })
 }

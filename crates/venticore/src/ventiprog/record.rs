@@ -13,7 +13,7 @@ use crate::replicate;
 use crate::state::{self, Access, Stamp, StateDir};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
-use crate::wrcmds::{self, Damage, Open, Place, Wrcmds};
+use crate::wrcmds::{self, Damage, Open, Place, Unreadable, Wrcmds};
 
 /// The files of the state directory.
 pub(super) struct Record {
@@ -74,12 +74,10 @@ impl Record {
             ..line
         };
         let mut new = self.wrcmds.clone();
-        let mut set = new.set(&line);
-        for damage in damage.iter().filter(|damage| !damage.block_is_whole) {
-            if let (Ok(()), Some(damage)) = (&set, remembered(part, damage)) {
-                set = new.add_damage(target, &part.name, &damage);
-            }
-        }
+        let damage = damage.iter().filter_map(|damage| remembered(part, damage));
+        let set = new
+            .set(&line)
+            .and_then(|()| new.add_damages(target, &part.name, damage));
         if let Some(wrcmd) = &self.wrcmd
             && self.host.as_ref() == Some(target)
             && wrcmd.file() == part.name
@@ -89,10 +87,25 @@ impl Record {
         self.change(target, new, set);
     }
 
+    /// What of earlier damage a target still lacks.
+    pub(super) fn still_damaged(&mut self, target: &Dial, part: &Part, left: &[Damage]) {
+        let mut new = self.wrcmds.clone();
+        let set = new.set_damages(target, &part.name, left);
+        self.change(target, new, set);
+    }
+
+    /// The blocks that a target has and cannot give back.
+    pub(super) fn unreadable(&mut self, target: &Dial, part: &Part, blocks: &[Unreadable]) {
+        let mut new = self.wrcmds.clone();
+        let set = new.set_unreadable(target, &part.name, blocks);
+        self.change(target, new, set);
+    }
+
     /// Takes over new places, if they can be written: a place must not move
     /// past damage that is not remembered.
     fn change(&mut self, target: &Dial, new: Wrcmds, set: Result<(), wrcmds::Error>) {
         match set {
+            Ok(()) if new == self.wrcmds => {}
             Ok(()) => {
                 self.wrcmds = new;
                 self.save_places();
@@ -214,6 +227,7 @@ fn remembered(part: &Part, damage: &replicate::Damage) -> Option<Damage> {
         magic: arena.clump_magic,
         offset: damage.at.offset,
         len: damage.len,
+        clumps: damage.clumps,
         block_type: damage.block_type,
         score: damage.score,
         arena: arena.name.clone(),

@@ -7,7 +7,7 @@ use eyre::{Result, WrapErr};
 
 use crate::arena::clump::ClumpHeader;
 use crate::arena::log::Log;
-use crate::arena::{Arena, ArenaSource, ReadAt};
+use crate::arena::{Arena, ArenaSource, Note, ReadAt};
 use crate::config::Config;
 use crate::exit::{Failure, Status};
 use crate::index;
@@ -174,6 +174,21 @@ impl Part {
         let log = Log::open(Arc::clone(&self.source), arena, offset, false).ok()?;
         Some(log.before().map_or(UNKNOWN, |header| header.score))
     }
+}
+
+/// Says which trailers count nothing although their logs have clumps: after a
+/// sync of the source that is damage.
+pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
+    let mut status = Status::Done;
+    for arena in parts.iter().flat_map(|part| &part.arenas) {
+        for note in &arena.notes {
+            if matches!(note, Note::Uncounted(_)) {
+                terminal.say(&format!("arena {}: {note}", arena.name));
+                status = Status::Partly;
+            }
+        }
+    }
+    status
 }
 
 /// The source, as the rules for places ask it.

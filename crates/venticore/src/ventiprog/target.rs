@@ -87,6 +87,8 @@ pub(super) struct Target {
     pub(super) waits: bool,
     pub(super) tally: replicate::Tally,
     pub(super) damaged: u64,
+    /// Clumps that are damaged in the source, and that it gave back in this run.
+    pub(super) damaged_there: u64,
     pub(super) read_back: ReadBack,
     /// Where it is, in each partition that has been dealt with.
     pub(super) reached: Vec<Point>,
@@ -103,6 +105,7 @@ impl Target {
             waits: false,
             tally: replicate::Tally::default(),
             damaged: 0,
+            damaged_there: 0,
             read_back: ReadBack::default(),
             reached: Vec::new(),
             from: None,

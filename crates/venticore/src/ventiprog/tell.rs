@@ -66,6 +66,10 @@ fn summary(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> String
         (tally.present, "were there already"),
         (of_all(|target| target.damaged), "are damaged in the source"),
         (
+            of_all(|target| target.damaged_there),
+            "are damaged in the source and whole on a target",
+        ),
+        (
             of_all(|target| target.read_back.missing),
             "were missing on a target",
         ),
@@ -185,6 +189,7 @@ struct TargetLine<'a> {
     log_bytes: u64,
     present: u64,
     damaged: u64,
+    damaged_there: u64,
     read_back: u64,
     missing: u64,
     unreadable: u64,
@@ -210,6 +215,7 @@ impl<'a> TargetLine<'a> {
             log_bytes: target.tally.log_bytes,
             present: target.tally.present,
             damaged: target.damaged,
+            damaged_there: target.damaged_there,
             read_back: target.read_back.right,
             missing: target.read_back.missing,
             unreadable: target.read_back.damaged,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::{Damage, Open, Place, Problem};
+use super::{Damage, Open, Place, Problem, Unreadable};
 use crate::arena::Name;
 use crate::blocktype::BlockType;
 use crate::dial::Dial;
@@ -28,6 +28,7 @@ pub(super) enum Kind {
     Damage(Box<Damage>),
     /// The wrcmd as it was last obeyed or written.
     Seen(Box<WrCmd>),
+    Unreadable(Box<Unreadable>),
     Command(Box<Command>),
 }
 
@@ -82,6 +83,13 @@ impl Line {
         }
     }
 
+    pub(super) fn unreadable(&self) -> Option<&Unreadable> {
+        match &self.kind {
+            Kind::Unreadable(block) => Some(block),
+            _ => None,
+        }
+    }
+
     pub(super) fn damage(&self) -> Option<&Damage> {
         match &self.kind {
             Kind::Damage(damage) => Some(damage),
@@ -91,7 +99,10 @@ impl Line {
 
     /// A comment of ours that belongs to the wrarena line after it.
     pub(super) fn is_own(&self) -> bool {
-        matches!(self.kind, Kind::Place(_) | Kind::Damage(_))
+        matches!(
+            self.kind,
+            Kind::Place(_) | Kind::Damage(_) | Kind::Unreadable(_)
+        )
     }
 
     /// The wrcmd that this line remembers.
@@ -135,8 +146,21 @@ impl Kind {
             "accepted" => Damage::parse(rest, true).map(|damage| Kind::Damage(Box::new(damage))),
             // What is no command is the operator's own remark.
             SEEN => Ok(WrCmd::parse(rest).map_or(Kind::Other, |seen| Kind::Seen(Box::new(seen)))),
+            "unreadable" => Unreadable::parse(rest).map(|block| Kind::Unreadable(Box::new(block))),
             _ if rest.starts_with("magic=") => Err(Problem::Word(word.to_owned())),
             _ => Ok(Kind::Other),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    /// The comment line, where it is one of ours.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Place(mark) => mark.fmt(f),
+            Kind::Damage(damage) => damage.fmt(f),
+            Kind::Unreadable(block) => block.fmt(f),
+            Kind::Other | Kind::Seen(_) | Kind::Command(_) => Ok(()),
         }
     }
 }
@@ -225,6 +249,7 @@ impl Damage {
             head: number("head", fields.take("head")?)?,
             offset: number("offset", fields.take("offset")?)?,
             len: number("len", fields.take("len")?)?,
+            clumps: fields.number_if_there("clumps")?.unwrap_or(1),
             block_type: fields.known("type", block_type)?,
             score: fields.known("score", score)?,
             arena: fields.arena().ok_or(Problem::Missing("arena"))?,
@@ -240,14 +265,45 @@ impl fmt::Display for Damage {
         let word = if self.accepted { "accepted" } else { "damaged" };
         write!(
             f,
-            "# {word} magic={} head={} offset={:#x} len={} type={} score={} arena={}",
+            "# {word} magic={} head={} offset={:#x} len={}",
             shown_magic(Some(self.magic)),
             self.head,
             self.offset,
             self.len,
+        )?;
+        if self.clumps != 1 {
+            write!(f, " clumps={}", self.clumps)?;
+        }
+        write!(
+            f,
+            " type={} score={} arena={}",
             shown(self.block_type.map(type_word), "unknown"),
             shown(self.score, "unknown"),
             self.arena,
+        )
+    }
+}
+
+impl Unreadable {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let mut fields = Fields::split(text)?;
+        let unreadable = Unreadable {
+            block_type: fields.known("type", block_type)?,
+            score: fields.known("score", score)?,
+        };
+        fields.end()?;
+        Ok(unreadable)
+    }
+}
+
+impl fmt::Display for Unreadable {
+    /// The comment line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "# unreadable type={} score={}",
+            shown(self.block_type.map(type_word), "unknown"),
+            shown(self.score, "unknown"),
         )
     }
 }
@@ -317,6 +373,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    fn number_if_there(&mut self, key: &'static str) -> Result<Option<u64>, Problem> {
+        let text = self.found.remove(key);
+        text.map(|text| number(key, text)).transpose()
+    }
+
     fn arena(&self) -> Option<Name> {
         self.arena.map(|name| Name::from_field(name.as_bytes()))
     }
@@ -363,8 +424,7 @@ fn time(_: &'static str, text: &str) -> Result<SystemTime, Problem> {
 }
 
 fn block_type(_: &'static str, text: &str) -> Result<BlockType, Problem> {
-    let mut types = (0..=u8::MAX).filter_map(BlockType::from_disk);
-    types
+    BlockType::all()
         .find(|&of| type_word(of) == text)
         .ok_or_else(|| Problem::Type(text.to_owned()))
 }

@@ -76,6 +76,7 @@ fn damage(offset: u64, len: u64) -> Damage {
         magic: 0xf404_0f0d,
         offset,
         len,
+        clumps: 1,
         block_type: Some(BlockType::Pointer(2)),
         score: Some(abc()),
         arena: name("g 5.0"),
@@ -225,20 +226,21 @@ fn damage_is_remembered_until_it_is_mended_or_accepted() {
     let mut file = parse(FILE);
     let b = dial("hostb");
     let new = damage(0x70000, 99);
-    file.add_damage(&b, PARTITION, &new).unwrap();
+    file.add_damages(&b, PARTITION, [new.clone()]).unwrap();
     let line = format!(
         "# damaged magic=0xf4040f0d head=794624 offset=0x70000 len=99 type=pointer2 score={SCORE} arena=g 5.0\n"
     );
     let before = "wrarena -h tcp!hostb";
     let expected = FILE.replace(before, &format!("{line}{before}"));
     assert_eq!(text(&file), expected);
-    file.add_damage(&b, PARTITION, &new).unwrap();
+    file.add_damages(&b, PARTITION, [new.clone()]).unwrap();
     assert_eq!(text(&file), expected);
-    assert!(file.remove_damage(&b, PARTITION, &new));
-    assert!(!file.remove_damage(&b, PARTITION, &new));
+    let mut left = damages(&file, "hostb");
+    left.retain(|damage| *damage != new);
+    file.set_damages(&b, PARTITION, &left).unwrap();
     assert_eq!(text(&file), FILE);
     let error = file
-        .add_damage(&dial("hostd"), PARTITION, &new)
+        .add_damages(&dial("hostd"), PARTITION, [new])
         .unwrap_err();
     assert_eq!(error.to_string(), "tcp!hostd!17034: has no line yet");
     assert_eq!(text(&file), FILE);
@@ -249,16 +251,67 @@ fn accepted_damage_stays_accepted_unless_it_grows() {
     let mut file = parse(FILE);
     let b = dial("hostb");
     let accepted = |file: &Wrcmds| damages(file, "hostb")[1].accepted;
-    file.add_damage(&b, PARTITION, &damage(0x5a000, 1102))
+    file.add_damages(&b, PARTITION, [damage(0x5a000, 1102)])
         .unwrap();
     assert!(accepted(&file));
-    file.add_damage(&b, PARTITION, &damage(0x5a000, 1103))
+    file.add_damages(&b, PARTITION, [damage(0x5a000, 1103)])
         .unwrap();
     assert!(!accepted(&file));
     assert_eq!(damages(&file, "hostb").len(), 2);
     // The operator accepts the other one by hand.
     let edited = text(&file).replacen("# damaged", "#\taccepted", 1);
     assert!(damages(&parse(&edited), "hostb")[0].accepted);
+}
+
+#[test]
+fn neighbouring_clumps_are_one_line_with_a_count() {
+    let mut file = parse(FILE);
+    let b = dial("hostb");
+    let new = [
+        damage(0x70000, 99),
+        damage(0x70000 + 99, 1),
+        damage(0x71000, 5),
+    ];
+    file.add_damages(&b, PARTITION, new).unwrap();
+    let written = text(&file);
+    assert!(written.contains(
+        "# damaged magic=0xf4040f0d head=794624 offset=0x70000 len=100 clumps=2 \
+         type=unknown score=unknown arena=g 5.0\n"
+    ));
+    assert_eq!(damages(&file, "hostb").len(), 4);
+    assert_eq!(parse(&written), file);
+    // The operator accepts them; what is told of again does not undo that.
+    let mut file = parse(&written.replace("# damaged", "# accepted"));
+    file.add_damages(&b, PARTITION, [damage(0x70000 + 99, 1)])
+        .unwrap();
+    assert!(damages(&file, "hostb").iter().all(|damage| damage.accepted));
+}
+
+#[test]
+fn unreadable_blocks_stand_before_their_target() {
+    let mut file = parse(FILE);
+    let b = dial("hostb");
+    let block = Unreadable {
+        block_type: Some(BlockType::Pointer(2)),
+        score: Some(abc()),
+    };
+    file.set_unreadable(&b, PARTITION, &[block.clone(), Unreadable::MORE])
+        .unwrap();
+    let lines = format!(
+        "# unreadable type=pointer2 score={SCORE}\n# unreadable type=unknown score=unknown\n"
+    );
+    let before = "wrarena -h tcp!hostb";
+    assert_eq!(
+        text(&file),
+        FILE.replace(before, &format!("{lines}{before}"))
+    );
+    assert_eq!(parse(&text(&file)), file);
+    file.set_unreadable(&b, PARTITION, std::slice::from_ref(&block))
+        .unwrap();
+    let known: Vec<_> = file.unreadable(&b, PARTITION).cloned().collect();
+    assert_eq!(known, [block]);
+    file.set_unreadable(&b, PARTITION, &[]).unwrap();
+    assert_eq!(text(&file), FILE);
 }
 
 #[test]
@@ -361,7 +414,7 @@ fn refusals_name_the_line_and_the_way_out() {
         ),
         (
             format!("# accept{}\n{good}", &hurt[9..]),
-            "line 1: expected place, damaged or accepted, found \"accept\"",
+            "line 1: expected place, damaged, accepted or unreadable, found \"accept\"",
         ),
         (format!("# placed magic=\n{good}"), "found \"placed\""),
         (
@@ -421,7 +474,7 @@ fn the_file_is_bounded() {
     let unchanged = file.clone();
     assert!(refused(&format!("{full}\n")).starts_with("line 100001: expected at most 100000"));
     for error in [
-        file.add_damage(&dial("b"), PARTITION, &damage(1, 2)),
+        file.add_damages(&dial("b"), PARTITION, [damage(1, 2)]),
         file.set(&place("b", 0, 1)),
         file.set(&bare("c", 0, 1)),
     ] {
@@ -499,13 +552,14 @@ prop_compose! {
     fn any_damage()(
         (head, magic, len) in any::<(u64, u32, u64)>(),
         offset in 0..5_u64,
+        clumps in 1..9_u64,
         number: u8,
         score in prop::option::of(any_score()),
         arena in any_name(),
         accepted: bool,
     ) -> Damage {
         let block_type = BlockType::from_disk(number % 16);
-        Damage { head, magic, offset, len, block_type, score, arena, accepted }
+        Damage { head, magic, offset, len, clumps, block_type, score, arena, accepted }
     }
 }
 
@@ -522,6 +576,8 @@ fn any_file() -> impl Strategy<Value = String> {
         "/bin/wrarena -vf -o0x5 -h [::1]:17034 p 6",
         "# place magic=0x00000001 last=none time=unknown before=none arena=x y \nwrarena -h b!2 p 0",
         "# damaged magic=1 head=2 offset=3 len=4 type=root score=unknown arena=\nwrarena -h a p 2",
+        "# accepted magic=1 head=2 offset=9 len=4 clumps=7 type=unknown score=unknown arena=\nwrarena -h a p 2",
+        "# unreadable type=unknown score=unknown\nwrarena -h a p 2",
     ]);
     let end = prop::sample::select(vec!["\n", "\r\n"]);
     prop::collection::vec((line, end), 0..12).prop_map(|lines| {
@@ -590,16 +646,56 @@ proptest! {
         let mut file = Wrcmds::new();
         file.set(&place).unwrap();
         for damage in &all {
-            file.add_damage(&place.target, &place.partition, damage).unwrap();
+            file.add_damages(&place.target, &place.partition, [damage.clone()]).unwrap();
             prop_assert_eq!(Wrcmds::parse(&file.to_file()), Ok(file.clone()));
-            prop_assert!(file.damages(&place.target, &place.partition).any(|d| d.is_at(damage)));
         }
+        // Nothing that was added is outside of what is remembered.
         for damage in &all {
-            file.remove_damage(&place.target, &place.partition, damage);
+            let covers = |known: &Damage| {
+                (known.head, known.magic) == (damage.head, damage.magic)
+                    && known.offset <= damage.offset
+                    && known.end() >= damage.end()
+            };
+            let covered = file.damages(&place.target, &place.partition).any(covers);
+            prop_assert!(covered);
         }
+        file.set_damages(&place.target, &place.partition, &[]).unwrap();
         prop_assert_eq!(file.damages(&place.target, &place.partition).count(), 0);
         prop_assert_eq!(file.forget(&place.target), 1);
         prop_assert_eq!(file, Wrcmds::new());
+    }
+
+    /// However it comes, damage is few stretches that hide none of it.
+    #[test]
+    fn stretches_are_few_and_hide_nothing(
+        gaps in prop::collection::vec((0..4_u64, 1..9_u64), 1..5000),
+        accepted in prop::collection::btree_set(0..5000_usize, 0..5),
+    ) {
+        let mut at = 0;
+        let mut all = Vec::new();
+        for (number, (gap, len)) in gaps.iter().enumerate() {
+            at += gap;
+            let accepted = accepted.contains(&number);
+            all.push(Damage { accepted, ..damage(at, *len) });
+            at += len;
+        }
+        let (known, new): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|d| d.accepted);
+        let mut stretches = Stretches::new(known.clone());
+        new.iter().for_each(|damage| stretches.add(damage.clone()));
+        // Told of twice, it is no more.
+        new.iter().rev().take(9).for_each(|damage| stretches.add(damage.clone()));
+        let list = stretches.into_list();
+        let (kept, open): (Vec<_>, Vec<_>) = list.iter().cloned().partition(|d| d.accepted);
+        prop_assert_eq!(kept.len(), known.len());
+        prop_assert!(open.len() <= Stretches::MOST + 2 * known.len());
+        prop_assert_eq!(open.iter().map(|d| d.clumps).sum::<u64>(), new.len() as u64);
+        for damage in &new {
+            let after = open.partition_point(|known| known.offset <= damage.offset);
+            prop_assert!(after > 0 && open[after - 1].end() >= damage.end());
+        }
+        for pair in list.windows(2) {
+            prop_assert!(pair[0].end() <= pair[1].offset);
+        }
     }
 
     #[test]

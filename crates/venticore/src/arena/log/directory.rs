@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::arena::clump::{ClumpHeader, HEADER_LEN};
 use crate::arena::directory::{self, Entry};
 use crate::arena::{Arena, ReadAt};
 use crate::score::Score;
@@ -77,10 +78,24 @@ impl Directory {
     }
 
     /// The entry with this score among those from `from` on; the search ends
-    /// after two disk blocks of them.
-    pub(super) fn find(&mut self, score: &Score, from: u64) -> Option<u64> {
-        let limit = from + 2 * directory::entries_per_block(self.block_size);
+    /// after two disk blocks of them, and as many as `bytes` of log can have.
+    pub(super) fn find(&mut self, score: &Score, from: u64, bytes: u64) -> Option<u64> {
+        let least = HEADER_LEN as u64 + 1;
+        let limit = from + 2 * directory::entries_per_block(self.block_size) + bytes / least;
         (from..limit.min(self.clumps))
             .find(|&index| matches!(self.entry(index), Ok(entry) if entry.score == *score))
+    }
+
+    /// The entry of the clump that starts `bytes` of log after that of `from`,
+    /// by adding up sizes; none where no clump starts there.
+    pub(super) fn after(&mut self, from: u64, bytes: u64) -> Option<u64> {
+        let (mut index, mut sum) = (from, 0);
+        while sum < bytes {
+            sum += ClumpHeader::from_entry(&self.entry(index).ok()?)
+                .ok()?
+                .stored_len();
+            index += 1;
+        }
+        (sum == bytes).then_some(index)
     }
 }

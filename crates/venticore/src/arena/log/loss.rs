@@ -3,6 +3,7 @@
 use super::{Item, What};
 use crate::arena::Arena;
 use crate::arena::clump::{ClumpError, HEADER_LEN};
+use crate::blocktype::BlockType;
 use crate::score::Score;
 
 /// A block, or several, that cannot be read.
@@ -10,6 +11,11 @@ use crate::score::Score;
 pub struct Loss {
     /// The score the header or the directory gives for it.
     pub score: Option<Score>,
+    /// What type of block it was. Known only where one clump is lost, and
+    /// nothing contradicts its score: then a copy elsewhere makes up for it.
+    pub block_type: Option<BlockType>,
+    /// How many clumps it was by the directory; 1 where that does not tell.
+    pub clumps: u64,
     /// What is wrong.
     pub why: String,
     /// It may only not have reached the disk yet: the arena can still grow,
@@ -32,12 +38,16 @@ pub fn loss(arena: &Arena, item: &Item, stored: &[u8], error: &ClumpError, settl
         .unwrap_or_default()
         .chunks(arena.block_size as usize)
         .any(|piece| piece.iter().all(|&byte| byte == 0));
-    let score = match &item.what {
-        What::Clump { header, .. } => Some(header.score),
-        _ => None,
+    let (score, block_type) = match &item.what {
+        What::Clump {
+            header, block_type, ..
+        } => (Some(header.score), Some(*block_type)),
+        _ => (None, None),
     };
     Loss {
         score,
+        block_type,
+        clumps: 1,
         why: error.to_string(),
         maybe_late: blank && !settled && !arena.settled,
     }

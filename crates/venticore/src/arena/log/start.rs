@@ -124,7 +124,9 @@ impl Log {
         }
         // Either the offset is wrong or the directory is.
         match self.verified(from, |log| log.header(from)) {
-            Ok(header) => Ok(self.directory.find(&header.score, index.saturating_sub(1))),
+            Ok(header) => Ok(self
+                .directory
+                .find(&header.score, index.saturating_sub(1), 0)),
             Err(_) => Err(StartError::Inside {
                 offset: from,
                 before: start,
