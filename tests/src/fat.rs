@@ -143,6 +143,53 @@ impl<'a> Fat<'a> {
         Some(entry.contents)
     }
 
+    /// The bytes of the file system with these contents in a file of this name, in
+    /// new clusters; a FAT32 stays with its counts.
+    ///
+    /// # Panics
+    ///
+    /// When there is no room.
+    #[must_use]
+    pub fn with(&self, name: &str, contents: &[u8]) -> Vec<u8> {
+        let mut bytes = self.bytes.to_vec();
+        let half = self.tables.len() / 2;
+        let both = [self.tables.start, self.tables.start + half];
+        let old = self
+            .entries()
+            .into_iter()
+            .find(|entry| entry.name.trim_end() == name);
+        let own = old.as_ref().map_or(Vec::new(), |old| old.clusters.clone());
+        let count = contents.len().div_ceil(self.cluster);
+        let free = (2..self.clusters + 2).filter(|&n| self.next(n) == 0 || own.contains(&n));
+        let chain: Vec<usize> = free.take(count).collect();
+        assert_eq!(chain.len(), count, "no room");
+        let mut links: Vec<(usize, usize)> = own.iter().map(|&n| (n, 0)).collect();
+        for (place, &n) in chain.iter().enumerate() {
+            links.push((n, *chain.get(place + 1).unwrap_or(&0x0fff_ffff)));
+        }
+        for (table, (n, to)) in both
+            .iter()
+            .flat_map(|&table| links.iter().map(move |&l| (table, l)))
+        {
+            self.link(&mut bytes, table, n, to);
+        }
+        for (&n, part) in chain.iter().zip(contents.chunks(self.cluster)) {
+            bytes[self.place(n).start..][..part.len()].copy_from_slice(part);
+        }
+        let slots = self.root().into_iter().flat_map(|range| range.step_by(32));
+        let mut free = slots.filter(|&at| [0, 0xe5].contains(&self.bytes[at]));
+        let at = old.map_or_else(|| free.next().expect("no entry"), |old| old.at);
+        let slot = &mut bytes[at..at + 32];
+        slot[..11].copy_from_slice(format!("{name:<11}").as_bytes());
+        slot[11..28].fill(0);
+        let first = chain.first().map_or(0, |&n| u32::try_from(n).expect("few"));
+        slot[26..28].copy_from_slice(&first.to_le_bytes()[..2]);
+        slot[20..22].copy_from_slice(&first.to_le_bytes()[2..]);
+        let size = u32::try_from(contents.len()).expect("a small file");
+        slot[28..].copy_from_slice(&size.to_le_bytes());
+        bytes
+    }
+
     /// Where the contents of a file begin.
     ///
     /// # Panics
@@ -161,13 +208,50 @@ impl<'a> Fat<'a> {
         let half = self.tables.len() / 2;
         for n in (2..self.clusters + 2).filter(|&n| self.next(n) == 0) {
             for start in [self.tables.start, self.tables.start + half] {
-                let at = start + n * self.bits / 8;
-                match (self.bits, n % 2) {
-                    (12, 0) => (copy[at], copy[at + 1]) = (0xf7, copy[at + 1] | 0x0f),
-                    (12, _) => (copy[at], copy[at + 1]) = (copy[at] | 0x70, 0xff),
-                    _ => (copy[at], copy[at + 1]) = (0xf7, 0xff),
-                }
+                self.link(
+                    copy,
+                    start,
+                    n,
+                    if self.bits == 16 { 0xfff7 } else { 0x0ff7 },
+                );
             }
+        }
+    }
+
+    /// Has the last cluster of a file lead to the first one of another, in a copy of a FAT12 or
+    /// FAT16.
+    ///
+    /// # Panics
+    ///
+    /// When one of them is not there.
+    pub fn cross(&self, copy: &mut [u8], from: &str, to: &str) {
+        let clusters = |name: &str| {
+            let mut entries = self.entries().into_iter();
+            let entry = entries.find(|entry| entry.name.trim_end() == name);
+            entry.expect("a file of this name").clusters
+        };
+        let from = *clusters(from).last().expect("a cluster");
+        let half = self.tables.len() / 2;
+        for table in [self.tables.start, self.tables.start + half] {
+            self.link(copy, table, from, clusters(to)[0]);
+        }
+    }
+
+    /// Writes a number to a table that begins at `table` in a copy.
+    fn link(&self, copy: &mut [u8], table: usize, n: usize, to: usize) {
+        let at = table + n * self.bits / 8;
+        let byte = |n: usize| u8::try_from(n & 0xff).expect("a byte");
+        match (self.bits, n % 2) {
+            (12, 0) => {
+                copy[at] = byte(to);
+                copy[at + 1] = copy[at + 1] & 0xf0 | byte(to >> 8 & 0x0f);
+            }
+            (12, _) => {
+                copy[at] = copy[at] & 0x0f | byte(to << 4);
+                copy[at + 1] = byte(to >> 4);
+            }
+            (16, _) => copy[at..at + 2].copy_from_slice(&[byte(to), byte(to >> 8)]),
+            _ => copy[at..at + 4].copy_from_slice(&to.to_le_bytes()[..4]),
         }
     }
 
@@ -198,7 +282,10 @@ impl<'a> Fat<'a> {
             .map(|e| e.at)
             .collect();
         let root = self.root();
-        for (at, (old, new)) in self.bytes.iter().zip(new).enumerate() {
+        let sectors = self.bytes.chunks(512).zip(new.chunks(512)).enumerate();
+        let differ = sectors.filter(|(_, (old, new))| old != new);
+        let bytes = differ.flat_map(|(n, (old, new))| (512 * n..).zip(old.iter().zip(new)));
+        for (at, (old, new)) in bytes {
             if old == new || slots.contains(&(at / 32 * 32)) {
                 continue;
             }
@@ -222,4 +309,89 @@ impl<'a> Fat<'a> {
         let tables = &new[self.tables.clone()];
         assert!(tables[..half] == tables[half..], "the tables differ");
     }
+}
+
+/// A file system of so many sectors as Plan 9's disk/format makes one behind two
+/// reserved sectors: the number of sectors given twice where it fits, a table for exactly
+/// as many clusters as there are, the root directory of a FAT32 in its first
+/// clusters, and no sector with counts.
+///
+/// # Panics
+///
+/// When there is no such file system.
+#[must_use]
+pub fn plan9(sectors: usize, cluster: usize) -> Vec<u8> {
+    let (bits, slots, table) = [12, 16, 32]
+        .into_iter()
+        .find_map(|bits| of_plan9(sectors, cluster, bits))
+        .expect("a kind for it");
+    let mut bytes = vec![0; sectors * 512];
+    let fat32 = bits == 32;
+    let short = |wanted: bool, n: usize| if wanted { n } else { 0 };
+    bytes[..11].copy_from_slice(b"\xeb\x3c\x90Plan9.00");
+    let mut put = |at: usize, count: usize, value: usize| {
+        bytes[at..at + count].copy_from_slice(&value.to_le_bytes()[..count]);
+    };
+    put(11, 2, 512);
+    put(13, 1, cluster);
+    put(14, 2, RESERVED);
+    put(16, 1, 2);
+    put(17, 2, short(!fat32, slots));
+    put(19, 2, short(sectors < 1 << 16, sectors));
+    put(21, 1, 0xf8);
+    put(22, 2, short(!fat32, table));
+    put(24, 2, 63);
+    put(26, 2, 255);
+    put(28, 4, 63);
+    put(32, 4, sectors);
+    let extended = if fat32 { 64 } else { 36 };
+    if fat32 {
+        put(36, 4, table);
+        put(44, 4, 2);
+    }
+    put(extended, 1, 0x80);
+    put(extended + 2, 1, 0x29);
+    put(extended + 3, 4, 0x9fa7_0009);
+    put(510, 2, 0xaa55);
+    let label = format!("{:<11}FAT{bits:<5}", "NO NAME");
+    bytes[extended + 7..][..19].copy_from_slice(label.as_bytes());
+    for copy in [0, 1] {
+        let at = (RESERVED + copy * table) * 512;
+        let first: &[u8] = match bits {
+            12 => &[0xf8, 0xff, 0xff],
+            16 => &[0xf8, 0xff, 0xff, 0xff],
+            _ => &[0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        };
+        bytes[at..at + first.len()].copy_from_slice(first);
+        let last = 1 + slots * 32 / 512 / cluster;
+        for n in (2..=last).filter(|_| fat32) {
+            let next = if n == last { 0x0fff_ffff } else { n + 1 };
+            bytes[at + 4 * n..][..4].copy_from_slice(&next.to_le_bytes()[..4]);
+        }
+    }
+    bytes
+}
+
+/// The sectors before the tables: boot sector and table of partitions.
+const RESERVED: usize = 2;
+
+/// The width of an entry of the table, the entries of the root directory, and the sectors of a
+/// table, if the file system is of this kind.
+fn of_plan9(sectors: usize, cluster: usize, bits: usize) -> Option<(usize, usize, usize)> {
+    let mut root = (sectors / 200).min(32);
+    if bits == 32 {
+        root = (root - root % cluster).max(cluster);
+    }
+    let mut clusters = 0;
+    for _ in 0..10 {
+        let table = (bits * clusters).div_ceil(8 * 512);
+        let found = 2 + (sectors - RESERVED - 2 * table - root) / cluster;
+        if found == clusters {
+            let most = [(12, 0xff7), (16, 0xfff7), (32, 0xfff_fff7)];
+            let fits = most.iter().any(|&(of, most)| of == bits && clusters < most);
+            return fits.then_some((bits, root * 16, table));
+        }
+        clusters = found;
+    }
+    None
 }

@@ -292,6 +292,10 @@ impl Machine {
         let mut run = 0;
         for example in page.examples() {
             let followed = match &example {
+                Example::Line(line) if line.contains("--9fat") && !self.has("mcopy") => {
+                    command::skipped(&format!("{}: {line}: no mcopy here", page.file()));
+                    Ok(0)
+                }
                 Example::Line(line) => self.succeeds(without_times(line)).map(|_| 1),
                 Example::Block(text) if text.starts_with("$ ") => self.dialogue(text),
                 Example::Block(text) if page.section == "5" => {
@@ -307,6 +311,12 @@ impl Machine {
             run += followed.map_err(|cause| format!("{}: {example:?}: {cause}", page.file()))?;
         }
         Ok(run)
+    }
+
+    /// Whether a program that is not ours is installed there.
+    fn has(&self, program: &str) -> bool {
+        let script = format!("command -v {program}");
+        self.run(&script).status == 0
     }
 
     fn succeeds(&self, script: &str) -> Result<String, String> {

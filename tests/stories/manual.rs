@@ -147,11 +147,12 @@ fn keys_of_the_code(table: &str) -> BTreeSet<String> {
 }
 
 /// The subsections of the page that are about a table of its own, and that table.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("", ""),
     ("Fossils", "[fossil]\n"),
     ("Limits", "[limits]\n"),
     ("Mount", "[mount]\n"),
+    ("Mtools", "[mtools]\n"),
     ("Remotes", "[remotes.x]\n"),
 ];
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 use venti_tests::command::{self, Command, Output};
-use venti_tests::fat::Fat;
+use venti_tests::fat::{self, Fat};
 use venti_tests::golden;
 use venti_tests::plan9disk::Disk;
 use venti_tests::random::Random;
@@ -23,6 +23,12 @@ use crate::site::{LIMITS, Site};
 const SCORE: &str = "vac:f50b65b3911fc87ae786cc7970b2e34d1348bd00";
 
 const FATS: [&str; 3] = ["fat12", "fat16", "fat32"];
+
+/// A configuration in which a stand-in writes to the 9fat, with this fault.
+fn configured(fault: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_stand-in-mcopy");
+    format!("{LIMITS}\n[mtools]\nwrite = ['{program}', '{fault}', '{{image}}', '{{file}}']\n")
+}
 
 /// What is in every 9fat, and stays there.
 const OTHERS: [&str; 3] = ["9PCF", "NVRAM", "PLAN9   INI"];
@@ -62,7 +68,7 @@ impl Machine {
 
     fn command(&self, name: &str) -> Command {
         Command::new(name)
-            .config(LIMITS)
+            .config(&configured("none"))
             .arg("-d")
             .arg(self.directory.path().join("state"))
             .arg("--9fat")
@@ -159,7 +165,11 @@ fn fossilize_brings_the_log_to_a_disk_image_and_changes_nothing_else() {
 #[test]
 fn a_configured_image_is_used_without_an_option() {
     let machine = Machine::new("fat12");
-    let config = format!("9fat = '{}'\n", machine.disk.operand("9fat"));
+    let config = format!(
+        "9fat = '{}'\n{}",
+        machine.disk.operand("9fat"),
+        configured("none")
+    );
     let command = Command::new("fossilize")
         .config(&config)
         .arg("-d")
@@ -453,6 +463,7 @@ fn a_live_disk_is_used_through_its_slice() {
     assert!(made.unwrap().success());
     let run = |nine_fat: &str| {
         let command = Command::new("fossilize")
+            .config(&configured("none"))
             .arg("-d")
             .arg(machine.state(""))
             .args(["--9fat", nine_fat]);
@@ -528,8 +539,15 @@ fn filled(bytes: &[u8]) -> Vec<u8> {
     filled
 }
 
+/// What a run that was cut short left on record of a change to the image.
+fn left_over(machine: &Machine) -> Option<PathBuf> {
+    let names = fs::read_dir(machine.state("")).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().path());
+    names.find(|path| path.display().to_string().contains("/ninefat."))
+}
+
 #[test]
-fn a_run_that_is_killed_leaves_the_9fat_sound() {
+fn a_run_that_is_killed_is_finished_by_the_next() {
     let machine = Machine::new("fat12");
     command::build();
     assert_eq!(machine.fossilize().status, 0);
@@ -544,6 +562,11 @@ fn a_run_that_is_killed_leaves_the_9fat_sound() {
         thread::sleep(Duration::from_micros(random.below(20_000) as u64));
         running.kill();
         let _ = running.wait();
+        if left_over(&machine).is_some() {
+            let output = machine.fossilize();
+            assert_eq!(output.status, 0, "{output:?}");
+            assert!(output.stderr.contains("cut short"), "{output:?}");
+        }
         let now = machine.file("ROOTSCOR").unwrap();
         assert!(now.starts_with(&there), "round {round}");
         let ours = fs::read_to_string(machine.state("rootscor")).unwrap();
@@ -556,44 +579,260 @@ fn a_run_that_is_killed_leaves_the_9fat_sound() {
     machine.assert_only(&before, &["ROOTSCOR"]);
     let ours = fs::read_to_string(machine.state("rootscor")).unwrap();
     assert_eq!(machine.file("ROOTSCOR").unwrap(), ours);
-}
-
-/// Runs a program of mtools or dosfstools; none where it is not there.
-fn tool(words: &[&str], directory: &Path) -> Option<String> {
-    let output = process::Command::new(words[0])
-        .args(&words[1..])
-        .current_dir(directory)
-        .env("MTOOLS_SKIP_CHECK", "1")
-        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{words:?}: {output:?}");
-    Some(text)
+    assert_eq!(left_over(&machine), None);
 }
 
 #[test]
-fn mtools_and_fsck_find_what_was_written() {
-    let tools = ["mkfs.vfat", "mcopy", "mdir", "mattrib", "fsck.fat"];
-    let there = |tool: &&str| {
-        ["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
-            .iter()
-            .any(|dir| Path::new(dir).join(tool).exists())
+fn what_writes_to_the_9fat_is_not_believed() {
+    let machine = Machine::new("fat16");
+    let run = |config: &str| {
+        let command = machine.command("fossilize").config(config);
+        command.arg(machine.disk.operand("fossil")).run()
     };
-    if let Some(missing) = tools.iter().find(|tool| !there(tool)) {
-        println!("skipped: no {missing} here");
-        return;
+    assert_eq!(run(&configured("none")).status, 0);
+    let before = machine.disk.bytes();
+    for (fault, said) in [
+        (
+            "fails",
+            "stand-in-mcopy: exit status: 1: Cannot initialize '::'",
+        ),
+        ("cuts", "ROOTSCOR: it would have other contents"),
+        ("elsewhere", "the entry of another file would change"),
+        ("kernel", "of another file would change"),
+        ("lost", "would be lost"),
+        ("boot", "the sector at 0 of another file would change"),
+        ("grows", "its length of 5242880 bytes would change"),
+        ("floods", "more than 1048576 bytes of output"),
+    ] {
+        let output = run(&configured(fault));
+        assert_eq!(
+            (output.status, output.stdout.as_str()),
+            (1, machine.line().as_str()),
+            "{fault}: {output:?}"
+        );
+        let said = [said, "nothing was written"];
+        assert!(
+            said.iter().all(|said| output.stderr.contains(said)),
+            "{fault}: {output:?}"
+        );
+        assert!(machine.disk.bytes() == before, "{fault}");
     }
+    // What the next one with a good program brings is all of it.
+    assert_eq!(run(&configured("none")).status, 0);
+    let ours = fs::read_to_string(machine.state("rootscor")).unwrap();
+    assert_eq!(machine.file("ROOTSCOR"), Some(ours));
+    machine.assert_only(&before, &["ROOTSCOR"]);
+}
+
+#[test]
+fn without_mtools_the_work_is_done_and_the_message_says_what_to_install() {
+    let (site, machine, venti) = replica("fat12");
+    let before = machine.disk.bytes();
+    let command = machine.command("ventiprog").config(LIMITS);
+    let command = command.env("PATH", "/nonexistent");
+    let command = command.args(["-p", &machine.disk.operand("arenas"), &venti.dial()]);
+    let output = command.run();
+    assert_eq!(output.status, 1, "{output:?}");
+    let said = "\"mcopy\" is not installed: install GNU mtools (package mtools)";
+    assert!(output.stderr.contains(said), "{output:?}");
+    assert_eq!(site.holes(&venti), 0);
+    assert!(machine.state("wrcmd").exists() && machine.state("rootscor").exists());
+    assert!(machine.disk.bytes() == before);
+    // With it, both are brought; then there is nothing to write, and it is not needed.
+    assert_eq!(ventiprog(&machine, &venti, &[]).status, 0);
+    assert!(machine.file("WRCMD").is_some() && machine.file("ROOTSCOR").is_some());
+    let command = machine.command("ventiprog").config(LIMITS);
+    let command = command.env("PATH", "/nonexistent");
+    let output = command
+        .args(["-p", &machine.disk.operand("arenas"), &venti.dial()])
+        .run();
+    assert!(
+        output.status == 0 && !output.stderr.contains("9fat"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_9fat_that_cannot_be_written_is_told_once_the_work_is_done() {
+    let (site, machine, venti) = replica("fat12");
+    let before = machine.disk.bytes();
+    let read_only = fs::Permissions::from_mode(0o444);
+    fs::set_permissions(machine.disk.path(), read_only).unwrap();
+    let device = match rustix::process::geteuid().is_root() {
+        // No mode keeps root out.
+        true => Loop::of(machine.disk.path(), &["--read-only"]),
+        false => None,
+    };
+    let place = machine.disk.place("9fat");
+    let image = match &device {
+        Some(device) => format!("{}:{}-{}", device.0, place.start, place.end),
+        None if rustix::process::geteuid().is_root() => {
+            command::skipped("a read-only 9fat: no loop device can be made here");
+            return;
+        }
+        None => machine.disk.operand("9fat"),
+    };
+    let arenas = machine.disk.operand("arenas");
+    let command = Command::new("ventiprog").config(&configured("none"));
+    let command = command.arg("-d").arg(machine.state(""));
+    let command = command.args(["--9fat", &image, "-p", &arenas, &venti.dial()]);
+    let output = command.run();
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.stderr.contains("9fat"), "{output:?}");
+    assert_eq!(site.holes(&venti), 0);
+    assert!(machine.state("wrcmd").exists());
+    assert!(machine.disk.bytes() == before);
+}
+
+/// Programs of mtools and dosfstools, in a directory of their own.
+struct Tools(TempDir);
+
+impl Tools {
+    /// None where one of them is not here, which is said.
+    fn new() -> Option<Self> {
+        let all = ["mcopy", "mdir", "mmd", "mkfs.vfat", "fsck.fat"];
+        if let Some(missing) = all.iter().find(|name| Self::program(name).is_none()) {
+            command::skipped(&format!("a 9fat with mtools: no {missing} here"));
+            return None;
+        }
+        Some(Tools(tempfile::tempdir().unwrap()))
+    }
+
+    fn program(name: &str) -> Option<PathBuf> {
+        let dirs = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
+        let mut paths = dirs.iter().map(|dir| Path::new(dir).join(name));
+        paths.find(|path| path.exists())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Makes an image of these bytes, with holes for zeros, and what a 9fat holds.
+    fn image(&self, name: &str, bytes: &[u8]) {
+        let end = bytes.iter().rposition(|&byte| byte != 0).unwrap_or(0);
+        fs::write(self.path(name), &bytes[..=end]).unwrap();
+        let image = File::options().write(true).open(self.path(name));
+        image.unwrap().set_len(bytes.len() as u64).unwrap();
+        self.fill(name);
+    }
+
+    fn output(&self, words: &[&str]) -> process::Output {
+        process::Command::new(Self::program(words[0]).unwrap())
+            .args(&words[1..])
+            .current_dir(self.0.path())
+            .env("MTOOLS_SKIP_CHECK", "1")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn run(&self, words: &[&str]) -> String {
+        let output = self.output(words);
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Puts into an image what a 9fat holds.
+    fn fill(&self, image: &str) {
+        let kernel: Vec<u8> = (0..100_000u32).map(|n| (n % 253) as u8).collect();
+        fs::write(self.path("9pcf"), &kernel).unwrap();
+        fs::write(self.path("plan9.ini"), "bootfile=9pcf\n").unwrap();
+        fs::write(self.path("nvram"), [0x5a; 512]).unwrap();
+        fs::write(self.path("A long name.txt"), "long\n").unwrap();
+        self.run(&["mmd", "-i", image, "::efi"]);
+        self.run(&[
+            "mcopy",
+            "-i",
+            image,
+            "9pcf",
+            "plan9.ini",
+            "nvram",
+            "A long name.txt",
+            "::",
+        ]);
+        self.run(&["mcopy", "-i", image, "9pcf", "::efi/bootx64"]);
+    }
+
+    /// What fsck.fat finds in an image. It wants more of a FAT32 than Plan 9 makes.
+    fn faults(&self, image: &str) -> String {
+        let output = self.output(&["fsck.fat", "-n", image]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let faults = said.lines().filter(|line| !line.starts_with("fsck.fat"));
+        let faults: Vec<&str> = faults.filter(|line| !line.contains(" clusters")).collect();
+        faults.join("\n")
+    }
+
+    /// Records a score, with this image as the 9fat.
+    fn fossilize(&self, nine_fat: &str) -> Output {
+        let fossil = golden::unpack("fossil/archived-8k.fossil", self.0.path());
+        let command = Command::new("fossilize").config(LIMITS);
+        let command = command.arg("-d").arg(self.path("state"));
+        let command = command.args(["--9fat", nine_fat]);
+        command.arg(fossil).run()
+    }
+
+    /// The image has our files, and is else as before.
+    #[track_caller]
+    fn assert_only(&self, image: &str, before: &[u8], names: &[&str]) {
+        let after = fs::read(self.path(image)).unwrap();
+        Fat::new(before).assert_only(&after, names);
+        for name in names {
+            let _ = fs::remove_file(self.path("out"));
+            self.run(&["mcopy", "-n", "-i", image, &format!("::{name}"), "out"]);
+            let ours = fs::read(self.path("state").join(name.to_lowercase())).unwrap();
+            assert!(
+                fs::read(self.path("out")).unwrap() == ours,
+                "{image} {name}"
+            );
+        }
+        fs::write(self.path("before.img"), before).unwrap();
+        assert_eq!(self.faults(image), self.faults("before.img"));
+    }
+}
+
+#[test]
+fn mtools_write_to_each_of_plan_9s_geometries() {
+    let Some(tools) = Tools::new() else {
+        return;
+    };
+    let mut kinds = Vec::new();
+    for sectors in [204_800, 204_802, 20_480, 65_537] {
+        for cluster in [1, 2, 4, 8] {
+            let image = tools.path("a.img");
+            let bytes = fat::plan9(sectors, cluster);
+            kinds.push(Fat::new(&bytes).bits());
+            tools.image("a.img", &bytes);
+            let before = fs::read(&image).unwrap();
+            let _ = fs::remove_dir_all(tools.path("state"));
+            for _ in 0..2 {
+                let output = tools.fossilize(&image.display().to_string());
+                assert_eq!(output.status, 0, "{sectors} {cluster}: {output:?}");
+            }
+            tools.assert_only("a.img", &before, &["ROOTSCOR"]);
+        }
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds, [12, 16, 32]);
+}
+
+#[test]
+fn mtools_write_to_what_mkfs_makes() {
+    let Some(tools) = Tools::new() else {
+        return;
+    };
     for (bits, kilobytes, cluster) in [
         ("12", "1440", "1"),
+        ("12", "16000", "8"),
         ("16", "20480", "4"),
+        ("16", "100001", "8"),
         ("32", "36864", "1"),
+        ("32", "300000", "8"),
     ] {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
-        let run = |words: &[&str]| tool(words, path).unwrap();
-        run(&[
+        let image = tools.path("a.img");
+        let _ = fs::remove_file(&image);
+        tools.run(&[
             "mkfs.vfat",
             "-C",
             "-F",
@@ -605,85 +844,145 @@ fn mtools_and_fsck_find_what_was_written() {
             "a.img",
             kilobytes,
         ]);
-        let kernel: Vec<u8> = (0..100_000u32).map(|n| (n % 253) as u8).collect();
-        fs::write(path.join("9pcf"), &kernel).unwrap();
-        fs::write(path.join("plan9.ini"), "bootfile=9pcf\n").unwrap();
-        // As Plan 9 has it: a short name in small letters gets a long one.
-        fs::write(
-            path.join("Wrcmd"),
-            "wrarena -h tcp!old!17034 -o 1 /dev/old 0x0\n",
-        )
-        .unwrap();
-        run(&[
-            "mcopy",
-            "-m",
-            "-i",
-            "a.img",
-            "9pcf",
-            "plan9.ini",
-            "Wrcmd",
-            "::",
-        ]);
-        let before = fs::read(path.join("a.img")).unwrap();
-        let site = Site::new(10);
-        let venti = Venti::start();
-        let state = path.join("state");
-        let ventiprog = || {
-            let command = Command::new("ventiprog")
-                .config(LIMITS)
-                .arg("-d")
-                .arg(&state);
-            let command = command.arg("--9fat").arg(path.join("a.img"));
-            command.args(["-p", &site.part(), &venti.dial()]).run()
-        };
-        // The wrcmd of the image is obeyed: its partition is not here.
-        let output = ventiprog();
-        assert_ne!(output.status, 0, "{output:?}");
-        assert_eq!(
-            fs::read(state.join("wrcmd")).unwrap(),
-            fs::read(path.join("Wrcmd")).unwrap()
-        );
-        assert!(
-            fs::read(path.join("a.img")).unwrap() == before,
-            "nothing to bring back"
-        );
-        fs::write(
-            state.join("wrcmd"),
-            format!("{}\n", site.command(&venti.dial(), 0, 0)),
-        )
-        .unwrap();
-        let output = ventiprog();
-        assert_eq!(output.status, 0, "{output:?}");
-        for name in ["wrcmd", "rootscor"] {
-            run(&["mcopy", "-n", "-i", "a.img", &format!("::{name}"), "out"]);
-            assert_eq!(
-                fs::read(path.join("out")).unwrap(),
-                fs::read(state.join(name)).unwrap(),
-                "{bits} {name}"
-            );
-            fs::remove_file(path.join("out")).unwrap();
+        tools.fill("a.img");
+        let before = fs::read(&image).unwrap();
+        let _ = fs::remove_dir_all(tools.path("state"));
+        for _ in 0..2 {
+            let output = tools.fossilize(&image.display().to_string());
+            assert_eq!(output.status, 0, "{bits} {kilobytes}: {output:?}");
         }
-        run(&["mcopy", "-n", "-i", "a.img", "::9pcf", "out"]);
-        assert!(fs::read(path.join("out")).unwrap() == kernel);
-        // One wrcmd, under the name it had; a new file has its name in 8.3 alone.
-        let listing = run(&["mdir", "-i", "a.img", "::"]);
-        let lines = |name: &str| {
-            listing
-                .lines()
-                .filter(|line| line.starts_with(name))
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(lines("WRCMD").len(), 1, "{listing}");
-        assert!(lines("WRCMD")[0].ends_with("Wrcmd"), "{listing}");
-        let rootscor = lines("ROOTSCOR");
+        tools.assert_only("a.img", &before, &["ROOTSCOR"]);
+    }
+}
+
+#[test]
+fn mtools_write_inside_a_disk_image_and_names_are_those_of_plan_9() {
+    let Some(tools) = Tools::new() else {
+        return;
+    };
+    tools.image("a.img", &fat::plan9(20_480, 4));
+    // As Linux has it: a name in small letters and a long one.
+    let old = "wrarena -h tcp!old!17034 -o 1 /dev/old 0x0\n";
+    fs::write(tools.path("Wrcmd"), old).unwrap();
+    tools.run(&["mcopy", "-m", "-i", "a.img", "Wrcmd", "::"]);
+    let site = Site::new(10);
+    let arenas = fs::read(site.partition.path()).unwrap();
+    let machine = Machine::with(&fs::read(tools.path("a.img")).unwrap(), &arenas);
+    let venti = Venti::start();
+    let run = || {
+        let command = machine.command("ventiprog").config(LIMITS);
+        let command = command.args(["-p", &machine.disk.operand("arenas"), &venti.dial()]);
+        command.run()
+    };
+    // The wrcmd of the image is obeyed: its partition is not here.
+    let before = machine.disk.bytes();
+    let output = run();
+    assert_ne!(output.status, 0, "{output:?}");
+    assert_eq!(fs::read_to_string(machine.state("wrcmd")).unwrap(), old);
+    assert!(machine.disk.bytes() == before, "nothing to bring back");
+    let ours = site.command(&venti.dial(), 0, 0);
+    let ours = ours.replace(&site.part(), &machine.disk.operand("arenas")) + "\n";
+    fs::write(machine.state("wrcmd"), ours).unwrap();
+    let output = run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(site.holes(&venti), 0);
+    machine.assert_only(&before, &["WRCMD", "ROOTSCOR"]);
+    // A copy of the part, for tools that know no disk of Plan 9.
+    let nine_fat = &machine.disk.bytes()[machine.disk.place("9fat")];
+    fs::write(tools.path("a.img"), nine_fat).unwrap();
+    assert_eq!(tools.faults("a.img"), "");
+    for name in ["wrcmd", "rootscor"] {
+        let _ = fs::remove_file(tools.path("out"));
+        tools.run(&["mcopy", "-n", "-i", "a.img", &format!("::{name}"), "out"]);
+        let ours = fs::read(machine.state(name)).unwrap();
+        assert!(fs::read(tools.path("out")).unwrap() == ours, "{name}");
+    }
+    // Names in 8.3 alone: the long one goes.
+    let listing = tools.run(&["mdir", "-i", "a.img", "::"]);
+    for name in ["WRCMD ", "ROOTSCOR "] {
+        let lines: Vec<&str> = listing
+            .lines()
+            .filter(|line| line.starts_with(name))
+            .collect();
+        assert_eq!(lines.len(), 1, "{listing}");
         assert!(
-            rootscor.len() == 1 && !rootscor[0].contains("rootscor"),
-            "{listing}"
+            !lines[0]
+                .to_lowercase()
+                .ends_with(name.trim().to_lowercase().as_str())
         );
-        run(&["fsck.fat", "-n", "a.img"]);
-        let after = fs::read(path.join("a.img")).unwrap();
-        Fat::new(&before).assert_only(&after, &["WRCMD", "ROOTSCOR"]);
+    }
+    assert!(!listing.contains("Wrcmd"), "{listing}");
+}
+
+#[test]
+fn mtools_write_nothing_where_there_is_no_room_or_damage() {
+    let Some(tools) = Tools::new() else {
+        return;
+    };
+    let image = tools.path("a.img");
+    let nine_fat = image.display().to_string();
+    tools.image("a.img", &fat::plan9(4_000, 1));
+    assert_eq!(tools.fossilize(&nine_fat).status, 0);
+    let whole = fs::read(&image).unwrap();
+    // No room: mcopy itself would end with status 0 and an empty file.
+    let free = tools.run(&["mdir", "-i", "a.img", "::"]);
+    let free = free
+        .lines()
+        .find_map(|line| line.strip_suffix(" bytes free"))
+        .unwrap();
+    let free: usize = free.replace(' ', "").parse().unwrap();
+    fs::write(tools.path("big"), vec![1; free - 512]).unwrap();
+    tools.run(&["mcopy", "-i", "a.img", "big", "::"]);
+    let full = fs::read(&image).unwrap();
+    let mut last = tools.fossilize(&nine_fat);
+    for _ in 0..10 {
+        assert_eq!(tools.faults("a.img"), "");
+        if last.status != 0 {
+            break;
+        }
+        last = tools.fossilize(&nine_fat);
+    }
+    assert_eq!(last.status, 1, "{last:?}");
+    assert!(last.stderr.contains("no room") && last.stderr.contains("nothing was written"));
+    Fat::new(&full).assert_only(&fs::read(&image).unwrap(), &["ROOTSCOR"]);
+    // Damage: rootscor's last cluster leads into the kernel.
+    let mut damaged = whole.clone();
+    Fat::new(&whole).cross(&mut damaged, "ROOTSCOR", "9PCF");
+    fs::write(&image, &damaged).unwrap();
+    let output = tools.fossilize(&nine_fat);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("belongs to something else"),
+        "{output:?}"
+    );
+    assert!(fs::read(&image).unwrap() == damaged);
+}
+
+#[test]
+fn one_wrong_bit_in_a_boot_sector_harms_no_other_file() {
+    let Some(tools) = Tools::new() else {
+        return;
+    };
+    let image = tools.path("a.img");
+    // All of the bits are tried beside the code that reads a boot sector.
+    for (sectors, step) in [(4_000, 5), (8_600, 11), (68_000, 47)] {
+        tools.image("a.img", &fat::plan9(sectors, 1));
+        assert_eq!(tools.fossilize(&image.display().to_string()).status, 0);
+        let whole = fs::read(&image).unwrap();
+        for bit in (11 * 8..64 * 8).step_by(step) {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&image, &flipped).unwrap();
+            let output = tools.fossilize(&image.display().to_string());
+            let mut after = fs::read(&image).unwrap();
+            match output.status {
+                0 => {
+                    after[bit / 8] ^= 1 << (bit % 8);
+                    Fat::new(&whole).assert_only(&after, &["ROOTSCOR"]);
+                }
+                _ => assert!(after == flipped, "bit {bit}: {output:?}"),
+            }
+        }
     }
 }
 

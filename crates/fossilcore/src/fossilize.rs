@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use eyre::{Result, WrapErr};
 use serde::Serialize;
-use venticore::config::Config;
+use venticore::config::{Config, NineFat};
 use venticore::exit::{Failure, Output, Status, one_line};
 use venticore::ninefat::{self, Home};
 use venticore::partition::{Operand, Partition};
@@ -216,7 +216,7 @@ fn old_score(entry: &Entry, under_way: UnderWay, options: &Options) -> String {
 
 /// Brings the log to the 9fat, if there is one. That it cannot be is said and in
 /// the status: the line is on record all the same.
-fn export(state: &StateDir, nine_fat: Option<&Operand>, terminal: &Terminal) -> Status {
+fn export(state: &StateDir, nine_fat: Option<&NineFat>, terminal: &Terminal) -> Status {
     let exported = nine_fat.map(|of| ninefat::exchange(state, of, terminal));
     let Some(Err(error)) = exported else {
         return Status::Done;

@@ -7,6 +7,7 @@ mod file;
 mod fossil;
 mod limits;
 mod mount;
+mod mtools;
 mod namespace;
 mod remote;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use error::Error;
 pub use fossil::Fossil;
 pub use mount::Mount;
+pub use mtools::NineFat;
 pub use remote::{Remote, Shell};
 
 use crate::client::Limits;
@@ -30,6 +32,7 @@ use crate::state::StateDir;
 use environment::Environment;
 use file::File;
 use limits::seconds;
+use mtools::Mtools;
 use namespace::Namespace;
 
 /// Where the scripts keep their state.
@@ -64,6 +67,8 @@ pub struct Config {
     pub wrarena: Option<Vec<String>>,
     /// `9fat` of the file: a 9fat that nobody mounts, as a partition operand.
     nine_fat: Option<OsString>,
+    /// `[mtools]` of the file: what writes to it.
+    mtools: Mtools,
     /// `[mount]` of the file: a 9fat to be mounted as the state directory.
     mount: Option<Mount>,
     /// `dir` of the file.
@@ -123,6 +128,7 @@ impl Default for Config {
             default_index: index::DEFAULT_URL.to_owned(),
             partitions: HashMap::new(),
             nine_fat: None,
+            mtools: Mtools::default(),
             mount: None,
             dir: None,
             state_directory: None,
@@ -176,6 +182,7 @@ impl Config {
             default_index: file.default_index.unwrap_or(default.default_index),
             partitions: file.partitions.unwrap_or_default(),
             nine_fat: file.nine_fat.map(OsString::from),
+            mtools: file.mtools.unwrap_or_default(),
             mount: file.mount,
             dir: file.dir,
             state_directory: environment.state_directory(),
@@ -242,9 +249,13 @@ impl Config {
     ///
     /// # Errors
     /// It is no text of a partition.
-    pub fn nine_fat(&self, given: Option<&OsStr>) -> Result<Option<Operand>, OperandError> {
+    pub fn nine_fat(&self, given: Option<&OsStr>) -> Result<Option<NineFat>, OperandError> {
         let text = given.or(self.nine_fat.as_deref());
-        text.map(Operand::try_from).transpose()
+        let image = text.map(Operand::try_from).transpose()?;
+        Ok(image.map(|image| NineFat {
+            image,
+            write: self.mtools.write.clone(),
+        }))
     }
 
     /// The path here of a partition that a server knows as `partition`, by the

@@ -2,31 +2,36 @@
 //! a disk image or an unused block device. And one that is mounted while a command
 //! runs: [`Home`].
 //!
-//! A 9fat also holds the kernel, `plan9.ini` and `nvram`. So a change is made in
-//! memory by the crate `fatfs`, held against a reading of our own, and written
-//! only if nothing but the one file changes.
+//! A 9fat also holds the kernel, `plan9.ini` and `nvram`. So GNU mtools write to a
+//! copy, the copy is held against a reading of our own, and what differs is
+//! brought to the image only if nothing but the one file changes.
 
-mod change;
 mod exchange;
+mod fat;
 mod memory;
 mod mount;
-mod stage;
-mod volume;
+mod program;
+mod redo;
+mod write;
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::config::NineFat;
 use crate::exit::Status;
 use crate::holders::{Holders, Sight};
 use crate::partition::{self, Operand, Partition};
-use crate::state;
+use crate::state::{self, StateDir};
+use crate::terminal::Terminal;
 use crate::wrcmd;
-use change::Medium;
 pub use exchange::{Visit, arrive, check, exchange, leave};
+use fat::{Bad, Fat};
+use memory::Memory;
 pub use mount::Home;
-use volume::{Bytes, Volume};
+use redo::Redo;
 
 /// How long another that has the image locked is waited for.
 const WAIT: Duration = Duration::from_secs(30);
@@ -34,61 +39,15 @@ const WAIT: Duration = Duration::from_secs(30);
 /// Between two looks at the lock of another.
 const NAP: Duration = Duration::from_millis(20);
 
-/// The files that are exchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Name {
-    Wrcmd,
-    Rootscor,
-}
-
-impl Name {
-    /// The name in upper case, as Plan 9 writes it, too, where it fits in 8.3.
-    fn text(self) -> &'static str {
-        match self {
-            Self::Wrcmd => "WRCMD",
-            Self::Rootscor => "ROOTSCOR",
-        }
-    }
-
-    /// The name as it stands in an entry of a directory.
-    fn in_slot(self) -> [u8; 11] {
-        match self {
-            Self::Wrcmd => *b"WRCMD      ",
-            Self::Rootscor => *b"ROOTSCOR   ",
-        }
-    }
-}
-
-/// Why a file could not be read or written.
-#[derive(Debug)]
-enum Cause {
-    Io(io::Error),
-    Bad(Option<Name>, volume::Bad),
-    Full { needed: u64, free: u64 },
-    NoEntry,
-}
+/// The names of the files that are exchanged, as Plan 9 writes those that fit in 8.3.
+const WRCMD: &str = "WRCMD";
+const ROOTSCOR: &str = "ROOTSCOR";
 
 /// An image that nobody else uses, locked.
 #[derive(Debug)]
 struct Image {
     partition: Partition,
     sight: Sight,
-}
-
-impl Bytes for Partition {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        Partition::read_at(self, buf, offset)
-    }
-}
-
-impl Medium for Partition {
-    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        Partition::write_at(self, buf, offset)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Partition::sync(self)
-    }
 }
 
 impl Image {
@@ -116,30 +75,92 @@ impl Image {
         })
     }
 
-    fn error(&self, cause: &Cause) -> Error {
-        Error::Image(self.partition.operand().clone(), cause.to_string())
+    /// The same, for a run that has begun with the image: a change to it that a crash
+    /// cut short is brought to its end first.
+    fn mended(nine_fat: &NineFat, state: &StateDir, terminal: &Terminal) -> Result<Self, Error> {
+        let image = Self::open(&nine_fat.image, false)?;
+        if Redo::pending(&image.key(), state)?.is_none() {
+            return Ok(image);
+        }
+        drop(image);
+        let image = Self::open(&nine_fat.image, true)?;
+        image.mend(state, terminal)?;
+        Ok(image)
+    }
+
+    fn mend(&self, state: &StateDir, terminal: &Terminal) -> Result<(), Error> {
+        let Some(redo) = Redo::pending(&self.key(), state)? else {
+            return Ok(());
+        };
+        let failed = |e: io::Error| self.error(&e.to_string());
+        let operand = self.partition.operand();
+        if !redo.still_fits(&self.partition).map_err(failed)? {
+            terminal.say(&format!(
+                "9fat {operand}: changed since a run was cut short while it wrote there: look at it with fsck.fat or on plan 9"
+            ));
+            return Ok(redo.forget(state)?);
+        }
+        redo.commit(&self.partition, 0, state)?.map_err(failed)?;
+        terminal.say(&format!(
+            "9fat {operand}: a run was cut short while it wrote there: finished"
+        ));
+        Ok(())
+    }
+
+    /// By what it is known.
+    fn key(&self) -> String {
+        let path = self.partition.path();
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        format!("{}:{}", path.display(), self.partition.start())
+    }
+
+    fn memory(&self, fat: &Fat, state: &StateDir) -> Result<Memory, Error> {
+        Ok(Memory::of(state, &self.key(), fat.shape.volume)?)
+    }
+
+    fn error(&self, cause: &str) -> Error {
+        Error::Image(self.partition.operand().clone(), cause.to_owned())
     }
 
     /// What is where, as it is now.
-    fn volume(&self) -> Result<Volume, Error> {
-        let volume = Volume::read(&self.partition, self.partition.len());
-        let volume = volume.map_err(|e| self.error(&Cause::Io(e)))?;
-        volume.map_err(|bad| self.error(&Cause::Bad(None, bad)))
+    fn fat(&self) -> Result<Fat, Error> {
+        let fat = Fat::read(&self.partition, self.partition.len());
+        fat.map_err(|bad| self.error(&bad))
     }
 
-    fn contents(
+    /// The contents of a file of at most `limit` bytes; `None` where there is none.
+    fn contents(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        let fat = self.fat()?;
+        let contents = || -> Result<Option<Vec<u8>>, Bad> {
+            let Some(entry) = fat.find(name)? else {
+                return Ok(None);
+            };
+            if entry.size > limit as u64 {
+                let size = entry.size;
+                return Err(format!(
+                    "{name}: expected at most {limit} bytes, found {size}"
+                ));
+            }
+            fat.contents(&self.partition, &entry).map(Some)
+        };
+        contents().map_err(|bad| self.error(&bad))
+    }
+
+    /// Gives a file these contents.
+    fn put(
         &self,
-        volume: &Volume,
-        name: Name,
-        limit: usize,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        change::contents(&self.partition, volume, name, limit).map_err(|cause| self.error(&cause))
-    }
-
-    fn commit(&self, plan: Result<change::Plan, Cause>) -> Result<(), Error> {
-        let plan = plan.map_err(|cause| self.error(&cause))?;
-        let done = plan.commit(&self.partition);
-        done.map_err(|e| self.error(&Cause::Io(e)))
+        name: &str,
+        contents: &[u8],
+        words: &[String],
+        state: &StateDir,
+    ) -> Result<(), Error> {
+        let len = self.partition.len();
+        let sectors = write::changes(&self.partition, len, (name, contents), words, state);
+        let sectors = sectors.map_err(|bad| self.error(&format!("{bad}: nothing was written")))?;
+        let data = self.fat()?.shape.data;
+        let failed = |e: io::Error| self.error(&format!("{e}: the next run tries again"));
+        let redo = Redo::record(&self.key(), &self.partition, sectors, state)?.map_err(failed)?;
+        redo.commit(&self.partition, data, state)?.map_err(failed)
     }
 }
 
@@ -152,7 +173,7 @@ pub enum Error {
     Locked(Operand),
     /// Something else has it in use.
     Held(Operand, Box<Holders>),
-    /// It cannot be read or written, or is no sound FAT file system.
+    /// It cannot be read or written, or is not a sound FAT file system.
     Image(Operand, String),
     /// The wrcmd on it is none.
     NoWrcmd(Operand, wrcmd::Error),
@@ -213,6 +234,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-#[cfg(test)]
-mod tests;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use eyre::WrapErr;
 use venti_tests::command;
-use venti_tests::help::Help;
+use venti_tests::help::{Choice, Help};
 use venti_tests::page::Page;
 
 use super::build::Build;
@@ -32,8 +32,10 @@ pub(crate) struct Contents {
     pub(crate) does: String,
     /// The same in a few.
     pub(crate) text: String,
-    /// The packages of this suite that it needs, and may need.
+    /// The packages of this suite that it needs, others that it may run, and what
+    /// goes with it.
     pub(crate) needs: Vec<String>,
+    pub(crate) recommends: Vec<String>,
     pub(crate) suggests: Vec<String>,
     /// Its files, without those that Debian alone wants.
     pub(crate) entries: Vec<Entry>,
@@ -53,6 +55,7 @@ impl Contents {
         let does = page.describes();
         let mut contents = Contents {
             text: help.summary.clone(),
+            recommends: recommended(&help),
             suggests: vec![MANUAL.to_owned()],
             is_program: true,
             ..Self::named(name, &does)
@@ -108,6 +111,7 @@ impl Contents {
             does: does.to_owned(),
             text: String::new(),
             needs: Vec::new(),
+            recommends: Vec::new(),
             suggests: Vec::new(),
             entries: Vec::new(),
             is_program: false,
@@ -174,6 +178,13 @@ impl Contents {
         }
         Ok(())
     }
+}
+
+/// The packages of others that a command runs, if they are there.
+fn recommended(help: &Help) -> Vec<String> {
+    let of_9fat = |option: &Choice| option.long.as_deref() == Some("9fat");
+    let writes = help.options.iter().any(of_9fat);
+    writes.then(|| "mtools".to_owned()).into_iter().collect()
 }
 
 fn read(path: &Path) -> eyre::Result<Vec<u8>> {

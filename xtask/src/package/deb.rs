@@ -123,7 +123,11 @@ fn control(
     if contents.is_program && !build.is_static() {
         needs.push(libraries(&build.path(&contents.name))?);
     }
-    for (key, names) in [("Depends", &needs), ("Suggests", &contents.suggests)] {
+    for (key, names) in [
+        ("Depends", &needs),
+        ("Recommends", &contents.recommends),
+        ("Suggests", &contents.suggests),
+    ] {
         if !names.is_empty() {
             control += &format!("{key}: {}\n", names.join(", "));
         }

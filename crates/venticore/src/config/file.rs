@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::environment::Environment;
 use super::limits::FileLimits;
+use super::mtools::Mtools;
 use super::{Error, Fossil, Mount, Remote};
 
 /// More than anyone writes by hand: what is longer is something else.
@@ -21,6 +22,7 @@ pub(super) struct File {
     #[serde(rename = "9fat")]
     pub(super) nine_fat: Option<String>,
     pub(super) mount: Option<Mount>,
+    pub(super) mtools: Option<Mtools>,
     pub(super) dir: Option<PathBuf>,
     pub(super) source: Option<String>,
     pub(super) engine: Option<String>,
@@ -98,6 +100,7 @@ impl File {
         File {
             nine_fat: self.nine_fat.or(below.nine_fat),
             mount: self.mount.or(below.mount),
+            mtools: self.mtools.or(below.mtools),
             dir: self.dir.or(below.dir),
             source: self.source.or(below.source),
             engine: self.engine.or(below.engine),

@@ -78,7 +78,7 @@ fn a_9fat_is_an_image_or_is_mounted_where_it_is_configured() {
     let config = config(text, &[("STATE_DIRECTORY", "/s")]).unwrap();
     let image = |given: Option<&str>| {
         let operand = config.nine_fat(given.map(OsStr::new));
-        operand.unwrap().unwrap().to_string()
+        operand.unwrap().unwrap().image.to_string()
     };
     assert_eq!(image(None), "disk.img:9fat");
     assert_eq!(image(Some("other")), "other");
@@ -89,6 +89,23 @@ fn a_9fat_is_an_image_or_is_mounted_where_it_is_configured() {
     assert_eq!(config.mount_at(Path::new("/n/y")), None);
     assert_eq!(config.keep_dir(None), Path::new("/s"));
     assert_eq!(config.keep_dir(Some(Path::new("/"))), Path::new("/"));
+}
+
+#[test]
+fn what_writes_a_fat_is_mcopy_unless_the_file_says_otherwise() {
+    let write = |text: &str| {
+        config(text, &[])
+            .unwrap()
+            .nine_fat(None)
+            .unwrap()
+            .unwrap()
+            .write
+    };
+    let words = write("9fat = 'x'\n");
+    assert_eq!(words, ["mcopy", "-o", "-i", "{image}", "-", "{file}"]);
+    let words = write("9fat = 'x'\n[mtools]\nwrite = ['put', '{image}', '{file}']\n");
+    assert_eq!(words, ["put", "{image}", "{file}"]);
+    assert!(config("[mtools]\nread = ['get']\n", &[]).is_err());
 }
 
 #[test]

@@ -6,12 +6,11 @@
 //! is a log on both sides: entries are added to the one on the image, and
 //! none is taken away from either.
 
-use std::fs;
-
 use eyre::{Result, WrapErr};
 
 use super::memory::{Memory, fingerprint};
-use super::{Error, Image, Name, change};
+use super::{Error, Image, ROOTSCOR, WRCMD};
+use crate::config::NineFat;
 use crate::exit::Status;
 use crate::holders::Sight;
 use crate::partition::Operand;
@@ -20,7 +19,7 @@ use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
 
 /// The most bytes of a rootscor: some hundred thousand entries.
-const LOG_MAX: usize = 64 << 20;
+const LOG_MAX: usize = 16 << 20;
 
 /// The name under which a wrcmd is kept that another replaces.
 const KEPT: &str = "wrcmd.kept";
@@ -28,7 +27,7 @@ const KEPT: &str = "wrcmd.kept";
 /// A run that has looked at the image, and will bring back what is new.
 #[derive(Debug)]
 pub struct Visit {
-    operand: Operand,
+    nine_fat: NineFat,
     state: StateDir,
     /// Whether the wrcmd is exchanged, and anything is written.
     wrcmd: bool,
@@ -52,8 +51,8 @@ impl Visit {
 ///
 /// # Errors
 /// It is not there, not sound, or in use.
-pub fn check(operand: &Operand) -> Result<(), Error> {
-    Image::open(operand, false)?.volume().map(|_| ())
+pub fn check(nine_fat: &NineFat) -> Result<(), Error> {
+    Image::open(&nine_fat.image, false)?.fat().map(|_| ())
 }
 
 /// Begins a run, which holds the lock of the state directory: takes over the wrcmd
@@ -63,19 +62,22 @@ pub fn check(operand: &Operand) -> Result<(), Error> {
 /// The image cannot be used, its wrcmd is none, or the state cannot be written.
 pub fn arrive(
     state: &StateDir,
-    operand: &Operand,
+    nine_fat: &NineFat,
     write: bool,
     terminal: &Terminal,
 ) -> Result<Visit, Error> {
     let mut visit = Visit {
-        operand: operand.clone(),
+        nine_fat: nine_fat.clone(),
         state: state.clone(),
         wrcmd: true,
         write,
         seen: None,
         newer: None,
     };
-    let image = Image::open(operand, write)?;
+    let image = match write {
+        true => Image::mended(nine_fat, state, terminal)?,
+        false => Image::open(&nine_fat.image, false)?,
+    };
     visit.import(&image, terminal)?;
     Ok(visit)
 }
@@ -100,14 +102,14 @@ pub fn leave(visit: Option<Visit>, outcome: Result<Status>, terminal: &Terminal)
 ///
 /// # Errors
 /// As [`arrive`], or the image cannot be written.
-pub fn exchange(state: &StateDir, operand: &Operand, terminal: &Terminal) -> Result<()> {
+pub fn exchange(state: &StateDir, nine_fat: &NineFat, terminal: &Terminal) -> Result<()> {
     let lock = match state.lock() {
         Ok(lock) => Some(lock),
         Err(state::Error::Locked { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let mut visit = Visit {
-        operand: operand.clone(),
+        nine_fat: nine_fat.clone(),
         state: state.clone(),
         wrcmd: lock.is_some(),
         write: true,
@@ -115,24 +117,16 @@ pub fn exchange(state: &StateDir, operand: &Operand, terminal: &Terminal) -> Res
         newer: None,
     };
     if visit.wrcmd {
-        let image = Image::open(operand, true)?;
+        let image = Image::mended(nine_fat, state, terminal)?;
         visit.import(&image, terminal).wrap_err("not exported")?;
     }
     Ok(visit.export(terminal)?)
 }
 
 impl Visit {
-    fn memory(&self, image: &Image, volume: u32) -> Result<Memory, Error> {
-        let path = image.partition.path();
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let key = format!("{}:{}", path.display(), image.partition.start());
-        Ok(Memory::of(&self.state, &key, volume)?)
-    }
-
     fn import(&mut self, image: &Image, terminal: &Terminal) -> Result<(), Error> {
-        let volume = image.volume()?;
-        let mut memory = self.memory(image, volume.shape.volume)?;
-        self.seen = image.contents(&volume, Name::Wrcmd, WrCmd::MAX_LEN)?;
+        let mut memory = image.memory(&image.fat()?, &self.state)?;
+        self.seen = image.contents(WRCMD, WrCmd::MAX_LEN)?;
         let ours = self.state.read_wrcmd()?;
         let side = decide(
             ours.as_deref(),
@@ -143,7 +137,8 @@ impl Visit {
             return Ok(());
         };
         if side != Side::Ours {
-            WrCmd::parse(theirs.clone()).map_err(|e| Error::NoWrcmd(self.operand.clone(), e))?;
+            WrCmd::parse(theirs.clone())
+                .map_err(|e| Error::NoWrcmd(self.nine_fat.image.clone(), e))?;
             self.take(&theirs, ours.as_deref(), side, terminal)?;
             self.newer = Some(theirs.clone());
         }
@@ -163,7 +158,7 @@ impl Visit {
         side: Side,
         terminal: &Terminal,
     ) -> Result<(), Error> {
-        let operand = &self.operand;
+        let operand = &self.nine_fat.image;
         let taken = if self.write { "taken" } else { "read" };
         let mut said = format!("wrcmd: changed on the 9fat {operand}: {taken} from there");
         if let (Side::Both, Some(ours)) = (side, ours) {
@@ -187,15 +182,16 @@ impl Visit {
 
     /// Brings the image up to date: the log first, then the wrcmd.
     fn export(&self, terminal: &Terminal) -> Result<(), Error> {
-        let image = Image::open(&self.operand, true)?;
-        let mut memory = self.memory(&image, image.volume()?.shape.volume)?;
+        let image = Image::open(&self.nine_fat.image, true)?;
+        image.mend(&self.state, terminal)?;
+        let mut memory = image.memory(&image.fat()?, &self.state)?;
         let mut wrote = self.export_log(&image, &mut memory)?;
         if self.wrcmd {
             wrote |= self.export_wrcmd(&image, &mut memory)?;
         }
         if wrote && !memory.told {
             memory.told = true;
-            tell(&self.operand, image.sight, terminal);
+            tell(&self.nine_fat.image, image.sight, terminal);
         }
         Ok(memory.save(&self.state)?)
     }
@@ -207,34 +203,20 @@ impl Visit {
             .read(StateDir::ROOTSCOR, LOG_MAX)?
             .unwrap_or_default();
         let log = whole_lines(&log);
-        let volume = image.volume()?;
-        let entry = change::found(&volume, Name::Rootscor).map_err(|cause| image.error(&cause))?;
-        let size = entry
-            .as_ref()
-            .map_or(0, |entry| u64::from(entry.slot.size()));
+        let mut there = image.contents(ROOTSCOR, LOG_MAX)?.unwrap_or_default();
+        let size = there.len() as u64;
         let exported = memory.exported(log);
-        let look = log.len() - exported.unwrap_or(0) + 1;
-        let there = match &entry {
-            None => Vec::new(),
-            Some(entry) => change::tail(&image.partition, &volume, entry, look)
-                .map_err(|cause| image.error(&cause))?,
-        };
         let new = not_there(log, exported, &there, size, memory.log_there);
         if new.is_empty() {
             memory.set_exported(log, size);
             return Ok(false);
         }
-        let mut added = new.to_vec();
         if there.last().is_some_and(|&byte| byte != b'\n') {
-            added.insert(0, b'\n');
+            there.push(b'\n');
         }
-        image.commit(change::append(
-            &image.partition,
-            &volume,
-            Name::Rootscor,
-            &added,
-        ))?;
-        memory.set_exported(log, size + added.len() as u64);
+        there.extend_from_slice(new);
+        image.put(ROOTSCOR, &there, &self.nine_fat.write, &self.state)?;
+        memory.set_exported(log, there.len() as u64);
         // The wrcmd may have no room: what is there is remembered at once.
         memory.save(&self.state)?;
         Ok(true)
@@ -242,21 +224,15 @@ impl Visit {
 
     /// True where something was written.
     fn export_wrcmd(&self, image: &Image, memory: &mut Memory) -> Result<bool, Error> {
-        let volume = image.volume()?;
         let ours = self.state.read_wrcmd()?;
-        let theirs = image.contents(&volume, Name::Wrcmd, WrCmd::MAX_LEN)?;
+        let theirs = image.contents(WRCMD, WrCmd::MAX_LEN)?;
         if theirs != self.seen {
-            return Err(Error::Changed(self.operand.clone()));
+            return Err(Error::Changed(self.nine_fat.image.clone()));
         }
         let Some(ours) = ours.filter(|ours| Some(ours) != theirs.as_ref()) else {
             return Ok(false);
         };
-        image.commit(change::replace(
-            &image.partition,
-            &volume,
-            Name::Wrcmd,
-            &ours,
-        ))?;
+        image.put(WRCMD, &ours, &self.nine_fat.write, &self.state)?;
         memory.wrcmd = Some(fingerprint(&ours));
         Ok(true)
     }

@@ -6,18 +6,17 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use eyre::{Result, WrapErr};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::program::{self, Failed};
 use super::{NAP, WAIT};
-use crate::child::{self, Limits, Listen};
 use crate::config::{self, Config};
-use crate::exit::{Failure, Status, one_line};
+use crate::exit::{Failure, Status};
 use crate::state::{self, StateDir};
 use crate::terminal::Terminal;
 
@@ -29,16 +28,6 @@ const LOCK: &str = "mount";
 
 /// What is in it while we have mounted it.
 const MOUNTED: &[u8] = b"mounted\n";
-
-/// The most bytes of what a command says that are repeated.
-const SAID: usize = 500;
-
-/// How long a command may take, and how much it may say.
-const LIMITS: Limits = Limits {
-    silence: Duration::from_secs(120),
-    whole: Duration::from_secs(120),
-    output: 1 << 20,
-};
 
 /// The state directory of a command, mounted where that is configured.
 #[derive(Debug)]
@@ -242,56 +231,27 @@ const LOCK_MARK: &str = "mounted";
 
 /// An argument vector with its places filled in.
 fn fill(words: &[String], partition: &str, dir: &Path) -> Result<Vec<String>> {
-    let dir = dir.to_str().ok_or_else(|| {
-        Failure::report(
-            Status::Usage,
-            "expected a state directory with a name of text",
-        )
-    })?;
+    let usage = |cause| Failure::report(Status::Usage, cause);
+    let dir = dir.to_str();
+    let dir = dir.ok_or_else(|| usage("expected a state directory with a name of text"))?;
     if words.is_empty() {
-        return Err(Failure::report(
-            Status::Usage,
-            "[mount]: expected a command, found no word",
-        ));
+        return Err(usage("[mount]: expected a command, found no word"));
     }
-    let fill = |word: &String| match word.as_str() {
-        "{partition}" => partition.to_owned(),
-        "{dir}" => dir.to_owned(),
-        _ => word.clone(),
-    };
-    Ok(words.iter().map(fill).collect())
-}
-
-/// The beginning of what a command says.
-#[derive(Default)]
-struct Said(Vec<u8>);
-
-impl Listen for Said {
-    fn hear(&mut self, bytes: &[u8]) {
-        let room = SAID.saturating_sub(self.0.len());
-        self.0.extend(bytes.iter().take(room));
-    }
-
-    fn broke(&mut self, _why: String) {}
+    let places = [("{partition}", partition), ("{dir}", dir)];
+    Ok(program::fill(words, &places))
 }
 
 /// Runs a command to its end.
 fn call(words: &[String]) -> Result<()> {
-    let (program, arguments) = words
-        .split_first()
-        .unwrap_or((const { &String::new() }, &[]));
-    let failed =
-        |cause: String| Failure::report(Status::Failed, format!("{}: {cause}", words.join(" ")));
-    let mut command = Command::new(program);
-    command.args(arguments);
-    let ended = child::run::<Said>(command, Vec::new(), &LIMITS);
-    let ended = ended.map_err(|fault| failed(fault.to_string()))?;
-    let (status, Said(said)) = (ended.status, ended.stderr);
-    if status.success() {
-        return Ok(());
+    let failed = |cause: &str| {
+        let text = format!("{}: {cause}", words.join(" "));
+        Failure::report(Status::Failed, text)
+    };
+    match program::call(words, &[], Vec::new()) {
+        Ok(_) => Ok(()),
+        Err(Failed::Missing) => Err(failed("no such program")),
+        Err(Failed::Ended(cause)) => Err(failed(&cause)),
     }
-    let said = one_line(String::from_utf8_lossy(&said).trim());
-    Err(failed(format!("{status}: {said}")))
 }
 
 #[cfg(test)]

@@ -53,6 +53,38 @@ impl StateDir {
             })
     }
 
+    /// Removes the file of this name, if there is one, for good.
+    ///
+    /// # Errors
+    /// [`Error::Write`]: it may be there still.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.writable(name)?;
+        let removed = self.before(Step::Remove(&path));
+        match removed.and_then(|()| fs::remove_file(&path)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed
+                .and_then(|()| sync_dir(parent_of(&path)))
+                .map_err(|cause| Error::write(&path, cause)),
+        }
+    }
+
+    /// An empty private file that has no name any more, to be read and written
+    /// while it is open.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn scratch(&self, name: &str) -> Result<File, Error> {
+        let path = self.writable(name)?;
+        let file = Temp::create(self, parent_of(&path), name)
+            .and_then(|temp| temp.file.try_clone())
+            // Nobody can find it any more, and who is given it may want to lock it.
+            .and_then(|file| {
+                flock(&file, FlockOperation::Unlock)?;
+                Ok(file)
+            });
+        file.map_err(|cause| Error::write(&path, cause))
+    }
+
     fn write_and_rename(
         &self,
         target: &Path,
@@ -104,7 +136,7 @@ impl<'a> Temp<'a> {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = dir.join(format!(".{name}.{}-{count}.new", process::id()));
             let mut options = OpenOptions::new();
-            let options = options.write(true).create_new(true).mode(0o600);
+            let options = options.read(true).write(true).create_new(true).mode(0o600);
             state.before(Step::Open(&path))?;
             match open_plain(&path, options) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
