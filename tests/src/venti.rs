@@ -108,6 +108,8 @@ pub enum How {
     TooLong,
     /// These bytes instead of the reply (or of the version line).
     Say(Vec<u8>),
+    /// The reply after this pause.
+    Late(Duration),
     /// The reply byte by byte, with this pause before each.
     Trickle(Duration),
     /// The write is acknowledged and the block not kept.
@@ -872,6 +874,14 @@ impl Session<'_> {
                 self.flush()?;
                 while self.shared.pause(Duration::from_secs(3600)) {}
                 Err(closed())
+            }
+            How::Late(pause) => {
+                self.flush()?;
+                match self.shared.pause(*pause) {
+                    true => self.answer(tag, request, false),
+                    false => Err(closed()),
+                }?;
+                self.flush()
             }
             How::Error(text) => self.push(tag, &error(text)),
             How::WrongReply => self.push(tag, &Reply::Ping),

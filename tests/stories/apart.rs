@@ -45,6 +45,27 @@ fn one_that_is_slow_to_give_back_holds_nobody_back() {
     assert_eq!((site.holes(&stuck), stuck.counts().duplicates), (0, 0));
 }
 
+/// One that always answers, and hardly ever gets on, would keep the lock.
+#[test]
+fn one_that_makes_no_progress_is_left_until_the_next_run() {
+    let site = Site::new(400);
+    let late = How::Late(Duration::from_millis(60));
+    let slow = Venti::faulty([Fault::from(On::Write, 1, late)]);
+    let other = Venti::start();
+    let limits = "[limits]\nsilence = 600\nretries = 9\nprogress = 1\n";
+    let command = site.ventiprog().config(limits);
+    let command = command.args(["-p", &site.part(), &slow.dial(), &other.dial()]);
+    let output = command.run();
+    assert_eq!((output.status, site.holes(&other)), (3, 0), "{output:?}");
+    let said = format!("ventiprog: {}: too slow: ", slow.dial());
+    assert!(output.stderr.contains(&said), "{output:?}");
+    assert_eq!(slow.counts().connections, 1, "again it is as slow");
+    // It goes on when it is better.
+    slow.heal();
+    assert_eq!(site.runs(&[&slow, &other], 0).status, 0);
+    assert_eq!(site.holes(&slow), 0);
+}
+
 /// The partitions come one after the other for each target, not for all.
 #[test]
 fn one_that_is_stuck_in_a_partition_keeps_no_other_from_the_next() {

@@ -24,6 +24,7 @@ fn limits() -> Limits {
         connect: SHORT,
         silence: SHORT,
         sync: SHORT,
+        ..Limits::default()
     }
 }
 
@@ -760,6 +761,8 @@ fn limits_may_be_endless() {
         connect: Duration::MAX,
         silence: Duration::MAX,
         sync: Duration::MAX,
+        progress: Duration::MAX,
+        ..Limits::default()
     };
     let mut client = Client::dial(&venti.dial().parse().unwrap(), endless).unwrap();
     write_and_sync(&mut client, &blocks(500, 100)).unwrap();

@@ -488,6 +488,7 @@ impl<'a> Schedule<'a> {
             connect: limit,
             silence: limit,
             sync: limit,
+            ..Limits::default()
         };
         config
     }

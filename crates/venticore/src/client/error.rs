@@ -62,6 +62,15 @@ pub enum Error {
         /// The limit that passed.
         limit: Duration,
     },
+    /// It answers, and too little.
+    Slow {
+        /// Bytes that it took or gave.
+        found: u64,
+        /// The least that is enough.
+        expected: u64,
+        /// The time in which it was waited for.
+        limit: Duration,
+    },
     /// The connection was closed or reset before everything was answered.
     Lost(io::Error),
     /// The other side does not speak the protocol.
@@ -111,7 +120,9 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Unreachable(_) | Self::Silent { .. } | Self::Lost(_) => Kind::Transient,
+            Self::Unreachable(_) | Self::Silent { .. } | Self::Slow { .. } | Self::Lost(_) => {
+                Kind::Transient
+            }
             Self::Protocol { .. } | Self::Refused { .. } | Self::Size { .. } => Kind::Failed,
             Self::WrongScore { .. } => Kind::Verification,
             Self::GivenUp { kind, .. } => *kind,
@@ -124,6 +135,12 @@ impl Error {
     #[must_use]
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Refused { absent: true, .. })
+    }
+
+    /// Whether to dial at once again may help. One that was slow is as slow then.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.kind() == Kind::Transient && !matches!(self, Self::Slow { .. })
     }
 
     /// The same error for the calls that follow it.
@@ -162,6 +179,15 @@ impl fmt::Display for Error {
             Self::Silent { asked, limit } => {
                 write!(f, "no answer to {asked} within {limit:?}")
             }
+            Self::Slow {
+                found,
+                expected,
+                limit,
+            } => write!(
+                f,
+                "too slow: {found} bytes in {limit:?} of waiting, expected at least {expected} \
+                 (progress in [limits] allows more time)"
+            ),
             Self::Lost(cause) => write!(f, "connection lost: {}", told(cause)),
             Self::Protocol { expected, found } => {
                 write!(f, "not a venti: expected {expected}, found {found}")
@@ -229,6 +255,16 @@ mod tests {
                     limit: Duration::from_secs(600),
                 },
                 "no answer to sync within 600s",
+                Kind::Transient,
+            ),
+            (
+                Error::Slow {
+                    found: 9,
+                    expected: 10,
+                    limit: Duration::from_secs(600),
+                },
+                "too slow: 9 bytes in 600s of waiting, expected at least 10 \
+                 (progress in [limits] allows more time)",
                 Kind::Transient,
             ),
             (

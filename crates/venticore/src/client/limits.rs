@@ -11,6 +11,12 @@ pub struct Limits {
     pub silence: Duration,
     /// For the reply to a sync.
     pub sync: Duration,
+    /// For [`Limits::least`]: time that is spent waiting for the server, not
+    /// for anything else, syncs aside.
+    pub progress: Duration,
+    /// Bytes that the server must take or give in that time. Each answer counts
+    /// as [`Limits::ANSWER`] at least.
+    pub least: u64,
 }
 
 impl Default for Limits {
@@ -19,6 +25,8 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(120),
             sync: Duration::from_secs(600),
+            progress: Duration::from_secs(600),
+            least: Self::LEAST,
         }
     }
 }
@@ -27,12 +35,21 @@ impl Default for Limits {
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Limits {
+    /// What [`Limits::least`] is unless told otherwise.
+    pub const LEAST: u64 = 4 << 20;
+
+    /// What an answer counts as at least, in bytes: a probe or a small block costs
+    /// a server as much as a large one.
+    pub const ANSWER: u64 = 4096;
+
     /// None longer than the longest there is.
     pub(super) fn clamped(self) -> Self {
         Limits {
             connect: self.connect.min(LONGEST),
             silence: self.silence.min(LONGEST),
             sync: self.sync.min(LONGEST),
+            progress: self.progress.min(LONGEST),
+            least: self.least,
         }
     }
 }

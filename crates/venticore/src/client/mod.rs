@@ -105,7 +105,7 @@ impl Client {
     /// (venti.md 7.3).
     fn hello(conn: Conn, limits: Limits) -> Result<Self, Error> {
         let mut client = Client {
-            line: Line::new(conn, limits.silence)?,
+            line: Line::new(conn, limits)?,
             limits,
             acknowledged: Acknowledged::default(),
             words: Words::default(),

@@ -13,6 +13,7 @@ pub(super) struct FileLimits {
     pub(super) connect: Option<u32>,
     pub(super) silence: Option<u32>,
     pub(super) sync: Option<u32>,
+    pub(super) progress: Option<u32>,
     pub(super) retries: Option<u32>,
     pub(super) checkpoint: Option<u64>,
     pub(super) remote: Option<u32>,
@@ -27,6 +28,7 @@ impl FileLimits {
             connect: self.connect.or(below.connect),
             silence: self.silence.or(below.silence),
             sync: self.sync.or(below.sync),
+            progress: self.progress.or(below.progress),
             retries: self.retries.or(below.retries),
             checkpoint: self.checkpoint.or(below.checkpoint),
             remote: self.remote.or(below.remote),
@@ -42,6 +44,8 @@ impl FileLimits {
             connect: seconds(self.connect, default.connect),
             silence: seconds(self.silence, default.silence),
             sync: seconds(self.sync, default.sync),
+            progress: seconds(self.progress, default.progress),
+            least: default.least,
         }
     }
 }

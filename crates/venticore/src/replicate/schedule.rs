@@ -429,9 +429,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
             return;
         };
         account.met |= met;
-        let again = account.met
-            && error.kind() == client::Kind::Transient
-            && account.tries < self.manner.retries;
+        let again = account.met && error.may_pass() && account.tries < self.manner.retries;
         if again {
             let factor = 2u32.pow(account.tries.min(7));
             let after = self.manner.backoff.saturating_mul(factor);

@@ -8,7 +8,7 @@ use super::record::Record;
 use super::run::Run;
 use super::source::{self, Part};
 use super::target::Target;
-use crate::client::{Client, Error};
+use crate::client::{Client, Error, Limits};
 use crate::exit::{Status, client_status};
 use crate::places::{self, Point};
 use crate::replicate::{
@@ -119,9 +119,19 @@ fn seats(run: &Run<'_>, starts: &[places::Start]) -> (Vec<Chair>, Vec<Seat>) {
     (chairs, seats)
 }
 
+/// Where all are sent so many bytes a second at most, half of that is enough
+/// progress.
+fn limits(limits: Limits, rate: Option<u64>) -> Limits {
+    let half = rate.map(|rate| rate.saturating_mul(limits.progress.as_secs()) / 2);
+    Limits {
+        least: half.map_or(limits.least, |half| half.min(limits.least)),
+        ..limits
+    }
+}
+
 fn manner(run: &Run<'_>) -> Manner {
     Manner {
-        limits: run.config.limits,
+        limits: limits(run.config.limits, run.options.rate),
         retries: run.config.retries,
         backoff: run.config.backoff,
         probe: true,
