@@ -27,6 +27,7 @@ mod listing;
 mod log;
 mod manual;
 mod many;
+mod memory;
 mod ninefat;
 mod pages;
 mod places_told;

@@ -59,6 +59,8 @@ pub(super) struct Batch {
     pub(super) error: Option<StartError>,
     stored: Vec<u8>,
     plain: Vec<u8>,
+    /// Stored and decompressed bytes of a full one, each.
+    full: usize,
     /// Bytes that the compressed blocks take up once decompressed.
     plain_len: usize,
     /// Clumps that were decompressed and hashed.
@@ -68,10 +70,23 @@ pub(super) struct Batch {
 impl Batch {
     /// Stored and decompressed bytes of a full batch, each: enough for system
     /// calls of a useful size, little enough for a dozen batches.
-    const FULL: usize = 512 * 1024;
+    pub(super) const LARGEST: usize = 512 * 1024;
+
+    /// The same, where many targets share the memory: room for more than the
+    /// largest block.
+    pub(super) const SMALLEST: usize = 128 * 1024;
 
     /// Bytes of blocks in a batch at most.
-    pub(super) const MOST: u64 = 2 * Self::FULL as u64;
+    pub(super) const MOST: u64 = 2 * Self::LARGEST as u64;
+
+    /// An empty one, with so many stored and decompressed bytes, each, when it
+    /// is full.
+    pub(super) fn new(full: usize) -> Self {
+        Batch {
+            full,
+            ..Batch::default()
+        }
+    }
 
     pub(super) fn clear(&mut self) {
         self.blocks.clear();
@@ -82,9 +97,9 @@ impl Batch {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.stored.len() + MAX_BLOCK > Self::FULL
-            || self.plain_len + MAX_BLOCK > Self::FULL
-            || self.blocks.len() >= Self::FULL / 128
+        self.stored.len() + MAX_BLOCK > self.full
+            || self.plain_len + MAX_BLOCK > self.full
+            || self.blocks.len() >= self.full / 128
     }
 
     /// Adds a stretch of the log; `stored` is what follows a clump's header.

@@ -1,16 +1,17 @@
 //! A group of targets at the same place: batches are taken in order, the books
 //! of the walk are kept, and each batch is handed to every target.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{SendTimeoutError, Sender, bounded};
 
 use super::batch::{Batch, Block, Verdict};
-use super::feed::{self, Parcel};
-use super::pipeline::{self, Pipeline};
+use super::feed::{self, Parcel, Posted};
+use super::pipeline::{self, Pipeline, Share};
 use super::schedule::{Note, Walked};
 use super::{At, Damage, Job, Manner, Place, Start};
 use crate::arena::Name;
@@ -47,7 +48,7 @@ pub(super) fn run_group<'scope>(
     (number, job): (usize, &'scope Job),
     members: Vec<Member>,
     from: At,
-    manner: Manner,
+    (manner, share): (Manner, Share),
     notes: &Sender<Note>,
 ) {
     let mut lines = Vec::new();
@@ -57,6 +58,7 @@ pub(super) fn run_group<'scope>(
         lines.push(Line {
             seat: member.seat,
             queue: Some(queue),
+            posted: VecDeque::new(),
             detached: Arc::clone(&detached),
         });
         let notes = notes.clone();
@@ -75,14 +77,19 @@ pub(super) fn run_group<'scope>(
         found: Vec::new(),
     };
     let (checkpoint, targets) = (manner.checkpoint.bytes, collector.lines.len());
-    collector.collect(&Pipeline::start(scope, job, from, checkpoint, targets));
+    collector.collect(&Pipeline::start(
+        scope, job, from, checkpoint, targets, share,
+    ));
+    let _ = notes.send(Note::WalkEnded);
 }
 
 /// The way to one target.
 struct Line {
     seat: usize,
     /// Gone when the target has failed or was left to itself.
-    queue: Option<Sender<Parcel>>,
+    queue: Option<Sender<Arc<Posted>>>,
+    /// What was last put into that queue, and may still be there.
+    posted: VecDeque<Weak<Posted>>,
     /// Tells the target's thread that it was left to itself.
     detached: Arc<AtomicBool>,
 }
@@ -336,19 +343,28 @@ impl Line {
         let Some(queue) = &self.queue else {
             return Ok(());
         };
+        let posted = Arc::new(Posted::new(parcel));
+        self.posted.push_back(Arc::downgrade(&posted));
+        if self.posted.len() > pipeline::QUEUE + 1 {
+            self.posted.pop_front();
+        }
         let sent = match others {
-            Some(patience) => queue.send_timeout(parcel, patience),
+            Some(patience) => queue.send_timeout(posted, patience),
             None => queue
-                .send(parcel)
+                .send(posted)
                 .map_err(|error| SendTimeoutError::Disconnected(error.0)),
         };
         let Err(error) = sent else {
             return Ok(());
         };
+        let is_slow = error.is_timeout();
+        self.detached.store(is_slow, Ordering::Release);
         self.queue = None;
-        match error.is_timeout() {
+        match is_slow {
             true => {
-                self.detached.store(true, Ordering::Release);
+                // What it was not yet given is read again where it goes on.
+                let posted = self.posted.iter().filter_map(Weak::upgrade);
+                posted.for_each(|posted| drop(posted.take()));
                 Err(Left)
             }
             false => Ok(()),

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,11 +30,26 @@ pub(super) struct Parcel {
     pub(super) checkpoint: bool,
 }
 
+/// A parcel in the queue of a target. The queue of one that was left to itself
+/// is emptied, so that it keeps no more than the parcel it is at.
+pub(super) struct Posted(Mutex<Option<Parcel>>);
+
+impl Posted {
+    pub(super) fn new(parcel: Parcel) -> Self {
+        Posted(Mutex::new(Some(parcel)))
+    }
+
+    /// The parcel; none where it was taken before.
+    pub(super) fn take(&self) -> Option<Parcel> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// Serves one target until its queue ends or it fails, and says how it ended.
 pub(super) fn feed(
     member: Member,
     manner: Manner,
-    queue: &Receiver<Parcel>,
+    queue: &Receiver<Arc<Posted>>,
     detached: &AtomicBool,
     notes: &Sender<Note>,
 ) {
@@ -110,9 +125,13 @@ struct Feeder<'a> {
 }
 
 impl Feeder<'_> {
-    fn serve(&mut self, queue: &Receiver<Parcel>) -> Result<(), Error> {
+    fn serve(&mut self, queue: &Receiver<Arc<Posted>>) -> Result<(), Error> {
         self.test_probes()?;
-        for parcel in queue {
+        for posted in queue {
+            // One that was taken back ends it: what comes after it must not go.
+            let Some(parcel) = posted.take() else {
+                break;
+            };
             self.deliver(&parcel)?;
             self.place = parcel.place.or(self.place);
             if parcel.checkpoint {

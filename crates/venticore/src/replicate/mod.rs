@@ -5,8 +5,9 @@
 //! every target of the group, so every clump is read and decoded once whatever
 //! their number. A target that is slower than the others, or was lost and can
 //! be reached again, goes on in a group of its own from the last place it has
-//! acknowledged. A fixed number of batches circulates in each group, so memory
-//! does not depend on the size of the arenas.
+//! acknowledged. A fixed number of batches circulates in each group, and there
+//! are at most so many groups at a time, so memory depends neither on the size of
+//! the arenas nor on the number of targets.
 //!
 //! A place counts as reached only after the target has acknowledged a sync
 //! that followed the writes before it ([`Event::Acknowledged`]).

@@ -14,11 +14,56 @@ use crate::arena::log::{Item, Log, Loss, What};
 /// Batches that may wait for one target.
 pub(super) const QUEUE: usize = 4;
 
-/// Batches that a target has at most: the one it is at, and those that wait.
-const HELD: usize = QUEUE + 1;
-
 /// Verifying threads at most: more would only hold more batches.
 const MOST_WORKERS: usize = 8;
+
+/// Walks at a time at most. Further ones wait for one of them to end.
+const MOST_WALKS: usize = 16;
+
+/// Bytes that all batches of a run may take up, as long as they need not be
+/// smaller than the smallest.
+const POOL: usize = 48 << 20;
+
+/// What a run may use, by the number of its targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Walks at a time.
+    pub(super) walks: usize,
+    /// Verifying threads of a walk.
+    workers: usize,
+    /// Batches of a walk.
+    batches: usize,
+    /// Stored and decompressed bytes of a full batch, each.
+    full: usize,
+}
+
+impl Share {
+    /// For so many targets, on a machine with so many cores. Each walk has its
+    /// batches, and each target that hangs keeps the one it is at.
+    pub(super) fn of(targets: usize, cores: usize) -> Self {
+        let targets = targets.max(1);
+        let walks = targets.min(MOST_WALKS);
+        let workers = cores
+            .min(MOST_WORKERS)
+            .min((2 * MOST_WORKERS / walks).max(2));
+        let batches = 2 * workers + QUEUE + 2;
+        let full = POOL / 2 / (walks * batches + targets);
+        Share {
+            walks,
+            workers,
+            batches,
+            full: full.clamp(Batch::SMALLEST, Batch::LARGEST),
+        }
+    }
+
+    /// The same, on this machine.
+    pub(super) fn here(targets: usize) -> Self {
+        Self::of(
+            targets,
+            thread::available_parallelism().map_or(1, NonZero::get),
+        )
+    }
+}
 
 type Ticket = Receiver<Lease>;
 
@@ -29,6 +74,8 @@ pub(super) struct Pipeline {
     pub(super) tickets: Receiver<Ticket>,
     /// Where batches return to.
     home: Sender<Batch>,
+    /// Bytes of a full batch.
+    full: usize,
     /// Ends the reader when dropped. It may be waiting for a batch, and those
     /// in tickets that nobody takes come back only after it has ended: a
     /// bounded channel keeps what is in it until both sides are gone.
@@ -47,19 +94,24 @@ impl Pipeline {
     ///
     /// A batch ends where `checkpoint` bytes of log are in it: targets sync
     /// between batches only. At most so many `targets` will be left behind.
+    /// The share says how many batches there are, and how large.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         job: &'scope Job,
         from: At,
         checkpoint: u64,
         targets: usize,
+        share: Share,
     ) -> Self {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let workers = cores.min(MOST_WORKERS);
-        let batches = 2 * workers + QUEUE + 2;
-        let (home, pool) = bounded(batches + targets * HELD);
+        let Share {
+            workers,
+            batches,
+            full,
+            ..
+        } = share;
+        let (home, pool) = bounded(batches + targets);
         for _ in 0..batches {
-            let _ = home.try_send(Batch::default());
+            let _ = home.try_send(Batch::new(full));
         }
         let (work_in, work_out) = bounded::<Work>(batches);
         let (ticket_in, tickets) = bounded(batches);
@@ -86,16 +138,15 @@ impl Pipeline {
         Pipeline {
             tickets,
             home,
+            full,
             _wanted: wanted,
         }
     }
 
-    /// Puts new batches in place of those that a target which was left behind may
-    /// keep for as long as nothing moves there.
+    /// Puts a new batch in place of the one that a target which was left behind
+    /// keeps for as long as nothing moves there.
     pub(super) fn make_up(&self) {
-        for _ in 0..HELD {
-            let _ = self.home.try_send(Batch::default());
-        }
+        let _ = self.home.try_send(Batch::new(self.full));
     }
 }
 
@@ -207,5 +258,32 @@ fn unreadable(item: Item, error: &std::io::Error) -> Item {
             maybe_late: false,
         }),
         ..item
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of all batches that there can be.
+    fn most(targets: usize, cores: usize) -> usize {
+        let share = Share::of(targets, cores);
+        2 * share.full * (share.walks * share.batches + targets)
+    }
+
+    #[test]
+    fn one_pool_is_shared_by_all_targets() {
+        assert_eq!(Share::of(1, 2).full, Batch::LARGEST);
+        for cores in [1, 2, 4, 64] {
+            for targets in 0..=32 {
+                assert!(
+                    most(targets, cores) <= POOL + (4 << 20),
+                    "{targets} {cores}"
+                );
+            }
+        }
+        // Beyond, each that hangs keeps one of the smallest.
+        let more = most(1000, 64) - most(100, 64);
+        assert_eq!(more, 900 * 2 * Batch::SMALLEST);
     }
 }

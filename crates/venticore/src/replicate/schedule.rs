@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
 use super::collect::{self, Member};
+use super::pipeline::Share;
 use super::{At, Damage, Event, Job, Manner, Outcome, Place, Seat, Start, Tally, Trouble};
 use crate::arena::log::StartError;
 use crate::blocktype::BlockType;
@@ -32,6 +33,8 @@ pub(super) enum Note {
     Start(StartError, Vec<usize>),
     Acknowledged(usize, Place),
     Ended(usize, Ended),
+    /// One walk over the source has come to its end.
+    WalkEnded,
 }
 
 /// How far a group has come.
@@ -106,6 +109,8 @@ pub fn run<F: Send>(
             waiting: Vec::new(),
             told: HashSet::new(),
             running: seats.len(),
+            share: share(seats),
+            walks: 0,
         };
         let first = seats.iter().enumerate().filter(|(_, s)| s.after.is_none());
         for (seat, _) in first {
@@ -120,6 +125,12 @@ pub fn run<F: Send>(
             .map(|account| account.outcome)
             .collect()
     })
+}
+
+/// What a run may use for the targets of these seats.
+fn share(seats: &[Seat]) -> Share {
+    let targets: HashSet<_> = seats.iter().map(|seat| seat.target.as_ref()).collect();
+    Share::here(targets.len())
 }
 
 /// What is known of one target.
@@ -200,6 +211,9 @@ struct Books<'scope, 'env, 'a, F> {
     told: HashSet<(usize, At)>,
     /// Seats that have not come to their end.
     running: usize,
+    share: Share,
+    /// Walks that have not come to their end.
+    walks: usize,
 }
 
 impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
@@ -270,7 +284,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
 
     /// Starts those that need not wait any longer, all at one place together.
     fn start_groups(&mut self) {
-        loop {
+        while self.walks < self.share.walks {
             let ready = self.waiting.iter().find(|waiting| {
                 let place = self.place_of(waiting.seat);
                 let mut accounts = self.accounts.iter().enumerate();
@@ -290,7 +304,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         }
     }
 
-    fn start_group(&self, (job, from): (usize, At), members: Vec<Waiting>) {
+    fn start_group(&mut self, (job, from): (usize, At), members: Vec<Waiting>) {
         let members = members.into_iter().filter_map(|waiting| {
             let account = self.accounts.get(waiting.seat)?;
             Some(Member {
@@ -304,14 +318,19 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         let Some(job) = self.jobs.get(job).map(|found| (job, found)) else {
             return;
         };
-        let (scope, manner, notes) = (self.scope, self.manner, self.notes.clone());
-        scope.spawn(move || collect::run_group(scope, job, members, from, manner, &notes));
+        self.walks += 1;
+        let (scope, notes) = (self.scope, self.notes.clone());
+        let how = (self.manner, self.share);
+        scope.spawn(move || collect::run_group(scope, job, members, from, how, &notes));
     }
 
     fn keep(&mut self, inbox: &Receiver<Note>, arrived: &Receiver<Arrival<F>>) {
         while self.running > 0 {
             self.start_groups();
-            let since = self.waiting.iter().map(|waiting| waiting.since).min();
+            // With all walks under way, it is the end of one that is waited for.
+            let may_start = self.walks < self.share.walks;
+            let waiting = self.waiting.iter().filter(|_| may_start);
+            let since = waiting.map(|waiting| waiting.since).min();
             let patience =
                 since.map_or_else(never, |since| crossbeam_channel::at(since + PATIENCE));
             select! {
@@ -362,6 +381,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
             }
             Note::Acknowledged(seat, place) => self.acknowledged(seat, place),
             Note::Ended(seat, ended) => self.ended(seat, ended),
+            Note::WalkEnded => self.walks = self.walks.saturating_sub(1),
         }
     }
 
