@@ -253,6 +253,17 @@ impl Decoys {
         self.inside(&command::programs().join(name))
     }
 
+    /// Leaves `/n/9fat` as it is where no 9fat is mounted.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn unmount(&mut self) {
+        for name in ["wrcmd", "rootscor"] {
+            fs::remove_file(self.path("n/9fat").join(name)).expect("our own file");
+        }
+        self.before = self.seen();
+    }
+
     /// What was touched since they were made.
     #[must_use]
     pub fn touched(&self) -> Vec<String> {

@@ -195,7 +195,8 @@ fn assert_own(name: &str, path: Option<&str>) {
         return;
     };
     let is_scratch = |name: &OsStr| name.as_encoded_bytes().starts_with(SCRATCH.as_bytes());
-    let is_own = path.iter().any(is_scratch) || path.starts_with("/nonexistent");
+    let is_own =
+        path.iter().any(is_scratch) || path.starts_with("/nonexistent") || path == Path::new("");
     assert!(
         is_own,
         "{name}: expected a scratch directory, found {path:?}"

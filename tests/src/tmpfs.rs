@@ -19,7 +19,13 @@ impl Tmpfs {
     pub fn mount(size: &str) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory for temporary files");
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"])
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={size},mode=700"),
+                "none",
+            ])
             .arg(directory.path())
             .stderr(Stdio::null())
             .status();

@@ -299,6 +299,28 @@ fn a_call_without_operands_says_what_is_missing() {
 }
 
 #[test]
+fn a_state_directory_without_a_name_is_a_usage_error() {
+    for (name, _) in CONTRACT {
+        let help = Command::new(name).arg("--help").run();
+        if !help.stdout.contains("-d, --dir") {
+            continue;
+        }
+        let input = golden::bytes("g5.part");
+        let (directory, path) = file("partition", &input);
+        let command = Command::new(name).args(["-d", ""]).arg(&path);
+        let output = command.current_dir(directory.path()).run();
+        output.assert_refused(2, "expected a state directory, found an empty name");
+        assert_one_line(name, &output);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "{name}");
+    }
+    let output = Command::new("ventiprog")
+        .config("dir = ''\n")
+        .arg("-l")
+        .run();
+    output.assert_refused(2, "found an empty name");
+}
+
+#[test]
 fn a_missing_input_is_refused_and_named() {
     for (name, contract) in CONTRACT {
         let directory = tempfile::tempdir().unwrap();

@@ -32,6 +32,27 @@ fn commands_called_bare_do_not_go_to_the_built_in_places() {
     }
 }
 
+#[test]
+fn a_9fat_that_is_not_mounted_is_not_written_into() {
+    for (name, arguments) in [
+        ("ventiprog", &[][..]),
+        ("ventiprog", &["-n"]),
+        ("fossilize", &[]),
+    ] {
+        let mut decoys = Decoys::new();
+        decoys.unmount();
+        let Some(mut command) = decoys.bare(name) else {
+            return;
+        };
+        let output = command.args(arguments).stdin(Stdio::null()).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {output:?}");
+        assert!(said.contains("/n/9fat: no 9fat is mounted there"), "{said}");
+        assert_eq!(decoys.touched(), Vec::<String>::new());
+    }
+}
+
 /// The decoys tell when a command does go there.
 #[test]
 fn a_command_that_is_not_kept_away_is_seen() {

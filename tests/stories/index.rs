@@ -695,7 +695,8 @@ fn a_ready_command_does_what_it_says() {
 #[test]
 fn json_has_the_same_numbers() {
     let http = Http::page(golden_page("g5"));
-    let output = offsets(&["-j", "-w", "v", &http.url()], "");
+    let config = "[partitions]\n'arenas.part' = '/dev/g5'\n";
+    let output = offsets(&["-j", "-w", "v", &http.url()], config);
     let first = output.stdout.lines().next().unwrap();
     insta::assert_snapshot!(first);
     for line in output.stdout.lines() {

@@ -135,6 +135,43 @@ fn a_partition_on_record_is_copied_when_no_page_names_it_any_more() {
     assert_eq!(two.site.holes(&venti), 0);
 }
 
+/// A relative name says where the server was started, not where this is run.
+#[test]
+fn a_relative_name_of_the_page_does_not_come_into_a_wrcmd() {
+    let two = Two::new();
+    let venti = Venti::start();
+    let http = two.page();
+    let config = two.config(&[("arenas.0", "arenas")]);
+    let command = two.ventiprog(&config).args(["-i", &http.url()]);
+    let output = command.arg(venti.dial()).run();
+    assert_eq!(output.status, 3, "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("[partitions] \"arenas.1\" = \"/PATH\""),
+        "{output:?}"
+    );
+    assert!(!two.site.file("wrcmds").contains("arenas.1"));
+    assert_eq!(two.site.holes(&venti), 0);
+
+    let fresh = Two::new();
+    let http = fresh.page();
+    let command = fresh.ventiprog(LIMITS).args(["-i", &http.url()]);
+    let output = command.arg(venti.dial()).run();
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (1, ""),
+        "{output:?}"
+    );
+    assert_eq!(fresh.site.file("wrcmd"), "");
+    let output = Command::new("ventioffsets")
+        .config(&config)
+        .args(["-w", "v", &http.url()])
+        .run();
+    assert_eq!(output.status, 3, "{output:?}");
+    assert!(!output.stdout.contains("arenas.1"), "{output:?}");
+}
+
 #[test]
 fn a_partition_that_is_not_here_is_said_with_the_key_and_holds_nothing_back() {
     let two = Two::new();

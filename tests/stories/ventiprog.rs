@@ -600,6 +600,84 @@ fn the_state_directory_is_made_private() {
     assert_eq!(mode & 0o777, 0o700);
 }
 
+/// The user to whom a state directory belongs may put a link there, and root may run
+/// the command.
+#[test]
+fn no_link_in_the_state_directory_is_followed() {
+    let site = Site::new(5);
+    let venti = Venti::start();
+    let theirs = site.state().with_file_name("theirs");
+    for name in ["lock", "wrcmd", "wrcmds", "rootscor"] {
+        let site = Site::new(5);
+        site.write_wrcmd(&site.command(&venti.dial(), 0));
+        fs::write(&theirs, "theirs\n").unwrap();
+        let _ = fs::remove_file(site.state().join(name));
+        std::os::unix::fs::symlink(&theirs, site.state().join(name)).unwrap();
+        let output = site.ventiprog().arg(venti.dial()).run();
+        assert_eq!(output.status, 1, "{name}: {output:?}");
+        assert!(
+            output.stderr.contains("found a symbolic link"),
+            "{output:?}"
+        );
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs\n", "{name}");
+        let still = fs::symlink_metadata(site.state().join(name)).unwrap();
+        assert!(still.is_symlink(), "{name}");
+    }
+}
+
+#[test]
+fn a_state_directory_that_anybody_can_write_is_refused_and_one_of_another_user_named() {
+    let site = Site::new(5);
+    let venti = Venti::start();
+    site.write_wrcmd(&site.command(&venti.dial(), 0));
+    let state = site.state();
+    let allow = |mode| fs::set_permissions(&state, fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o777);
+    let output = site.ventiprog().arg(venti.dial()).run();
+    output.assert_refused(1, "anybody can write it, mode 777");
+    assert_eq!(venti.counts().writes, 0);
+    allow(0o755);
+    if std::os::unix::fs::chown(&state, Some(1234), None).is_err() {
+        return;
+    }
+    let output = site.ventiprog().arg(venti.dial()).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(output.stderr.contains("belongs to user 1234"), "{output:?}");
+}
+
+#[test]
+fn scores_that_others_could_read_are_closed_while_nothing_moves() {
+    let site = Site::new(5);
+    let venti = Venti::start();
+    assert_eq!(
+        site.ventiprog()
+            .arg("-p")
+            .arg(site.part())
+            .arg(venti.dial())
+            .run()
+            .status,
+        0
+    );
+    let modes = |mode: u32| {
+        for name in ["wrcmd", "wrcmds", "rootscor"] {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(site.state().join(name), mode).unwrap();
+        }
+    };
+    modes(0o644);
+    let output = site.ventiprog().arg(venti.dial()).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    let said = "was open to others, mode 644: now 600";
+    assert_eq!(output.stderr.matches(said).count(), 2, "{output:?}");
+    for name in ["wrcmd", "wrcmds", "rootscor"] {
+        let mode = fs::metadata(site.state().join(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
 #[test]
 fn an_external_wrarena_does_the_sending() {
     let mut site = Site::new(60);

@@ -9,6 +9,7 @@ use fossilcore::halt::Consoles;
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
+use venticore::state::StateDir;
 use venticore::terminal::Terminal;
 
 const TOOL: Tool = Tool {
@@ -59,7 +60,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('y') | Long("yes") => options.yes = true,
             Short('q') | Long("quiet") => quiet = true,
-            Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
             Short('u') | Long("undo") => options.undo = Some(parser.value()?.into()),
             Value(first) => operands = exit::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),

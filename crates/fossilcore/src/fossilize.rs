@@ -84,7 +84,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         (true, Some(nine_fat)) => ninefat::check(nine_fat)?,
         (true, None) => {}
         (false, nine_fat) => {
-            let home = Home::open(config, options.dir.as_deref())?;
+            let home = Home::open(config, options.dir.as_deref(), terminal)?;
             let lines = [entry.line()];
             let recorded = append(tool, home.state(), &lines, terminal);
             let outcome = recorded.map(|()| export(home.state(), nine_fat.as_ref(), terminal));
@@ -234,7 +234,7 @@ pub(crate) fn record(
     lines: &[String],
     terminal: &Terminal,
 ) -> Result<()> {
-    let home = Home::open(config, dir)?;
+    let home = Home::open(config, dir, terminal)?;
     let recorded = append(tool, home.state(), lines, terminal);
     home.close(recorded.map(|()| Status::Done), terminal)?;
     Ok(())

@@ -7,6 +7,7 @@ use fossilcore::fossilize::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
+use venticore::state::StateDir;
 use venticore::terminal::Terminal;
 
 const TOOL: Tool = Tool {
@@ -47,7 +48,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('t') | Long("timeout") => {
                 options.wait = exit::seconds("-t", &mut parser)?;
             }
-            Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
             Long("9fat") => options.nine_fat = Some(parser.value()?),
             Short('s') | Long("snapshot") => options.snapshot = true,
             Short('n') | Long("dry-run") => options.dry_run = true,

@@ -7,6 +7,7 @@ use fossilcore::fossilstart::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
+use venticore::state::StateDir;
 use venticore::terminal::Terminal;
 
 const TOOL: Tool = Tool {
@@ -44,7 +45,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('h') | Long("help") => return Err(tool.help()),
             Short('V') | Long("version") => return Err(tool.version()),
             Short('F') | Long("foreground") => options.foreground = true,
-            Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
             Short('v') | Long("venti") => options.venti = Some(parser.value()?.string()?),
             Value(first) => operands = exit::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),

@@ -14,6 +14,8 @@ mod remote;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ pub use remote::{Remote, Shell};
 
 use crate::client::Limits;
 use crate::dial::{Dial, DialError};
+use crate::exit::{Failure, Status};
 use crate::index;
 use crate::partition::{Operand, OperandError};
 use crate::replicate::Checkpoint;
@@ -231,10 +234,19 @@ impl Config {
     #[must_use]
     pub fn keep_dir(&self, given: Option<&Path>) -> PathBuf {
         let dir = self.state_dir(given);
-        match self.mount_at(&dir).is_some() || StateDir::is_on_fat(&dir) {
+        let is_fat = self.mount_at(&dir).is_some() || StateDir::is_on_fat(&dir);
+        match is_fat || self.lacks_nine_fat(given) {
             true => self.own_dir(),
             false => dir,
         }
+    }
+
+    /// Whether the state directory is `/n/9fat` because that exists, and nothing is
+    /// mounted there: what is written would be hidden once it is.
+    #[must_use]
+    pub fn lacks_nine_fat(&self, given: Option<&Path>) -> bool {
+        let is_named = given.is_some() || self.dir.is_some() || self.mount.is_some();
+        !is_named && is_bare(Path::new(NINE_FAT))
     }
 
     /// What is to be mounted at the state directory before it is used: nothing
@@ -271,6 +283,24 @@ impl Config {
             .rsplit_once(':')
             .and_then(|(of, part)| Some(format!("{}:{part}", self.partitions.get(of)?)));
         part.map_or(Cow::Borrowed(partition), Cow::Owned)
+    }
+
+    /// The same for a name that is to be in a wrcmd, which is run from anywhere: what
+    /// a server calls its partition is relative to where that server was started.
+    ///
+    /// # Errors
+    /// The path is relative.
+    pub fn path_from_anywhere<'a>(&'a self, partition: &'a str) -> eyre::Result<Cow<'a, str>> {
+        let path = self.local_path(partition);
+        match Path::new(&*path).is_absolute() {
+            true => Ok(path),
+            false => Err(Failure::report(
+                Status::Usage,
+                format!(
+                    "the index page has the partition {partition:?}, which is relative to where the server was started: configure its path here, [partitions] {partition:?} = \"/PATH\""
+                ),
+            )),
+        }
     }
 
     /// The directory in which plan9port's programs post their services:
@@ -317,6 +347,19 @@ impl Config {
     pub fn dial(&self, text: &str) -> Result<Dial, DialError> {
         Dial::parse_with(text, self.venti.as_deref())
     }
+}
+
+/// Whether this is a directory on the file system of its parent that has nothing
+/// of a 9fat in it, and none of the state that somebody keeps there all the same.
+fn is_bare(dir: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|found| (found.is_dir(), found.dev()));
+    let Ok((true, own)) = device(dir) else {
+        return false;
+    };
+    let parent = dir.parent().map(device);
+    let is_mounted = !parent.is_some_and(|parent| parent.is_ok_and(|(_, device)| device == own));
+    let signs = ["plan9.ini", StateDir::WRCMD, StateDir::ROOTSCOR];
+    !is_mounted && !signs.iter().any(|name| dir.join(name).exists())
 }
 
 #[cfg(test)]

@@ -105,6 +105,7 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
     if let Some(error) = cause.downcast_ref::<state::Error>() {
         return Some(match error {
             state::Error::Locked { .. } => Status::Locked,
+            state::Error::Unnamed => Status::Usage,
             _ => Status::Failed,
         });
     }

@@ -8,7 +8,7 @@
 //! | logs | [`StateDir::log`]: appended to, one older file is kept |
 //! | others | [`StateDir::keep`]: a new name, write, fsync, fsync of the directory |
 //!
-//! All of them 0600. Readers need no lock: a replaced file is whole at any time.
+//! All of them 0600. None of them is a link, and none that is one is followed. Readers need no lock: a replaced file is whole at any time.
 
 mod keep;
 mod lock;
@@ -16,8 +16,10 @@ mod log;
 mod replace;
 mod rootscor;
 mod step;
+mod trust;
 mod utc;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -30,6 +32,7 @@ pub use lock::Lock;
 pub use log::Log;
 pub use rootscor::{Access, Stamp};
 pub use step::{Guard, Step};
+pub use trust::is_trusted;
 pub use utc::{Utc, UtcError};
 
 use crate::partition::shown;
@@ -61,15 +64,28 @@ impl StateDir {
     /// How long an append to `rootscor` waits for another writer, unless told otherwise.
     pub const ROOTSCOR_WAIT: Duration = Duration::from_secs(30);
 
+    /// A state directory as `-d` names it.
+    ///
+    /// # Errors
+    /// [`Error::Unnamed`]: the name is empty, as that of a variable nobody set.
+    pub fn given(name: OsString) -> Result<PathBuf, Error> {
+        match name.is_empty() {
+            true => Err(Error::Unnamed),
+            false => Ok(name.into()),
+        }
+    }
+
     /// The directory at `path`, made with mode 0700 where there is none;
     /// missing parents are made with mode 0755.
     ///
     /// # Errors
     /// [`Error::Read`] where something else is there, [`Error::Write`] where
-    /// it cannot be made.
+    /// it cannot be made, [`Error::Exposed`] where anybody could write it,
+    /// [`Error::Unnamed`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        if Self::existing(path)?.is_none() {
-            make(path)?;
+        match Self::existing(path)? {
+            Some(_) => trust::refuse_open(path)?,
+            None => make(path)?,
         }
         Ok(Self {
             path: path.to_owned(),
@@ -83,8 +99,12 @@ impl StateDir {
     /// would write is refused. `None` where there is none.
     ///
     /// # Errors
-    /// [`Error::Read`] where it is no directory or cannot be looked at.
+    /// [`Error::Read`] where it is no directory or cannot be looked at,
+    /// [`Error::Unnamed`].
     pub fn existing(path: &Path) -> Result<Option<Self>, Error> {
+        if path.as_os_str().is_empty() {
+            return Err(Error::Unnamed);
+        }
         match fs::metadata(path) {
             Ok(meta) if meta.is_dir() => Ok(Some(Self {
                 path: path.to_owned(),
@@ -188,6 +208,7 @@ impl StateDir {
         let file = match open_plain(&path, OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if trust::is_link(&e) => return Err(Error::Link(path)),
             Err(cause) => return Err(Error::read(&path, cause)),
         };
         regular(&path, &file)?;
@@ -218,29 +239,33 @@ impl StateDir {
     }
 }
 
-/// Opens without waiting for the other end of a fifo.
+/// Opens without waiting for the other end of a fifo, and no link.
 fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    use rustix::fs::OFlags;
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
     options
         .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
         .open(path)
 }
 
-/// The state of an open file that must be a regular one.
+/// The state of an open file that must be a regular one, and nobody else's.
 fn regular(path: &Path, file: &File) -> Result<Metadata, Error> {
     let meta = file.metadata().map_err(|cause| Error::read(path, cause))?;
-    if meta.is_file() {
-        Ok(meta)
-    } else {
-        Err(Error::NotAFile(path.to_owned()))
+    if !meta.is_file() {
+        return Err(Error::NotAFile(path.to_owned()));
     }
+    trust::refuse_second_name(path, &meta)?;
+    Ok(meta)
 }
 
 /// Opens a file for reading and writing, or makes one; never cuts it.
 /// A new one belongs to the owner of the directory, so that what root did
 /// once by hand does not lock out the user whose cron runs.
 fn open_or_make(path: &Path, append: bool) -> Result<(File, Metadata), Error> {
-    let failed = |cause| Error::write(path, cause);
+    let failed = |cause| match trust::is_link(&cause) {
+        true => Error::Link(path.to_owned()),
+        false => Error::write(path, cause),
+    };
     let mut options = OpenOptions::new();
     options.read(true).write(true).append(append).mode(0o600);
     let file = match open_plain(path, options.clone().create_new(true)) {
@@ -358,6 +383,19 @@ pub enum Error {
     },
     /// A directory, device or fifo where a regular file is expected.
     NotAFile(PathBuf),
+    /// A symbolic link where a file is expected.
+    Link(PathBuf),
+    /// A file that has another name as well, where others can give it one.
+    SecondName(PathBuf),
+    /// A directory that anybody can write, with this mode.
+    Exposed {
+        /// The directory.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The name of the directory is empty.
+    Unnamed,
     /// A file has more bytes than it may have.
     TooLong {
         /// Which one.
@@ -422,6 +460,22 @@ impl fmt::Display for Error {
                 "{}: expected a regular file, found something else: move it away",
                 shown(path)
             ),
+            Self::Link(path) => write!(
+                f,
+                "{}: expected a regular file, found a symbolic link: put the file itself there, or name its directory as the state directory",
+                shown(path)
+            ),
+            Self::SecondName(path) => write!(
+                f,
+                "{}: the file has a second name elsewhere, and others can write the directory: put a copy there",
+                shown(path)
+            ),
+            Self::Exposed { path, mode } => write!(
+                f,
+                "{}: anybody can write it, mode {mode:03o}: expected a state directory of its own, as after chmod go-w",
+                shown(path)
+            ),
+            Self::Unnamed => f.write_str("expected a state directory, found an empty name"),
             Self::TooLong { path, limit } => {
                 write!(
                     f,

@@ -16,7 +16,7 @@ use crate::exit::{Output, Status};
 use crate::index::{self, Arena, Page, PartitionArenas};
 use crate::terminal::Terminal;
 use crate::wrarena;
-use crate::wrcmd::{self, WrCmd};
+use crate::wrcmd::WrCmd;
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Run<'_> {
     }
 
     /// The line of an arena, if it can have one.
-    fn line(&self, arena: &Arena) -> Result<Option<String>, wrcmd::Error> {
+    fn line(&self, arena: &Arena) -> Result<Option<String>> {
         let command = self.host.as_ref().map(|host| self.command(host, arena));
         let command = command.transpose()?;
         Ok(match (self.options.json, command) {
@@ -96,8 +96,8 @@ impl Run<'_> {
     }
 
     /// The command that sends all of an arena to a venti from here.
-    fn command(&self, host: &Dial, arena: &Arena) -> Result<String, wrcmd::Error> {
-        let path = self.config.local_path(&arena.partition);
+    fn command(&self, host: &Dial, arena: &Arena) -> Result<String> {
+        let path = self.config.path_from_anywhere(&arena.partition)?;
         Ok(WrCmd::new(&host.to_string(), arena.head, &path, 0)?.line())
     }
 

@@ -6,6 +6,7 @@ use eyre::{Result, WrapErr};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::exit::{self, Status, Tool};
+use venticore::state::StateDir;
 use venticore::terminal::Terminal;
 use venticore::ventiprog::{self, Options, Task};
 use venticore::wrcmd;
@@ -59,7 +60,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('b') | Long("rate") => {
                 options.rate = Some(ventiprog::rate(&parser.value()?.string()?).wrap_err("-b")?);
             }
-            Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+            Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
             Short('e') | Long("engine") => options.engine = Some(parser.value()?.string()?),
             Short('i') | Long("index") => options.index = Some(parser.value()?.string()?),
             Short('p') | Long("partition") => {

@@ -103,13 +103,25 @@ pub fn old_undo(job: &Job<'_>, standing: &Standing) -> Result<Option<Undo>> {
             continue;
         };
         match undo.matches(job.partition) {
-            Ok(Matches::Between | Matches::New) => return Ok(Some(undo)),
+            Ok(Matches::Between | Matches::New) => return trusted(undo).map(Some),
             Ok(Matches::Old) => {}
             Err(UndoError::Io(error)) => return Err(error.into()),
             Err(_) => {}
         }
     }
     Ok(None)
+}
+
+/// Only what we kept, or root, is put back unasked.
+fn trusted(undo: Undo) -> Result<Undo> {
+    let owner = undo.owner()?;
+    match venticore::state::is_trusted(owner) {
+        true => Ok(undo),
+        false => Err(eyre!(
+            "{}: an earlier format did not end, and its undo file belongs to user {owner}: put it back with fosreset -u, or move it away",
+            undo.path().display(),
+        )),
+    }
 }
 
 /// Carries out a format: what an earlier one left is put back first; then the

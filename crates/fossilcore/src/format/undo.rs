@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -255,6 +255,14 @@ impl Undo {
             return Err(odd("area"));
         }
         Ok(undo)
+    }
+
+    /// The user to whom the file belongs.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn owner(&self) -> io::Result<u32> {
+        Ok(self.file.metadata()?.uid())
     }
 
     /// Where the file is.

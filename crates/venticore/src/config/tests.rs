@@ -134,6 +134,27 @@ fn a_fossil_is_started_as_its_tables_say() {
 }
 
 #[test]
+fn a_directory_where_no_9fat_is_mounted_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(is_bare(dir.path()));
+    fs::write(dir.path().join("other"), "").unwrap();
+    assert!(is_bare(dir.path()));
+    for sign in ["plan9.ini", "wrcmd", "rootscor"] {
+        fs::write(dir.path().join(sign), "").unwrap();
+        assert!(!is_bare(dir.path()), "{sign}");
+        fs::remove_file(dir.path().join(sign)).unwrap();
+    }
+    // Mounted, and not there.
+    assert!(!is_bare(Path::new("/proc")));
+    assert!(!is_bare(&dir.path().join("none")));
+    for text in ["dir = '/n/9fat'\n", "[mount]\npartition = 'p'\n"] {
+        assert!(!config(text, &[]).unwrap().lacks_nine_fat(None));
+    }
+    let named = Some(Path::new(NINE_FAT));
+    assert!(!config("", &[]).unwrap().lacks_nine_fat(named));
+}
+
+#[test]
 fn every_default_place_can_be_another() {
     let config = |text| config(text, &[]).unwrap();
     let default = config("[fossil]\nopen = ''\n");

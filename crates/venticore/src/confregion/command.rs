@@ -65,7 +65,7 @@ impl Options {
                 Short('n') | Long("dry-run") => options.dry_run = true,
                 Short('f') | Long("force") => options.force = true,
                 Short('q') | Long("quiet") => options.quiet = true,
-                Short('d') | Long("dir") => options.dir = Some(parser.value()?.into()),
+                Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
                 Value(first) => operands = exit::operands(&mut parser, first)?,
                 _ => return Err(arg.unexpected().into()),
             }

@@ -48,17 +48,23 @@ struct Mounted {
 impl Home {
     /// The state directory that options and configuration name. A 9fat that is
     /// not mounted is, where the configuration says how; then call [`Home::close`].
+    /// Who else can write it, and who could read what is in it, is said.
     ///
     /// # Errors
     /// It cannot be made or mounted.
-    pub fn open(config: &Config, given: Option<&Path>) -> Result<Self> {
+    pub fn open(config: &Config, given: Option<&Path>, terminal: &Terminal) -> Result<Self> {
         let dir = config.state_dir(given);
+        refuse_unmounted(config, given, &dir)?;
         let mount = config.mount_at(&dir);
         let mounted = mount.map(|mount| Mounted::enter(mount, &dir, config));
         let mounted = mounted.transpose()?;
         let state = StateDir::open(&dir).map_err(|error| named_by(error, given));
         match state.and_then(|state| Self::apart(state, config)) {
-            Ok(state) => Ok(Home { state, mounted }),
+            Ok(state) => {
+                let told = state.strangers().into_iter().chain(state.tighten());
+                told.for_each(|line| terminal.say(&line));
+                Ok(Home { state, mounted })
+            }
             Err(error) => {
                 // Why it cannot be used is worth more than that it stays mounted.
                 let _ = mounted.map(Mounted::leave);
@@ -81,6 +87,7 @@ impl Home {
             );
             return Err(Failure::report(Status::Failed, cause));
         }
+        refuse_unmounted(config, given, &dir)?;
         let state = StateDir::existing(&dir)?;
         state.map(|state| Self::apart(state, config)).transpose()
     }
@@ -113,6 +120,19 @@ impl Home {
     }
 }
 
+/// A directory that is only there for a 9fat to be mounted at is no state directory:
+/// another night's state is on that 9fat.
+fn refuse_unmounted(config: &Config, given: Option<&Path>, dir: &Path) -> Result<()> {
+    if !config.lacks_nine_fat(given) {
+        return Ok(());
+    }
+    let cause = format!(
+        "{}: no 9fat is mounted there: mount it, or name a state directory (-d, or the key dir)",
+        dir.display()
+    );
+    Err(Failure::report(Status::Failed, cause))
+}
+
 /// An error of the state directory; one that nobody chose, and that a plain user
 /// may not make, comes with the way out.
 fn named_by(error: state::Error, given: Option<&Path>) -> eyre::Report {
@@ -134,13 +154,7 @@ impl Mounted {
     fn enter(mount: &config::Mount, dir: &Path, config: &Config) -> Result<Self> {
         let own = StateDir::open(&config.own_dir())?;
         let path = own.path_of(LOCK);
-        let open = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
-        let lock = open.wrap_err_with(|| path.display().to_string())?;
+        let lock = own.lock_file(LOCK)?;
         let words = |words: &[String]| fill(words, &mount.partition, dir);
         let mounted = Mounted {
             dir: dir.to_owned(),

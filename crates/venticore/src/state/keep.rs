@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Error, StateDir, adopt, make_private, open_plain, parent_of, sync_dir};
+use super::{Error, StateDir, make_private, open_plain, parent_of, sync_dir};
 
 /// Names tried before a new file is given up.
 const MAX_TRIES: usize = 100;
@@ -13,7 +13,8 @@ const MAX_TRIES: usize = 100;
 impl StateDir {
     /// Makes a new file of this name, or of this name and a number where there
     /// is one already, and says where it is. When this returns, the file
-    /// outlasts a power cut.
+    /// outlasts a power cut. It belongs to us, also where the directory is
+    /// another's: what is put back from it must be what we kept.
     ///
     /// # Errors
     /// [`Error::Write`]: there is no such file.
@@ -54,7 +55,6 @@ fn filled(
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {
     let dir = parent_of(path);
-    adopt(&file, dir);
     let done = make_private(&file)
         .and_then(|_| fill(&mut file))
         .and_then(|()| file.sync_all())

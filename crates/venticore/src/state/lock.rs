@@ -46,6 +46,19 @@ impl StateDir {
     }
 }
 
+impl StateDir {
+    /// A file for an flock of the caller's own; made where there is none.
+    ///
+    /// # Errors
+    /// As [`StateDir::lock`], but for the lock.
+    pub fn lock_file(&self, name: &str) -> Result<File, Error> {
+        let path = self.writable(name)?;
+        self.before(Step::Open(&path))
+            .map_err(|cause| Error::write(&path, cause))?;
+        open_or_make(&path, false).map(|(file, _)| file)
+    }
+}
+
 fn write_pid(path: &Path, file: &mut File) -> Result<(), Error> {
     let pid = format!("{}\n", std::process::id());
     file.set_len(0)

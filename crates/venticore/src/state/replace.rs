@@ -12,9 +12,6 @@ use rustix::io::Errno;
 
 use super::{Error, StateDir, Step, adopt, make_private, open_plain, parent_of, sync_dir};
 
-/// Links followed before a chain of them counts as a loop, as in Linux.
-const MAX_LINKS: usize = 40;
-
 /// Names tried before a new file is given up.
 const MAX_TRIES: usize = 16;
 
@@ -23,11 +20,10 @@ impl StateDir {
     /// written and synced, takes the name, and the directory is synced.
     ///
     /// The result has mode 0600 and the owner of the old file, or else of the
-    /// directory. Where the name is a symbolic link, the link stays and the file it
-    /// leads to is replaced, made if need be.
+    /// directory.
     ///
     /// # Errors
-    /// [`Error::Write`] or [`Error::NotAFile`]: the old file is as it was, and
+    /// [`Error::Write`], [`Error::Link`] or [`Error::NotAFile`]: the old file is as it was, and
     /// the new one is gone. [`Error::Unsynced`]: the new file is in place,
     /// but the last step failed.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
@@ -35,15 +31,15 @@ impl StateDir {
         if [Self::LOCK, Self::ROOTSCOR].contains(&name) {
             return Err(Error::write(&path, io::ErrorKind::InvalidFilename.into()));
         }
-        let target = resolve(&path).map_err(|cause| Error::write(&path, cause))?;
-        let owner = match fs::metadata(&target) {
-            Ok(meta) if meta.is_file() => target.as_path(),
-            Ok(_) => return Err(Error::NotAFile(target)),
-            Err(_) => parent_of(&target),
+        let dir = parent_of(&path);
+        let owner = match fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_file() => path.as_path(),
+            Ok(meta) if meta.is_symlink() => return Err(Error::Link(path)),
+            Ok(_) => return Err(Error::NotAFile(path)),
+            Err(_) => dir,
         };
-        self.write_and_rename(&target, owner, name, bytes)
-            .map_err(|cause| Error::write(&target, cause))?;
-        let dir = parent_of(&target);
+        self.write_and_rename(&path, owner, name, bytes)
+            .map_err(|cause| Error::write(&path, cause))?;
         let synced = self.before(Step::SyncDir(dir));
         synced
             .and_then(|()| sync_dir(dir))
@@ -105,21 +101,6 @@ impl StateDir {
     }
 }
 
-/// Where a chain of symbolic links leads, whether something is there or not.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        match fs::read_link(&path) {
-            Ok(target) => path = parent_of(&path).join(target),
-            // Not a link; not there.
-            Err(e) if e.kind() == io::ErrorKind::InvalidInput => return Ok(path),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(path),
-            Err(e) => return Err(e),
-        }
-    }
-    Err(Errno::LOOP.into())
-}
-
 /// A file that is to take another's name, removed when dropped before it did.
 ///
 /// It is locked as long as it is in use: what no one has locked was left by a crash.
@@ -169,42 +150,35 @@ fn lock_unused(file: &File) -> bool {
     flock(file, FlockOperation::NonBlockingLockExclusive) != Err(Errno::WOULDBLOCK)
 }
 
-/// The name of the file that a temporary file was to replace.
-fn replaced_by(temp: &str) -> Option<&str> {
-    let (name, numbers) = temp
-        .strip_prefix('.')?
-        .strip_suffix(".new")?
-        .rsplit_once('.')?;
-    let (pid, count) = numbers.split_once('-')?;
+/// Whether a name is that of a file which was to replace another.
+fn replaces(temp: &str) -> bool {
+    let inner = temp.strip_prefix('.');
+    let inner = inner.and_then(|name| name.strip_suffix(".new"));
+    let parts = inner.and_then(|name| name.rsplit_once('.'));
+    let Some((name, (pid, count))) = parts.and_then(|(name, n)| Some((name, n.split_once('-')?)))
+    else {
+        return false;
+    };
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (number(pid) && number(count) && !name.is_empty()).then_some(name)
+    number(pid) && number(count) && !name.is_empty()
 }
 
-/// Removes what crashed runs left: in the directory itself, and where links
-/// lead. What cannot be removed stays; it is in nobody's way.
+/// Removes what crashed runs left. What cannot be removed stays; it is in
+/// nobody's way.
 pub(super) fn remove_leftovers(state: &StateDir) {
-    remove_from(state, state.path(), |_| true);
+    remove_from(state, state.path());
     if let Some(own) = &state.own {
-        remove_from(state, own, |_| true);
-    }
-    for known in [StateDir::WRCMD, StateDir::WRCMDS] {
-        let path = state.path_of(known);
-        match resolve(&path) {
-            Ok(target) if target != path => {
-                remove_from(state, parent_of(&target), |name| name == known);
-            }
-            _ => {}
-        }
+        remove_from(state, own);
     }
 }
 
-fn remove_from(state: &StateDir, dir: &Path, ours: impl Fn(&str) -> bool) {
+fn remove_from(state: &StateDir, dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else {
         return;
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        if name.to_str().and_then(replaced_by).is_some_and(&ours) {
+        if name.to_str().is_some_and(replaces) {
             remove_unused(state, &entry.path());
         }
     }

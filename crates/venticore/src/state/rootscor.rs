@@ -160,7 +160,7 @@ fn open_locked(path: &Path, wait: Duration) -> Result<(File, Metadata), Error> {
         }
         let failed = |cause| Error::write(path, cause);
         let ours = file.metadata().map_err(failed)?;
-        match fs::metadata(path) {
+        match fs::symlink_metadata(path) {
             Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {
                 return Ok((file, ours));
             }
@@ -171,7 +171,7 @@ fn open_locked(path: &Path, wait: Duration) -> Result<(File, Metadata), Error> {
     }
 }
 
-fn tighten(file: &File, mode: u32) -> io::Result<Access> {
+pub(super) fn tighten(file: &File, mode: u32) -> io::Result<Access> {
     let mode = mode & 0o7777;
     if mode & 0o077 == 0 {
         return Ok(Access::Private);

@@ -256,48 +256,113 @@ fn only_plain_names_are_replaced() {
     assert_eq!(names(dir.path()), ["sub"]);
 }
 
+/// A directory may belong to a service user while root runs a command in it.
 #[test]
-fn a_link_stays_and_its_target_is_replaced() {
+fn no_link_is_followed() {
     let (dir, state) = scratch();
-    let far = dir.path().join("far");
-    fs::create_dir(&far).unwrap();
-    fs::write(far.join("real"), "old").unwrap();
-    symlink("far/hop", state.path_of("wrcmd")).unwrap();
-    symlink(far.join("real"), far.join("hop")).unwrap();
-    symlink("far/not-yet", state.path_of("wrcmds")).unwrap();
-    state.replace("wrcmd", b"new").unwrap();
-    state.replace("wrcmds", b"first").unwrap();
-    assert_eq!(fs::read(far.join("real")).unwrap(), b"new");
-    assert_eq!(fs::read(far.join("not-yet")).unwrap(), b"first");
+    let target = dir.path().join("target");
+    for to in [&target, Path::new("/nonexistent/target")] {
+        fs::write(&target, "theirs").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o644)).unwrap();
+        for name in ["lock", "wrcmd", "wrcmds", "rootscor", "log"] {
+            let _ = fs::remove_file(state.path_of(name));
+            symlink(to, state.path_of(name)).unwrap();
+        }
+        let is_link = |result: Result<(), Error>| matches!(result, Err(Error::Link(_)));
+        assert!(is_link(state.lock().map(drop)));
+        assert!(is_link(state.lock_file("lock").map(drop)));
+        assert!(is_link(state.replace("wrcmd", b"x")));
+        assert!(is_link(state.replace("wrcmds", b"x")));
+        assert!(is_link(log(&state, &["x"]).map(drop)));
+        assert!(is_link(state.log("log").map(drop)));
+        assert!(is_link(state.read_wrcmd().map(drop)));
+        assert!(is_link(state.read_wrcmds().map(drop)));
+        assert_eq!(state.tighten(), Vec::<String>::new());
+        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+        assert_eq!(mode(&target), 0o644);
+    }
+    let said = state.read_wrcmd().unwrap_err().to_string();
     assert!(
-        fs::symlink_metadata(state.path_of("wrcmd"))
-            .unwrap()
-            .is_symlink()
+        said.contains("found a symbolic link: put the file itself there"),
+        "{said}"
     );
-    assert!(
-        fs::symlink_metadata(state.path_of("wrcmds"))
-            .unwrap()
-            .is_symlink()
-    );
-    assert_eq!(names(&far), ["hop", "not-yet", "real"]);
-    symlink("loop", state.path_of("loop")).unwrap();
+}
+
+#[test]
+fn a_directory_that_anybody_can_write_is_refused() {
+    let (dir, _) = scratch();
+    let allow = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+    for mode in [0o777, 0o1777, 0o702] {
+        allow(mode);
+        let error = StateDir::open(dir.path()).unwrap_err();
+        assert!(matches!(error, Error::Exposed { .. }), "{error}");
+        // What is there can still be looked at.
+        assert!(StateDir::existing(dir.path()).unwrap().is_some());
+    }
+    for mode in [0o700, 0o755, 0o775] {
+        allow(mode);
+        assert_eq!(StateDir::open(dir.path()).unwrap().strangers(), None);
+    }
+    assert!(matches!(StateDir::open(Path::new("")), Err(Error::Unnamed)));
     assert!(matches!(
-        state.replace("loop", b"x"),
-        Err(Error::Write { .. })
+        StateDir::existing(Path::new("")),
+        Err(Error::Unnamed)
     ));
+}
+
+#[test]
+fn a_directory_of_another_user_is_named_and_a_file_with_a_second_name_refused() {
+    let (dir, state) = scratch();
+    let elsewhere = dir.path().join("elsewhere");
+    fs::write(&elsewhere, "theirs").unwrap();
+    fs::hard_link(&elsewhere, state.path_of("lock")).unwrap();
+    fs::hard_link(&elsewhere, state.path_of("rootscor")).unwrap();
+    // In a directory of our own we are free to.
+    log(&state, &["x"]).unwrap();
+    assert_eq!(state.strangers(), None);
+    if std::os::unix::fs::chown(dir.path(), Some(1234), None).is_err() {
+        eprintln!("skipped: only root gives files away");
+        return;
+    }
+    let before = fs::read(&elsewhere).unwrap();
+    assert!(matches!(state.lock(), Err(Error::SecondName(_))));
+    assert!(matches!(log(&state, &["x"]), Err(Error::SecondName(_))));
+    assert!(matches!(state.read("lock", 100), Err(Error::SecondName(_))));
+    assert_eq!(fs::read(&elsewhere).unwrap(), before);
+    let said = state.strangers().unwrap();
+    assert!(
+        said.contains(": belongs to user 1234, who can change"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_others_could_read_is_put_back_and_told() {
+    let (dir, state) = scratch();
+    for (name, to) in [
+        ("wrcmd", 0o644),
+        ("wrcmds", 0o640),
+        ("rootscor", 0o600),
+        ("other", 0o644),
+    ] {
+        fs::write(dir.path().join(name), "x").unwrap();
+        fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(to)).unwrap();
+    }
+    let told = state.tighten();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("wrcmds: was open to others, mode 640: now 600"),
+        "{told:?}"
+    );
+    let modes = ["wrcmd", "wrcmds", "rootscor", "other"].map(|name| mode(dir.path().join(name)));
+    assert_eq!(modes, [0o600, 0o600, 0o600, 0o644]);
+    assert_eq!(state.tighten(), Vec::<String>::new());
 }
 
 #[test]
 fn what_crashed_runs_left_is_removed_with_the_lock() {
     let (dir, state) = scratch();
-    let far = dir.path().join("far");
-    fs::create_dir(&far).unwrap();
-    symlink("far/wrcmd", state.path_of("wrcmd")).unwrap();
-    let left = [
-        ".wrcmd.17-0.new",
-        ".wrcmds.4711-12.new",
-        "far/.wrcmd.3-3.new",
-    ];
+    let left = [".wrcmd.17-0.new", ".wrcmds.4711-12.new"];
     let kept = [
         ".wrcmd.new",
         ".wrcmd.1-x.new",
@@ -305,7 +370,6 @@ fn what_crashed_runs_left_is_removed_with_the_lock() {
         "wrcmd.1-2.new",
         ".wrcmd.1-2.new~",
         "..1-2.new",
-        "far/.undo.3-3.new",
     ];
     for name in left.iter().chain(&kept) {
         fs::write(dir.path().join(name), "x").unwrap();
@@ -436,9 +500,9 @@ fn a_log_moved_away_during_the_wait_is_not_written_to() {
 fn the_log_must_be_a_file() {
     let (dir, state) = scratch();
     let path = dir.path().join("rootscor");
-    symlink("/dev/null", &path).unwrap();
-    assert!(matches!(log(&state, &["x"]), Err(Error::NotAFile(_))));
-    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(log(&state, &["x"]).is_err());
+    fs::remove_dir(&path).unwrap();
     assert!(
         Command::new("mkfifo")
             .arg(&path)
@@ -524,7 +588,7 @@ fn child_writes_too_much() {
 #[test]
 fn a_full_or_read_only_disk_leaves_all_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    let mount = format!("mount -t tmpfs -o size=32k none \"${SCRATCH}\"");
+    let mount = format!("mount -t tmpfs -o size=32k,mode=700 none \"${SCRATCH}\"");
     let private = ["unshare", "-m"];
     let able = Command::new("unshare")
         .args(["-m", "sh", "-c", &mount])

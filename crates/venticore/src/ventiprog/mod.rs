@@ -107,7 +107,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     if options.task == Task::Replicate {
         refuse_without_target(options, config)?;
     }
-    let home = Home::open(config, given)?;
+    let home = Home::open(config, given, terminal)?;
     let outcome = run_in(home.state().clone(), tool, options, config, terminal);
     home.close(outcome, terminal)
 }

@@ -59,8 +59,15 @@ pub(super) fn names(
         (None, Some(own)) => return Ok((vec![own.clone()], Status::Done)),
         (None, None) => index::fetch(&config.default_index, config.limits),
     };
-    let page = match (page, own) {
-        (Ok(page), own) => with_own(on_page(&page, config), own),
+    let (page, status) = match (page, own) {
+        (Ok(page), own) => {
+            let (named, status) = on_page(&page, config, terminal);
+            if named.is_empty() && status != Status::Done && own.is_none() {
+                let cause = "the index page has no partition that can be found here";
+                return Err(Failure::report(Status::Failed, cause));
+            }
+            (with_own(named, own), status)
+        }
         (Err(error), Some(own)) => {
             terminal.say(&format!(
                 "{}: {error}; going on with the wrcmd's partition",
@@ -82,15 +89,22 @@ pub(super) fn names(
             "the index page lists no arenas: nothing is stored yet, or name a partition (-p)";
         return Err(Failure::report(Status::Failed, cause));
     }
-    Ok((page, Status::Done))
+    Ok((page, status))
 }
 
-fn on_page(page: &index::Page, config: &Config) -> Vec<String> {
-    let partitions = page.partitions();
-    let named = partitions.iter().map(|arenas| arenas.partition);
-    named
-        .map(|name| config.local_path(name).into_owned())
-        .collect()
+/// The partitions of the page that have a place here; one that has none is said.
+fn on_page(page: &index::Page, config: &Config, terminal: &Terminal) -> (Vec<String>, Status) {
+    let (mut named, mut status) = (Vec::new(), Status::Done);
+    for arenas in page.partitions() {
+        match config.path_from_anywhere(arenas.partition) {
+            Ok(path) => named.push(path.into_owned()),
+            Err(error) => {
+                terminal.say(&format!("{error:#}"));
+                status = Status::Partly;
+            }
+        }
+    }
+    (named, status)
 }
 
 /// The same, with the partitions that `wrcmds` knows and nothing names any
