@@ -226,13 +226,21 @@ impl Client {
     /// [`Error::Refused`] and the errors of the connection for the sync itself.
     pub fn sync(&mut self) -> Result<(), Error> {
         self.guarded(|client| {
-            client.settle()?;
+            client.take_replies()?;
             client.call(Asked::Sync, &Request::Sync, client.limits.sync)
         })
     }
 
+    /// Waits for the reply to every write.
+    ///
+    /// # Errors
+    /// Those of [`Client::write_all`] for the writes still outstanding.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        self.guarded(Self::take_replies)
+    }
+
     /// Receives until nothing is outstanding.
-    fn settle(&mut self) -> Result<(), Error> {
+    fn take_replies(&mut self) -> Result<(), Error> {
         let done = &mut self.acknowledged;
         let silence = self.limits.silence;
         self.line
@@ -354,7 +362,7 @@ impl Client {
         words: &RefCell<Words>,
         f: &mut EachReply<'_>,
     ) -> Result<(), Error> {
-        self.settle()?;
+        self.take_replies()?;
         let silence = self.limits.silence;
         let stopped = Cell::new(false);
         let unclear = RefCell::new(Vec::new());

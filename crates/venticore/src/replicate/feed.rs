@@ -252,6 +252,8 @@ impl Feeder<'_> {
         let Some(client) = &mut self.client else {
             return Ok(blocks);
         };
+        // What is wrong with a reply to a write is not blamed on the probes.
+        client.settle()?;
         let mut has = vec![false; blocks.len()];
         let mut answers = true;
         let wanted = blocks.iter().map(|of| (of.block.1, of.block.0));
