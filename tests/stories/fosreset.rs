@@ -340,7 +340,11 @@ fn without_a_venti_or_with_one_for_a_partition_nothing_happens() {
     site.assert_untouched(&output, 2, "expected one of -c and --shallow");
     for option in ["-c", "--shallow", "-f"] {
         let output = site.command().args([option, "-u", "file"]).run();
-        site.assert_untouched(&output, 2, "expected none of -c, --shallow and -f with -u");
+        site.assert_untouched(
+            &output,
+            2,
+            "expected none of -c, --shallow, --as-written and -f with -u",
+        );
     }
 }
 

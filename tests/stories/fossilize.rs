@@ -171,6 +171,42 @@ fn a_score_is_recorded_whatever_the_text_of_the_venti_is() {
     assert_eq!((output.status, site.log()), (2, log));
 }
 
+/// The log is copied to other machines, and their loopback is another machine.
+#[test]
+fn a_loopback_is_recorded_by_a_name_that_is_right_elsewhere() {
+    let site = Site::of("archived-8k");
+    let with = |venti: &str, config: &str, options: &[&str]| {
+        let command = site.command().args(options);
+        let command = command.env("venti", venti).config(config);
+        command.arg(&site.partition).run()
+    };
+    let line = |venti: &str| format!("{SCORE} {} {venti}\n", site.partition.display());
+    let config = "address = 'fs.example.org'";
+    for (venti, recorded) in [
+        ("localhost", "tcp!fs.example.org!17034"),
+        ("127.0.0.1:17035", "tcp!fs.example.org!17035"),
+        ("[::1]:17035", "tcp!fs.example.org!17035"),
+        ("venti.example.org", "venti.example.org"),
+    ] {
+        let output = with(venti, config, &[]);
+        let found = (output.status, output.stdout, output.stderr);
+        assert_eq!(found, (0, line(recorded), String::new()));
+        assert!(site.log().ends_with(&line(recorded)));
+    }
+    // Nobody listens there, so no other name can be known.
+    let venti = venti_tests::venti::closed_port();
+    let output = with(&venti, "", &[]);
+    assert_eq!((output.status, output.stdout), (0, line(&venti)));
+    assert!(
+        output.stderr.contains("set address in"),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(with(&venti, "", &["-q"]).stderr, "");
+    let output = with(&venti, "address = 'a b'", &[]);
+    assert_eq!((output.status, output.stdout), (2, site.line()));
+}
+
 #[test]
 fn a_shell_that_holds_the_log_open_gets_the_line() {
     let site = Site::of("archived-8k");

@@ -90,7 +90,7 @@ fn the_score_on_record_is_the_one_that_the_console_printed() {
     assert_none(&output);
     assert!(output.stderr.contains("archived"), "{output:?}");
     assert_eq!(site.log(), "");
-    let waiting = site.fossilize(&["-t", "100"]).start();
+    let waiting = site.fossilize(&["-q", "-t", "100"]).start();
     let first = fossil.archived();
     let output = waiting.wait();
     let line = site.line(&first);

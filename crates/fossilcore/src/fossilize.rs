@@ -69,10 +69,19 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     };
     let score = last.score().wrap_err_with(|| operand.to_string())?;
     // A score is worth more than a line that is complete.
-    let (venti, unusable) = match venti.map(|text| checked(text, config)).transpose() {
+    let written = venti.map(|text| venti::written(&text, config)).transpose();
+    let (venti, unusable) = match written {
         Ok(venti) => (venti, None),
         Err(error) => (None, Some(error)),
     };
+    if let Some(local) = venti.as_ref().filter(|venti| venti.is_loopback) {
+        terminal.report(&format!(
+            "venti {}: is another machine wherever this line is copied to, and no other name of it answers: \
+             set address in the configuration",
+            local.text
+        ));
+    }
+    let venti = venti.map(|venti| venti.text);
     let entry = Entry {
         score: format!("vac:{score}"),
         partition: name,

@@ -1,4 +1,5 @@
-//! The venti of a fossil: the one that it archives to, as far as anybody says.
+//! The venti of a fossil: the one that it archives to, as far as anybody says, and
+//! how it is written where other machines read it.
 //!
 //! A running fossil keeps the one it was started with, whatever the environment
 //! of other commands and the configuration say by now. Its console tells a venti
@@ -7,9 +8,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::path::Path;
+use std::time::Duration;
 
+use eyre::{Result, WrapErr};
+use venticore::client;
 use venticore::config::Config;
+use venticore::dial::Dial;
 use venticore::holders::Holders;
 use venticore::partition::Partition;
 
@@ -51,6 +57,64 @@ pub(crate) fn running(partition: &Path) -> Option<String> {
         let words = |name| words(&process.join(name)).unwrap_or_default();
         in_arguments(&words("cmdline"), partition).or_else(|| variable(&words("environ")))
     })
+}
+
+/// A venti in a line that is copied to other machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) text: String,
+    /// It is a loopback, which is another machine for each that reads it.
+    pub(crate) is_loopback: bool,
+}
+
+/// How a venti is written for others: as it is here, but that a loopback becomes a
+/// name of this host, and `$venti` its value.
+///
+/// # Errors
+/// It is no address, or the key `address` is none.
+pub(crate) fn written(text: &str, config: &Config) -> Result<Written> {
+    let dial = config.dial(text).wrap_err("venti")?;
+    let text = match text.contains('$') {
+        true => dial.to_string(),
+        false => text.to_owned(),
+    };
+    let known = match (&config.address, dial.is_loopback()) {
+        (_, false) => Some(text.clone()),
+        (Some(name), true) => {
+            let named: Dial = format!("tcp!{name}!{}", dial.port())
+                .parse()
+                .wrap_err("address")?;
+            Some(named.to_string())
+        }
+        (None, true) => own_name(dial.port(), config.limits.connect),
+    };
+    Ok(Written {
+        is_loopback: known.is_none(),
+        text: known.unwrap_or(text),
+    })
+}
+
+/// A name of this host under which a server answers at a port, so that it
+/// does for other machines: the host's own, else the address it reaches others from.
+fn own_name(port: u16, limit: Duration) -> Option<String> {
+    let uname = rustix::system::uname();
+    let name = uname.nodename().to_string_lossy().into_owned();
+    let mut names = [Some(name), outgoing().map(|ip| ip.to_string())].into_iter();
+    names.find_map(|name| {
+        let dial: Dial = format!("tcp!{}!{port}", name?).parse().ok()?;
+        let addresses = client::resolve(&dial, limit).ok()?;
+        let mut others = addresses.into_iter().filter(|at| !at.ip().is_loopback());
+        let answers = others.any(|at| TcpStream::connect_timeout(&at, limit).is_ok());
+        (answers && !dial.is_loopback()).then(|| dial.to_string())
+    })
+}
+
+/// The address of this host on the way out. Nothing is sent: that of the
+/// documentation is only looked for in the table of routes.
+fn outgoing() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// What fossilstart would give it.

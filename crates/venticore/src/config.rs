@@ -57,6 +57,8 @@ pub struct Config {
     pub targets: Vec<String>,
     /// `source` of the file: the venti whose arenas are replicated.
     pub source: Option<String>,
+    /// `address` of the file: the name by which other machines reach this one.
+    pub address: Option<String>,
     /// `index` of the file: the URL of the source's index page.
     pub index: Option<String>,
     /// `default_index` of the file: the index page that is asked where nothing
@@ -125,6 +127,7 @@ impl Default for Config {
             venti: None,
             targets: Vec::new(),
             source: None,
+            address: None,
             engine: None,
             wrarena: None,
             index: None,
@@ -179,6 +182,7 @@ impl Config {
                 targets
             },
             source: file.source,
+            address: file.address,
             engine: file.engine,
             wrarena: file.wrarena,
             index: file.index,

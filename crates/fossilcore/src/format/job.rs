@@ -175,19 +175,18 @@ pub fn say_first(job: &Job<'_>, undo: &Undo) {
 /// Appends the old last score and the new one to the log.
 fn log(job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
     let partition = fossilize::word(job.partition.operand())?;
+    let new_venti = venti::written(&checked.venti, job.config);
+    let new_venti = new_venti.map_or_else(|_| checked.venti.clone(), |written| written.text);
     let mut lines = Vec::new();
     if let Some(old) = old {
         let known = || venti::of(job.partition, None, job.config);
         let venti = checked.old_venti.clone().or_else(known);
         // An address that nothing could read back is not recorded.
-        let venti = venti.filter(|text| job.config.dial(text).is_ok());
-        let venti = venti.unwrap_or_else(|| checked.venti.clone());
+        let written = venti.and_then(|text| venti::written(&text, job.config).ok());
+        let venti = written.map_or_else(|| new_venti.clone(), |written| written.text);
         lines.push(format!("vac:{old} {partition} {venti}"));
     }
-    lines.push(format!(
-        "vac:{} {partition} {}",
-        checked.score, checked.venti
-    ));
+    lines.push(format!("vac:{} {partition} {new_venti}", checked.score));
     fossilize::record(job.tool, job.dir, job.config, &lines, job.terminal)
 }
 

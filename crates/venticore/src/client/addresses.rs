@@ -14,7 +14,10 @@ const ADDRESSES: usize = 8;
 
 /// The addresses of a place. A name look-up knows no time limit, so it is left
 /// to a thread that may stay behind.
-pub(super) fn resolve(dial: &Dial, limit: Duration) -> Result<Vec<SocketAddr>, Error> {
+///
+/// # Errors
+/// [`Error::Unreachable`]: it has none, or they are not known within the limit.
+pub fn resolve(dial: &Dial, limit: Duration) -> Result<Vec<SocketAddr>, Error> {
     let mut found = if dial.host().parse::<IpAddr>().is_ok() {
         dial.resolve()
     } else {

@@ -29,6 +29,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 pub use acknowledged::Acknowledged;
+pub use addresses::resolve;
 pub use error::{Asked, Error, Kind};
 pub use limits::Limits;
 pub use presence::Presence;
@@ -38,7 +39,6 @@ use crate::blocktype::BlockType;
 use crate::dial::Dial;
 use crate::score::Score;
 use crate::wire::{BLOCK_MAX, Reply, Request, Version, WriteHead, printable};
-use addresses::resolve;
 use conn::Conn;
 use line::Line;
 use verdict::{block_in, presence_in};
