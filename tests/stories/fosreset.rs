@@ -1111,6 +1111,13 @@ fn a_killed_reset_shows_and_is_completed_or_undone() {
         assert!(site.bytes() == site.before);
         // Completed, and undone after that.
         fs::write(&site.partition, &half).unwrap();
+        // The user to whom the state belongs may have made it.
+        if std::os::unix::fs::chown(&undo, Some(1234), None).is_ok() {
+            let output = site.reset(&[], FIRST);
+            output.assert_refused(1, "its undo file belongs to user 1234");
+            assert!(site.bytes() == half);
+            std::os::unix::fs::chown(&undo, Some(0), None).unwrap();
+        }
         let output = site.reset(&["-n"], FIRST);
         assert_eq!(output.status, 0, "{output:?}");
         assert!(output.stderr.contains("is put back from"), "{output:?}");
