@@ -325,6 +325,40 @@ fn what_is_no_index_page_is_told_apart() {
     assert!(matches!(xml, Err(Error::NotIndex(_))));
 }
 
+/// Of the pages of old servers only the counters and the state look otherwise.
+#[test]
+fn pages_of_old_servers_are_read() {
+    let text = golden_page("g5");
+    let now = page(&text);
+    let before_october_2007 = text
+        .replace("\twritten:", "\tmem:")
+        .replace("\tindexed:", "\tdisk:");
+    assert_eq!(page(&before_october_2007), now);
+    let lines = text.lines().filter(|line| !line.starts_with("\twritten"));
+    let single: Vec<String> = lines
+        .map(|line| match line.strip_prefix("\tindexed: ") {
+            Some(counters) => {
+                format!("\t{}", counters.replace(',', "")).replace(" storage=", " disk storage=")
+            }
+            None => line.replace(" mem=sealed disk=sealed", " sealed"),
+        })
+        .collect();
+    let oldest = page(&(single.join("\n") + "\n"));
+    for (old, now) in oldest.arenas.iter().zip(&now.arenas) {
+        assert_eq!(
+            (&old.name, old.head, old.total),
+            (&now.name, now.head, now.total)
+        );
+        assert_eq!(old.is_sealed(), now.is_sealed());
+        assert_eq!((old.written, old.indexed), (now.indexed, now.indexed));
+    }
+    assert_eq!(oldest.arenas.len(), now.arenas.len());
+    let http = Http::answering(Answer::page(&before_october_2007));
+    let output = offsets(&[&http.url()], "");
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!(output.stdout.lines().count(), 3);
+}
+
 /// A page cut just after an arena cannot be told from a shorter one, so that
 /// is the one cut which gives a page: the first arenas, unchanged.
 #[test]

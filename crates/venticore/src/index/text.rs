@@ -1,7 +1,12 @@
 //! The text of an index page, line by line (venti.md 9.1).
+//!
+//! Older servers differ in what they say of an arena, not in where it lies:
+//! before October 2007 the two sets of counters are called `mem` and `disk`;
+//! before the two sets there was one, without a name.
 
 use std::ops::Range;
 
+use nom::branch::alt;
 use nom::bytes::complete::{is_not, tag, take, take_while1};
 use nom::character::complete::{char, i64, u32, u64};
 use nom::combinator::{all_consuming, map, map_opt, map_res, opt, verify};
@@ -109,8 +114,7 @@ fn arena(lines: &mut Lines<'_>, floor: u64) -> Result<Arena, Error> {
         None
     };
     let size = index.end - index.start;
-    let written = lines.counters(b"written", size)?;
-    let indexed = lines.counters(b"indexed", size)?;
+    let (written, indexed) = lines.both_counters(size)?;
     Ok(Arena {
         name: Name::from_field(name),
         partition,
@@ -187,10 +191,28 @@ impl<'a> Lines<'a> {
             .map_err(|_| self.not_understood(expected, line))
     }
 
-    /// The next line as counters of this set, in an arena of `size` bytes.
-    fn counters(&mut self, set: &'static [u8], size: u64) -> Result<Counters, Error> {
-        let expected = format!("\"{}:\" and five counters", set.escape_ascii());
-        let counters = self.read(&expected, |line| counters(set, line))?;
+    /// The counters of an arena of `size` bytes, written and indexed: two
+    /// lines, or the one of an old server for both.
+    fn both_counters(&mut self, size: u64) -> Result<(Counters, Counters), Error> {
+        if self.rest.starts_with(b"\tclumps=") {
+            let both = self.counters("five counters", size, old_counters)?;
+            return Ok((both, both));
+        }
+        let expected = "\"written:\" and five counters";
+        let written = self.counters(expected, size, |line| counters(["written", "mem"], line))?;
+        let expected = "\"indexed:\" and five counters";
+        let indexed = self.counters(expected, size, |line| counters(["indexed", "disk"], line))?;
+        Ok((written, indexed))
+    }
+
+    /// The next line as counters, in an arena of `size` bytes.
+    fn counters(
+        &mut self,
+        expected: &str,
+        size: u64,
+        parser: impl Fn(&'a [u8]) -> IResult<&'a [u8], Counters>,
+    ) -> Result<Counters, Error> {
+        let counters = self.read(expected, parser)?;
         if counters.used() > size {
             let used = format!("{} bytes", counters.used());
             return Err(self.wrong(format!("a log of at most {size} bytes"), &used));
@@ -253,14 +275,17 @@ struct State {
     in_queue: bool,
 }
 
-/// `TAB version=N created=N modified=N[ mem=sealed][ disk=sealed][ inqueue]`
+/// `TAB version=N created=N modified=N[ mem=sealed][ disk=sealed][ inqueue]`,
+/// of an old server `[ sealed]`.
 fn state(line: &[u8]) -> IResult<&[u8], State> {
     let word = |word| map(opt(tag(word)), |found| found.is_some());
     let fields = (
         preceded(tag("\tversion="), u32),
         preceded(tag(" created="), time),
         preceded(tag(" modified="), time),
-        word(" mem=sealed"),
+        map((word(" mem=sealed"), word(" sealed")), |(new, old)| {
+            new || old
+        }),
         word(" disk=sealed"),
         word(" inqueue"),
     );
@@ -284,15 +309,32 @@ fn score(line: &[u8]) -> IResult<&[u8], Score> {
     preceded(tag("\tscore="), map_res(digits, str::parse)).parse(line)
 }
 
-/// `TAB SET: clumps=N compressed clumps=N data=C compressed data=C storage=C`
-fn counters<'a>(set: &[u8], line: &'a [u8]) -> IResult<&'a [u8], Counters> {
-    let (line, _) = (char('\t'), tag(set), tag(": ")).parse(line)?;
+/// `TAB SET: clumps=N compressed clumps=N data=C compressed data=C storage=C`,
+/// where the set has one of two names.
+fn counters<'a>(set: [&'static str; 2], line: &'a [u8]) -> IResult<&'a [u8], Counters> {
+    let (line, _) = (char('\t'), alt(set.map(tag)), tag(": ")).parse(line)?;
+    numbers(line, " storage=", grouped)
+}
+
+/// `TAB clumps=N compressed clumps=N data=N compressed data=N disk storage=N`,
+/// from when the numbers had no commas, or `storage=C`.
+fn old_counters(line: &[u8]) -> IResult<&[u8], Counters> {
+    let (line, _) = char('\t').parse(line)?;
+    numbers(line, " disk storage=", u64).or_else(|_| numbers(line, " storage=", grouped))
+}
+
+/// The five counters, the last one by its name here, the sizes read by `size`.
+fn numbers<'a>(
+    line: &'a [u8],
+    storage: &'static str,
+    size: fn(&'a [u8]) -> IResult<&'a [u8], u64>,
+) -> IResult<&'a [u8], Counters> {
     let fields = (
         preceded(tag("clumps="), u32),
         preceded(tag(" compressed clumps="), u32),
-        preceded(tag(" data="), grouped),
-        preceded(tag(" compressed data="), grouped),
-        preceded(tag(" storage="), grouped),
+        preceded(tag(" data="), size),
+        preceded(tag(" compressed data="), size),
+        preceded(tag(storage), size),
     );
     map(
         fields,
