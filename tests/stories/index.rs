@@ -10,6 +10,7 @@ use venti_tests::arena::PartitionBuilder;
 use venti_tests::command::{Command, Output};
 use venti_tests::golden::{self, Manifest};
 use venti_tests::http::{Answer, Http};
+use venti_tests::plan9disk::Disk;
 use venti_tests::random::Random;
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Venti, closed_port};
@@ -686,6 +687,73 @@ fn the_url_is_the_operand_else_the_configured_one() {
     assert_eq!(offsets(&[], &config).stdout.lines().count(), 3);
     assert_eq!(offsets(&[&given.url()], &config).stdout, "");
     assert_eq!((configured.connections(), given.connections()), (1, 1));
+}
+
+/// A fresh venti has no arena on its page.
+#[test]
+fn a_partition_is_read_as_well_as_a_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let part = golden::unpack("g5.part", directory.path());
+    let file = part.to_str().unwrap();
+    let http = Http::page(golden_page("g5"));
+    let of_page = |arguments: &[&str]| {
+        let output = offsets(&[arguments, &[&http.url()]].concat(), &mapped(&part));
+        assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+        output.stdout.replace("arenas.part", file)
+    };
+    let of_partition = |arguments: &[&str]| {
+        let output = offsets(&[arguments, &[file]].concat(), "");
+        assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+        output.stdout
+    };
+    for arguments in [
+        &[] as &[&str],
+        &["-w", "host.example.org"],
+        &["-j"],
+        &["-j", "-w", "host.example.org"],
+    ] {
+        assert_eq!(of_partition(arguments), of_page(arguments), "{arguments:?}");
+    }
+    // All of its table, those without clumps too; and a partition of a disk.
+    let fresh = directory.path().join("fresh");
+    PartitionBuilder::new()
+        .arenas(2, 1 << 20)
+        .create(&fresh)
+        .unwrap();
+    let bytes = std::fs::read(&fresh).unwrap();
+    let disk = Disk::create(&directory.path().join("disk"), &[("arenas", &bytes)]);
+    for operand in [fresh.to_str().unwrap(), &disk.operand("arenas")] {
+        let output = offsets(&[operand], "");
+        let expected = [794_624, 1_843_200].map(|at| format!("{at} {operand}\n"));
+        assert_eq!((output.status, output.stdout.lines().count()), (0, 2));
+        for (line, end) in output.stdout.split_inclusive('\n').zip(expected) {
+            assert!(line.starts_with("x ") && line.ends_with(&end), "{line}");
+        }
+    }
+    let arena = golden::unpack("g5.2.arena", directory.path());
+    let output = offsets(&[arena.to_str().unwrap()], "");
+    assert_eq!(output.stdout, format!("x g5.2 0 {}\n", arena.display()));
+}
+
+/// Where the arenas lie is in the table, also of those that are damaged or cut off.
+#[test]
+fn what_is_wrong_with_a_partitions_arenas_is_said_and_all_are_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let part = golden::unpack("g5-trunc.part", directory.path());
+    let output = offsets(&["-j", part.to_str().unwrap()], "");
+    assert_eq!((output.status, output.stdout.lines().count()), (3, 3));
+    assert!(output.stderr.contains("arena g5.1: cut off"), "{output:?}");
+    assert!(output.stderr.contains("arena g5.2: cut off"), "{output:?}");
+    assert!(
+        output
+            .stdout
+            .ends_with("\"clumps\":null,\"used\":null,\"sealed\":null,\"score\":null}\n")
+    );
+    offsets(&["/absent"], "").assert_refused(1, "/absent: no such file or device\n");
+    offsets(&["/"], "").assert_refused(1, "found a directory");
+    let address = "localhost:8000/index";
+    let said = "; an index page is given as http://HOST:PORT/index";
+    offsets(&[address], "").assert_refused(2, said);
 }
 
 /// The configuration that maps `arenas.part` to a path here.

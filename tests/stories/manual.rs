@@ -108,7 +108,8 @@ fn every_form_names_options_that_there_are() {
 /// The row of the README's table that a command should have.
 fn row(name: &str) -> String {
     let help = Help::of(name);
-    let form = help.forms.first().expect("a form");
+    // A bar would end the cell.
+    let form = help.forms.first().expect("a form").replace('|', "\\|");
     let does = page(name).describes();
     format!("| [`{name}`](docs/man/{name}.8) | `{form}` | {does} |")
 }

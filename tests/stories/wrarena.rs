@@ -172,6 +172,55 @@ fn of_a_partition_cut_short_every_whole_clump_goes() {
     assert_eq!(venti.counts().writes, whole.len() as u64);
 }
 
+/// Every command that opens arenas, given something else.
+#[test]
+fn what_is_not_arenas_is_called_by_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("given");
+    let file = path.to_str().unwrap();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut image = vec![0; 300 << 10];
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+        image
+    };
+    let state = directory.path().join("state");
+    for (bytes, said) in [
+        (golden::fossil("archived-8k"), "found a fossil"),
+        (
+            with(256 << 10, &[0xd1, 0x5c, 0x5e, 0xc7]),
+            "found an index section",
+        ),
+        (with(0, &[0xb1, 0, 0x4e, 0xad]), "found a bloom filter"),
+        (
+            b"index main\narenas /dev/sdb1\n".to_vec(),
+            "found the configuration of a venti",
+        ),
+        (
+            with(248 << 10, b"venti config\n"),
+            "found the configuration of a venti",
+        ),
+        (
+            with(512, b"part arenas 63 99\n"),
+            "found a disk with Plan 9 partitions",
+        ),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let commands = [
+            Command::new("wrarena").args(["-h", "/dev/null", file]),
+            Command::new("ventioffsets").arg(file),
+            Command::new("ventiprog")
+                .arg("-d")
+                .arg(&state)
+                .args(["-p", file, &closed_port()]),
+        ];
+        for command in commands {
+            let output = command.run();
+            output.assert_refused(1, said);
+            assert_eq!(output.stderr.matches(file).count(), 1, "{output:?}");
+        }
+    }
+}
+
 /// A medium that was full, or reads no further.
 #[test]
 fn of_an_arena_file_cut_short_every_whole_clump_goes() {

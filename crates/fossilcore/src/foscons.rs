@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use eyre::{Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
 use venticore::config::Config;
-use venticore::exit::{Failure, Output, Status};
+use venticore::exit::{Failure, Output, Status, line_of};
 use venticore::terminal::Terminal;
 
 use crate::console::reply::{is_fence, is_prompt};
@@ -146,7 +146,7 @@ fn each(console: &mut Console, terminal: &Terminal) -> Result<Status> {
             if of == Status::Unreachable {
                 return Err(error);
             }
-            terminal.say(&format!("{error:#}"));
+            terminal.say(&line_of(&error));
             status = status.worst(of);
         }
     }

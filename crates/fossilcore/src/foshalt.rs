@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eyre::{Result, WrapErr};
 use venticore::config::Config;
-use venticore::exit::{Failure, Status};
+use venticore::exit::{Failure, Status, line_of};
 use venticore::terminal::Terminal;
 
 use crate::console::place::{self, Place, Places};
@@ -59,7 +59,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
             false => dead(&place.path, terminal),
         };
         status = status.worst(one.unwrap_or_else(|error| {
-            terminal.say(&format!("{error:#}"));
+            terminal.say(&line_of(&error));
             Status::of(&error)
         }));
     }

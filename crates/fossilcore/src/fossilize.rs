@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use eyre::{Result, WrapErr};
 use serde::Serialize;
 use venticore::config::{Config, NineFat};
-use venticore::exit::{Failure, Output, Status, one_line};
+use venticore::exit::{Failure, Output, Status, line_of, one_line};
 use venticore::ninefat::{self, Home};
 use venticore::partition::{Operand, Partition};
 use venticore::state::{Access, Stamp, StateDir};
@@ -114,7 +114,8 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         None => status,
         Some(error) => {
             let what = if options.dry_run { "would be" } else { "is" };
-            terminal.say(&format!("{error:#}: the line {what} recorded without it"));
+            let why = line_of(&error);
+            terminal.say(&format!("{why}: the line {what} recorded without it"));
             status.worst(Status::of(&error))
         }
     };
@@ -230,7 +231,7 @@ fn export(state: &StateDir, nine_fat: Option<&NineFat>, terminal: &Terminal) -> 
     let Some(Err(error)) = exported else {
         return Status::Done;
     };
-    terminal.say(&format!("{error:#}"));
+    terminal.say(&line_of(&error));
     Status::of(&error)
 }
 

@@ -22,7 +22,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use venticore::client::Client;
 use venticore::config::{Config, Fossil};
 use venticore::dial::Dial;
-use venticore::exit::{Failure, Status};
+use venticore::exit::{Failure, Status, line_of};
 use venticore::holders::{Holders, Process, Sight};
 use venticore::partition::{self, Operand, Partition};
 use venticore::state::StateDir;
@@ -113,7 +113,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         let ended = broker::end(&mut started.broker, END);
         let error = match plan.last_word(started.fossil) {
             // It ended by itself; that nothing answers follows from that.
-            Some(said) => Failure::report(Status::Failed, format!("{said}: {error:#}")),
+            Some(said) => Failure::report(Status::Failed, format!("{said}: {}", line_of(&error))),
             None => error,
         };
         return Err(match ended {

@@ -12,7 +12,7 @@ use eyre::{Result, WrapErr};
 use venticore::client::{Client, Limits};
 use venticore::config::Config;
 use venticore::dial::Dial;
-use venticore::exit::{Failure, Status};
+use venticore::exit::{Failure, Status, line_of};
 use venticore::holders::Process;
 use venticore::partition::{Operand, Partition};
 use venticore::terminal::Terminal;
@@ -67,7 +67,7 @@ pub struct Outcome {
 
 impl Outcome {
     fn wrong(&mut self, error: &eyre::Report) {
-        self.wrong.push((Status::of(error), format!("{error:#}")));
+        self.wrong.push((Status::of(error), line_of(error)));
     }
 
     /// The worst of what went wrong.
@@ -138,7 +138,7 @@ impl Halt {
                 };
                 let error = error.wrap_err(format!("{}{repeated}", console.name()));
                 match self.force {
-                    true => terminal.say(&format!("{error:#}")),
+                    true => terminal.say(&line_of(&error)),
                     false => outcome.wrong(&error),
                 }
             }
@@ -212,7 +212,8 @@ impl Halt {
             let dial = Dial::parse_with(&venti, self.venti.as_deref());
             let synced = dial.wrap_err_with(|| format!("venti {venti}"));
             if let Err(error) = synced.and_then(|dial| sync_venti(&dial, self.limits)) {
-                let error = Failure::report(Status::Partly, format!("{error:#}, not synced"));
+                let error =
+                    Failure::report(Status::Partly, format!("{}, not synced", line_of(&error)));
                 let text = error.to_string();
                 if !outcome.wrong.iter().any(|(_, known)| *known == text) {
                     outcome.wrong(&error);
@@ -245,7 +246,7 @@ fn wait(
     };
     // That it goes on is what keeps the file system from being halted.
     archive.wait().map_err(|error| match Status::of(&error) {
-        Status::Unreachable => Failure::report(Status::Partly, format!("{error:#}")),
+        Status::Unreachable => Failure::report(Status::Partly, line_of(&error)),
         _ => error,
     })
 }

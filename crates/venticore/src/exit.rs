@@ -251,7 +251,7 @@ impl Tool {
             };
         }
         let status = Status::of(report);
-        let mut line = told(report);
+        let mut line = line_of(report);
         if report.downcast_ref::<lexopt::Error>().is_some() {
             line = format!("{line}; {}", self.short_usage());
         }
@@ -260,15 +260,22 @@ impl Tool {
     }
 }
 
-/// An error and its causes; one that the error before has said is left out.
-fn told(report: &Report) -> String {
+/// An error and its causes in one line, each thing once: a cause that the error
+/// before it has said is left out, and so is a subject that both begin with.
+#[must_use]
+pub fn line_of(report: &Report) -> String {
     let mut line = String::new();
+    let mut before = String::new();
     for cause in report.chain() {
         let cause = one_line(&cause.to_string());
-        if !line.to_lowercase().ends_with(&cause.to_lowercase()) {
-            let colon = if line.is_empty() { "" } else { ": " };
-            line = format!("{line}{colon}{cause}");
+        if line.to_lowercase().ends_with(&cause.to_lowercase()) {
+            continue;
         }
+        let colon = if line.is_empty() { "" } else { ": " };
+        let rest = cause.strip_prefix(&before);
+        let rest = rest.and_then(|rest| rest.strip_prefix(": "));
+        line = format!("{line}{colon}{}", rest.unwrap_or(&cause));
+        before = cause;
     }
     line
 }
@@ -386,9 +393,13 @@ mod tests {
     fn a_cause_is_said_once() {
         let refused = || io::Error::other("Connection refused");
         let report = Report::new(client::Error::Unreachable(refused())).wrap_err("host");
-        assert_eq!(told(&report), "host: cannot connect: connection refused");
+        assert_eq!(line_of(&report), "host: cannot connect: connection refused");
         let report = Report::new(refused()).wrap_err("one\nline");
-        assert_eq!(told(&report), "one line: Connection refused");
+        assert_eq!(line_of(&report), "one line: Connection refused");
+        let report = eyre::eyre!("/dev/x: cannot read: refused").wrap_err("/dev/x");
+        assert_eq!(line_of(&report), "/dev/x: cannot read: refused");
+        let report = eyre::eyre!("/dev/xy: cannot read").wrap_err("/dev/x");
+        assert_eq!(line_of(&report), "/dev/x: /dev/xy: cannot read");
     }
 
     #[test]

@@ -497,8 +497,9 @@ impl Opened {
     }
 
     fn on_disk(&self, error: DiskError) -> Error {
-        let path = self.path.clone();
-        Error::Disk { path, error }
+        let operand = self.operand.clone();
+        let error = Box::new(error);
+        Error::Disk { operand, error }
     }
 
     fn sector(&self, at: u64) -> Result<[u8; disk::SECTOR_LEN], Error> {
@@ -557,10 +558,10 @@ pub enum Error {
     },
     /// No such partition on a disk.
     Disk {
-        /// The disk.
-        path: PathBuf,
+        /// The operand.
+        operand: Operand,
         /// What was found instead.
-        error: DiskError,
+        error: Box<DiskError>,
     },
     /// Anything else the system says.
     System {
@@ -616,7 +617,7 @@ impl fmt::Display for Error {
                     .iter()
                     .try_for_each(|node| write!(f, " /dev/{node}:{name}"))
             }
-            Self::Disk { path, error } => write!(f, "{}: {error}", shown(path)),
+            Self::Disk { operand, error } => write!(f, "{operand}: {error}"),
             Self::System { path, cause } => write!(f, "{}: {cause}", shown(path)),
         }
     }
@@ -626,7 +627,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Operand { error, .. } => Some(error),
-            Self::Disk { error, .. } => Some(error),
+            Self::Disk { error, .. } => Some(error.as_ref()),
             Self::System { cause, .. } => Some(cause),
             _ => None,
         }

@@ -252,8 +252,9 @@ pub fn say_notes(arena: &Arena, terminal: &Terminal) -> Status {
     say_all(&format!("arena {}", arena.name), &arena.notes, terminal)
 }
 
-/// What only a sync of the server could make damage is not said.
-fn say_all(subject: &str, notes: &[Note], terminal: &Terminal) -> Status {
+/// Says what is odd about an arena, or about the table of a partition. What only
+/// a sync of the server could make damage is not said.
+pub fn say_all(subject: &str, notes: &[Note], terminal: &Terminal) -> Status {
     let mut status = Status::Done;
     for note in notes {
         match note {

@@ -1,4 +1,4 @@
-//! Print where the arenas of a venti lie, from its index page.
+//! Print where the arenas of a venti lie, from its index page or a partition.
 
 use std::process::ExitCode;
 
@@ -12,10 +12,11 @@ use venticore::ventioffsets::{self, Options};
 const TOOL: Tool = Tool {
     name: "ventioffsets",
     version: env!("CARGO_PKG_VERSION"),
-    synopsis: "[-jv] [-w host] [indexurl]",
+    synopsis: "[-jv] [-w host] [indexurl | partition]",
     help: "\
 Print where the arenas of a venti lie: a line `x NAME OFFSET PARTITION` for
-each that holds clumps, in the order of the venti's index page at indexurl.
+each that holds clumps, in the order of the venti's index page at indexurl; or
+for all of a partition, in the order of its table.
 
   -w, --wrarena HOST  print commands that send the arenas to HOST
   -j, --json          one JSON object an arena
@@ -23,7 +24,7 @@ each that holds clumps, in the order of the venti's index page at indexurl.
   -h, --help          print this text
   -V, --version       print the version
 
-Without indexurl it is `index` of the configuration, else
+Without an operand the page is `index` of the configuration, else
 http://127.0.0.1:8000/index.",
 };
 
@@ -53,7 +54,7 @@ fn options(tool: &Tool, mut parser: lexopt::Parser) -> Result<(Options, bool)> {
         }
     }
     let mut operands = operands.into_iter();
-    options.url = operands.next().map(|url| url.string()).transpose()?;
+    options.from = operands.next();
     match operands.next() {
         Some(extra) => Err(tool.usage(&format!("unexpected operand {}", extra.display()))),
         None => Ok((options, verbose)),

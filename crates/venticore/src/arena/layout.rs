@@ -7,8 +7,9 @@ use std::io;
 use super::head::Head;
 use super::table::{self, Entry, Header};
 use super::trailer::{Counters, Trailer};
-use super::{FormatError, Name, ReadAt, directory, recount};
+use super::{Foreign, FormatError, Name, ReadAt, directory, recount};
 use crate::arena::clump::HEADER_LEN;
+use crate::score::Score;
 
 /// Why an arena or a partition cannot be read.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub enum LayoutError {
         /// Where the partition ends.
         have: u64,
     },
+    /// Something else is there.
+    Foreign(Foreign),
     /// The partition could not be read.
     Read {
         /// Where, bytes from the start of the partition.
@@ -53,6 +56,7 @@ impl fmt::Display for LayoutError {
             Self::Cut { want, have } => {
                 write!(f, "cut off: goes to {want}, the partition ends at {have}")
             }
+            Self::Foreign(foreign) => write!(f, "expected arenas, {foreign}"),
             Self::Read { offset, error } => write!(f, "cannot read at {offset}: {error}"),
         }
     }
@@ -84,8 +88,12 @@ impl ArenaPartition {
     ///
     /// # Errors
     /// There is no header, or no table and no arena head where the first one
-    /// belongs.
+    /// belongs; or something else is there.
     pub fn read(source: &dyn ReadAt) -> Result<Self, LayoutError> {
+        Self::read_table(source).map_err(|error| explain(source, error))
+    }
+
+    fn read_table(source: &dyn ReadAt) -> Result<Self, LayoutError> {
         let mut bytes = [0; Header::LEN];
         read_at(source, &mut bytes, Header::OFFSET)?;
         let header = Header::parse(&bytes).map_err(at(Header::OFFSET))?;
@@ -256,6 +264,24 @@ impl Arena {
     #[must_use]
     pub fn base(&self) -> u64 {
         self.head + u64::from(self.block_size)
+    }
+
+    /// Bytes of the whole arena: head, data section and trailer.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.size.saturating_add(2 * u64::from(self.block_size))
+    }
+
+    /// The seal score in its trailer, where the server has computed it.
+    #[must_use]
+    pub fn seal_score(&self, source: &dyn ReadAt) -> Option<Score> {
+        let place = Place {
+            head: self.head,
+            total: self.total(),
+            block_size: self.block_size,
+        };
+        let score = place.trailer(source).ok()?.score;
+        (score.as_bytes() != &[0; Score::LEN]).then_some(score)
     }
 
     /// Bytes the log may reach to when it holds `clumps` clumps: the rest of
@@ -442,16 +468,25 @@ impl ArenaSource {
     ///
     /// # Errors
     /// Neither is there. The error is the partition's where its header has the
-    /// right magic, else the arena's.
+    /// right magic, else what is there instead, where that can be told, else the
+    /// arena's.
     pub fn read(source: &dyn ReadAt, head: u64) -> Result<Self, LayoutError> {
-        match ArenaPartition::read(source) {
+        match ArenaPartition::read_table(source) {
             Ok(partition) => Ok(Self::Partition(partition)),
             Err(of_partition) => match Arena::read(source, head) {
                 Ok(arena) => Ok(Self::Single(arena)),
                 Err(_) if has_partition_magic(source) => Err(of_partition),
-                Err(of_arena) => Err(of_arena),
+                Err(of_arena) => Err(explain(source, of_arena)),
             },
         }
+    }
+}
+
+/// Why there are no arenas: what is there instead, where that can be told.
+fn explain(source: &dyn ReadAt, error: LayoutError) -> LayoutError {
+    match Foreign::of(source) {
+        Some(foreign) if !has_partition_magic(source) => LayoutError::Foreign(foreign),
+        _ => error,
     }
 }
 

@@ -8,6 +8,7 @@
 
 pub mod clump;
 pub mod directory;
+mod foreign;
 pub mod head;
 pub mod layout;
 pub mod log;
@@ -23,6 +24,7 @@ use nom::Parser;
 use nom::bytes::complete::take;
 use nom::combinator::map;
 
+pub use foreign::Foreign;
 pub use layout::{Arena, ArenaPartition, ArenaSource, LayoutError, Note};
 
 /// Something that can be read at any offset, by several threads at once: a

@@ -286,7 +286,7 @@ fn a_partition_of_a_plan_9_disk() {
     let error = refused(format!("{path}:arenas"));
     assert_eq!(
         error,
-        format!("{path}: expected a partition \"arenas\", found 9fat fossil")
+        format!("{path}:arenas: expected a partition \"arenas\", found 9fat fossil")
     );
 }
 

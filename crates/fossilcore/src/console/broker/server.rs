@@ -16,7 +16,7 @@ use eyre::{Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use venticore::exit::Status;
+use venticore::exit::{Status, line_of};
 use venticore::state::StateDir;
 
 use super::client::{Client, passing};
@@ -338,7 +338,7 @@ impl Broker {
                     self.end_fossil();
                 }
                 News::Halted(Err(error)) => {
-                    self.diary.line(&format!("not halted: {error:#}"));
+                    self.diary.line(&format!("not halted: {}", line_of(&error)));
                     self.end_fossil();
                 }
             }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use eyre::{Report, Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
-use venticore::exit::{Failure, Output, Status, one_line};
+use venticore::exit::{Failure, Output, Status, line_of};
 
 use crate::console::transport::wait;
 
@@ -26,7 +26,7 @@ pub(super) fn serving(fossil: Pid) {
 
 /// It does not serve.
 pub(super) fn failed(error: &Report) {
-    let text = one_line(&format!("{error:#}"));
+    let text = line_of(error);
     give(&format!("{FAILED} {} {text}", Status::of(error).code()));
 }
 
