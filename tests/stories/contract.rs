@@ -298,6 +298,27 @@ fn a_call_without_operands_says_what_is_missing() {
     }
 }
 
+/// Taken for an operand, it would be a target, a partition or nothing at all.
+/// foscons passes commands on that have options of their own.
+#[test]
+fn an_option_after_an_operand_is_a_usage_error_that_says_where_options_go() {
+    for (name, contract) in CONTRACT.iter().filter(|(name, _)| *name != "foscons") {
+        let run = |words: &[&str]| {
+            let command = Command::new(name).config(contract.config);
+            command.args(words).run()
+        };
+        for option in ["-n", "--dry-run", "-d/nowhere"] {
+            let output = run(&["operand", option]);
+            let says = "after an operand: options go before operands";
+            output.assert_refused(2, says);
+            assert_one_line(name, &output);
+        }
+        // An operand may begin with a hyphen behind --.
+        let output = run(&["--", "operand", "-n"]);
+        assert!(!output.stderr.contains("options go before"), "{output:?}");
+    }
+}
+
 #[test]
 fn a_state_directory_without_a_name_is_a_usage_error() {
     for (name, _) in CONTRACT {

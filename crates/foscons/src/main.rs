@@ -43,7 +43,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             }
             Short('c') | Long("console") => options.console = Some(parser.value()?.into()),
             Value(first) => {
-                for word in exit::operands(&mut parser, first)? {
+                for word in exit::words(&mut parser, first)? {
                     options.command.push(word.string()?);
                 }
             }

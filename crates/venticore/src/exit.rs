@@ -293,17 +293,43 @@ pub fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// The operands: the first one, which the option loop met, and all after it.
+/// The operands: the first one, which the option loop met, and all after it. What
+/// looks like an option among them was meant as one, unless `--` stands before them.
 ///
 /// # Errors
-/// As for `Parser::raw_args`.
+/// As for `Parser::raw_args`; or there is an option among them.
 pub fn operands(
     parser: &mut lexopt::Parser,
     first: OsString,
 ) -> Result<Vec<OsString>, lexopt::Error> {
-    let mut operands = vec![first];
-    operands.extend(parser.raw_args()?);
-    Ok(operands)
+    let operands = words(parser, first)?;
+    let before = std::env::args_os().len().checked_sub(operands.len() + 1);
+    let ended = before.and_then(|before| std::env::args_os().nth(before));
+    let is_option = |word: &&OsString| {
+        let bytes = word.as_encoded_bytes();
+        bytes.first() == Some(&b'-') && bytes.len() > 1
+    };
+    match operands.iter().skip(1).find(is_option) {
+        Some(option) if ended.is_none_or(|word| word != "--") => {
+            let text = format!(
+                "unexpected {option:?} after an operand: options go before operands \
+                 (-- before operands that begin with -)"
+            );
+            Err(text.into())
+        }
+        _ => Ok(operands),
+    }
+}
+
+/// The words of a command that is passed on as it is, with its own options: the
+/// first one, which the option loop met, and all after it.
+///
+/// # Errors
+/// As for `Parser::raw_args`.
+pub fn words(parser: &mut lexopt::Parser, first: OsString) -> Result<Vec<OsString>, lexopt::Error> {
+    let mut words = vec![first];
+    words.extend(parser.raw_args()?);
+    Ok(words)
 }
 
 /// The value of an option that is a number of seconds. More than 136 years,
