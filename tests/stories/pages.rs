@@ -181,7 +181,7 @@ fn a_partition_that_is_not_here_is_said_with_the_key_and_holds_nothing_back() {
     let command = two.ventiprog(&config).args(["-i", &http.url()]);
     let output = command.arg(venti.dial()).run();
     assert_eq!((output.status, output.stdout.as_str()), (3, ""));
-    insta::assert_snapshot!(two.site.hermetic(&output.remarks(), &[]), @"ventiprog: DIR/missing (a table [partitions] in the configuration tells where a server's partition lies here): DIR/missing: no such file or device");
+    insta::assert_snapshot!(two.site.hermetic(&output.remarks(), &[]), @"ventiprog: DIR/missing: no such file or device; a table [partitions] in the configuration tells where a server's partition lies here");
     assert_eq!(two.site.holes(&venti), 0);
     assert_eq!(two.site.stands(&venti.dial()), Some((0, two.site.end(0))));
     assert_eq!(two.site.file("wrcmd"), "", "not all has been reached");

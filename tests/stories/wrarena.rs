@@ -221,6 +221,35 @@ fn what_is_not_arenas_is_called_by_its_name() {
     }
 }
 
+/// What is wrong is said once, and where the name is not the matter, no other is
+/// asked for.
+#[test]
+fn a_partition_that_cannot_be_opened_is_named_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("loop");
+    std::os::unix::fs::symlink("loop", &path).unwrap();
+    let file = path.to_str().unwrap();
+    let part = golden::unpack("g5.part", directory.path());
+    let range = format!("{}:9-1", part.display());
+    for (operand, said) in [(file, "Too many levels"), (&range, "expected a range")] {
+        let state = directory.path().join("state");
+        for command in [
+            Command::new("wrarena").args(["-h", "/dev/null", operand]),
+            Command::new("ventioffsets").arg(operand),
+            Command::new("ventiprog")
+                .arg("-d")
+                .arg(&state)
+                .args(["-p", operand, &closed_port()]),
+        ] {
+            let output = command.run();
+            output.assert_refused(1, said);
+            assert!(!output.stderr.contains("[partitions]"), "{output:?}");
+            assert_eq!(output.stderr.matches(operand).count(), 1, "{output:?}");
+            assert_eq!(output.stderr.matches(said).count(), 1, "{output:?}");
+        }
+    }
+}
+
 /// A medium that was full, or reads no further.
 #[test]
 fn of_an_arena_file_cut_short_every_whole_clump_goes() {

@@ -628,7 +628,7 @@ impl std::error::Error for Error {
         match self {
             Self::Operand { error, .. } => Some(error),
             Self::Disk { error, .. } => Some(error.as_ref()),
-            Self::System { cause, .. } => Some(cause),
+            // The message has what the system says.
             _ => None,
         }
     }

@@ -3,15 +3,15 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use eyre::{Result, WrapErr};
+use eyre::{Report, Result, WrapErr};
 
 use crate::arena::clump::ClumpHeader;
 use crate::arena::log::Log;
 use crate::arena::{Arena, ArenaSource, Note, ReadAt};
 use crate::config::Config;
-use crate::exit::{Failure, Status};
+use crate::exit::{Failure, Status, line_of};
 use crate::index;
-use crate::partition::Partition;
+use crate::partition::{self, Partition};
 use crate::places;
 use crate::score::Score;
 use crate::terminal::Terminal;
@@ -142,9 +142,7 @@ impl Part {
         wrcmd: Option<&WrCmd>,
         terminal: &Terminal,
     ) -> Result<(Self, Status)> {
-        let opened = wrarena::open(OsStr::new(name)).wrap_err_with(|| {
-            format!("{name} (a table [partitions] in the configuration tells where a server's partition lies here)")
-        })?;
+        let opened = wrarena::open(OsStr::new(name)).map_err(hint)?;
         let head = wrcmd.filter(|wrcmd| wrcmd.file() == name);
         let head = head.and_then(WrCmd::file_offset).unwrap_or(0);
         let found = ArenaSource::read(&opened, head).wrap_err_with(|| name.to_owned())?;
@@ -203,6 +201,18 @@ pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
         }
     }
     status
+}
+
+/// The error of a partition that cannot be opened, which names it. Where nothing is
+/// there, it may be called otherwise here than by its server.
+fn hint(error: Report) -> Report {
+    match error.downcast_ref() {
+        Some(partition::Error::NotFound(_)) => {
+            let help = "a table [partitions] in the configuration tells where a server's partition lies here";
+            eyre::eyre!("{}; {help}", line_of(&error))
+        }
+        _ => error,
+    }
 }
 
 /// The source, as the rules for places ask it.
