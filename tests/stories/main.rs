@@ -35,6 +35,7 @@ mod readback;
 mod real_arenas;
 mod real_conf;
 mod real_console;
+mod real_evening;
 mod real_fossil;
 mod real_many;
 mod real_reset;
