@@ -259,3 +259,74 @@ fn a_file_without_end_is_no_configuration() {
     let said = "/dev/zero: expected at most 1048576 bytes, found more";
     assert_eq!(error.to_string(), said);
 }
+
+/// The sample that comes with the packages.
+fn sample() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib/toml/ventiprog");
+    fs::read_to_string(path).unwrap()
+}
+
+/// The same, with everything that is commented out.
+fn whole_sample() -> String {
+    let is_key = |line: &&str| line.starts_with('[') || line.contains(" = ");
+    let lines = sample();
+    let lines = lines.lines().map(|line| {
+        let key = line.strip_prefix('#').filter(is_key);
+        key.unwrap_or(line)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The keys that may stand below a heading: what the error about an unknown one lists.
+fn known_keys(heading: &str) -> Vec<String> {
+    let Err(error) = config(&format!("{heading}zz = 1\n"), &[]) else {
+        return Vec::new();
+    };
+    let text = error.to_string();
+    let Some((_, keys)) = text.split_once("unknown field `zz`, expected ") else {
+        return Vec::new();
+    };
+    keys.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_sample_is_understood_as_it_is_and_with_everything_in_it() {
+    config(&sample(), &[]).unwrap();
+    let whole = config(&whole_sample(), &[]).unwrap();
+    assert_eq!(whole.remotes.len(), 1);
+}
+
+#[test]
+fn the_sample_has_every_key() {
+    let sample: toml::Table = whole_sample().parse().unwrap();
+    let top = known_keys("");
+    assert!(top.len() > 15, "{top:?}");
+    for key in top {
+        let value = sample.get(&key);
+        let value = value.unwrap_or_else(|| panic!("the sample lacks {key}"));
+        let one = |table: &toml::Table| table.values().next().cloned();
+        let tables = [
+            (known_keys(&format!("[{key}]\n")), value.as_table().cloned()),
+            (
+                known_keys(&format!("[{key}.x]\n")),
+                value
+                    .as_table()
+                    .and_then(one)
+                    .and_then(|table| table.as_table().cloned()),
+            ),
+        ];
+        for (keys, table) in tables {
+            // One of several tables shows what differs.
+            for below in keys.iter().filter(|_| key != "fossils") {
+                let has = table
+                    .as_ref()
+                    .is_some_and(|table| table.contains_key(below));
+                assert!(has, "the sample lacks {below} of {key}");
+            }
+        }
+    }
+}
