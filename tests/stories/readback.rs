@@ -1,6 +1,8 @@
 //! ventiprog reads back what earlier runs recorded before it sends.
 
 use venti_tests::arena::PartitionBuilder;
+use venti_tests::http::Http;
+use venti_tests::index;
 use venti_tests::venti::{Fault, How, On, Venti};
 use venticore::blocktype::BlockType;
 use venticore::score::Score;
@@ -259,5 +261,25 @@ fn a_damaged_directory_entry_makes_nothing_missing() {
     assert!(output.stderr.contains("whole and was sent"), "{output:?}");
     assert_eq!(site.holes(&venti), 0);
     let output = site.ventiprog().run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+}
+
+#[test]
+fn a_target_whose_page_counts_less_than_it_has_acknowledged_is_named() {
+    let site = Site::new(60);
+    let fewer = Site::new(40);
+    let venti = Venti::start();
+    let run = |counted: &Site| {
+        let page = index::page(&[(&counted.partition, "/arenas")]);
+        let page = Http::page(page);
+        let table = format!("[target_index]\n'{}' = '{}'\n", venti.dial(), page.url());
+        let command = site.ventiprog().config(&table).args(["-p", &site.part()]);
+        command.arg(venti.dial()).run()
+    };
+    let output = run(&fewer);
+    assert_eq!((output.status, &*output.stdout), (4, ""), "{output:?}");
+    let said = "has acknowledged 60 blocks, and its index page counts 40: ";
+    assert!(output.stderr.contains(said), "{output:?}");
+    let output = run(&site);
     assert_eq!((output.status, &*output.remarks()), (0, ""));
 }

@@ -115,6 +115,8 @@ pub struct Config {
     pub remote: Option<String>,
     /// `[remotes.NAME]` of the file.
     pub remotes: HashMap<String, Remote>,
+    /// `[target_index]` of the file: the URLs of targets' own index pages.
+    pub target_index: HashMap<String, String>,
     /// `[hosts]` of the file: how each of these machines is reached.
     pub hosts: HashMap<String, String>,
     /// `remote` of `[limits]`: how long a command on another machine may take.
@@ -153,6 +155,7 @@ impl Default for Config {
             backoff: Duration::from_millis(250),
             remote: None,
             remotes: HashMap::new(),
+            target_index: HashMap::new(),
             hosts: HashMap::new(),
             remote_limit: Duration::from_secs(60 * 60),
         }
@@ -207,6 +210,7 @@ impl Config {
             backoff: default.backoff,
             remote: file.remote,
             remotes: file.remotes.unwrap_or_default(),
+            target_index: file.target_index.unwrap_or_default(),
             hosts: file.hosts.unwrap_or_default(),
             remote_limit: seconds(limits.remote, default.remote_limit),
             limits: limits.of_a_client(),

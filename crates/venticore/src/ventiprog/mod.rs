@@ -10,6 +10,7 @@ mod check;
 mod copy;
 mod engine;
 mod forget;
+mod held;
 mod list;
 mod progress;
 mod readback;

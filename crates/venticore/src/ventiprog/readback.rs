@@ -334,7 +334,7 @@ pub(super) fn read_back(
 
 /// For each arena up to a place, how many clumps with directory entries lie
 /// before it.
-fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
+pub(super) fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
     let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
     arenas
         .map(|(number, arena)| {

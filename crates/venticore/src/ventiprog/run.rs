@@ -8,7 +8,7 @@ use super::engine::{self, Engine};
 use super::record::Record;
 use super::source::{self, Asked, Part};
 use super::target::{Target, refuse_source, source_venti, targets};
-use super::{Options, copy, tell};
+use super::{Options, copy, held, tell};
 use crate::client::Client;
 use crate::config::Config;
 use crate::dial::Dial;
@@ -118,6 +118,9 @@ impl<'a> Run<'a> {
         }
         for number in 0..self.parts.len() {
             self.say_unsettled(number);
+        }
+        if !self.options.dry_run {
+            held::check(&mut self);
         }
         self.finish()
     }
