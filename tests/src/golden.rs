@@ -82,15 +82,23 @@ pub fn archives() -> Venti {
 /// When one of them is damaged.
 #[must_use]
 pub fn blocks(name: &str) -> Vec<(BlockType, Vec<u8>)> {
-    let source: Arc<dyn ReadAt> = Arc::new(bytes(name));
-    let table = ArenaPartition::read(&*source).expect("an arena partition");
+    blocks_in(&(Arc::new(bytes(name)) as Arc<dyn ReadAt>))
+}
+
+/// The blocks in an arena partition.
+///
+/// # Panics
+/// When one of them is damaged.
+#[must_use]
+pub fn blocks_in(source: &Arc<dyn ReadAt>) -> Vec<(BlockType, Vec<u8>)> {
+    let table = ArenaPartition::read(&**source).expect("an arena partition");
     let mut blocks = Vec::new();
     for entry in &table.entries {
-        let arena = table.arena(&*source, entry).expect("an arena");
-        let mut log = Log::open(Arc::clone(&source), &arena, 0, true).expect("a log");
+        let arena = table.arena(&**source, entry).expect("an arena");
+        let mut log = Log::open(Arc::clone(source), &arena, 0, true).expect("a log");
         while let Some(item) = log.next() {
             let What::Clump { header, .. } = &item.what else {
-                panic!("{name}: {item:?}");
+                panic!("{item:?}");
             };
             let header = *header;
             let ty = BlockType::from_disk(header.disk_type).expect("a known type");

@@ -133,6 +133,19 @@ impl Http {
     #[must_use]
     pub fn serve(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::at(listener, answer)
+    }
+
+    /// The same, where this listens.
+    ///
+    /// # Panics
+    ///
+    /// When it listens nowhere.
+    #[must_use]
+    pub fn at(
+        listener: TcpListener,
+        answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let http = Http {
             address: listener.local_addr().expect("an address"),
             stop: Arc::default(),

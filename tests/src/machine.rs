@@ -22,8 +22,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 
 use tempfile::TempDir;
+use venticore::arena::ReadAt;
+use venticore::partition::{Operand, Partition as Arenas};
 
 use crate::arena::{Partition, PartitionBuilder};
 use crate::command::{self, Output, status_number};
@@ -121,10 +124,21 @@ impl Machine {
             index: Http::page(""),
         };
         let partition = machine.lay_out();
+        machine.fill_source(partition.path());
         let names = ["/dev/sdb1"].map(|name| machine.here(name));
         let page = index::page(&[(&partition, &names[0])]);
         machine.index = Http::page(page);
         machine
+    }
+
+    /// Gives the first of the ventis what is in its arenas.
+    fn fill_source(&self, arenas: &Path) {
+        let operand = Operand::try_from(arenas.as_os_str()).expect("the path of a file");
+        let arenas = Arenas::open(&operand).expect("our own file");
+        let own = golden::blocks_in(&(Arc::new(arenas) as Arc<dyn ReadAt>));
+        for (block_type, data) in own.into_iter().chain(golden::blocks("g5.part")) {
+            self.ventis[0].insert(block_type, &data);
+        }
     }
 
     /// Makes what lies on its disks.

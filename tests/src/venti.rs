@@ -309,6 +309,15 @@ impl Venti {
     #[must_use]
     pub fn with(setup: Setup) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on the loopback");
+        Self::at(listener, setup)
+    }
+
+    /// The same, where this listens.
+    ///
+    /// # Panics
+    /// Where the system gives no thread.
+    #[must_use]
+    pub fn at(listener: TcpListener, setup: Setup) -> Self {
         let address = listener.local_addr().expect("the address of a listener");
         let state = State {
             faults: setup.faults.clone(),

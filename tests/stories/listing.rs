@@ -28,8 +28,8 @@ fn the_list_shows_every_place() {
     let output = list(&["-l"]);
     assert_eq!((output.status, output.stderr.as_str()), (0, ""));
     insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
-    HERE DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes, acknowledged TIME
-    BEHIND DIR/arenas arena0 0x1e474 behind 10 clumps 41340 bytes, acknowledged TIME
+    HERE DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes on disk, acknowledged TIME
+    BEHIND DIR/arenas arena0 0x1e474 behind 10 clumps 41340 bytes on disk, acknowledged TIME
     ");
     for (hours, status) in [("0", 3), ("1", 0), ("99999999999999999999", 2), ("x", 2)] {
         let output = list(&["-l", "--older", hours]);

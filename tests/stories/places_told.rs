@@ -378,8 +378,8 @@ fn a_target_that_is_not_asked_for_keeps_its_line_until_it_is_forgotten() {
     let output = site.ventiprog().arg("-l").run();
     let names = [(&*kept.dial(), "KEPT"), (&*left.dial(), "LEFT")];
     insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
-    KEPT DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes, acknowledged TIME
-    LEFT DIR/arenas arena0 0x1e474 behind 10 clumps 41340 bytes, acknowledged TIME
+    KEPT DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes on disk, acknowledged TIME
+    LEFT DIR/arenas arena0 0x1e474 behind 10 clumps 41340 bytes on disk, acknowledged TIME
     ");
 
     let forget = || site.ventiprog().args(["--forget", &left.dial()]).run();

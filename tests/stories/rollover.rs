@@ -102,6 +102,7 @@ fn an_arena_that_may_still_grow_keeps_later_ones_waiting() {
 fn a_synced_source_has_no_arena_that_may_still_grow_before_others() {
     let site = unsealed_on_disk();
     let (source, venti) = (Venti::start(), Venti::start());
+    site.give(&source, [site.score(1, 9)]);
     let run = || {
         let command = site.ventiprog().args(["-s", &source.dial()]);
         command.args(["-p", &site.part(), &venti.dial()]).run()
@@ -126,6 +127,7 @@ fn an_arena_that_was_filled_during_a_run_makes_nothing_be_asked_again() {
     site.seal();
     site.add(30);
     let source = Venti::start();
+    site.give(&source, site.data.keys().copied());
     let venti = Venti::faulty([Fault::at(On::Probe, 1, How::Silence)]);
     let limits = LIMITS.replace("retries = 0", "retries = 1");
     let command = site.ventiprog().config(&limits);
@@ -137,6 +139,7 @@ fn an_arena_that_was_filled_during_a_run_makes_nothing_be_asked_again() {
     site.add(10);
     site.seal();
     site.add(10);
+    site.give(&source, site.data.keys().copied());
     let output = run.wait();
     assert_eq!(output.status, 0, "{output:?}");
     assert_eq!(site.stands(&venti.dial()), Some((2, site.end(2))));

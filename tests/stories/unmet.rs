@@ -35,8 +35,8 @@ fn a_target_that_was_never_reached_is_listed_and_overdue() {
         let behind = format!("{current}\n{behind}");
         insta::allow_duplicates! {
             insta::assert_snapshot!(site.hermetic(&behind, &names), @r"
-            HERE DIR/arenas arena0 0x142f8 behind 0 clumps 0 bytes
-            NEVER DIR/arenas arena0 0x0 behind 20 clumps 82680 bytes
+            HERE DIR/arenas arena0 0x142f8 behind 0 clumps 0 bytes on disk
+            NEVER DIR/arenas arena0 0x0 behind 20 clumps 82680 bytes on disk
             ");
         }
     }

@@ -334,6 +334,9 @@ fn a_version_02_server_is_served_too() {
 fn the_source_is_synced_first_and_never_a_target() {
     let site = Site::new(20);
     let (source, target) = (Venti::start(), Venti::start());
+    for block in site.data.values() {
+        source.insert(BlockType::Data, block);
+    }
     let before = site.command(&target.dial(), 0);
     site.write_wrcmd(&before);
     let output = site.ventiprog().args(["-s", &source.dial()]).run();

@@ -64,6 +64,11 @@ pub struct Config {
     /// `default_index` of the file: the index page that is asked where nothing
     /// else says which arenas there are.
     pub default_index: String,
+    /// `arenas` of the file: arena partitions that are read where neither a call
+    /// nor its index page names any.
+    pub arenas: Vec<String>,
+    /// `offline` of the file: no server writes the partitions.
+    pub offline: bool,
     /// `[partitions]` of the file: see [`Config::local_path`].
     partitions: HashMap<String, String>,
     /// `engine` of the file: who sends, `native` or `external`.
@@ -134,6 +139,8 @@ impl Default for Config {
             wrarena: None,
             index: None,
             default_index: index::DEFAULT_URL.to_owned(),
+            arenas: Vec::new(),
+            offline: false,
             partitions: HashMap::new(),
             nine_fat: None,
             mtools: Mtools::default(),
@@ -190,6 +197,8 @@ impl Config {
             wrarena: file.wrarena,
             index: file.index,
             default_index: file.default_index.unwrap_or(default.default_index),
+            arenas: file.arenas.unwrap_or_default(),
+            offline: file.offline.unwrap_or_default(),
             partitions: file.partitions.unwrap_or_default(),
             nine_fat: file.nine_fat.map(OsString::from),
             mtools: file.mtools.unwrap_or_default(),

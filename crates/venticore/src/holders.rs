@@ -123,6 +123,13 @@ pub fn writes(pid: u32, path: &Path) -> Option<bool> {
     scan::writes(&roots.proc.join(pid.to_string()), &wanted)
 }
 
+/// The processes with this command name whose open files cannot be seen, and the
+/// user of each.
+#[must_use]
+pub fn unseen(command: &str) -> Vec<(Process, u32)> {
+    scan::unseen(&Roots::default().proc, command)
+}
+
 /// What is looked for, and the devices that lie on it.
 fn wanted(path: &Path, roots: &Roots) -> io::Result<(Wanted, Vec<String>)> {
     let meta = fs::metadata(path)?;

@@ -19,6 +19,7 @@ pub mod index;
 pub mod ninefat;
 pub mod partition;
 pub mod places;
+pub mod reach;
 pub mod record;
 pub mod replicate;
 pub mod score;

@@ -15,8 +15,8 @@ const TOOL: Tool = Tool {
     name: "ventiprog",
     version: env!("CARGO_PKG_VERSION"),
     synopsis: "\
-[-jnqv] [--verify] [--trust] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition] [-s sourceventi] [--9fat image] [ventilist ...]
--l [-jv] [-d dir] [--older hours] [ventilist ...]
+[-jnqv] [--verify] [--trust] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition ...] [-s sourceventi] [--offline] [--9fat image] [ventilist ...]
+-l [-jv] [-d dir] [-i indexurl] [--older hours] [ventilist ...]
 --forget target [-d dir]",
     help: "\
 Bring the host of the wrcmd and every venti of the list, else of
@@ -27,8 +27,11 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
   -d, --dir DIR          where wrcmd, wrcmds and rootscor lie
   -e, --engine ENGINE    who sends: native, or external, a wrarena program
   -i, --index URL        the source's index page, which names its partitions
-  -p, --partition PART   the arena partition, where there is no wrcmd yet
-  -s, --source HOST      the source venti, else $venti; synced first
+  -p, --partition PART   an arena partition, besides that of the wrcmd; may be
+                         repeated
+  -s, --source HOST      the source venti, else $venti, else the host of the
+                         index page; synced first
+      --offline          no server writes the partitions: nothing is synced
   -n, --dry-run          say what would be sent, write nothing
   -j, --json             one JSON object a target, and one for the run
   -q, --quiet            no output at all when everything succeeds
@@ -64,9 +67,10 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('e') | Long("engine") => options.engine = Some(parser.value()?.string()?),
             Short('i') | Long("index") => options.index = Some(parser.value()?.string()?),
             Short('p') | Long("partition") => {
-                options.partition = Some(parser.value()?.string()?);
+                options.partitions.push(parser.value()?.string()?);
             }
             Short('s') | Long("source") => options.source = Some(parser.value()?.string()?),
+            Long("offline") => options.offline = true,
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::backing::Backing;
 use super::layout::{self, Shape, Trailer, VERSION_4_CLUMP_MAGIC};
 use super::partition::Partition;
 use crate::random::Random;
@@ -153,8 +154,7 @@ impl PartitionBuilder {
             file.write_all_at(&Trailer::default().block(shape), shape.trailer())?;
         }
         Ok(Partition::formatted(
-            file,
-            path,
+            Backing::at(path),
             shapes,
             self.clock,
             self.seal_scores,

@@ -1,13 +1,12 @@
 //! A partition being filled.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha1::{Digest, Sha1};
 use venticore::score::Score;
 
+use super::backing::Backing;
 use super::block::Block;
 use super::layout::{self, Clump, Counters, ENTRY, Shape, Trailer};
 
@@ -16,11 +15,10 @@ const PENDING: usize = 1 << 20;
 /// Blocks packed at a time by [`Partition::append_all`].
 const BATCH: usize = 512;
 
-/// An arena partition in a file, open for appending.
+/// An arena partition in a file, to append to.
 #[derive(Debug)]
 pub struct Partition {
-    pub(super) file: File,
-    path: PathBuf,
+    pub(super) file: Backing,
     pub(super) arenas: Vec<Arena>,
     /// The arena that takes the next clump.
     current: usize,
@@ -160,7 +158,7 @@ impl Arena {
     }
 
     /// Writes log and directory, the log ended by four zero bytes.
-    fn write_out(&mut self, file: &File) -> io::Result<()> {
+    fn write_out(&mut self, file: &Backing) -> io::Result<()> {
         if self.log.is_empty() {
             return Ok(());
         }
@@ -176,7 +174,7 @@ impl Arena {
         Ok(())
     }
 
-    pub(super) fn write_trailer(&mut self, file: &File) -> io::Result<()> {
+    pub(super) fn write_trailer(&mut self, file: &Backing) -> io::Result<()> {
         self.stale = false;
         file.write_all_at(&self.trailer.block(&self.shape), self.shape.trailer())
     }
@@ -184,15 +182,13 @@ impl Arena {
 
 impl Partition {
     pub(super) fn formatted(
-        file: File,
-        path: &Path,
+        file: Backing,
         shapes: Vec<Shape>,
         clock: u32,
         seal_scores: bool,
     ) -> Self {
         Partition {
             file,
-            path: path.to_owned(),
             arenas: shapes.into_iter().map(Arena::new).collect(),
             current: 0,
             clock,
@@ -207,7 +203,7 @@ impl Partition {
     ///
     /// When it cannot be read or has no arena partition.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let file = Backing::at(path);
         let header = read_at(&file, layout::HEADER_OFFSET, 512)?;
         let block_size = layout::partition_block_size(&header)?;
         let mut shapes = Vec::new();
@@ -215,7 +211,7 @@ impl Partition {
             let block = read_at(&file, head, block_size as usize)?;
             shapes.push(Shape::of_head(head, &block)?);
         }
-        let mut partition = Self::formatted(file, path, shapes, 1_700_000_000, true);
+        let mut partition = Self::formatted(file, shapes, 1_700_000_000, true);
         for arena in &mut partition.arenas {
             arena.load(&partition.file)?;
             partition.clock = partition.clock.max(arena.trailer.modified + 1);
@@ -226,7 +222,7 @@ impl Partition {
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// The arenas, in the order of the table.
@@ -391,7 +387,7 @@ impl Partition {
 
 impl Arena {
     /// Takes over what trailer and directory on disk say.
-    fn load(&mut self, file: &File) -> io::Result<()> {
+    fn load(&mut self, file: &Backing) -> io::Result<()> {
         let block = read_at(file, self.shape.trailer(), self.shape.block_size as usize)?;
         self.trailer = Trailer::of_block(&block)?;
         let written = self.trailer.written.unwrap_or_default();
@@ -409,7 +405,7 @@ impl Arena {
 }
 
 /// Where the arenas of the table begin.
-fn table_heads(file: &File, block_size: u32) -> io::Result<Vec<u64>> {
+fn table_heads(file: &Backing, block_size: u32) -> io::Result<Vec<u64>> {
     let at = layout::table_offset(block_size);
     let length = usize::try_from(layout::arena_base(block_size) - at).expect("below a megabyte");
     let table = String::from_utf8_lossy(&read_at(file, at, length)?).into_owned();
@@ -422,7 +418,7 @@ fn table_heads(file: &File, block_size: u32) -> io::Result<Vec<u64>> {
         .collect()
 }
 
-pub(super) fn read_at(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
+pub(super) fn read_at(file: &Backing, at: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, at)?;
     Ok(bytes)

@@ -136,6 +136,29 @@ fn holds(thread: &Path, wanted: &Wanted) -> io::Result<Option<bool>> {
     }
 }
 
+/// The processes with this command name whose descriptors cannot be seen, and
+/// the user of each.
+pub(super) fn unseen(proc: &Path, name: &str) -> Vec<(Process, u32)> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let directory = entry.path();
+            let is_named = command(&directory) == name;
+            let hidden = fs::read_dir(directory.join("fd"))
+                .is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied);
+            let user = entry.metadata().ok()?.uid();
+            let process = Process {
+                pid,
+                command: name.to_owned(),
+            };
+            (is_named && hidden).then_some((process, user))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
 /// Whether one of the descriptors of what is wanted is for writing; `None` where
 /// there is none.
 pub(super) fn writes(directory: &Path, wanted: &Wanted) -> Option<bool> {

@@ -11,6 +11,7 @@ use ureq::{Agent, Body, Timeout};
 use super::error::excerpt;
 use super::{Error, Page};
 use crate::client::Limits;
+use crate::dial::Dial;
 use crate::wire::told;
 
 /// The most bytes of a page that are taken.
@@ -40,6 +41,17 @@ pub fn fetch(url: &str, limits: Limits) -> Result<Page, Error> {
         .read_to_vec()
         .map_err(|error| of_body(error, limits))?;
     Page::parse(&text)
+}
+
+/// The venti on the host of an index page, at the usual port.
+///
+/// # Errors
+/// The URL is none of an index page, or its host is none that can be dialled.
+pub fn venti_of(url: &str) -> Result<Dial, Error> {
+    let uri = uri(url)?;
+    let host = uri.host().unwrap_or_default();
+    let dial = Dial::with_default_port(host, Dial::VENTI);
+    dial.map_err(|_| Error::Url(excerpt(url.as_bytes())))
 }
 
 fn uri(url: &str) -> Result<Uri, Error> {
@@ -141,6 +153,21 @@ fn greeting(uri: &Uri, limits: Limits) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_venti_of_a_page_is_on_its_host() {
+        for (url, venti) in [
+            ("http://127.0.0.1:8000/index", "tcp!127.0.0.1!17034"),
+            (
+                "http://Venti.example.org/index",
+                "tcp!venti.example.org!17034",
+            ),
+            ("http://[::1]:8000/index", "tcp!::1!17034"),
+        ] {
+            assert_eq!(venti_of(url).unwrap().to_string(), venti);
+        }
+        assert!(venti_of("venti:8000").is_err());
+    }
 
     #[test]
     fn only_plain_http_is_asked() {

@@ -24,11 +24,9 @@ struct Chair {
 
 /// Copies every partition to every target, from where each one starts.
 pub(super) fn copy(run: &mut Run<'_>, starts: &[places::Start]) {
-    if run.synced {
-        let uncounted = source::say_uncounted(&run.parts, run.terminal);
-        run.status = run.status.worst(uncounted);
-    }
-    let jobs: Vec<Job> = run.parts.iter().map(|part| job(part, run.synced)).collect();
+    let uncounted = source::say_uncounted(&run.parts, run.terminal);
+    run.status = run.status.worst(uncounted);
+    let jobs: Vec<Job> = run.parts.iter().map(job).collect();
     let (chairs, seats) = seats(run, starts);
     let manner = manner(run);
     let before = |seat: &Seat| {
@@ -78,12 +76,12 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[places::Start]) {
     }
 }
 
-fn job(part: &Part, synced: bool) -> Job {
+fn job(part: &Part) -> Job {
     Job {
         source: Arc::clone(&part.source),
         arenas: part.arenas.clone(),
         cross: false,
-        synced,
+        synced: part.synced,
         max_clumps: None,
         tell_blocks: false,
     }
@@ -93,6 +91,9 @@ fn job(part: &Part, synced: bool) -> Job {
 fn seats(run: &Run<'_>, starts: &[places::Start]) -> (Vec<Chair>, Vec<Seat>) {
     let (mut chairs, mut seats) = (Vec::new(), Vec::new());
     for (number, target) in run.targets.iter().enumerate() {
+        if target.failure.is_some() {
+            continue;
+        }
         let mut after = None;
         for part in 0..run.parts.len() {
             let mut of_part = starts.iter().filter(|start| start.partition == part);

@@ -67,15 +67,12 @@ struct Why(Status, String);
 /// Runs the program for every target, from where each one starts in each
 /// partition.
 pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
-    if run.synced {
-        let uncounted = source::say_uncounted(&run.parts, run.terminal);
-        run.status = run.status.worst(uncounted);
-    }
+    let uncounted = source::say_uncounted(&run.parts, run.terminal);
+    run.status = run.status.worst(uncounted);
     let wrcmds = run.record.wrcmds.clone();
     let server = Server {
         program,
         parts: &run.parts,
-        synced: run.synced,
         limits: run.config.limits,
         how: How {
             wrcmds: &wrcmds,
@@ -86,6 +83,9 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
     let (steps, inbox) = mpsc::channel();
     thread::scope(|scope| {
         for (seat, target) in run.targets.iter().enumerate() {
+            if target.failure.is_some() {
+                continue;
+            }
             let (steps, server) = (steps.clone(), &server);
             let dial = target.dial.clone();
             scope.spawn(move || {
@@ -148,7 +148,6 @@ fn enter(
 struct Server<'a> {
     program: &'a Program,
     parts: &'a [Part],
-    synced: bool,
     limits: Limits,
     how: How<'a>,
 }
@@ -219,7 +218,7 @@ impl Server<'_> {
                 let last = Some(last);
                 tell(Step::Reached(Place { at, last }));
             }
-            if !self.synced && !arena.sealed {
+            if !part.synced && !arena.sealed {
                 break;
             }
         }

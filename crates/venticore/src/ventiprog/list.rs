@@ -6,13 +6,16 @@ use std::time::{Duration, SystemTime};
 use eyre::{Result, WrapErr};
 use serde::Serialize;
 
-use super::Options;
 use super::record::Record;
-use super::source::{Asked, Part};
+use super::source::{self, Asked, Part};
 use super::tell::{SCHEMA, json_line};
+use super::{Options, servers, unseen};
+use crate::config::Config;
 use crate::dial::Dial;
 use crate::exit::Status;
+use crate::index;
 use crate::places::{self, Behind, Point};
+use crate::reach::Reach;
 use crate::state::Utc;
 use crate::terminal::Terminal;
 use crate::wrcmds::Wrcmds;
@@ -22,11 +25,14 @@ use crate::wrcmds::Wrcmds;
 /// nothing for `older` hours.
 pub(super) fn list(
     record: &Record,
-    asked: &[Dial],
+    asked: Vec<Dial>,
     older: Option<u64>,
     options: &Options,
+    config: &Config,
     terminal: &Terminal,
 ) -> Result<Status> {
+    let reach = Reach::look_up(&asked, config.limits.connect);
+    let asked = &servers::one_each(asked, &reach, terminal);
     let mut names: Vec<String> = record
         .wrcmds
         .places()
@@ -46,6 +52,7 @@ pub(super) fn list(
             }
         }
     }
+    say_what_the_page_counts(&parts, options, config, terminal);
     let rules: Vec<_> = parts.iter().map(|part| part.rules.clone()).collect();
     let wrcmds = with_those_never_met(&record.wrcmds, asked, &rules)?;
     let behind = places::behind(&wrcmds, &rules, &Asked(&parts))?;
@@ -74,6 +81,27 @@ pub(super) fn list(
     }
     output.flush().wrap_err("standard output")?;
     Ok(status)
+}
+
+/// What the list shows is what is on disk. Where an index page is known and
+/// counts more, that is said.
+fn say_what_the_page_counts(
+    parts: &[Part],
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) {
+    let url = options.index.as_ref().or(config.index.as_ref());
+    let Some(url) = url.filter(|_| options.partitions.is_empty()) else {
+        return;
+    };
+    match index::fetch(url, config.limits) {
+        Ok(page) => {
+            let (page, _) = source::on_page(&page, config, terminal);
+            unseen::say_page_ahead(&page, parts, terminal);
+        }
+        Err(error) => terminal.say(&format!("{url}: {error}; only what is on disk is listed")),
+    }
 }
 
 /// The lines on record, and one at the start of each partition for each target
@@ -115,7 +143,7 @@ fn text(line: &Behind) -> String {
     let or_unknown = |n: &Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
     let arena = place.arena.as_ref().map_or("?", |name| name.as_str());
     format!(
-        "{} {} {arena} {:#x} behind {} clumps {} bytes, acknowledged {}",
+        "{} {} {arena} {:#x} behind {} clumps {} bytes on disk, acknowledged {}",
         place.target,
         place.partition,
         place.offset,

@@ -12,13 +12,17 @@ mod engine;
 mod forget;
 mod held;
 mod list;
+mod origin;
+mod preflight;
 mod progress;
 mod readback;
 mod record;
 mod run;
+mod servers;
 mod source;
 mod target;
 mod tell;
+mod unseen;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -46,12 +50,14 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// `--9fat`: a 9fat that nobody mounts.
     pub nine_fat: Option<OsString>,
-    /// `-p`: the arena partition, where there is no wrcmd yet.
-    pub partition: Option<String>,
+    /// `-p`: arena partitions, besides that of the wrcmd.
+    pub partitions: Vec<String>,
     /// `-i`: the URL of the source's index page.
     pub index: Option<String>,
     /// `-s`: the venti whose arenas are read, to be synced first.
     pub source: Option<String>,
+    /// `--offline`: no server writes the partitions.
+    pub offline: bool,
     /// `-b`: bytes a second that each target is sent at most.
     pub rate: Option<u64>,
     /// `-e`: who sends, `native` or `external`.
@@ -163,7 +169,7 @@ fn perform(
     match &options.task {
         Task::List { older } => {
             let asked = asked_for(record.wrcmd.as_ref(), options, config)?;
-            list::list(&record, &asked, *older, options, terminal)
+            list::list(&record, asked, *older, options, config, terminal)
         }
         Task::Forget(target) => {
             let dial = config

@@ -5,14 +5,14 @@ use std::time::Instant;
 use eyre::Result;
 
 use super::engine::{self, Engine};
+use super::preflight::Preflight;
 use super::record::Record;
-use super::source::{self, Asked, Part};
-use super::target::{Target, refuse_source, source_venti, targets};
+use super::source::{Asked, Part};
+use super::target::Target;
 use super::{Options, copy, held, tell};
-use crate::client::Client;
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Status};
+use crate::exit::Status;
 use crate::places::{self, Known, Point};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
@@ -28,7 +28,6 @@ pub(super) struct Run<'a> {
     pub(super) targets: Vec<Target>,
     /// The wrcmd this run starts from: as found, or built.
     pub(super) wrcmd: WrCmd,
-    pub(super) synced: bool,
     /// What has happened to the source.
     pub(super) status: Status,
     /// Something other than damage keeps the wrcmd where it is.
@@ -50,29 +49,12 @@ impl<'a> Run<'a> {
             terminal.say("wrcmd: an option begins with an en dash, read as -");
         }
         let engine = Engine::choose(options.engine.as_deref(), config)?;
-        let targets = targets(wrcmd, options, config)?;
-        let source = source_venti(options, config)?;
-        refuse_source(source.as_ref(), &targets)?;
-        let (names, found) = source::names(
-            wrcmd,
-            options.partition.as_deref(),
-            options.index.as_deref(),
-            config,
-            terminal,
-        )?;
-        let dials: Vec<Dial> = targets.iter().map(|target| target.dial.clone()).collect();
-        let recorded = record.partitions(&dials);
-        let names = source::with_recorded(names, &recorded, wrcmd.is_some());
-        let synced = sync_source(source.as_ref(), config, terminal);
-        let (parts, opened) = open_all(&names, wrcmd, &recorded, terminal)?;
-        let all_here = parts.len() == names.len();
+        let preflight = Preflight::new(options, config, terminal, &record)?;
+        let found = preflight.find()?;
+        let targets = preflight.targets();
         let wrcmd = match wrcmd {
             Some(wrcmd) => wrcmd.clone(),
-            None => first_wrcmd(&targets, &parts)?,
-        };
-        let sync_status = match synced {
-            Some(false) => Status::Partly,
-            _ => Status::Done,
+            None => first_wrcmd(&targets, &found.parts)?,
         };
         Ok(Run {
             options,
@@ -80,12 +62,11 @@ impl<'a> Run<'a> {
             terminal,
             record,
             engine,
-            parts,
+            parts: found.parts,
             targets,
             wrcmd,
-            synced: synced == Some(true),
-            status: found.worst(opened).worst(sync_status),
-            incomplete: found != Status::Done || sync_status != Status::Done || !all_here,
+            status: found.status,
+            incomplete: found.incomplete,
             decoded: 0,
             start: Instant::now(),
         })
@@ -122,6 +103,13 @@ impl<'a> Run<'a> {
         if !self.options.dry_run {
             held::check(&mut self);
         }
+        for target in self.targets.iter().filter(|t| t.had_everything()) {
+            self.terminal.say(&format!(
+                "{}: had every block already, the newest too: it is a copy made before, \
+                 or shares its disk with the source, or is the source itself",
+                target.dial
+            ));
+        }
         self.finish()
     }
 
@@ -138,7 +126,7 @@ impl<'a> Run<'a> {
             return;
         };
         let mut later = part.arenas.iter().skip(least.arena + 1);
-        if !self.synced && !arena.sealed && later.any(|later| later.live.clumps > 0) {
+        if !part.synced && !arena.sealed && later.any(|later| later.live.clumps > 0) {
             self.terminal.say(&format!(
                 "{}: arena {} is not sealed on disk, and later ones have clumps: \
                  name the source venti (-s) so that it can be synced first",
@@ -184,60 +172,6 @@ impl<'a> Run<'a> {
         }
         status
     }
-}
-
-/// Asks the source to put what it has on disk, so that it is seen; none if no
-/// source is known.
-fn sync_source(source: Option<&Dial>, config: &Config, terminal: &Terminal) -> Option<bool> {
-    let Some(source) = source else {
-        terminal.detail(|| {
-            "no source venti known (-s, $venti, configuration): \
-             what it has not yet written to disk is not seen"
-                .to_owned()
-        });
-        return None;
-    };
-    let synced = Client::dial(source, config.limits).and_then(|mut client| client.sync());
-    if let Err(error) = &synced {
-        terminal.say(&format!("source {source}: not synced: {error}"));
-    }
-    Some(synced.is_ok())
-}
-
-/// Opens the partitions. One that is not here is said and left out, unless it
-/// is the only one, or the wrcmd's.
-fn open_all(
-    names: &[String],
-    wrcmd: Option<&WrCmd>,
-    recorded: &[String],
-    terminal: &Terminal,
-) -> Result<(Vec<Part>, Status)> {
-    let mut parts = Vec::new();
-    let mut status = Status::Done;
-    for name in names {
-        match Part::open(name, wrcmd, terminal) {
-            Ok((part, odd)) => {
-                parts.push(part);
-                status = status.worst(odd);
-            }
-            Err(error) if names.len() == 1 || wrcmd.is_some_and(|w| w.file() == *name) => {
-                return Err(error);
-            }
-            Err(error) => {
-                let cure = match recorded.contains(name) {
-                    true => "; if it is gone for good, remove its lines from wrcmds",
-                    false => "",
-                };
-                terminal.say(&format!("{error:#}{cure}"));
-                status = status.worst(Status::Partly);
-            }
-        }
-    }
-    if parts.is_empty() {
-        let cause = "none of the partitions on the index page is here";
-        return Err(Failure::report(Status::Failed, cause));
-    }
-    Ok((parts, status))
 }
 
 fn first_wrcmd(targets: &[Target], parts: &[Part]) -> Result<WrCmd> {

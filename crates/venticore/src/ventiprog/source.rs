@@ -1,15 +1,21 @@
 //! The source: which partitions it has, opened and read.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::Arc;
 
 use eyre::{Report, Result, WrapErr};
 
+use super::Options;
+use super::record::Record;
 use crate::arena::clump::ClumpHeader;
 use crate::arena::log::Log;
 use crate::arena::{Arena, ArenaSource, Note, ReadAt};
+use crate::blocktype::BlockType;
 use crate::config::Config;
 use crate::exit::{Failure, Status, line_of};
+use crate::holders::{self, Holders, Process};
 use crate::index;
 use crate::partition::{self, Partition};
 use crate::places;
@@ -30,81 +36,196 @@ pub(super) struct Part {
     pub(super) arenas: Vec<Arena>,
     /// The same, as the rules for places see it.
     pub(super) rules: places::Partition,
+    /// It has a table of arenas, and is not one arena by itself.
+    pub(super) is_table: bool,
+    /// All arenas of the table could be read.
+    pub(super) whole: bool,
+    /// Its server has put on disk what it had, before the arenas were read.
+    pub(super) synced: bool,
 }
 
-/// The names of the partitions to read: those of the index page, if one is
-/// known, in its order, and before them that of the wrcmd where it is none of
-/// them. Without either, the default page is asked.
+/// A partition on the index page.
+pub(super) struct Listed {
+    /// Its name here.
+    pub(super) name: String,
+    /// What the page says of its arenas.
+    pub(super) arenas: Vec<index::Arena>,
+}
+
+/// Which partitions are to be read.
+pub(super) struct Sought {
+    /// Their names, in the order in which the source fills them.
+    pub(super) names: Vec<String>,
+    /// Those of them that the call names (`-p`): they must be here.
+    pub(super) given: Vec<String>,
+    /// What the index page says of each, where there is a page.
+    pub(super) page: Vec<Listed>,
+    /// There is one.
+    pub(super) has_page: bool,
+    pub(super) status: Status,
+}
+
+/// The index page that is asked: that of the call, of the configuration, or the
+/// usual one where nothing else names a partition.
+pub(super) fn page_url<'a>(
+    record: &Record,
+    options: &'a Options,
+    config: &'a Config,
+) -> Option<&'a str> {
+    let url = options.index.as_deref().or(config.index.as_deref());
+    let named = !options.partitions.is_empty() || is_known(record, config);
+    url.or_else(|| (!named).then_some(config.default_index.as_str()))
+}
+
+/// Whether a partition is known without a call that names one, and without a page.
+fn is_known(record: &Record, config: &Config) -> bool {
+    record.wrcmd.is_some() || !config.arenas.is_empty() || record.wrcmds.places().next().is_some()
+}
+
+/// The partitions to read: those of `-p`; else those of the index page, in its
+/// order, and of the configuration; else those of `wrcmds`. That of the wrcmd
+/// goes before them, where it is none of them.
 ///
 /// # Errors
 /// No partition is named anywhere, or the only page that could is not there.
-pub(super) fn names(
-    wrcmd: Option<&WrCmd>,
-    partition: Option<&str>,
-    url: Option<&str>,
+pub(super) fn sought(
+    record: &Record,
+    options: &Options,
     config: &Config,
     terminal: &Terminal,
-) -> Result<(Vec<String>, Status)> {
-    let own = wrcmd.map(|wrcmd| wrcmd.file().to_owned());
-    if let Some(partition) = partition {
-        // The wrcmd is run from anywhere.
-        let absolute = std::path::absolute(partition).ok();
-        let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
-        let given = absolute.unwrap_or_else(|| partition.to_owned());
-        return Ok((vec![own.unwrap_or(given)], Status::Done));
+) -> Result<Sought> {
+    let own = record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned());
+    let named = |names: &[String]| named(names, own.as_deref());
+    let mut sought = Sought {
+        names: Vec::new(),
+        given: Vec::new(),
+        page: Vec::new(),
+        has_page: false,
+        status: Status::Done,
+    };
+    if options.partitions.is_empty() {
+        let url = page_url(record, options, config);
+        if let Some(url) = url {
+            let page = page(url, is_known(record, config), config, terminal)?;
+            sought.has_page = page.is_some();
+            (sought.page, sought.status) = page.unwrap_or((Vec::new(), Status::Partly));
+        }
+        sought.names = sought
+            .page
+            .iter()
+            .map(|listed| listed.name.clone())
+            .collect();
+        if options.index.is_none() || !sought.has_page {
+            add(&mut sought.names, named(&config.arenas));
+        }
+    } else {
+        sought.given = named(&options.partitions);
+        sought.names = sought.given.clone();
     }
-    let url = url.or(config.index.as_deref());
-    let page = match (url, &own) {
-        (Some(url), _) => index::fetch(url, config.limits),
-        (None, Some(own)) => return Ok((vec![own.clone()], Status::Done)),
-        (None, None) => index::fetch(&config.default_index, config.limits),
-    };
-    let (page, status) = match (page, own) {
-        (Ok(page), own) => {
-            let (named, status) = on_page(&page, config, terminal);
-            if named.is_empty() && status != Status::Done && own.is_none() {
-                let cause = "the index page has no partition that can be found here";
-                return Err(Failure::report(Status::Failed, cause));
+    if sought.names.is_empty() && own.is_none() {
+        let places = record.wrcmds.places().map(|place| place.partition);
+        add(&mut sought.names, places);
+    }
+    if let Some(own) = own
+        && !sought.names.contains(&own)
+    {
+        sought.names.insert(0, own);
+    }
+    if sought.names.is_empty() {
+        let cause = match sought.status {
+            Status::Done => {
+                "the index page lists no arenas: nothing is stored yet, or name a partition (-p)"
             }
-            (with_own(named, own), status)
-        }
-        (Err(error), Some(own)) => {
-            terminal.say(&format!(
-                "{}: {error}; going on with the wrcmd's partition",
-                url.unwrap_or(&config.default_index)
-            ));
-            return Ok((vec![own], Status::Partly));
-        }
-        (Err(error), None) => {
-            return Err(error).wrap_err_with(|| {
-                format!(
-                    "no wrcmd, no partition (-p), and no index page at {}",
-                    url.unwrap_or(&config.default_index)
-                )
-            });
-        }
-    };
-    if page.is_empty() {
-        let cause =
-            "the index page lists no arenas: nothing is stored yet, or name a partition (-p)";
+            _ => "the index page has no partition that can be found here",
+        };
         return Err(Failure::report(Status::Failed, cause));
     }
-    Ok((page, status))
+    Ok(sought)
 }
 
-/// The partitions of the page that have a place here; one that has none is said.
-fn on_page(page: &index::Page, config: &Config, terminal: &Terminal) -> (Vec<String>, Status) {
-    let (mut named, mut status) = (Vec::new(), Status::Done);
-    for arenas in page.partitions() {
-        match config.path_from_anywhere(arenas.partition) {
-            Ok(path) => named.push(path.into_owned()),
+/// Names that somebody gave, each once: absolute, since the wrcmd is run from
+/// anywhere, and as the wrcmd has it where it is the wrcmd's own.
+fn named(names: &[String], own: Option<&str>) -> Vec<String> {
+    let mut all = Vec::new();
+    add(
+        &mut all,
+        names.iter().map(|name| {
+            let absolute = std::path::absolute(name).ok();
+            let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
+            let given = absolute.unwrap_or_else(|| name.clone());
+            match own {
+                Some(own) if is_same_node(own, &given) => own.to_owned(),
+                _ => given,
+            }
+        }),
+    );
+    all
+}
+
+fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
+    for name in more {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+}
+
+/// Whether two paths are of one file or device.
+fn is_same_node(one: &str, other: &str) -> bool {
+    let node = |path: &str| {
+        let meta = fs::metadata(path).ok()?;
+        Some(match meta.file_type().is_block_device() {
+            true => (None, meta.rdev()),
+            false => (Some(meta.dev()), meta.ino()),
+        })
+    };
+    one == other || node(one).is_some_and(|found| node(other) == Some(found))
+}
+
+/// What the index page says of each partition, by its name here. Where other
+/// partitions are known, they are enough.
+///
+/// # Errors
+/// It cannot be had, and nothing else is known.
+fn page(
+    url: &str,
+    is_known: bool,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Option<(Vec<Listed>, Status)>> {
+    match index::fetch(url, config.limits) {
+        Ok(page) => Ok(Some(on_page(&page, config, terminal))),
+        Err(error) if is_known => {
+            let rest = "going on with the partitions that are known without it";
+            terminal.say(&format!("{url}: {error}; {rest}"));
+            Ok(None)
+        }
+        Err(error) => Err(error)
+            .wrap_err_with(|| format!("no wrcmd, no partition (-p), and no index page at {url}")),
+    }
+}
+
+/// The partitions of a page by their names here, each with its arenas. One that
+/// has no place here is said.
+pub(super) fn on_page(
+    page: &index::Page,
+    config: &Config,
+    terminal: &Terminal,
+) -> (Vec<Listed>, Status) {
+    let (mut listed, mut status) = (Vec::new(), Status::Done);
+    for of in page.partitions() {
+        match config.path_from_anywhere(of.partition) {
+            Ok(path) => listed.push(Listed {
+                name: path.into_owned(),
+                arenas: of.arenas.into_iter().cloned().collect(),
+            }),
             Err(error) => {
                 terminal.say(&format!("{error:#}"));
                 status = Status::Partly;
             }
         }
     }
-    (named, status)
+    (listed, status)
 }
 
 /// The same, with the partitions that `wrcmds` knows and nothing names any
@@ -122,15 +243,6 @@ pub(super) fn with_recorded(
     }
 }
 
-fn with_own(mut names: Vec<String>, own: Option<String>) -> Vec<String> {
-    if let Some(own) = own
-        && !names.contains(&own)
-    {
-        names.insert(0, own);
-    }
-    names
-}
-
 impl Part {
     /// Opens a partition and reads what its arenas hold now. What is odd about
     /// them is said, and those that cannot be read are left out.
@@ -146,6 +258,10 @@ impl Part {
         let head = wrcmd.filter(|wrcmd| wrcmd.file() == name);
         let head = head.and_then(WrCmd::file_offset).unwrap_or(0);
         let found = ArenaSource::read(&opened, head).wrap_err_with(|| name.to_owned())?;
+        let entries = match &found {
+            ArenaSource::Partition(table) => Some(table.entries.len()),
+            ArenaSource::Single(_) => None,
+        };
         let (arenas, status) = match found {
             ArenaSource::Partition(table) => wrarena::all_arenas(&opened, &table, terminal),
             ArenaSource::Single(arena) => {
@@ -162,8 +278,11 @@ impl Part {
             name: name.to_owned(),
             source: Arc::clone(&opened) as Arc<dyn ReadAt>,
             opened,
+            is_table: entries.is_some(),
+            whole: entries.is_none_or(|entries| entries <= arenas.len()),
             arenas,
             rules,
+            synced: false,
         };
         Ok((part, status))
     }
@@ -172,6 +291,27 @@ impl Part {
     pub(super) fn shown(&self, at: places::Point) -> Option<String> {
         let arena = self.arenas.get(at.arena)?;
         Some(format!("{} {} {:#x}", self.name, arena.head, at.offset))
+    }
+
+    /// Score and type of the block that was stored last, if there is one and it is known.
+    pub(super) fn newest(&self) -> Option<(Score, BlockType)> {
+        let mut arenas = self.arenas.iter().rev();
+        let arena = arenas.find(|arena| arena.live.used > 0)?;
+        let header = self.before(arena, arena.live.used)?;
+        Some((header.score, header.block_type()?))
+    }
+
+    /// The processes that are seen to have it open for writing.
+    pub(super) fn writers(&self) -> Vec<Process> {
+        let path = self.opened.path();
+        let mut processes = Holders::of(path).unwrap_or_default().processes;
+        processes.retain(|process| holders::writes(process.pid, path) == Some(true));
+        processes
+    }
+
+    /// Whether it has room for nothing more.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.whole && !self.arenas.is_empty() && self.arenas.iter().all(|arena| arena.sealed)
     }
 
     /// The clump that ends at an offset of an arena.
@@ -192,7 +332,8 @@ impl Part {
 /// sync of the source that is damage.
 pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
     let mut status = Status::Done;
-    for arena in parts.iter().flat_map(|part| &part.arenas) {
+    let synced = parts.iter().filter(|part| part.synced);
+    for arena in synced.flat_map(|part| &part.arenas) {
         for note in &arena.notes {
             if matches!(note, Note::Uncounted(_)) {
                 terminal.say(&format!("arena {}: {note}", arena.name));

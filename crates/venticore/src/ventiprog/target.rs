@@ -14,17 +14,17 @@ use crate::replicate;
 use crate::wrcmd::WrCmd;
 
 /// The host of the wrcmd, then those asked for; each once, and at least one.
-pub(super) fn targets(
+pub(super) fn some_asked_for(
     wrcmd: Option<&WrCmd>,
     options: &Options,
     config: &Config,
-) -> Result<Vec<Target>> {
+) -> Result<Vec<Dial>> {
     let dials = asked_for(wrcmd, options, config)?;
     if dials.is_empty() {
         let cause = "no target: the wrcmd has no -h, and no venti was named; see ventiprog --help";
         return Err(Failure::report(Status::Usage, cause));
     }
-    Ok(dials.into_iter().map(Target::new).collect())
+    Ok(dials)
 }
 
 /// No target is named, and there is no wrcmd that could name one.
@@ -62,21 +62,6 @@ pub(super) fn asked_for(
     Ok(dials)
 }
 
-/// The venti whose arenas are read: `-s`, else `$venti`, else the configured one.
-pub(super) fn source_venti(options: &Options, config: &Config) -> Result<Option<Dial>> {
-    let text = options
-        .source
-        .as_ref()
-        .or(config.venti.as_ref())
-        .or(config.source.as_ref());
-    text.map(|text| {
-        config
-            .dial(text)
-            .wrap_err_with(|| format!("source {text:?}"))
-    })
-    .transpose()
-}
-
 /// One target, and what has become of it so far.
 pub(super) struct Target {
     pub(super) dial: Dial,
@@ -94,12 +79,15 @@ pub(super) struct Target {
     pub(super) reached: Vec<Point>,
     pub(super) from: Option<String>,
     pub(super) seconds: f64,
+    /// Nothing was on record of it before this run.
+    pub(super) is_new: bool,
 }
 
 impl Target {
-    pub(super) fn new(dial: Dial) -> Self {
+    pub(super) fn new(dial: Dial, is_new: bool) -> Self {
         Target {
             dial,
+            is_new,
             status: Status::Done,
             failure: None,
             waits: false,
@@ -113,27 +101,14 @@ impl Target {
         }
     }
 
+    /// Whether it is new and had every block, the newest too.
+    pub(super) fn had_everything(&self) -> bool {
+        let replicate::Tally { sent, present, .. } = self.tally;
+        self.is_new && self.failure.is_none() && sent == 0 && present > 0
+    }
+
     pub(super) fn fail(&mut self, status: Status, why: String) {
         self.status = self.status.worst(status);
         self.failure = Some(why);
-    }
-}
-
-/// Refuses a target that is the source, by name or by address.
-pub(super) fn refuse_source(source: Option<&Dial>, targets: &[Target]) -> Result<()> {
-    let Some(source) = source else {
-        return Ok(());
-    };
-    let addresses = source.resolve().unwrap_or_default();
-    let is_source = |target: &&Target| {
-        let found = target.dial.resolve().unwrap_or_default();
-        target.dial == *source || found.iter().any(|address| addresses.contains(address))
-    };
-    match targets.iter().find(is_source) {
-        Some(Target { dial, .. }) => Err(Failure::report(
-            Status::Usage,
-            format!("{dial}: is the source itself ({source}); name another venti"),
-        )),
-        None => Ok(()),
     }
 }

@@ -1,0 +1,495 @@
+//! ventiprog: all that the source has is seen, or the run says what is not; and
+//! the source is no target of its own.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use venti_tests::arena::{Partition, PartitionBuilder};
+use venti_tests::command::{Command, Output, skipped};
+use venti_tests::http::{Answer, Http};
+use venti_tests::index;
+use venti_tests::relay::Relay;
+use venti_tests::sample::Sample;
+use venti_tests::venti::{Setup, Venti, closed_port};
+use venticore::blocktype::BlockType;
+
+use crate::site::{BLOCK, LIMITS, Site};
+
+const OFFLINE: &str = "offline = true\n[limits]\nconnect = 2\nsilence = 2\nsync = 2\nretries = 0\n";
+
+fn port(venti: &Venti) -> u16 {
+    venti.dial().rsplit('!').next().unwrap().parse().unwrap()
+}
+
+/// The source of a site: a venti that has what is in its partition.
+fn source_of(site: &Site) -> Venti {
+    let venti = Venti::start();
+    site.give(&venti, site.data.keys().copied());
+    venti
+}
+
+/// A first run from the site's partition, to this target.
+fn first(site: &Site, target: &Venti) -> Command {
+    let command = site.ventiprog().args(["-p", &site.part()]);
+    command.arg(target.dial())
+}
+
+/// Another partition beside that of a site, with blocks of its own.
+fn second(site: &Site, blocks: usize) -> Partition {
+    let builder = PartitionBuilder::new().name("second").seed(5);
+    let mut second = builder
+        .arenas(2, 4 << 20)
+        .create(&site.path("second"))
+        .unwrap();
+    let mut sample = Sample::new(77, 0);
+    for _ in 0..blocks {
+        second.append(13, &sample.noise(BLOCK)).unwrap();
+    }
+    second.flush().unwrap();
+    second
+}
+
+fn holes_in(partition: &Partition, venti: &Venti) -> usize {
+    let lacks = |score| !venti.contains(BlockType::Data, score);
+    let clumps = partition.clumps();
+    clumps.filter(|clump| lacks(&clump.score)).count()
+}
+
+#[track_caller]
+fn assert_said(output: &Output, status: i32, said: &str) {
+    assert_eq!(output.status, status, "{output:?}");
+    assert!(output.stderr.contains(said), "{output:?}");
+}
+
+/// A page of a site's partition on a loopback address of its own, and the venti
+/// there at the usual port if it is to run. None where somebody has that port.
+fn page_host(page: String, with_venti: bool) -> Option<(Http, Option<Venti>)> {
+    static LAST: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let last = LAST.fetch_add(1, Ordering::Relaxed);
+    let host = format!("127.{}.{low}.{last}", high | 128);
+    let venti = match TcpListener::bind((host.as_str(), 17034)) {
+        Ok(listener) => with_venti.then(|| Venti::at(listener, Setup::default())),
+        Err(error) => {
+            skipped(&format!("a venti at the usual port: {host}: {error}"));
+            return None;
+        }
+    };
+    let listener = TcpListener::bind((host.as_str(), 0)).unwrap();
+    let answer = Answer::page(page);
+    Some((Http::at(listener, move |_| answer.clone()), venti))
+}
+
+#[test]
+fn the_host_of_the_index_page_is_synced() {
+    let site = Site::new(20);
+    let page = index::page(&[(&site.partition, &site.part())]);
+    let Some((http, Some(source))) = page_host(page, true) else {
+        return;
+    };
+    site.give(&source, site.data.keys().copied());
+    let target = Venti::start();
+    let args = ["-i", &http.url(), &target.dial()];
+    let output = site.ventiprog().args(args).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+    assert_eq!((source.counts().syncs, site.holes(&target)), (1, 0));
+
+    // Unless told otherwise.
+    let output = site
+        .ventiprog()
+        .args(["--offline", "-i", &http.url()])
+        .run();
+    assert_eq!((output.status, source.counts().connections), (0, 1));
+    let other = source_of(&site);
+    let args = ["-s", &other.dial(), "-i", &http.url()];
+    assert_eq!(site.ventiprog().args(args).run().status, 0);
+    assert_eq!((other.counts().syncs, source.counts().connections), (1, 1));
+    // As a target it is the source itself.
+    let output = site
+        .ventiprog()
+        .args(["-i", &http.url(), &source.dial()])
+        .run();
+    assert_said(&output, 2, "is the source itself");
+}
+
+#[test]
+fn a_host_of_the_page_that_does_not_sync_is_said_with_the_way_out() {
+    let site = Site::new(20);
+    let page = index::page(&[(&site.partition, &site.part())]);
+    let Some((http, None)) = page_host(page, false) else {
+        return;
+    };
+    let target = Venti::start();
+    let url = http.url();
+    let run = |args: &[&str]| {
+        let command = site.ventiprog().args(["-i", &url]).args(args);
+        command.arg(target.dial()).run()
+    };
+    let output = run(&[]);
+    assert_said(&output, 3, "the host of the index page: not synced: ");
+    assert!(output.stderr.contains("(-s)"), "{output:?}");
+    assert!(output.stderr.contains("(--offline)"), "{output:?}");
+    assert_eq!((site.holes(&target), site.file("wrcmd").as_str()), (0, ""));
+    assert_eq!(run(&["--offline"]).status, 0);
+}
+
+#[test]
+fn what_only_the_page_counts_is_said() {
+    let (mut site, ahead) = (Site::new(20), Site::new(25));
+    let http = Http::page(index::page(&[(&ahead.partition, &site.part())]));
+    let target = Venti::start();
+    let run = |site: &Site, args: &[&str]| {
+        let command = site.ventiprog().args(["-i", &http.url()]).args(args);
+        command.arg(target.dial()).run()
+    };
+    let said = "arena arena0: the index page counts 25 clumps, on disk are 20";
+    let output = run(&site, &["--offline"]);
+    assert_said(&output, 3, said);
+    assert_eq!((site.holes(&target), site.file("wrcmd").as_str()), (0, ""));
+
+    // The list counts what is on disk, and says so.
+    let output = run(&site, &["-l"]);
+    assert_said(&output, 0, said);
+    assert!(output.stdout.contains("behind 0 clumps 0 bytes on disk"));
+
+    // On disk, and not counted by the trailer yet: sent, and nothing to say.
+    site.add(5);
+    site.partition.lag(0, 20, 20).unwrap();
+    let output = run(&site, &["--offline"]);
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    assert_eq!(site.holes(&target), 0);
+}
+
+#[test]
+fn a_page_of_another_partition_is_said() {
+    let mut other = Site::empty(3);
+    other.add(1);
+    other.seal();
+    other.add(1);
+    other.seal();
+    other.add(1);
+    let site = Site::new(20);
+    let http = Http::page(index::page(&[(&other.partition, &site.part())]));
+    let target = Venti::start();
+    let args = ["--offline", "-i", &http.url(), &target.dial()];
+    let output = site.ventiprog().args(args).run();
+    assert_said(&output, 3, "that is not the partition of this page");
+}
+
+#[test]
+fn a_partition_that_is_written_needs_its_source() {
+    let site = Site::new(20);
+    let (target, source) = (Venti::start(), source_of(&site));
+    let run = |args: &[&str], config: &str| {
+        let command = site.ventiprog().config(config).args(["-p", &site.part()]);
+        command.args(args).arg(target.dial()).run()
+    };
+    let mut holder = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "exec 3<>\"$0\"; echo; read -r line || true",
+            &site.part(),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0];
+    let pipe = holder.stdout.as_mut().unwrap();
+    pipe.read_exact(&mut ready).unwrap();
+
+    let output = run(&[], LIMITS);
+    let said = format!(
+        "(pid {}) has it open for writing, and no source",
+        holder.id()
+    );
+    assert_said(&output, 3, &said);
+    assert_eq!((site.holes(&target), site.file("wrcmd").as_str()), (0, ""));
+    let of_source = ["-s", &source.dial()];
+    for (args, config) in [
+        (&["--offline"][..], LIMITS),
+        (&[], OFFLINE),
+        (&of_source, LIMITS),
+        // The option beats the key.
+        (&of_source, OFFLINE),
+    ] {
+        let output = run(args, config);
+        assert_eq!((output.status, &*output.remarks()), (0, ""), "{args:?}");
+    }
+    assert_eq!(source.counts().syncs, 2);
+    let output = run(&["-s", &source.dial(), "--offline"], LIMITS);
+    assert_said(&output, 2, "give one of them");
+
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    assert_eq!(site.ventiprog().run().status, 0, "nobody writes it");
+}
+
+#[test]
+fn a_target_whose_process_writes_the_partition_is_the_source() {
+    let site = Site::new(20);
+    let target = Venti::start();
+    // This process listens for the target, and has the partition open.
+    let held = File::options().write(true).open(site.partition.path());
+    for host in ["127.0.0.1", "localhost", "127.1"] {
+        let target = format!("{host}:{}", port(&target));
+        let output = site.ventiprog().args(["-p", &site.part(), &target]).run();
+        assert_said(&output, 2, "is the source itself: ");
+        assert!(output.stderr.contains("open for writing"), "{output:?}");
+    }
+    assert_eq!(
+        (target.counts().connections, site.file("wrcmd")),
+        (0, "".into())
+    );
+    drop(held);
+    assert_eq!(first(&site, &target).run().status, 0);
+}
+
+#[test]
+fn the_source_is_no_target_under_any_name() {
+    let site = Site::new(20);
+    let venti = source_of(&site);
+    let port = port(&venti);
+    let mut names = vec![
+        "localhost",
+        "127.0.0.1",
+        "127.1",
+        "0.0.0.0",
+        "[::ffff:127.0.0.1]",
+    ];
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().into_owned();
+    if std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port))
+        .is_ok_and(|mut found| found.all(|address| address.ip().is_loopback()))
+    {
+        names.push(&host);
+    }
+    for (source, target) in names
+        .iter()
+        .flat_map(|one| names.iter().map(move |two| (one, two)))
+    {
+        let (source, target) = (format!("{source}:{port}"), format!("{target}:{port}"));
+        let args = ["-s", &source, "-p", &site.part(), &target];
+        let output = site.ventiprog().args(args).run();
+        assert_said(&output, 2, "is the source itself");
+    }
+    assert_eq!(venti.counts().connections, 0);
+}
+
+#[test]
+fn a_server_with_several_names_is_one_target() {
+    let site = Site::new(20);
+    let venti = Venti::start();
+    let names = ["localhost", "127.0.0.1", "127.1"].map(|name| format!("{name}:{}", port(&venti)));
+    let command = site.ventiprog().args(["-p", &site.part()]);
+    let output = command.args(&names).run();
+    assert_said(&output, 0, "tcp!127.1!");
+    assert_eq!(
+        output
+            .stderr
+            .matches("the same server as tcp!localhost!")
+            .count(),
+        2
+    );
+    assert_eq!((venti.counts().writes, venti.counts().duplicates), (20, 0));
+    assert_eq!(site.wrcmds().places().count(), 1);
+    let output = site
+        .ventiprog()
+        .args(["-l", "--older", "1"])
+        .args(&names)
+        .run();
+    assert_eq!((output.status, output.stdout.lines().count()), (0, 1));
+}
+
+#[test]
+fn a_new_target_that_has_everything_is_named() {
+    let mut site = Site::new(20);
+    let source = source_of(&site);
+    // As through a tunnel.
+    let relay = Relay::to(port(&source));
+    let said = "had every block already, the newest too";
+    let args = ["-s", &source.dial(), "-p", &site.part(), &relay.address()];
+    let output = site.ventiprog().args(args).run();
+    assert_said(&output, 0, said);
+
+    // One that lacks something is not, and nor is one that is on record.
+    let target = source_of(&site);
+    site.add(1);
+    site.give(&source, [site.score(0, 20)]);
+    for target in [target.dial(), relay.address()] {
+        let args = ["-s", &source.dial(), "-p", &site.part(), &target];
+        let output = site.ventiprog().args(args).run();
+        assert_eq!(output.status, 0, "{output:?}");
+        assert!(!output.stderr.contains(said), "{output:?}");
+    }
+}
+
+#[test]
+fn a_source_that_lacks_the_newest_block_is_said() {
+    let site = Site::new(20);
+    let (other, target) = (Venti::start(), Venti::start());
+    // It may well have some of it.
+    site.give(&other, [site.score(0, 3)]);
+    let run = |source: &Venti| {
+        let args = ["-s", &source.dial(), "-p", &site.part(), &target.dial()];
+        site.ventiprog().args(args).run()
+    };
+    let output = run(&other);
+    assert_said(&output, 3, "it does not have the newest block of ");
+    assert_eq!((other.counts().syncs, site.holes(&target)), (1, 0));
+    assert_eq!(site.file("wrcmd"), "");
+    assert_eq!(run(&source_of(&site)).status, 0);
+}
+
+#[test]
+fn a_sync_of_another_venti_does_not_let_arenas_be_left() {
+    let mut site = Site::empty(3);
+    site.add(30);
+    site.seal();
+    site.add(10);
+    let mut counters = site.partition.arenas()[0].counters();
+    counters.sealed = false;
+    site.partition.set_counters(0, counters, None).unwrap();
+    let (other, target) = (Venti::start(), Venti::start());
+    let args = ["-s", &other.dial(), "-p", &site.part(), &target.dial()];
+    let output = site.ventiprog().args(args).run();
+    assert_said(&output, 3, "is not sealed on disk");
+    assert_eq!(target.counts().writes, 30);
+}
+
+#[test]
+fn the_end_of_all_arenas_is_said_until_the_next_partition_is_known() {
+    let mut site = Site::empty(1);
+    site.add(30);
+    let target = Venti::start();
+    site.runs(&[&target], 0);
+    site.seal();
+    let said = "every arena is used up: ";
+    for _ in 0..2 {
+        let output = site.ventiprog().run();
+        assert_said(&output, 3, said);
+        assert!(
+            output
+                .stderr
+                .contains("(-p, or arenas in the configuration)")
+        );
+    }
+    let full = format!("{}\n", site.command(&target.dial(), 0, site.end(0)));
+    assert_eq!(site.file("wrcmd"), full, "all of it is there");
+    assert_eq!(site.ventiprog().arg("--offline").run().status, 0);
+
+    let second = second(&site, 10);
+    let path = second.path().display().to_string();
+    let config = format!("arenas = ['{}', '{path}']\n{LIMITS}", site.part());
+    let output = site.ventiprog().config(&config).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    assert_eq!(holes_in(&second, &target), 0);
+    assert!(site.file("wrcmd").contains(&format!(" {path} 0x")));
+    // It is on record from then on.
+    assert_eq!(site.ventiprog().run().status, 0);
+}
+
+#[test]
+fn an_index_page_shows_the_next_partition() {
+    let mut site = Site::empty(1);
+    site.add(30);
+    site.seal();
+    let target = Venti::start();
+    let second = second(&site, 10);
+    let path = second.path().display().to_string();
+    let page = index::page(&[(&site.partition, &site.part()), (&second, &path)]);
+    let source = source_of(&site);
+    let mut sample = Sample::new(77, 0);
+    for _ in second.clumps() {
+        source.insert(BlockType::Data, &sample.noise(BLOCK));
+    }
+    let http = Http::page(page);
+    let config = format!(
+        "index = '{}'\nsource = '{}'\n{LIMITS}",
+        http.url(),
+        source.dial()
+    );
+    let command = site.ventiprog().config(&config).arg(target.dial());
+    let output = command.run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    assert_eq!((site.holes(&target), holes_in(&second, &target)), (0, 0));
+}
+
+#[test]
+fn the_keys_for_arenas_need_neither_page_nor_wrcmd() {
+    let site = Site::new(20);
+    let second = second(&site, 10);
+    let target = Venti::start();
+    let path = second.path().display().to_string();
+    let config = format!("arenas = ['{}', '{path}']\n{LIMITS}", site.part());
+    let output = site.ventiprog().config(&config).arg(target.dial()).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    assert_eq!((site.holes(&target), holes_in(&second, &target)), (0, 0));
+
+    // One that is not here holds nothing back.
+    fs::remove_file(second.path()).unwrap();
+    let output = site.ventiprog().config(&config).run();
+    assert_said(&output, 3, &path);
+}
+
+#[test]
+fn a_partition_that_is_named_is_read_beside_that_of_the_wrcmd() {
+    let site = Site::new(20);
+    let target = Venti::start();
+    site.runs(&[&target], 0);
+    let second = second(&site, 10);
+    let path = second.path().display().to_string();
+    let before = (site.file("wrcmd"), site.file("wrcmds"));
+
+    let absent = site.path("absent").display().to_string();
+    let output = site.ventiprog().args(["-p", &absent]).run();
+    assert_said(&output, 1, &absent);
+    assert_eq!((site.file("wrcmd"), site.file("wrcmds")), before);
+
+    let output = site.ventiprog().args(["-p", &path]).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    assert_eq!(holes_in(&second, &target), 0);
+    assert_eq!(site.file("wrcmd"), before.0, "the wrcmd stays where it is");
+    assert_eq!(site.wrcmds().places().count(), 2);
+
+    // Another name of the wrcmd's own is no other partition.
+    fs::hard_link(site.partition.path(), site.path("alias")).unwrap();
+    let alias = site.path("alias").display().to_string();
+    let output = site.ventiprog().args(["-p", &alias]).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    assert_eq!(site.wrcmds().places().count(), 2);
+}
+
+#[test]
+fn several_partitions_may_be_named() {
+    let site = Site::new(20);
+    let second = second(&site, 10);
+    let path = second.path().display().to_string();
+    let target = Venti::start();
+    let args = ["-p", &site.part(), "-p", &path, &target.dial()];
+    let output = site.ventiprog().args(args).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    assert_eq!((site.holes(&target), holes_in(&second, &target)), (0, 0));
+}
+
+#[test]
+fn the_partitions_on_record_are_read_where_there_is_no_wrcmd() {
+    let mut site = Site::new(20);
+    let (target, new) = (Venti::start(), Venti::start());
+    let down = closed_port();
+    let args = ["-p", &site.part(), &target.dial(), &down];
+    assert_eq!(site.ventiprog().args(args).run().status, 3);
+    assert_eq!(site.file("wrcmd"), "");
+    site.add(5);
+    let output = site.ventiprog().arg(target.dial()).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    assert_eq!(site.holes(&target), 0);
+
+    // Also for a target that has no line.
+    fs::remove_file(site.state("wrcmd")).unwrap();
+    let output = site.ventiprog().arg(new.dial()).run();
+    assert_eq!((output.status, site.holes(&new)), (0, 0), "{output:?}");
+}
