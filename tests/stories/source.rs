@@ -296,6 +296,8 @@ fn a_server_with_several_names_is_one_target() {
     );
     assert_eq!((venti.counts().writes, venti.counts().duplicates), (20, 0));
     assert_eq!(site.wrcmds().places().count(), 1);
+    let quiet = site.ventiprog().arg("-q").args(&names).run();
+    assert_eq!((quiet.status, quiet.stderr.as_str()), (0, ""));
     let output = site
         .ventiprog()
         .args(["-l", "--older", "1"])
@@ -379,6 +381,9 @@ fn the_end_of_all_arenas_is_said_until_the_next_partition_is_known() {
     }
     let full = format!("{}\n", site.command(&target.dial(), 0, site.end(0)));
     assert_eq!(site.file("wrcmd"), full, "all of it is there");
+    assert_said(&site.ventiprog().arg("-l").run(), 0, said);
+    let late = ["-l", "--older", "1"];
+    assert_said(&site.ventiprog().args(late).run(), 3, said);
     assert_eq!(site.ventiprog().arg("--offline").run().status, 0);
 
     let second = second(&site, 10);

@@ -53,6 +53,10 @@ pub(super) fn list(
         }
     }
     say_what_the_page_counts(&parts, options, config, terminal);
+    if config.index.is_none() && options.index.is_none() && !config.offline && !options.offline {
+        let used_up = unseen::say_used_up(&parts, terminal);
+        status = status.worst(older.map_or(Status::Done, |_| used_up));
+    }
     let rules: Vec<_> = parts.iter().map(|part| part.rules.clone()).collect();
     let wrcmds = with_those_never_met(&record.wrcmds, asked, &rules)?;
     let behind = places::behind(&wrcmds, &rules, &Asked(&parts))?;

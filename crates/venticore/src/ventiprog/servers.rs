@@ -13,12 +13,13 @@ use crate::reach::{Listeners, Reach, Same};
 use crate::score::Score;
 use crate::terminal::Terminal;
 
-/// Of several names of one server only the first is a target. That is said.
+/// Of several names of one server only the first is a target. That is said, but
+/// for `-q`.
 pub(super) fn one_each(dials: Vec<Dial>, reach: &Reach, terminal: &Terminal) -> Vec<Dial> {
     let mut kept: Vec<Dial> = Vec::new();
     for dial in dials {
         match kept.iter().find(|kept| reach.same(kept, &dial) != Same::No) {
-            Some(first) => terminal.say(&format!(
+            Some(first) => terminal.report(&format!(
                 "{dial}: the same server as {first}: both are one target"
             )),
             None => kept.push(dial),
