@@ -270,6 +270,95 @@ fn a_reset_is_logged_and_can_be_undone() {
     assert!(output.stderr.contains("holds what"), "{output:?}");
 }
 
+/// An undo file that says that it was made at another time.
+fn made_at(file: &Path, time: &str) {
+    let bytes = fs::read(file).unwrap();
+    let text = bytes.windows(2).position(|two| two == b"\n\n").unwrap();
+    let (text, rest) = bytes.split_at(text);
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let old = text.lines().find(|line| line.starts_with("time ")).unwrap();
+    let mut bytes = text.replace(old, &format!("time {time}")).into_bytes();
+    bytes.extend(&rest[..rest.len() - Score::LEN]);
+    let hash = Score::of(&bytes);
+    bytes.extend(hash.as_bytes());
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn undo_files_are_listed_and_kept_as_the_configuration_says() {
+    if is_blind() {
+        return;
+    }
+    let site = Site::of("archived-8k");
+    let other = site.directory.path().join("other");
+    fs::write(&other, golden::fossil("archived-8k")).unwrap();
+    let reset = |partition: &Path, score: &str, config: &str| {
+        let command = site.command().config(config).arg(score).arg(partition);
+        let output = command.arg(site.venti.dial()).run();
+        assert_eq!(output.status, 0, "{output:?}");
+    };
+    let list = || site.command().arg("-u").run();
+    assert_eq!(list().stdout, "", "there is none");
+    reset(&other, SECOND, "");
+    for score in [SECOND, FIRST, SECOND] {
+        reset(&site.partition, score, "");
+    }
+    let all = site.undos();
+    assert_eq!(
+        all.len(),
+        4,
+        "none is removed unless the configuration says so"
+    );
+    let output = list();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    let lines: Vec<Vec<&str>> = output
+        .stdout
+        .lines()
+        .map(|l| l.split(' ').collect())
+        .collect();
+    let mut files: Vec<PathBuf> = lines.iter().map(|words| words[0].into()).collect();
+    files.sort();
+    assert_eq!(files, all);
+    let of_other: Vec<_> = lines.iter().filter(|l| Path::new(l[1]) == other).collect();
+    assert!(of_other.len() == 1 && of_other[0].len() == 5, "{output:?}");
+    assert_eq!(of_other[0][3], format!("vac:{FIRST}"));
+
+    // Two of this partition, the one just made among them.
+    reset(&site.partition, FIRST, "[undo]\nkeep = 2\n");
+    let kept = site.undos();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    assert!(kept.contains(&PathBuf::from(of_other[0][0])));
+    let made = kept.iter().filter(|file| !all.contains(file));
+    let made: Vec<&PathBuf> = made.collect();
+    assert_eq!(made.len(), 1, "{kept:?}");
+    // None that is older than some days.
+    for file in &kept {
+        made_at(file, "2020-01-01T00:00:00Z");
+    }
+    reset(&site.partition, SECOND, "[undo]\nkeep = 9\ndays = 30\n");
+    let kept = site.undos();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(kept.contains(&PathBuf::from(of_other[0][0])));
+    // No number is so small that the one just made goes.
+    let before = site.bytes();
+    reset(&site.partition, FIRST, "[undo]\nkeep = 0\n");
+    let kept = site.undos();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    let made = kept
+        .iter()
+        .find(|file| file.as_path() != Path::new(of_other[0][0]));
+    assert_eq!(site.undo(&[], made.unwrap()).status, 0);
+    assert!(site.bytes() == before);
+    // One that is damaged is named.
+    fs::write(made.unwrap(), "fossil undo 1\n").unwrap();
+    let output = list();
+    assert_eq!(output.status, 1, "{output:?}");
+    assert_eq!(
+        (output.stdout.lines().count(), output.stderr.lines().count()),
+        (1, 1)
+    );
+}
+
 #[test]
 fn the_score_is_taken_in_every_form_and_from_standard_input() {
     if is_blind() {

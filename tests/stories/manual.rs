@@ -148,13 +148,14 @@ fn keys_of_the_code(table: &str) -> BTreeSet<String> {
 }
 
 /// The subsections of the page that are about a table of its own, and that table.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 7] = [
     ("", ""),
     ("Fossils", "[fossil]\n"),
     ("Limits", "[limits]\n"),
     ("Mount", "[mount]\n"),
     ("Mtools", "[mtools]\n"),
     ("Remotes", "[remotes.x]\n"),
+    ("Undo", "[undo]\n"),
 ];
 
 #[test]

@@ -17,7 +17,8 @@ const TOOL: Tool = Tool {
     version: env!("CARGO_PKG_VERSION"),
     synopsis: "\
 [-cfnyq] [-d dir] rootscore [partition] [ventiaddr]
-[-nyq] -u undofile [partition]",
+[-nyq] -u undofile [partition]
+[-d dir] -u",
     help: "\
 Make a partition the fossil of an archive: prove that the venti has the
 archive, end the fossils that hold the partition, keep what will be
@@ -33,7 +34,7 @@ printed is read from standard input.
   -y, --yes         do not ask
   -q, --quiet       only errors and what will be lost
   -d, --dir DIR     where rootscor and the undo files lie
-  -u, --undo FILE   put back what an undo file has
+  -u, --undo FILE   put back what an undo file has; as the last word, list them
   -h, --help        print this text
   -V, --version     print the version
 
@@ -61,7 +62,12 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('y') | Long("yes") => options.yes = true,
             Short('q') | Long("quiet") => quiet = true,
             Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
-            Short('u') | Long("undo") => options.undo = Some(parser.value()?.into()),
+            Short('u') | Long("undo") => match parser.value() {
+                Ok(file) => options.undo = Some(file.into()),
+                // As the last word it asks what there is.
+                Err(lexopt::Error::MissingValue { .. }) => options.list = true,
+                Err(error) => return Err(error.into()),
+            },
             Value(first) => operands = exit::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
         }
@@ -72,11 +78,13 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
         (false, true) => Depth::Shallow,
         (false, false) => Depth::Active,
     };
-    if options.undo.is_some() && (check || shallow || options.as_written || options.force) {
+    if (options.undo.is_some() || options.list)
+        && (check || shallow || options.as_written || options.force)
+    {
         return Err(tool.usage("expected none of -c, --shallow, --as-written and -f with -u"));
     }
     let mut operands = operands.into_iter();
-    if options.undo.is_none() {
+    if options.undo.is_none() && !options.list {
         let score = operands
             .next()
             .ok_or_else(|| tool.usage("expected a root score, found none"))?;

@@ -8,12 +8,14 @@
 //! | `standing` | what a partition holds now |
 //! | `undo` | a file with everything that is about to be overwritten, and putting it back |
 //! | `write` | the order of the writes |
+//! | `kept` | undo files: listed, and removed when there are too many |
 //! | `job` | all of it, from the log to the comparison |
 //!
 //! Only this module writes to partitions, beside the configuration regions of
 //! [`venticore::confregion`].
 
 mod job;
+mod kept;
 mod plan;
 mod repeats;
 mod standing;
@@ -26,6 +28,7 @@ use venticore::arena::ReadAt;
 use venticore::partition::Partition;
 
 pub use job::{Checked, Job, check, old_undo, perform, say_first};
+pub use kept::listed;
 pub use plan::{Area, Format, PlanError, Tag};
 pub use standing::{Standing, Whole};
 pub use undo::{Matches, Undo, UndoError, save};

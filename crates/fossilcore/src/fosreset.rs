@@ -7,8 +7,8 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
 
 use eyre::{Result, WrapErr, eyre};
 use venticore::client::Client;
@@ -21,7 +21,9 @@ use venticore::terminal::Terminal;
 
 use crate::archive::{self, Archive, Depth};
 use crate::flfmt::{LABEL, Proving, Source, open, root_score, venti};
-use crate::format::{Job, Matches, Standing, Undo, UndoError, check, old_undo, perform, say_first};
+use crate::format::{
+    self, Job, Matches, Standing, Undo, UndoError, check, old_undo, perform, say_first,
+};
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, Halt};
 
@@ -49,6 +51,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// `-u`: put this undo file back.
     pub undo: Option<PathBuf>,
+    /// `-u` alone: list the undo files.
+    pub list: bool,
     /// The root score, or `-`; nothing with `-u`.
     pub score: String,
     /// The partition.
@@ -77,6 +81,9 @@ pub fn run(
     terminal: &Terminal,
     halt: &dyn Halt,
 ) -> Result<Status> {
+    if options.list {
+        return list(&config.keep_dir(options.dir.as_deref()), terminal);
+    }
     match &options.undo {
         Some(undo) => put_back(undo, options, config, terminal),
         None => reset(tool, options, config, terminal, halt),
@@ -285,6 +292,23 @@ fn readable(client: &mut Client, score: &venticore::score::Score) -> String {
             format!("its root is readable on this venti, its directories are not: {error}")
         }
     }
+}
+
+/// Prints a line for each undo file.
+fn list(dir: &Path, terminal: &Terminal) -> Result<Status> {
+    let mut status = Status::Done;
+    let mut output = terminal.output();
+    for line in format::listed(dir) {
+        match line {
+            Ok(line) => writeln!(output, "{line}").wrap_err("standard output")?,
+            Err((path, error)) => {
+                terminal.say(&format!("{}: {error}", path.display()));
+                status = Status::Failed;
+            }
+        }
+    }
+    output.flush().wrap_err("standard output")?;
+    Ok(status)
 }
 
 /// Puts an undo file back.

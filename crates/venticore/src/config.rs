@@ -10,6 +10,7 @@ mod mount;
 mod mtools;
 mod namespace;
 mod remote;
+mod undo;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ pub use fossil::Fossil;
 pub use mount::Mount;
 pub use mtools::NineFat;
 pub use remote::{Remote, Shell};
+pub use undo::Undo;
 
 use crate::client::Limits;
 use crate::dial::{Dial, DialError};
@@ -59,6 +61,8 @@ pub struct Config {
     pub source: Option<String>,
     /// `address` of the file: the name by which other machines reach this one.
     pub address: Option<String>,
+    /// `[undo]` of the file: which undo files are kept.
+    pub undo: Undo,
     /// `index` of the file: the URL of the source's index page.
     pub index: Option<String>,
     /// `default_index` of the file: the index page that is asked where nothing
@@ -135,6 +139,7 @@ impl Default for Config {
             targets: Vec::new(),
             source: None,
             address: None,
+            undo: Undo::default(),
             engine: None,
             wrarena: None,
             index: None,
@@ -193,6 +198,7 @@ impl Config {
             },
             source: file.source,
             address: file.address,
+            undo: file.undo.unwrap_or_default(),
             engine: file.engine,
             wrarena: file.wrarena,
             index: file.index,

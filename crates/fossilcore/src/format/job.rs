@@ -2,7 +2,6 @@
 //! partition is free.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,17 +13,12 @@ use venticore::score::Score;
 use venticore::state::{StateDir, Utc};
 use venticore::terminal::Terminal;
 
+use super::kept::{self, SUFFIX};
 use super::plan::Format;
 use super::standing::Standing;
 use super::undo::{Matches, Undo, UndoError, save};
 use super::write::{WriteError, write};
 use crate::{fossilize, venti};
-
-/// How the name of an undo file ends.
-const SUFFIX: &str = "undo";
-
-/// Undo files that are looked at for the one of a format that did not end.
-const LOOKED_AT: usize = 256;
 
 /// The longest part of a partition's name in that of a file.
 const NAME_MAX: usize = 64;
@@ -84,22 +78,8 @@ pub fn old_undo(job: &Job<'_>, standing: &Standing) -> Result<Option<Undo>> {
     if matches!(standing, Standing::Whole(_)) {
         return Ok(None);
     }
-    let Ok(entries) = fs::read_dir(job.config.keep_dir(job.dir)) else {
-        return Ok(None);
-    };
-    let mut paths: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.to_string_lossy().contains(&format!(".{SUFFIX}")))
-        .collect();
-    // The newest first: names begin with the tool, then the time.
-    let time = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.split_once('.').map(|(_, rest)| rest.to_owned())
-    };
-    paths.sort_by_key(|path| std::cmp::Reverse(time(path)));
-    for path in paths.iter().take(LOOKED_AT) {
-        let Ok(undo) = Undo::open(path) else {
+    for path in kept::newest_first(&job.config.keep_dir(job.dir)) {
+        let Ok(undo) = Undo::open(&path) else {
             continue;
         };
         match undo.matches(job.partition) {
@@ -160,7 +140,9 @@ pub fn perform(
                 Failure::report(Status::Unverified, format!("{report:#}"))
             }
         }
-    })
+    })?;
+    kept::prune(job, &undo);
+    Ok(())
 }
 
 /// Says that an earlier format is undone before anything else.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::environment::Environment;
 use super::limits::FileLimits;
 use super::mtools::Mtools;
-use super::{Error, Fossil, Mount, Remote};
+use super::{Error, Fossil, Mount, Remote, Undo};
 
 /// More than anyone writes by hand: what is longer is something else.
 const MOST: u64 = 1 << 20;
@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) dir: Option<PathBuf>,
     pub(super) source: Option<String>,
     pub(super) address: Option<String>,
+    pub(super) undo: Option<Undo>,
     pub(super) engine: Option<String>,
     pub(super) wrarena: Option<Vec<String>>,
     pub(super) targets: Option<Vec<String>>,
@@ -101,6 +102,7 @@ impl File {
     pub(super) fn over(self, below: File) -> File {
         let limits = self.limits.unwrap_or_default();
         let fossil = self.fossil.unwrap_or_default();
+        let undo = self.undo.unwrap_or_default();
         File {
             nine_fat: self.nine_fat.or(below.nine_fat),
             mount: self.mount.or(below.mount),
@@ -108,6 +110,7 @@ impl File {
             dir: self.dir.or(below.dir),
             source: self.source.or(below.source),
             address: self.address.or(below.address),
+            undo: Some(undo.over(below.undo.unwrap_or_default())),
             engine: self.engine.or(below.engine),
             wrarena: self.wrarena.or(below.wrarena),
             targets: self.targets.or(below.targets),
