@@ -398,13 +398,13 @@ mod tests {
 
     #[test]
     fn options_are_plain_data() {
-        let options = parsed(&["-fw", "-d", "dir", "--", "-p", "-t"]).unwrap();
+        let options = parsed(&["-fw", "-d", "dir", "--", "-p", "t"]).unwrap();
         let expected = Options {
             write: true,
             force: true,
             dir: Some("dir".into()),
             partition: "-p".into(),
-            text: Some("-t".into()),
+            text: Some("t".into()),
             ..Options::default()
         };
         assert_eq!(options, expected);
