@@ -8,6 +8,7 @@ use fossilcore::archive::{self, Archive, Dir};
 use venti_tests::command::Command;
 use venti_tests::far::Far;
 use venti_tests::golden;
+use venti_tests::page::Page;
 use venti_tests::sshd::Ssh;
 use venti_tests::standin::Script;
 use venti_tests::venti::Venti;
@@ -140,6 +141,79 @@ fn snapshot_replicate_reset_and_serve_from_another_venti() {
     assert_eq!(files(&targets[2], score), expected);
     assert_is_root_of(&spare, &targets[2], score);
     let _ = far.run("backup", "foshalt -k");
+}
+
+/// The session that ventiprog(7) shows, with the hosts and paths of this test.
+fn session(words: &[(&str, &str)]) -> String {
+    let page = Page::load("ventiprog.7");
+    let mut lines = page.source.lines();
+    assert!(lines.any(|line| line.ends_with("it takes three machines")));
+    let lines = lines.skip(1).take_while(|line| *line != ".Ed");
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let here = |text: String, (word, here): &(&str, &str)| text.replace(word, here);
+    words.iter().fold(text, here)
+}
+
+#[test]
+fn the_session_of_the_page_runs_as_it_is_written() {
+    if is_blind() {
+        return;
+    }
+    let score = ARCHIVES[1].0;
+    let source = golden::archives();
+    let targets = [Venti::start(), Venti::start()];
+    let far = Far::new();
+    for host in ["here", "files", "backup"] {
+        far.machine(host);
+    }
+    let disk = partition(&far, "files", "archived-8k");
+    let spare = partition(&far, "backup", "fresh-8k");
+    let arenas = golden::unpack("fossil/arenas.part", &far.path("here"));
+    far.configure("files", &fossil(score, &source));
+    far.configure("backup", &fossil(score, &targets[0]));
+    far.configure(
+        "here",
+        &format!(
+            "source = '{}'\narenas = ['{}']\n",
+            source.dial(),
+            arenas.display()
+        ),
+    );
+    let reach = far.path("reach").display().to_string();
+    let skip = "while case $1 in -*) ;; *) false ;; esac; do shift; done; host=$1; shift";
+    far.script(
+        "here",
+        "ssh",
+        &format!("{skip}; exec {reach} \"$host\" \"$*\""),
+    );
+    let root = far.path("").display().to_string();
+    far.script(
+        "here",
+        "scp",
+        &format!("cp \"$1\" \"{root}/${{2%%:*}}/${{2##*:}}\""),
+    );
+    let _ = far.run("files", &format!("fossilstart {disk}"));
+
+    let state = far.path("here").join("state");
+    fs::create_dir(&state).unwrap();
+    let session = session(&[
+        ("/var/lib/ventiprog", state.to_str().unwrap()),
+        ("/dev/sdb2", &disk),
+        ("/dev/sdb3", &spare),
+        ("venti1.example.org", &targets[0].dial()),
+        ("venti2.example.org", &targets[1].dial()),
+    ]);
+    let _ = far.run("here", &format!("set -e\n{session}"));
+
+    let log = fs::read_to_string(far.path("backup").join("rootscor")).unwrap();
+    assert!(log.contains(&format!("vac:{score} {disk} ")), "{log}");
+    for target in &targets {
+        assert_eq!(files(target, score), files(&source, score));
+    }
+    assert_is_root_of(&spare, &targets[0], score);
+    for host in ["files", "backup"] {
+        let _ = far.run(host, "foshalt -k");
+    }
 }
 
 /// A partition holds the root directory of an archive for its live tree.
