@@ -58,7 +58,7 @@ for path in pts shm; do
 done
 ln -sfn /proc/self/fd "$root/dev/fd"
 for path in $KEEP; do
-	[ -e "$root$path" ] && continue
+	[ "$path" -ef "$root$path" ] && continue
 	mkdir -p "$root$path"; mount --rbind "$path" "$root$path"
 done
 exec chroot "$root" sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@"

@@ -416,6 +416,8 @@ fn every_restore_of_the_guide() {
     // The venti.
     evening.source.stop();
     fs::remove_file(&arenas).unwrap();
+    // From here on on other machines, where nothing is configured.
+    evening.surroundings.configure("");
     let new = Venti::fresh(
         &evening.plan9,
         evening.directory.path(),

@@ -309,8 +309,12 @@ fn a_trailer_that_counts_nothing_after_a_sync_is_damaged() {
     bytes[counters..counters + 60].fill(0);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("arenas");
-    fs::write(&path, &bytes).unwrap();
     let (source, target) = (Venti::start(), Venti::start());
+    // The source has what its partition has.
+    fs::write(&path, golden::bytes("g4.part")).unwrap();
+    let fill = Command::new("ventiprog").args(["-p"]).arg(&path);
+    assert_eq!(fill.arg(source.dial()).run().status, 0);
+    fs::write(&path, &bytes).unwrap();
     for _ in 0..2 {
         let output = Command::new("ventiprog")
             .config(LIMITS)
