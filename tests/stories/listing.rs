@@ -65,6 +65,26 @@ fn a_list_of_nothing_is_empty() {
 }
 
 #[test]
+fn a_list_verifies_nothing_and_does_not_take_the_option() {
+    let site = Site::new(1);
+    let output = site.ventiprog().args(["-l", "--verify"]).run();
+    output.assert_refused(2, "--verify goes without it");
+}
+
+#[test]
+fn the_summary_of_a_verifying_run_says_how_many_blocks_were_read_back() {
+    let (site, here, _behind) = one_behind();
+    let output = site.ventiprog().arg("--verify").run();
+    let said = "; 40 blocks read back and right";
+    assert!(output.summary().contains(said), "{output:?}");
+    let nothing = site.ventiprog().args(["-p", &site.part(), "--verify"]);
+    let elsewhere = site.path("elsewhere");
+    let output = nothing.arg("-d").arg(&elsewhere).arg(here.dial()).run();
+    let said = "; 0 blocks read back and right";
+    assert!(output.summary().contains(said), "{output:?}");
+}
+
+#[test]
 fn a_list_of_a_partition_that_is_gone_says_so() {
     let (site, here, _behind) = one_behind();
     fs::rename(site.path("arenas"), site.path("elsewhere")).unwrap();

@@ -92,6 +92,9 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             _ => return Err(arg.unexpected().into()),
         }
     }
+    if list && options.verify {
+        return Err(tool.usage("-l only shows what is on record: --verify goes without it"));
+    }
     options.task = match (list, older, forget) {
         (true, older, None) => Task::List { older },
         (false, None, None) => Task::Replicate,

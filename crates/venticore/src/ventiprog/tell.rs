@@ -62,6 +62,10 @@ fn summary(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> String
         ),
     };
     let of_all = |count: fn(&Target) -> u64| run.targets.iter().map(count).sum::<u64>();
+    if run.options.verify {
+        let right = HumanCount(of_all(|target| target.read_back.right));
+        line = format!("{line}; {right} blocks read back and right");
+    }
     let counts = [
         (tally.present, "were there already"),
         (of_all(|target| target.damaged), "are damaged in the source"),
