@@ -239,6 +239,16 @@ fn a_target_whose_process_writes_the_partition_is_the_source() {
         let output = site.ventiprog().args(["-p", &site.part(), &target]).run();
         assert_said(&output, 2, "is the source itself: ");
         assert!(output.stderr.contains("open for writing"), "{output:?}");
+        // That no server writes the partition is not so, and a source that has the
+        // same blocks does not make the target another server.
+        let other = source_of(&site);
+        for words in [
+            vec!["--offline".to_owned()],
+            vec!["-s".to_owned(), other.dial()],
+        ] {
+            let calls = site.ventiprog().args(words).args(["-p", &site.part()]);
+            assert_said(&calls.arg(&target).run(), 2, "open for writing");
+        }
     }
     assert_eq!(
         (target.counts().connections, site.file("wrcmd")),

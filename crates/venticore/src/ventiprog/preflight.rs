@@ -89,10 +89,7 @@ impl<'a> Preflight<'a> {
             gaps = gaps.worst(status);
         }
         let offline = *origin == Origin::Offline;
-        // A source that has shown its newest blocks was compared by its address.
-        if !offline && !parts.iter().all(|part| part.synced) {
-            servers::refuse_holder(&parts, dials, reach)?;
-        }
+        servers::refuse_holder(&parts, dials, reach)?;
         if !options.dry_run {
             servers::refuse_suspect(origin, &parts, dials, reach, config)?;
         }
