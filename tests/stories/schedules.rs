@@ -677,6 +677,18 @@ impl<'a> Schedule<'a> {
         }
     }
 
+    /// A block that a target could not give back, and that is on record until it
+    /// does, is lost there meanwhile. It counts wherever the target's place is.
+    fn lost_unreadable(&self, target: usize) -> bool {
+        let wrcmds = self.wrcmds();
+        let part = self.part();
+        let mut blocks = wrcmds.unreadable(&self.dials[target], &part);
+        blocks.any(|block| match (block.block_type, block.score) {
+            (Some(block_type), Some(score)) => !self.servers[target].contains(block_type, &score),
+            _ => false,
+        })
+    }
+
     /// All is well again: one run completes, and the next has nothing to do.
     fn end(&mut self) {
         self.mend();
@@ -684,6 +696,7 @@ impl<'a> Schedule<'a> {
         self.servers.iter().for_each(Venti::heal);
         let targets: Vec<usize> = (0..self.dials.len()).collect();
         let gone = self.look().gone.iter().any(|gone| !gone.is_empty());
+        let gone = gone || targets.iter().any(|&target| self.lost_unreadable(target));
         let config = self.config();
         let status = self.run(&targets, &config, None, true);
         let expected = if gone {
