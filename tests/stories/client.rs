@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use venti_tests::venti::{Fault, How, On, Setup, Store, Venti, closed_port};
 use venticore::blocktype::BlockType::{self, Data, Dir, Pointer, Root};
-use venticore::client::{Acknowledged, Asked, Client, Error, Kind, Limits, Presence, WINDOW};
+use venticore::client::{Acknowledged, Asked, Client, Error, Limits, Presence, WINDOW};
 use venticore::score::Score;
+use venticore::status::Status;
 use venticore::wire::Version;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -89,7 +90,7 @@ fn is_given_up(client: &mut Client, error: &Error) {
             given_up.to_string(),
             format!("connection given up: {error}")
         );
-        assert_eq!(given_up.kind(), error.kind());
+        assert_eq!(given_up.status(), error.status());
     }
 }
 
@@ -226,7 +227,7 @@ fn a_block_no_server_stores_is_not_sent() {
             error.to_string(),
             format!("block {score}: expected 1 to 57344 bytes, found {size}")
         );
-        assert_eq!(error.kind(), Kind::Failed);
+        assert_eq!(error.status(), Status::Failed);
         is_given_up(&mut client, &error);
         assert_eq!(venti.counts().requests, 0);
     }
@@ -268,7 +269,7 @@ fn unhex(text: &str) -> Vec<u8> {
 fn where_nothing_listens_is_unreachable() {
     let error = dial_short(&closed_port()).unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "{error}");
-    assert_eq!(error.kind(), Kind::Transient);
+    assert_eq!(error.status(), Status::Unreachable);
     let line = "cannot connect: connection refused";
     assert!(error.to_string().starts_with(line), "{error}");
     let error = dial_short("tcp!no-such-host.invalid!17034").unwrap_err();
@@ -297,7 +298,7 @@ fn what_is_no_venti_is_told_from_its_first_line() {
     ] {
         let fault = Fault::from(On::Connection, 1, How::Say(says.to_vec()));
         let error = dial_short(&Venti::faulty([fault]).dial()).unwrap_err();
-        assert_eq!(error.kind(), Kind::Failed);
+        assert_eq!(error.status(), Status::Failed);
         assert_eq!(
             error.to_string(),
             format!("not a venti: expected a venti version line, found {found}")
@@ -356,7 +357,7 @@ fn a_refused_write_names_the_block() {
                 Score::of(&all[499])
             )
         );
-        assert_eq!(error.kind(), Kind::Failed);
+        assert_eq!(error.status(), Status::Failed);
     }
     let error = failing(Fault::read_only());
     assert!(
@@ -406,7 +407,7 @@ fn a_wrong_score_for_a_write_is_a_failed_verification() {
         }
         _ => panic!("{error}"),
     }
-    assert_eq!(error.kind(), Kind::Verification);
+    assert_eq!(error.status(), Status::Unverified);
 }
 
 #[test]
@@ -439,7 +440,7 @@ fn nonsense_is_told_as_nonsense() {
     ] {
         let error = failing(Fault::at(On::Write, 7, how));
         assert_eq!(error.to_string(), format!("not a venti: {line}"));
-        assert_eq!(error.kind(), Kind::Failed);
+        assert_eq!(error.status(), Status::Failed);
     }
     let error = failing(Fault::at(On::Write, 7, How::WrongReply));
     assert!(error.to_string().ends_with("found Rping"), "{error}");
@@ -461,7 +462,7 @@ fn a_connection_lost_half_way_is_lost() {
     for how in [How::Close, How::Short] {
         let error = failing(Fault::at(On::Write, 500, how));
         assert!(matches!(error, Error::Lost(_)), "{error}");
-        assert_eq!(error.kind(), Kind::Transient);
+        assert_eq!(error.status(), Status::Unreachable);
     }
     let venti = Venti::start();
     let mut client = dial(&venti);
@@ -481,7 +482,7 @@ fn one_reply_missing_among_many_is_silence() {
             Score::of(&blocks(1000, 8192)[499])
         )
     );
-    assert_eq!(error.kind(), Kind::Transient);
+    assert_eq!(error.status(), Status::Unreachable);
 }
 
 #[test]
@@ -642,10 +643,10 @@ fn a_bad_block_does_not_end_the_reading_of_others() {
     assert!(error.is_absent());
     let error = client.read(&scores[2], Data, 100).unwrap_err();
     assert!(!error.is_absent());
-    assert_eq!(error.kind(), Kind::Failed);
+    assert_eq!(error.status(), Status::Failed);
     venti.fault(Fault::from(On::Read, 1, How::Wrong));
     let error = client.read(&scores[3], Data, 100).unwrap_err();
-    assert_eq!(error.kind(), Kind::Verification);
+    assert_eq!(error.status(), Status::Unverified);
     venti.heal();
     assert_eq!(client.read(&scores[3], Data, 100).unwrap(), all[3]);
     let present = Presence::Present { size: 100 };
@@ -725,7 +726,7 @@ fn faults_end_a_reading_too() {
             })
             .unwrap_err();
         assert_eq!(seen, expected, "{error}");
-        assert_eq!(error.kind() == Kind::Transient, transient, "{error}");
+        assert_eq!(error.status() == Status::Unreachable, transient, "{error}");
         is_given_up(&mut client, &error);
     }
 }

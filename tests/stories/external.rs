@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use venti_tests::golden;
 use venticore::child::Limits;
-use venticore::exit::Status;
-use venticore::external::{self, Error, Fault, Kind, Program, Stretch};
+use venticore::external::{self, Error, Fault, Program, Stretch};
 use venticore::partition::{Operand, Partition};
+use venticore::status::Status;
+use venticore::tool::status_of;
 
 /// The arena that the stand-ins are called for.
 const STRETCH: Stretch = Stretch {
@@ -86,12 +87,12 @@ fn error(script: &str) -> Error {
     error
 }
 
-fn assert_error(script: &str, kind: Kind, status: u8, part: &str) {
+fn assert_error(script: &str, kind: Status, status: u8, part: &str) {
     let error = error(script);
-    assert_eq!(error.kind(), kind, "{script}: {error}");
+    assert_eq!(error.status(), kind, "{script}: {error}");
     assert!(error.to_string().contains(part), "{script}: {error}");
     let report = eyre::Report::new(error).wrap_err("tcp!backup!17035");
-    assert_eq!(Status::of(&report).code(), status, "{report:#}");
+    assert_eq!(status_of(&report).code(), status, "{report:#}");
 }
 
 #[test]
@@ -134,7 +135,7 @@ fn standard_input_is_empty() {
 fn there_must_be_a_program() {
     for argv in [&[][..], &["", "x"]] {
         let error = Program::new(argv).unwrap_err();
-        assert_eq!(Status::of(&error.into()), Status::Usage);
+        assert_eq!(status_of(&error.into()), Status::Usage);
     }
     assert_eq!(Program::default(), Program::new(["wrarena"]).unwrap());
 
@@ -147,13 +148,13 @@ fn there_must_be_a_program() {
         let error = external::run(&program, &target, &partition, &STRETCH, &PATIENT).unwrap_err();
         assert!(matches!(error.fault(), Fault::Start(_)), "{error}");
         assert!(error.to_string().contains("built-in engine"), "{error}");
-        assert_eq!(Status::of(&error.into()), Status::Failed);
+        assert_eq!(status_of(&error.into()), Status::Failed);
     }
 }
 
 #[test]
 fn a_dialect_is_named_with_the_cure() {
-    let failed = |script, part| assert_error(script, Kind::Failed, 1, part);
+    let failed = |script, part| assert_error(script, Status::Failed, 1, part);
     // plan9port's on a whole partition.
     failed(
         "echo end offset 0x2000; echo end offset 0x3000",
@@ -166,7 +167,7 @@ fn a_dialect_is_named_with_the_cure() {
     );
     for number in ["0x2000", "8192", " 8192 "] {
         let script = format!("echo '{number}'");
-        assert_error(&script, Kind::Failed, 1, "9front wrarena");
+        assert_error(&script, Status::Failed, 1, "9front wrarena");
     }
     failed("echo end offset 0x2000; echo 8192", "found \"8192\"");
     for text in [
@@ -179,9 +180,9 @@ fn a_dialect_is_named_with_the_cure() {
     ] {
         let script = format!("echo '{text}'");
         let part = format!("found \"{text}\"");
-        assert_error(&script, Kind::Failed, 1, &part);
+        assert_error(&script, Status::Failed, 1, &part);
         let script = format!("echo end offset 0x2000; echo '{text}'");
-        assert_error(&script, Kind::Failed, 1, &part);
+        assert_error(&script, Status::Failed, 1, &part);
     }
     failed("printf 'end offset 0x20'", "found \"end offset 0x20\"");
     failed("", "no output");
@@ -204,11 +205,11 @@ fn an_offset_must_be_in_the_arena_and_not_before_the_start() {
             matches!(error.fault(), Fault::Implausible { found: was, .. } if *was == found),
             "{error}"
         );
-        assert_eq!(error.kind(), Kind::Failed);
+        assert_eq!(error.status(), Status::Failed);
     }
     assert_error(
         "echo end offset 0",
-        Kind::Failed,
+        Status::Failed,
         1,
         "from 0x1000 to 0xfc000, found 0x0",
     );
@@ -230,12 +231,12 @@ fn a_perfect_line_is_worth_nothing_without_status_0() {
             "no space left in arenas",
         ),
     ] {
-        assert_error(&format!("{line}; {end}"), Kind::Failed, 1, part);
+        assert_error(&format!("{line}; {end}"), Status::Failed, 1, part);
     }
     for why in ["Connection refused", "unknown host $venti"] {
         let text = format!("wrarena: could not connect to server: {why}");
         let script = format!("echo '{text}' >&2; echo >&2; exit 1");
-        assert_error(&script, Kind::Transient, 6, &text);
+        assert_error(&script, Status::Unreachable, 6, &text);
     }
 }
 
@@ -250,10 +251,10 @@ fn a_damaged_clump_is_an_error_although_it_exits_with_0() {
     ] {
         for end in ["echo later >&2", "echo '2026/1122 05:00:00 all well' >&2"] {
             let script = format!("echo end offset 0x3fab; echo '{text}' >&2; {end}");
-            assert_error(&script, Kind::Damage, 3, text);
+            assert_error(&script, Status::Partly, 3, text);
         }
         let script = format!("echo '{text}'; echo end offset 0x3fab");
-        assert_error(&script, Kind::Damage, 3, "built-in engine");
+        assert_error(&script, Status::Partly, 3, "built-in engine");
     }
 }
 
@@ -274,7 +275,12 @@ fn a_line_or_stream_without_end_is_refused() {
     let long = "head -c 9000000 /dev/zero";
     for redirect in ["", ">&2"] {
         let script = format!("echo end offset 0x2000; {long} {redirect}");
-        assert_error(&script, Kind::Failed, 1, "a line of more than 16384 bytes");
+        assert_error(
+            &script,
+            Status::Failed,
+            1,
+            "a line of more than 16384 bytes",
+        );
         let script = format!("echo end offset 0x2000; exec yes {redirect}");
         let limits = Limits {
             output: 4 << 20,
@@ -299,8 +305,13 @@ fn other_bytes_than_text_do_no_harm() {
         0x2000
     );
     let script = format!("{noise}; printf '\\377 offset 0x2000\\n'");
-    assert_error(&script, Kind::Failed, 1, "\u{fffd} offset 0x2000");
-    assert_error(&format!("{noise} >&2; exit 1"), Kind::Failed, 1, "status 1");
+    assert_error(&script, Status::Failed, 1, "\u{fffd} offset 0x2000");
+    assert_error(
+        &format!("{noise} >&2; exit 1"),
+        Status::Failed,
+        1,
+        "status 1",
+    );
 }
 
 /// Waits until a process is gone, or at least dead.
@@ -339,7 +350,7 @@ fn silence_has_a_limit_and_what_the_program_has_started_ends_with_it() {
         assert!(error.to_string().contains("said nothing for 700ms"));
         assert!(start.elapsed() < Duration::from_secs(10), "{script}");
         await_death(&stand_in.path("pid"));
-        assert_eq!(Status::of(&error.into()), Status::Unreachable);
+        assert_eq!(status_of(&error.into()), Status::Unreachable);
     }
 }
 
@@ -425,15 +436,15 @@ fn the_recorded_calls_of_plan9port_are_judged_as_the_spec_tells() {
             (exit, damage, ends) => {
                 let error = replayed.expect_err(title);
                 let (kind, fault) = match (exit, damage, ends.len()) {
-                    ("0", Some(_), _) => (Kind::Damage, "damage"),
-                    ("0", None, 0) => (Kind::Failed, "no offset"),
-                    ("0", None, _) => (Kind::Failed, "several"),
+                    ("0", Some(_), _) => (Status::Partly, "damage"),
+                    ("0", None, 0) => (Status::Failed, "no offset"),
+                    ("0", None, _) => (Status::Failed, "several"),
                     _ if call.stderr.contains("could not connect") => {
-                        (Kind::Transient, "unreachable")
+                        (Status::Unreachable, "unreachable")
                     }
-                    _ => (Kind::Failed, "failed"),
+                    _ => (Status::Failed, "failed"),
                 };
-                assert_eq!(error.kind(), kind, "{title}: {error}");
+                assert_eq!(error.status(), kind, "{title}: {error}");
                 fault
             }
         };

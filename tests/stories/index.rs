@@ -16,7 +16,8 @@ use venti_tests::sample::Sample;
 use venti_tests::venti::{Venti, closed_port};
 use venticore::arena::ArenaPartition;
 use venticore::client::Limits;
-use venticore::index::{self, Error, Kind, Page};
+use venticore::index::{self, Error, Page};
+use venticore::status::Status;
 
 /// The golden index pages.
 const PAGES: &[&str] = &[
@@ -320,7 +321,7 @@ fn what_is_no_index_page_is_told_apart() {
         assert!(told.contains(shows), "{told}");
         assert!(!told.contains(char::is_control), "{told:?}");
         assert!(told.len() < 250, "{told}");
-        assert_eq!(error.kind(), Kind::Failed);
+        assert_eq!(error.status(), Status::Failed);
     }
     let xml = Page::parse(golden::text("http/xindex-g5.xml").as_bytes());
     assert!(matches!(xml, Err(Error::NotIndex(_))));
@@ -482,7 +483,7 @@ fn page_and_partition_that_differ_are_told_with_both_numbers() {
         let text = text.replace("clumps=932", "clumps=900");
         let page = page(&text);
         let error = page.partitions()[0].check(&table).unwrap_err();
-        assert_eq!(error.kind(), Kind::Failed);
+        assert_eq!(error.status(), Status::Failed);
         error.to_string()
     });
     insta::assert_snapshot!(told.join("\n"));
@@ -549,7 +550,7 @@ fn an_answer_cut_at_any_byte_is_no_page() {
             match fetched(&http) {
                 // The last chunk's own end may be missing, the page is whole.
                 Ok(found) => assert!(found == page(&text) && end + 2 >= length, "{end}"),
-                Err(error) => assert_eq!(error.kind(), Kind::Transient, "{end}: {error}"),
+                Err(error) => assert_eq!(error.status(), Status::Unreachable, "{end}: {error}"),
             }
         }
     }
@@ -561,74 +562,82 @@ fn a_server_that_misbehaves_is_told_on_one_line() {
     let huge = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", u64::MAX);
     let redirect = "Location: http://127.0.0.1:1/\x07index\r\n";
     let endless = vec![b'\t'; usize::try_from(index::PAGE_MAX).unwrap() + 1];
-    let cases: Vec<(Answer, Kind, &str)> = vec![
-        (Answer::raw(""), Kind::Transient, "closed"),
-        (Answer::raw("").and_hang(), Kind::Transient, "500ms"),
+    let cases: Vec<(Answer, Status, &str)> = vec![
+        (Answer::raw(""), Status::Unreachable, "closed"),
+        (Answer::raw("").and_hang(), Status::Unreachable, "500ms"),
         (
             Answer::page(&text).cut(300).and_hang(),
-            Kind::Transient,
+            Status::Unreachable,
             "500ms",
         ),
         (
             Answer::page(&text).slowly(Duration::from_millis(20)),
-            Kind::Transient,
+            Status::Unreachable,
             "500ms",
         ),
         (
             Answer::with("302 Found", "Location: http://127.0.0.1:1/index\r\n", &text),
-            Kind::Failed,
+            Status::Failed,
             "302, redirected to \"http://127.0.0.1:1/index\"",
         ),
         (
             Answer::with("302 Found", redirect, &text),
-            Kind::Failed,
+            Status::Failed,
             "http",
         ),
-        (Answer::with("301 Moved", "", &text), Kind::Failed, "301"),
-        (Answer::with("404 Not Found", "", "no"), Kind::Failed, "404"),
-        (Answer::with("503 Busy", "", "no"), Kind::Failed, "503"),
-        (Answer::with("204 No Content", "", ""), Kind::Failed, "204"),
+        (Answer::with("301 Moved", "", &text), Status::Failed, "301"),
+        (
+            Answer::with("404 Not Found", "", "no"),
+            Status::Failed,
+            "404",
+        ),
+        (Answer::with("503 Busy", "", "no"), Status::Failed, "503"),
+        (
+            Answer::with("204 No Content", "", ""),
+            Status::Failed,
+            "204",
+        ),
         (
             Answer::with("200 OK", "", ""),
-            Kind::Failed,
+            Status::Failed,
             "found nothing",
         ),
-        (Answer::page("<html>hello</html>"), Kind::Failed, "html"),
-        (Answer::page(b"\0\x01\x02"), Kind::Failed, "\\0"),
-        (Answer::raw(huge), Kind::Transient, "closed"),
+        (Answer::page("<html>hello</html>"), Status::Failed, "html"),
+        (Answer::page(b"\0\x01\x02"), Status::Failed, "\\0"),
+        (Answer::raw(huge), Status::Unreachable, "closed"),
         (
             Answer::with("200 OK", "", [text.as_bytes(), &endless].concat()),
-            Kind::Failed,
+            Status::Failed,
             "67108864",
         ),
-        (Answer::page(&endless), Kind::Failed, "67108864"),
+        (Answer::page(&endless), Status::Failed, "67108864"),
         (
             Answer::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
-            Kind::Failed,
+            Status::Failed,
             "http",
         ),
         (
             Answer::raw(Random::new(7).bytes(1000)),
-            Kind::Failed,
+            Status::Failed,
             "http",
         ),
         (
             Answer::raw(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(1 << 20))),
-            Kind::Failed,
+            Status::Failed,
             "header",
         ),
     ];
     for (answer, kind, shows) in cases {
         let http = Http::answering(answer);
         let limits = match kind {
-            Kind::Transient => short_limits(),
+            Status::Unreachable => short_limits(),
             _ => Limits::default(),
         };
         let start = Instant::now();
         let error = index::fetch(&http.url(), limits).unwrap_err();
         let told = error.to_string();
         assert!(start.elapsed() < Duration::from_secs(30), "{told}");
-        assert_eq!(error.kind(), kind, "{shows}: {told}");
+        assert_eq!(error.status(), kind, "{shows}: {told}");
         assert!(told.contains(shows), "{shows}: {told}");
         assert!(!told.contains(char::is_control), "{told:?}");
     }
@@ -640,7 +649,7 @@ fn what_is_not_there_or_no_http_server_is_told() {
     let venti = Venti::start();
     let url = format!("http://127.0.0.1:{}/index", port(&venti.dial()));
     let error = index::fetch(&url, Limits::default()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Failed);
+    assert_eq!(error.status(), Status::Failed);
     let told = error.to_string();
     assert!(
         told.contains("\"venti-04:02-") && told.contains("httpaddr"),
@@ -649,11 +658,11 @@ fn what_is_not_there_or_no_http_server_is_told() {
 
     let url = format!("http://127.0.0.1:{}/index", port(&closed_port()));
     let error = index::fetch(&url, Limits::default()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Transient);
+    assert_eq!(error.status(), Status::Unreachable);
     assert!(error.to_string().contains("refused"), "{error}");
 
     let error = index::fetch("http://no-such-host.invalid/index", short_limits()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Transient, "{error}");
+    assert_eq!(error.status(), Status::Unreachable, "{error}");
 }
 
 // ventioffsets.

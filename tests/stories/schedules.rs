@@ -25,10 +25,11 @@ use venticore::blocktype::BlockType;
 use venticore::client::Limits;
 use venticore::config::Config;
 use venticore::dial::Dial;
-use venticore::exit::Status;
 use venticore::score::Score;
 use venticore::state::{Guard, StateDir, Step};
+use venticore::status::Status;
 use venticore::terminal::{Kept, Terminal};
+use venticore::tool::status_of;
 use venticore::ventiprog::{self, Options};
 use venticore::wrcmd::WrCmd;
 use venticore::wrcmds::{Place, Wrcmds};
@@ -782,7 +783,7 @@ impl Run {
 fn status(result: &Result<Status>) -> (Status, &'static str) {
     let status = match result {
         Ok(status) => *status,
-        Err(report) => Status::of(report),
+        Err(report) => status_of(report),
     };
     let name = match status {
         Status::Done => "status 0",

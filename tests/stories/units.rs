@@ -89,7 +89,7 @@ fn a_unit_is_named_like_the_command_it_runs() {
 
 #[test]
 fn the_service_tells_what_passes_from_what_does_not() {
-    use venticore::exit::Status;
+    use venticore::status::Status;
     let unit = read(&contrib("systemd/ventiprog.service"));
     let passes = [Status::Done, Status::Locked, Status::Unreachable];
     let mut stays: Vec<u8> = Status::ALL

@@ -6,8 +6,9 @@ use eyre::Result;
 use fossilcore::cpsys::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
-use venticore::exit::{self, Status, Tool};
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {
     name: "cpsys",
@@ -56,7 +57,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('n') | Long("dry-run") => options.dry_run = true,
             Long("start") => options.start = true,
             Short('q') | Long("quiet") => quiet = true,
-            Value(first) => operands = exit::operands(&mut parser, first)?,
+            Value(first) => operands = tool::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
         }
     }

@@ -7,8 +7,9 @@ use fossilcore::archive::Depth;
 use fossilcore::flfmt::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
-use venticore::exit::{self, Status, Tool};
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {
     name: "flfmt",
@@ -58,7 +59,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('f') | Long("force") => options.force = true,
             Short('y') | Long("yes") => options.yes = true,
             Short('n') | Long("dry-run") => options.dry_run = true,
-            Value(first) => operands = exit::operands(&mut parser, first)?,
+            Value(first) => operands = tool::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
         }
     }

@@ -6,8 +6,9 @@ use eyre::Result;
 use fossilcore::foscons::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
-use venticore::exit::{self, Status, Tool};
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {
     name: "foscons",
@@ -39,11 +40,11 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('h') | Long("help") => return Err(tool.help()),
             Short('V') | Long("version") => return Err(tool.version()),
             Short('t') | Long("timeout") => {
-                options.wait = Some(exit::seconds("-t", &mut parser)?);
+                options.wait = Some(tool::seconds("-t", &mut parser)?);
             }
             Short('c') | Long("console") => options.console = Some(parser.value()?.into()),
             Value(first) => {
-                for word in exit::words(&mut parser, first)? {
+                for word in tool::words(&mut parser, first)? {
                     options.command.push(word.string()?);
                 }
             }

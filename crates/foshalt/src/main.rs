@@ -6,8 +6,9 @@ use eyre::Result;
 use fossilcore::foshalt::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
-use venticore::exit::{self, Status, Tool};
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {
     name: "foshalt",
@@ -44,10 +45,10 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('q') | Long("quiet") => quiet = true,
             Short('t') | Long("timeout") => {
-                options.wait = Some(exit::seconds("-t", &mut parser)?);
+                options.wait = Some(tool::seconds("-t", &mut parser)?);
             }
             Value(first) => {
-                let consoles = exit::operands(&mut parser, first)?;
+                let consoles = tool::operands(&mut parser, first)?;
                 options.consoles = consoles.into_iter().map(Into::into).collect();
             }
             _ => return Err(arg.unexpected().into()),

@@ -8,9 +8,10 @@ use fossilcore::fosreset::{self, Options};
 use fossilcore::halt::Consoles;
 use lexopt::prelude::*;
 use venticore::config::Config;
-use venticore::exit::{self, Status, Tool};
 use venticore::state::StateDir;
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {
     name: "fosreset",
@@ -68,7 +69,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
                 Err(lexopt::Error::MissingValue { .. }) => options.list = true,
                 Err(error) => return Err(error.into()),
             },
-            Value(first) => operands = exit::operands(&mut parser, first)?,
+            Value(first) => operands = tool::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
         }
     }

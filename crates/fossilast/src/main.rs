@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use eyre::Result;
 use lexopt::prelude::*;
-use venticore::exit::{self, Tool};
+use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {
     name: "fossilast",
@@ -33,7 +33,7 @@ fn partition(tool: &Tool, mut parser: lexopt::Parser) -> Result<OsString> {
         match arg {
             Short('h') | Long("help") => return Err(tool.help()),
             Short('V') | Long("version") => return Err(tool.version()),
-            Value(first) => operands = exit::operands(&mut parser, first)?,
+            Value(first) => operands = tool::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
         }
     }

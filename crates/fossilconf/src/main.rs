@@ -6,8 +6,9 @@ use eyre::Result;
 use fossilcore::conf::REGION;
 use venticore::config::Config;
 use venticore::confregion::{self, Options};
-use venticore::exit::{Status, Tool};
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::Tool;
 
 const TOOL: Tool = Tool {
     name: "fossilconf",

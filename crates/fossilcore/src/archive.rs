@@ -13,8 +13,8 @@ use std::fmt;
 
 use venticore::blocktype::BlockType;
 use venticore::client::{self, Client, Presence};
-use venticore::exit::{Failure, Status};
 use venticore::score::Score;
+use venticore::status::{Failure, Status};
 use venticore::tree::{self as hashtree, Damage, Entry, Fault, Root};
 
 use crate::disk::{DirEntry, MetaBlock};

@@ -10,13 +10,13 @@ mod line;
 mod voice;
 
 use eyre::Result;
-use venticore::config::Config;
-use venticore::dial::Dial;
-use venticore::exit::{Failure, Status};
-use venticore::terminal::Terminal;
 
 use crate::remote::{Answer, End, Lost, Machine};
 use line::{Found, RootLine};
+use venticore::config::Config;
+use venticore::dial::Dial;
+use venticore::status::{Failure, Status};
+use venticore::terminal::Terminal;
 use voice::Voice;
 
 /// A shell adds this to the number of the signal that ended a command.

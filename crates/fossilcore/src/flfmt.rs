@@ -5,18 +5,18 @@ use std::ffi::OsString;
 use std::io;
 
 use eyre::{Result, WrapErr};
-use venticore::client::Client;
-use venticore::config::Config;
-use venticore::dial::Dial;
-use venticore::exit::{Failure, Status};
-use venticore::holders;
-use venticore::partition::{Operand, Partition};
-use venticore::score::{LabelledScore, Score, ScoreError};
-use venticore::terminal::Terminal;
 
 use crate::archive::{Archive, Depth, prove};
 use crate::format::{Checked, Format, Job, Standing, Tag, check, old_undo, perform};
 use crate::{fossilize, processes, venti};
+use venticore::client::Client;
+use venticore::config::Config;
+use venticore::dial::Dial;
+use venticore::holders;
+use venticore::partition::{Operand, Partition};
+use venticore::score::{LabelledScore, Score, ScoreError};
+use venticore::status::{Failure, Status};
+use venticore::terminal::Terminal;
 
 /// The name of a file system, unless told otherwise.
 pub const LABEL: &str = "vfs";
@@ -264,6 +264,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use venticore::tool::status_of;
 
     #[test]
     fn block_sizes_are_those_of_the_c_tool() {
@@ -278,7 +279,7 @@ mod tests {
         }
         for text in ["", "k", "8kk", "8q", "-1", "8 k", "\u{e9}"] {
             assert_eq!(
-                Status::of(&block_size(text).unwrap_err()),
+                status_of(&block_size(text).unwrap_err()),
                 Status::Usage,
                 "{text}"
             );
@@ -306,7 +307,7 @@ mod tests {
             "",
         ] {
             assert_eq!(
-                Status::of(&root_score(text).unwrap_err()),
+                status_of(&root_score(text).unwrap_err()),
                 Status::Usage,
                 "{text}"
             );

@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 
 use eyre::{Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
-use venticore::config::Config;
-use venticore::exit::{Failure, Output, Status, line_of};
-use venticore::terminal::Terminal;
 
 use crate::console::reply::{is_fence, is_prompt};
 use crate::console::transport::{stream, wait};
 use crate::console::{Console, Error, Line, line, place, verdict};
+use venticore::config::Config;
+use venticore::status::{Failure, Status};
+use venticore::terminal::Output;
+use venticore::terminal::Terminal;
+use venticore::text::line_of;
+use venticore::tool::status_of;
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -142,7 +145,7 @@ fn each(console: &mut Console, terminal: &Terminal) -> Result<Status> {
             continue;
         }
         if let Err(error) = one(console, &text, terminal) {
-            let of = Status::of(&error);
+            let of = status_of(&error);
             if of == Status::Unreachable {
                 return Err(error);
             }

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyre::{Result, WrapErr};
-use venticore::config::Config;
-use venticore::exit::{Failure, Status, line_of};
-use venticore::terminal::Terminal;
 
 use crate::console::place::{self, Place, Places};
 use crate::console::{Console, end, kin};
 use crate::halt::{Halt, Outcome};
+use venticore::config::Config;
+use venticore::status::{Failure, Status};
+use venticore::terminal::Terminal;
+use venticore::text::line_of;
+use venticore::tool::status_of;
 
 /// How long processes have to end once they are told.
 const END: Duration = Duration::from_secs(60);
@@ -60,7 +62,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         };
         status = status.worst(one.unwrap_or_else(|error| {
             terminal.say(&line_of(&error));
-            Status::of(&error)
+            status_of(&error)
         }));
     }
     if found {

@@ -11,13 +11,6 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use eyre::{Result, WrapErr, eyre};
-use venticore::client::Client;
-use venticore::config::Config;
-use venticore::exit::{Failure, Status};
-use venticore::holders::{self, Process};
-use venticore::partition::{Operand, Partition};
-use venticore::state::Utc;
-use venticore::terminal::Terminal;
 
 use crate::archive::{self, Archive, Depth};
 use crate::flfmt::{LABEL, Proving, Source, open, root_score, venti};
@@ -26,6 +19,13 @@ use crate::format::{
 };
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, Halt};
+use venticore::client::Client;
+use venticore::config::Config;
+use venticore::holders::{self, Process};
+use venticore::partition::{Operand, Partition};
+use venticore::state::Utc;
+use venticore::status::{Failure, Status};
+use venticore::terminal::Terminal;
 
 /// The most bytes of the line on standard input.
 const LINE_MAX: u64 = 16 << 10;
@@ -470,6 +470,7 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use venticore::tool::status_of;
 
     #[test]
     fn the_line_of_fossilize_has_two_or_three_words() {
@@ -493,7 +494,7 @@ mod tests {
             &[&b"vac:S p v"[..], &[b'v'; 1 << 14]].concat(),
         ] {
             let error = Words::parse(odd).unwrap_err();
-            assert_eq!(Status::of(&error), Status::Usage, "{odd:?}");
+            assert_eq!(status_of(&error), Status::Usage, "{odd:?}");
             assert!(error.to_string().contains("line of fossilize"), "{error}");
         }
         let error = Words::parse(b"vac:S\n").unwrap_err().to_string();

@@ -12,17 +12,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use eyre::{Result, WrapErr};
 use serde::Serialize;
-use venticore::config::{Config, NineFat};
-use venticore::exit::{Failure, Output, Status, line_of, one_line};
-use venticore::ninefat::{self, Home};
-use venticore::partition::{Operand, Partition};
-use venticore::state::{Access, Stamp, StateDir};
-use venticore::terminal::Terminal;
 
 use crate::halt;
 use crate::last::{self, Last, UnderWay};
 use crate::snapshot::{self, ARCHIVER, Archive, Found};
 use crate::venti;
+use venticore::config::{Config, NineFat};
+use venticore::ninefat::{self, Home};
+use venticore::partition::{Operand, Partition};
+use venticore::state::{Access, Stamp, StateDir};
+use venticore::status::{Failure, Status};
+use venticore::terminal::Output;
+use venticore::terminal::Terminal;
+use venticore::text::{line_of, one_line};
+use venticore::tool::status_of;
 
 /// The version of the JSON line.
 const SCHEMA: u32 = 1;
@@ -116,7 +119,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
             let what = if options.dry_run { "would be" } else { "is" };
             let why = line_of(&error);
             terminal.say(&format!("{why}: the line {what} recorded without it"));
-            status.worst(Status::of(&error))
+            status.worst(status_of(&error))
         }
     };
     print(&entry, options, status)?;
@@ -232,7 +235,7 @@ fn export(state: &StateDir, nine_fat: Option<&NineFat>, terminal: &Terminal) -> 
         return Status::Done;
     };
     terminal.say(&line_of(&error));
-    Status::of(&error)
+    status_of(&error)
 }
 
 /// Appends these lines to the log. A 9fat that nobody mounts gets them with the next

@@ -19,14 +19,6 @@ use eyre::{Report, Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use venticore::client::Client;
-use venticore::config::{Config, Fossil};
-use venticore::dial::Dial;
-use venticore::exit::{Failure, Status, line_of};
-use venticore::holders::{Holders, Process, Sight};
-use venticore::partition::{self, Operand, Partition};
-use venticore::state::StateDir;
-use venticore::terminal::Terminal;
 
 use crate::console::broker::{self, Job, Started};
 use crate::console::line::quote;
@@ -34,6 +26,15 @@ use crate::console::place::{NAME, namespace};
 use crate::console::transport::{is_served, wait};
 use crate::console::{Console, kin, trust};
 use crate::{halt, last, ninep, processes};
+use venticore::client::Client;
+use venticore::config::{Config, Fossil};
+use venticore::dial::Dial;
+use venticore::holders::{Holders, Process, Sight};
+use venticore::partition::{self, Operand, Partition};
+use venticore::state::StateDir;
+use venticore::status::{Failure, Status};
+use venticore::terminal::Terminal;
+use venticore::text::line_of;
 
 /// The name of the service of a fossil without a name.
 const SERVICE: &str = "fossil";

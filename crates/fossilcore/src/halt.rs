@@ -9,13 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyre::{Result, WrapErr};
-use venticore::client::{Client, Limits};
-use venticore::config::Config;
-use venticore::dial::Dial;
-use venticore::exit::{Failure, Status, line_of};
-use venticore::holders::Process;
-use venticore::partition::{Operand, Partition};
-use venticore::terminal::Terminal;
 
 use crate::console::systems::System;
 use crate::console::{self, Console, Line, end, place, verdict};
@@ -23,6 +16,15 @@ use crate::last;
 use crate::processes;
 use crate::snapshot::{Archive, Settled};
 use crate::venti;
+use venticore::client::{Client, Limits};
+use venticore::config::Config;
+use venticore::dial::Dial;
+use venticore::holders::Process;
+use venticore::partition::{Operand, Partition};
+use venticore::status::{Failure, Status};
+use venticore::terminal::Terminal;
+use venticore::text::line_of;
+use venticore::tool::status_of;
 
 /// How long a console has to show that it does not hang.
 const ALIVE: Duration = Duration::from_secs(5);
@@ -67,7 +69,7 @@ pub struct Outcome {
 
 impl Outcome {
     fn wrong(&mut self, error: &eyre::Report) {
-        self.wrong.push((Status::of(error), line_of(error)));
+        self.wrong.push((status_of(error), line_of(error)));
     }
 
     /// The worst of what went wrong.
@@ -245,7 +247,7 @@ fn wait(
         limit,
     };
     // That it goes on is what keeps the file system from being halted.
-    archive.wait().map_err(|error| match Status::of(&error) {
+    archive.wait().map_err(|error| match status_of(&error) {
         Status::Unreachable => Failure::report(Status::Partly, line_of(&error)),
         _ => error,
     })

@@ -10,12 +10,13 @@ use std::fmt;
 use std::io::{self, Write};
 
 use eyre::{Report, Result, WrapErr};
-use venticore::arena::ReadAt;
-use venticore::exit::{Output, Status};
-use venticore::partition::{Operand, Partition};
-use venticore::score::Score;
 
 use crate::disk::{FormatError, Header, Label, SuperBlock};
+use venticore::arena::ReadAt;
+use venticore::partition::{Operand, Partition};
+use venticore::score::Score;
+use venticore::status::Status;
+use venticore::terminal::Output;
 
 /// How often a super block is read that differs each time.
 const TRIES: usize = 64;

@@ -17,7 +17,7 @@ use std::process::Command;
 use eyre::{Result, bail};
 use venticore::child::{self, Limits};
 use venticore::config::{Config, Remote, Shell};
-use venticore::exit::{Failure, Status};
+use venticore::status::{Failure, Status};
 
 use answer::Heard;
 pub use answer::{Answer, End};
@@ -209,6 +209,7 @@ fn check_vector(name: &str, command: &[String]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use venticore::tool::status_of;
 
     #[test]
     fn a_host_is_one_plain_word() {
@@ -227,7 +228,7 @@ mod tests {
             "@h",
         ] {
             let error = check_host(host).unwrap_err();
-            assert_eq!(Status::of(&error), Status::Usage, "{host}");
+            assert_eq!(status_of(&error), Status::Usage, "{host}");
         }
     }
 

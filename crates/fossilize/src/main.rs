@@ -6,9 +6,10 @@ use eyre::Result;
 use fossilcore::fossilize::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
-use venticore::exit::{self, Status, Tool};
 use venticore::state::StateDir;
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {
     name: "fossilize",
@@ -46,7 +47,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('h') | Long("help") => return Err(tool.help()),
             Short('V') | Long("version") => return Err(tool.version()),
             Short('t') | Long("timeout") => {
-                options.wait = exit::seconds("-t", &mut parser)?;
+                options.wait = tool::seconds("-t", &mut parser)?;
             }
             Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
             Long("9fat") => options.nine_fat = Some(parser.value()?),
@@ -54,7 +55,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,
-            Value(first) => operands = exit::operands(&mut parser, first)?,
+            Value(first) => operands = tool::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
         }
     }

@@ -6,9 +6,10 @@ use eyre::Result;
 use fossilcore::fossilstart::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
-use venticore::exit::{self, Status, Tool};
 use venticore::state::StateDir;
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {
     name: "fossilstart",
@@ -47,7 +48,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('F') | Long("foreground") => options.foreground = true,
             Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
             Short('v') | Long("venti") => options.venti = Some(parser.value()?.string()?),
-            Value(first) => operands = exit::operands(&mut parser, first)?,
+            Value(first) => operands = tool::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
         }
     }

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use eyre::Result;
 use venticore::config::Config;
 use venticore::confregion::{self, Options};
-use venticore::exit::{Status, Tool};
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::Tool;
 use venticore::venticonf::REGION;
 
 const TOOL: Tool = Tool {

@@ -29,11 +29,11 @@ pub use undo::Undo;
 
 use crate::client::Limits;
 use crate::dial::{Dial, DialError};
-use crate::exit::{Failure, Status};
 use crate::index;
 use crate::partition::{Operand, OperandError};
 use crate::replicate::Checkpoint;
 use crate::state::StateDir;
+use crate::status::{Failure, Status};
 use environment::Environment;
 use file::File;
 use limits::seconds;

@@ -42,7 +42,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-pub use error::{Error, Fault, Kind};
+pub use error::{Error, Fault};
 
 use crate::arena::Arena;
 use crate::child::{self, Ended, Limits};

@@ -14,9 +14,9 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::exit::one_line;
 use crate::partition::overlap::Wanted;
 use crate::partition::{self, Operand, Partition};
+use crate::text::one_line;
 
 /// Names shown in a message before the rest is only counted.
 const SHOWN: usize = 5;

@@ -3,7 +3,7 @@
 //!
 //! The codecs (`arena`, `wire`, `whack`) turn bytes into structs and
 //! back and do no I/O. The library does not print, prompt, exit or read the
-//! environment, except in `exit` and `config`.
+//! environment, except in `tool`, `terminal` and `config`.
 
 pub mod arena;
 pub mod blocktype;
@@ -12,7 +12,6 @@ pub mod client;
 pub mod config;
 pub mod confregion;
 pub mod dial;
-pub mod exit;
 pub mod external;
 pub mod holders;
 pub mod index;
@@ -24,7 +23,10 @@ pub mod record;
 pub mod replicate;
 pub mod score;
 pub mod state;
+pub mod status;
 pub mod terminal;
+pub mod text;
+pub mod tool;
 pub mod tree;
 pub mod venticonf;
 pub mod ventioffsets;

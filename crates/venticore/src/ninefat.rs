@@ -21,10 +21,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::NineFat;
-use crate::exit::Status;
 use crate::holders::{Holders, Sight};
 use crate::partition::{self, Operand, Partition};
 use crate::state::{self, StateDir};
+use crate::status::Status;
 use crate::terminal::Terminal;
 use crate::wrcmd;
 pub use exchange::{Visit, arrive, check, exchange, leave};

@@ -19,6 +19,7 @@ mod step;
 mod trust;
 mod utc;
 
+use crate::status::Status;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
@@ -408,6 +409,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The exit status it stands for.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Locked { .. } => Status::Locked,
+            Self::Unnamed => Status::Usage,
+            _ => Status::Failed,
+        }
+    }
+
     fn read(path: &Path, cause: io::Error) -> Self {
         let path = path.to_owned();
         Self::Read { path, cause }

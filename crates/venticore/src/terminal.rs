@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::exit::{self, Output};
+use crate::text::one_line;
 
 /// The most bytes of an answer.
 const ANSWER_MAX: u64 = 128;
@@ -113,9 +113,9 @@ impl Terminal {
             Some(kept) => {
                 let said = kept.said.lock();
                 said.unwrap_or_else(PoisonError::into_inner)
-                    .push(exit::one_line(line));
+                    .push(one_line(line));
             }
-            None => self.bar.suspend(|| exit::say(self.tool, line)),
+            None => self.bar.suspend(|| say(self.tool, line)),
         }
     }
 
@@ -125,7 +125,7 @@ impl Terminal {
     /// # Errors
     /// The answer cannot be read.
     pub fn ask(&self, question: &str, answers: &mut dyn BufRead) -> io::Result<bool> {
-        let question = exit::one_line(question);
+        let question = one_line(question);
         self.bar.suspend(|| {
             let mut err = stderr();
             // That nobody can see the question is no yes: the answer is asked for.
@@ -199,4 +199,61 @@ impl Terminal {
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Standard output. A reader that went away is no error: what follows is
+/// dropped, and the work goes on.
+pub struct Output {
+    inner: Box<dyn Write>,
+    closed: bool,
+}
+
+impl Output {
+    /// The process's standard output.
+    #[must_use]
+    pub fn stdout() -> Self {
+        Self::to(io::stdout())
+    }
+
+    /// Something else in its place.
+    #[must_use]
+    pub fn to(inner: impl Write + 'static) -> Self {
+        Output {
+            inner: Box::new(inner),
+            closed: false,
+        }
+    }
+
+    fn unless_closed<T>(&mut self, result: io::Result<T>, dropped: T) -> io::Result<T> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(dropped)
+            }
+            result => result,
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.closed {
+            return Ok(bytes.len());
+        }
+        let result = self.inner.write(bytes);
+        self.unless_closed(result, bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let result = self.inner.flush();
+        self.unless_closed(result, ())
+    }
+}
+
+/// One line on standard error; that it cannot be written is no reason to stop.
+pub fn say(tool: &str, line: &str) {
+    let _ = writeln!(io::stderr(), "{tool}: {}", one_line(line));
 }

@@ -16,11 +16,13 @@ use crate::arena::table::Entry;
 use crate::arena::{self, ArenaPartition, ArenaSource};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Output, Status, line_of};
 use crate::index::{self, Arena, Page, PartitionArenas};
 use crate::partition::{self, Partition};
 use crate::score::Score;
+use crate::status::{Failure, Status};
+use crate::terminal::Output;
 use crate::terminal::Terminal;
+use crate::text::line_of;
 use crate::wrarena;
 use crate::wrcmd::WrCmd;
 

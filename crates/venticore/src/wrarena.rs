@@ -17,9 +17,10 @@ use crate::arena::table::Entry;
 use crate::arena::{Arena, ArenaPartition, ArenaSource, Note};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Output, Status, client_status};
 use crate::partition::{Operand, Partition};
 use crate::replicate::{self, At, Checkpoint, Event, Job, Manner, Outcome, Seat, Start, Trouble};
+use crate::status::{Failure, Status};
+use crate::terminal::Output;
 use crate::terminal::Terminal;
 
 /// What was asked for on the command line.
@@ -76,7 +77,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     let outcome = send(&jobs, seat, config, terminal, &mut output);
     status = status.worst(judge(&outcome, terminal));
     match outcome.trouble {
-        Some(Trouble::Target(error)) => return Ok(status.worst(client_status(&error))),
+        Some(Trouble::Target(error)) => return Ok(status.worst(error.status())),
         Some(Trouble::Start(error)) => {
             return Err(not_a_place(jobs[0].arenas.first(), &error)).wrap_err_with(subject);
         }

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use eyre::Result;
 use lexopt::prelude::*;
 use venticore::config::Config;
-use venticore::exit::{self, Status, Tool};
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::{self, Tool};
 use venticore::ventioffsets::{self, Options};
 
 const TOOL: Tool = Tool {
@@ -49,7 +50,7 @@ fn options(tool: &Tool, mut parser: lexopt::Parser) -> Result<(Options, bool)> {
             Short('j') | Long("json") => options.json = true,
             Short('v') | Long("verbose") => verbose = true,
             Short('w') | Long("wrarena") => options.host = Some(parser.value()?.string()?),
-            Value(first) => operands = exit::operands(&mut parser, first)?,
+            Value(first) => operands = tool::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
         }
     }

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use eyre::{Result, WrapErr};
 use lexopt::prelude::*;
 use venticore::config::Config;
-use venticore::exit::{self, Status, Tool};
 use venticore::state::StateDir;
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::{self, Tool};
 use venticore::ventiprog::{self, Options, Task};
 use venticore::wrcmd;
 
@@ -85,7 +86,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Long("trust") => options.trust = true,
             Long("forget") => forget = Some(parser.value()?.string()?),
             Value(first) => {
-                for word in exit::operands(&mut parser, first)? {
+                for word in tool::operands(&mut parser, first)? {
                     options.targets.push(word.string()?);
                 }
             }

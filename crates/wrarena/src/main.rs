@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use eyre::{Result, WrapErr};
 use lexopt::prelude::*;
 use venticore::config::Config;
-use venticore::exit::{self, Status, Tool};
+use venticore::status::Status;
 use venticore::terminal::Terminal;
+use venticore::tool::{self, Tool};
 use venticore::wrarena::{self, Options};
 use venticore::wrcmd;
 
@@ -55,7 +56,7 @@ fn options(tool: &Tool, mut parser: lexopt::Parser) -> Result<Options> {
                 options.max_clumps = Some(number(&mut parser).wrap_err("-M")?);
             }
             Short('h') | Long("host") => options.host = Some(parser.value()?.string()?),
-            Value(first) => operands = exit::operands(&mut parser, first)?,
+            Value(first) => operands = tool::operands(&mut parser, first)?,
             _ => return Err(arg.unexpected().into()),
         }
     }

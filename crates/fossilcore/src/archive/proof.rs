@@ -11,17 +11,18 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use eyre::Result;
-use venticore::blocktype::BlockType;
-use venticore::client::Client;
-use venticore::exit::{Failure, Status, one_line};
-use venticore::score::Score;
-use venticore::tree::{
-    Counts, Damage, Entry, Fault, Leaf, Plan, Visit, WalkError, Walker, Wanted, block_type,
-};
 
 use super::tree::{self, Dir};
 use super::{Archive, Error, Refusal};
 use crate::disk::DirEntry;
+use venticore::blocktype::BlockType;
+use venticore::client::Client;
+use venticore::score::Score;
+use venticore::status::{Failure, Status};
+use venticore::text::one_line;
+use venticore::tree::{
+    Counts, Damage, Entry, Fault, Leaf, Plan, Visit, WalkError, Walker, Wanted, block_type,
+};
 
 /// Directories in a batch.
 const BATCH: usize = 64;

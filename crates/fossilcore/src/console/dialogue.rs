@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use eyre::Report;
 use rustix::process::Pid;
-use venticore::exit::{Failure, Status};
 
 use super::line::{Line, LineError};
 use super::reply::{Collector, Fenced, Garbled, Reply, STDERR, archived, last_words};
 use super::transport::{Heard, Transport};
 use super::verdict;
+use venticore::status::{Failure, Status};
 
 /// How often a question that changes nothing is asked, where the answer cannot
 /// be told from other text.

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use eyre::Result;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use venticore::exit::{Failure, Status};
-use venticore::holders::Holders;
 
 use super::broker::AS_BROKER;
 use super::kin;
 use super::transport::wait;
+use venticore::holders::Holders;
+use venticore::status::{Failure, Status};
 
 /// A process that is to end, and no other that gets its number.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The line of fossilize, found among whatever a far login may print.
 
 use venticore::dial::Dial;
-use venticore::exit::one_line;
 use venticore::score::{LabelledScore, Score};
+use venticore::text::one_line;
 
 use crate::fossilize;
 use crate::remote::Answer;

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::io::Write;
 
 use eyre::{Result, WrapErr};
-use venticore::exit::one_line;
 use venticore::terminal::Terminal;
+use venticore::text::one_line;
 
 /// Standard error and output of one run.
 pub(super) struct Voice<'a> {

@@ -6,12 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use eyre::{Report, Result, WrapErr, eyre};
-use venticore::config::Config;
-use venticore::exit::{Failure, Status};
-use venticore::partition::Partition;
-use venticore::score::Score;
-use venticore::state::{StateDir, Utc};
-use venticore::terminal::Terminal;
 
 use super::kept::{self, SUFFIX};
 use super::plan::Format;
@@ -19,6 +13,12 @@ use super::standing::Standing;
 use super::undo::{Matches, Undo, UndoError, save};
 use super::write::{WriteError, write};
 use crate::{fossilize, venti};
+use venticore::config::Config;
+use venticore::partition::Partition;
+use venticore::score::Score;
+use venticore::state::{StateDir, Utc};
+use venticore::status::{Failure, Status};
+use venticore::terminal::Terminal;
 
 /// The longest part of a partition's name in that of a file.
 const NAME_MAX: usize = 64;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use venticore::exit::one_line;
 use venticore::state::Utc;
+use venticore::text::one_line;
 
 use super::job::Job;
 use super::undo::{Undo, UndoError};

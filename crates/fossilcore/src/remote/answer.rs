@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use venticore::child::{Ended, Listen};
-use venticore::exit::one_line;
+use venticore::text::one_line;
 
 /// How much of a line is shown.
 const SHOWN: usize = 300;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::blocktype::BlockType;
 use crate::dial::Dial;
 use crate::score::Score;
+use crate::status::Status;
 use crate::wire::{WireError, told};
 
 /// Something asked of a server.
@@ -37,17 +38,6 @@ impl fmt::Display for Asked {
             Self::Sync => f.write_str("sync"),
         }
     }
-}
-
-/// What an error means for the run, to be mapped to an exit status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// The server could not be reached or was lost: try again later.
-    Transient,
-    /// The server answered, and the answer was no or made no sense.
-    Failed,
-    /// A block is not what its score says.
-    Verification,
 }
 
 /// An error of the client. Displayed as one line without control characters.
@@ -108,24 +98,24 @@ pub enum Error {
     },
     /// The connection was given up after an earlier error.
     GivenUp {
-        /// The kind of that error.
-        kind: Kind,
+        /// Its exit status.
+        status: Status,
         /// That error, displayed.
         cause: String,
     },
 }
 
 impl Error {
-    /// What the error means for the run.
+    /// The exit status it stands for.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn status(&self) -> Status {
         match self {
             Self::Unreachable(_) | Self::Silent { .. } | Self::Slow { .. } | Self::Lost(_) => {
-                Kind::Transient
+                Status::Unreachable
             }
-            Self::Protocol { .. } | Self::Refused { .. } | Self::Size { .. } => Kind::Failed,
-            Self::WrongScore { .. } => Kind::Verification,
-            Self::GivenUp { kind, .. } => *kind,
+            Self::Protocol { .. } | Self::Refused { .. } | Self::Size { .. } => Status::Failed,
+            Self::WrongScore { .. } => Status::Unverified,
+            Self::GivenUp { status, .. } => *status,
         }
     }
 
@@ -140,13 +130,13 @@ impl Error {
     /// Whether to dial at once again may help. One that was slow is as slow then.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        self.kind() == Kind::Transient && !matches!(self, Self::Slow { .. })
+        self.status() == Status::Unreachable && !matches!(self, Self::Slow { .. })
     }
 
     /// The same error for the calls that follow it.
     pub(super) fn given_up(&self) -> Self {
         Self::GivenUp {
-            kind: self.kind(),
+            status: self.status(),
             cause: match self {
                 Self::GivenUp { cause, .. } => cause.clone(),
                 _ => self.to_string(),
@@ -242,12 +232,12 @@ mod tests {
             (
                 Error::Unreachable(refused.into()),
                 "cannot connect: connection refused",
-                Kind::Transient,
+                Status::Unreachable,
             ),
             (
                 Error::Lost(io::Error::other("Reset\nby peer")),
                 "connection lost: reset\\nby peer",
-                Kind::Transient,
+                Status::Unreachable,
             ),
             (
                 Error::Silent {
@@ -255,7 +245,7 @@ mod tests {
                     limit: Duration::from_secs(600),
                 },
                 "no answer to sync within 600s",
-                Kind::Transient,
+                Status::Unreachable,
             ),
             (
                 Error::Slow {
@@ -265,7 +255,7 @@ mod tests {
                 },
                 "too slow: 9 bytes in 600s of waiting, expected at least 10 \
                  (progress in [limits] allows more time)",
-                Kind::Transient,
+                Status::Unreachable,
             ),
             (
                 Error::Refused {
@@ -274,7 +264,7 @@ mod tests {
                     absent: false,
                 },
                 "write of data block a9993e364706816aba3e25717850c26c9cd0d89d: refused: read only",
-                Kind::Failed,
+                Status::Failed,
             ),
             (
                 Error::from(WireError::Type {
@@ -282,7 +272,7 @@ mod tests {
                     found: 99,
                 }),
                 "not a venti: expected a reply, found message type 99",
-                Kind::Failed,
+                Status::Failed,
             ),
             (
                 Error::WrongScore {
@@ -293,14 +283,14 @@ mod tests {
                 "read of directory block a9993e364706816aba3e25717850c26c9cd0d89d: \
                  expected score a9993e364706816aba3e25717850c26c9cd0d89d, \
                  found da39a3ee5e6b4b0d3255bfef95601890afd80709",
-                Kind::Verification,
+                Status::Unverified,
             ),
         ] {
             assert_eq!(error.to_string(), line);
-            assert_eq!(error.kind(), kind);
+            assert_eq!(error.status(), kind);
             let later = error.given_up();
             assert_eq!(later.to_string(), format!("connection given up: {line}"));
-            assert_eq!(later.kind(), kind);
+            assert_eq!(later.status(), kind);
             assert_eq!(later.given_up().to_string(), later.to_string());
         }
     }

@@ -22,6 +22,7 @@ mod verdict;
 mod window;
 mod words;
 
+use crate::status::Status;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 
 pub use acknowledged::Acknowledged;
 pub use addresses::resolve;
-pub use error::{Asked, Error, Kind};
+pub use error::{Asked, Error};
 pub use limits::Limits;
 pub use presence::Presence;
 pub use window::WINDOW;
@@ -94,7 +95,7 @@ impl Client {
             count -= 1;
             match Conn::open(address, share, limits.connect) {
                 Ok(conn) => return Self::hello(conn, limits),
-                Err(error) if error.kind() == Kind::Transient => failed = error,
+                Err(error) if error.status() == Status::Unreachable => failed = error,
                 Err(error) => return Err(error),
             }
         }

@@ -15,11 +15,13 @@ use lexopt::prelude::*;
 
 use super::{Held, Region, diff};
 use crate::config::Config;
-use crate::exit::{self, Failure, Output, Status, Tool};
 use crate::holders;
 use crate::partition::{Operand, Partition, shown};
 use crate::state::{StateDir, Utc};
+use crate::status::{Failure, Status};
+use crate::terminal::Output;
 use crate::terminal::Terminal;
+use crate::tool::{self, Tool};
 
 /// The most of a text that is read, to say how long it is: far more than fits.
 const READ_MAX: u64 = 1 << 20;
@@ -66,7 +68,7 @@ impl Options {
                 Short('f') | Long("force") => options.force = true,
                 Short('q') | Long("quiet") => options.quiet = true,
                 Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
-                Value(first) => operands = exit::operands(&mut parser, first)?,
+                Value(first) => operands = tool::operands(&mut parser, first)?,
                 _ => return Err(arg.unexpected().into()),
             }
         }
@@ -382,6 +384,7 @@ fn quoted(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::status_of;
     use crate::venticonf::REGION;
 
     const TOOL: Tool = Tool {
@@ -432,7 +435,7 @@ mod tests {
         let mut found = written.clone();
         found[20] = b'x';
         let error = difference(&REGION, &written, &found).unwrap();
-        assert_eq!(Status::of(&error), Status::Unverified);
+        assert_eq!(status_of(&error), Status::Unverified);
         assert!(error.to_string().starts_with("read back at 253972: "));
     }
 }

@@ -7,19 +7,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::child;
-
-/// What an error means for the run, to be mapped to an exit status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// The program could not reach the target, or said nothing for too long.
-    Transient,
-    /// The program failed, or what it said cannot be relied on.
-    Failed,
-    /// The program named damage in the source.
-    Damage,
-    /// There is no program to run.
-    Usage,
-}
+use crate::status::Status;
 
 /// Why an external program gave no place: `PROGRAM: cause`, one line.
 #[derive(Debug)]
@@ -35,14 +23,14 @@ impl Error {
         &self.fault
     }
 
-    /// What it means for the run.
+    /// The exit status it stands for.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn status(&self) -> Status {
         match self.fault {
-            Fault::Empty => Kind::Usage,
-            Fault::Unreachable(_) | Fault::Silent(_) => Kind::Transient,
-            Fault::Damaged { .. } => Kind::Damage,
-            _ => Kind::Failed,
+            Fault::Empty => Status::Usage,
+            Fault::Unreachable(_) | Fault::Silent(_) => Status::Unreachable,
+            Fault::Damaged { .. } => Status::Partly,
+            _ => Status::Failed,
         }
     }
 }

@@ -4,18 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::arena::Name;
+use crate::status::Status;
 use crate::wire::printable;
-
-/// What an error means for the run, to be mapped to an exit status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// The text of the URL.
-    Usage,
-    /// The server could not be reached or was lost: try again later.
-    Transient,
-    /// What came is no index page, or none that can be believed.
-    Failed,
-}
 
 /// An error of [`fetch`](super::fetch), [`Page::parse`](super::Page::parse) or
 /// [`Arena::check`](super::Arena::check). Displayed as one line without
@@ -75,13 +65,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the error means for the run.
+    /// The exit status it stands for.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn status(&self) -> Status {
         match self {
-            Self::Url(_) => Kind::Usage,
-            Self::Unreachable(_) | Self::Slow(_) | Self::Lost(_) => Kind::Transient,
-            _ => Kind::Failed,
+            Self::Url(_) => Status::Usage,
+            Self::Unreachable(_) | Self::Slow(_) | Self::Lost(_) => Status::Unreachable,
+            _ => Status::Failed,
         }
     }
 }
@@ -156,30 +146,36 @@ mod tests {
     #[test]
     fn every_error_is_one_line_in_lower_case() {
         let errors = [
-            (Error::Url("\"x\"".to_owned()), Kind::Usage),
-            (Error::Unreachable("refused".to_owned()), Kind::Transient),
-            (Error::Slow(Duration::from_secs(3)), Kind::Transient),
-            (Error::Lost("closed".to_owned()), Kind::Transient),
-            (Error::NotHttp(excerpt(b"venti-04:02-x\n")), Kind::Failed),
+            (Error::Url("\"x\"".to_owned()), Status::Usage),
+            (
+                Error::Unreachable("refused".to_owned()),
+                Status::Unreachable,
+            ),
+            (Error::Slow(Duration::from_secs(3)), Status::Unreachable),
+            (Error::Lost("closed".to_owned()), Status::Unreachable),
+            (Error::NotHttp(excerpt(b"venti-04:02-x\n")), Status::Failed),
             (
                 Error::Status {
                     status: 302,
                     location: Some(excerpt(b"/else")),
                 },
-                Kind::Failed,
+                Status::Failed,
             ),
-            (Error::TooLong(1), Kind::Failed),
-            (Error::Empty, Kind::Failed),
-            (Error::Html, Kind::Failed),
-            (Error::NotIndex(excerpt(b"a\r\n\x1b[2J\xff")), Kind::Failed),
-            (Error::Cut { line: 3 }, Kind::Failed),
-            (Error::TooMany(1), Kind::Failed),
+            (Error::TooLong(1), Status::Failed),
+            (Error::Empty, Status::Failed),
+            (Error::Html, Status::Failed),
+            (
+                Error::NotIndex(excerpt(b"a\r\n\x1b[2J\xff")),
+                Status::Failed,
+            ),
+            (Error::Cut { line: 3 }, Status::Failed),
+            (Error::TooMany(1), Status::Failed),
         ];
         for (error, kind) in errors {
             let line = error.to_string();
             assert!(!line.chars().any(char::is_control), "{line}");
             assert!(line.starts_with(|c: char| c.is_lowercase()), "{line}");
-            assert_eq!(error.kind(), kind, "{line}");
+            assert_eq!(error.status(), kind, "{line}");
         }
     }
 

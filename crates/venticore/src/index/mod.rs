@@ -18,7 +18,7 @@ use crate::arena::table::{self, Entry};
 use crate::arena::{ArenaPartition, Name};
 use crate::score::Score;
 
-pub use error::{Error, Kind};
+pub use error::Error;
 pub use fetch::{PAGE_MAX, fetch, venti_of};
 
 /// Where the page of a venti on this machine usually is.

@@ -11,10 +11,10 @@ use eyre::{Result, WrapErr};
 use super::memory::{Memory, fingerprint};
 use super::{Error, Image, ROOTSCOR, WRCMD};
 use crate::config::NineFat;
-use crate::exit::Status;
 use crate::holders::Sight;
 use crate::partition::Operand;
 use crate::state::{self, StateDir};
+use crate::status::Status;
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
 

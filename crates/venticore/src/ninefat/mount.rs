@@ -16,8 +16,8 @@ use rustix::io::Errno;
 use super::program::{self, Failed};
 use super::{NAP, WAIT};
 use crate::config::{self, Config};
-use crate::exit::{Failure, Status};
 use crate::state::{self, StateDir};
+use crate::status::{Failure, Status};
 use crate::terminal::Terminal;
 
 /// A 9fat has this file; a directory where nothing is mounted has not.
@@ -271,6 +271,7 @@ fn call(words: &[String]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::status_of;
 
     #[test]
     fn only_whole_words_are_places() {
@@ -287,6 +288,6 @@ mod tests {
         let error = call(&words(&["false", "x"])).unwrap_err().to_string();
         assert!(error.starts_with("false x: exit status: 1"), "{error}");
         let error = call(&words(&["/nonexistent/mount"])).unwrap_err();
-        assert_eq!(Status::of(&error), Status::Failed);
+        assert_eq!(status_of(&error), Status::Failed);
     }
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::child::{self, Limits, Listen};
-use crate::exit::one_line;
+use crate::text::one_line;
 
 /// The most bytes of what a program says that are repeated.
 const SAID: usize = 500;

@@ -4,7 +4,7 @@ use eyre::Result;
 
 use super::{Arena, Partition, Point, Source};
 use crate::dial::Dial;
-use crate::exit::{Failure, Status};
+use crate::status::{Failure, Status};
 use crate::wrcmd::{self, WrCmd};
 
 /// The place a wrcmd names.

@@ -3,8 +3,9 @@
 
 use super::*;
 use crate::arena::{self, Name, Note};
-use crate::exit::Status;
 use crate::score::Score;
+use crate::status::Status;
+use crate::tool::status_of;
 use crate::wrcmds::{Open, Place};
 use proptest::prelude::*;
 use std::time::{Duration, UNIX_EPOCH};
@@ -162,7 +163,7 @@ impl World {
 
     fn refusal(&self) -> String {
         let error = self.starts().unwrap_err();
-        assert_eq!(Status::of(&error), Status::Failed);
+        assert_eq!(status_of(&error), Status::Failed);
         error.to_string()
     }
 }

@@ -17,6 +17,7 @@ use crate::arena::clump::MAX_BLOCK;
 use crate::blocktype::BlockType;
 use crate::client::{Client, Error, Presence};
 use crate::score::Score;
+use crate::status::Status;
 
 /// A batch on its way to a target.
 #[derive(Clone)]
@@ -280,7 +281,7 @@ impl Feeder<'_> {
             let read = client.read(&score, ty, u32::try_from(MAX_BLOCK).unwrap_or(u32::MAX));
             self.probing = match read {
                 Ok(_) => Probing::Trusted,
-                Err(error) if error.kind() == crate::client::Kind::Transient => return Err(error),
+                Err(error) if error.status() == Status::Unreachable => return Err(error),
                 Err(_) => Probing::Useless,
             };
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::{Error, StateDir, Utc, make_private, open_or_make};
-use crate::exit::one_line;
+use crate::text::one_line;
 
 /// A log file. Once it is full it becomes `NAME.old`, in place of the one before.
 #[derive(Debug)]

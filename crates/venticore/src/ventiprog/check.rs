@@ -9,9 +9,9 @@ use super::target::Target;
 use crate::blocktype::BlockType;
 use crate::client::{Client, Error};
 use crate::dial::Dial;
-use crate::exit::Status;
 use crate::places::{self, Point};
 use crate::score::Score;
+use crate::status::Status;
 use crate::terminal::Terminal;
 use crate::wrcmds::{Damage, Unreadable, Wrcmds};
 

@@ -9,11 +9,11 @@ use super::run::Run;
 use super::source::{self, Part};
 use super::target::Target;
 use crate::client::{Client, Error, Limits};
-use crate::exit::{Status, client_status};
 use crate::places::{self, Point};
 use crate::replicate::{
     self, At, Checkpoint, Event, Job, Manner, Outcome, Place, Seat, Start, Trouble,
 };
+use crate::status::Status;
 
 /// Which target a seat is for, and in which partition.
 #[derive(Clone, Copy)]
@@ -262,7 +262,7 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
     };
     let status = match outcome.trouble {
         Some(Trouble::NotTried) => return,
-        Some(Trouble::Target(error)) => Some((client_status(&error), error.to_string())),
+        Some(Trouble::Target(error)) => Some((error.status(), error.to_string())),
         Some(Trouble::Start(error)) => {
             run.terminal.say(&format!("{}: {error}", target.dial));
             Some((Status::Failed, error.to_string()))

@@ -15,10 +15,10 @@ use crate::arena::Arena;
 use crate::client::{self, Client, Limits};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Status, client_status, external_status};
 use crate::external::{self, Program, Stretch};
 use crate::places::{Point, Start};
 use crate::replicate::{At, Place};
+use crate::status::{Failure, Status};
 use crate::terminal::Terminal;
 
 /// Who does the sending.
@@ -178,7 +178,7 @@ impl Server<'_> {
         tell: &mut dyn FnMut(Step),
     ) -> Result<(), Why> {
         let checked = self.check(target, part);
-        let checked = checked.map_err(|e| Why(client_status(&e), e.to_string()))?;
+        let checked = checked.map_err(|e| Why(e.status(), e.to_string()))?;
         let (answer, from) = mpsc::channel();
         tell(Step::Checked(checked, answer));
         match from.recv() {
@@ -241,7 +241,7 @@ fn send(
     let stretch = Stretch::of(arena, from);
     let limits = &external::LIMITS;
     let end = external::run(program, target, &part.opened, &stretch, limits);
-    let end = end.map_err(|e| Why(external_status(&e), e.to_string()))?;
+    let end = end.map_err(|e| Why(e.status(), e.to_string()))?;
     if end == from {
         return Ok(None);
     }

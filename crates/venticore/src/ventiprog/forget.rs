@@ -7,7 +7,7 @@ use eyre::{Result, WrapErr};
 use super::record::Record;
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Status};
+use crate::status::{Failure, Status};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
 use crate::wrcmds::Place;

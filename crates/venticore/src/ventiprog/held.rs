@@ -6,8 +6,8 @@
 use super::readback::clumps_before;
 use super::run::Run;
 use super::target::Target;
-use crate::exit::Status;
 use crate::index;
+use crate::status::Status;
 
 /// Asks the page of each target for which the configuration names one, and
 /// names the targets that hold less than they have acknowledged.

@@ -12,11 +12,11 @@ use super::tell::{SCHEMA, json_line};
 use super::{Options, servers, unseen};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::Status;
 use crate::index;
 use crate::places::{self, Behind, Point};
 use crate::reach::Reach;
 use crate::state::Utc;
+use crate::status::Status;
 use crate::terminal::Terminal;
 use crate::wrcmds::Wrcmds;
 

@@ -30,9 +30,9 @@ use std::path::{Path, PathBuf};
 use eyre::{Result, WrapErr};
 
 use crate::config::Config;
-use crate::exit::{Failure, Status};
 use crate::ninefat::{self, Home, Visit};
 use crate::state::StateDir;
+use crate::status::{Failure, Status};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
 use record::Record;

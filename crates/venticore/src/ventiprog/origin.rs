@@ -7,9 +7,9 @@ use super::source::Part;
 use crate::client::{Client, Error};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Status};
 use crate::index;
 use crate::reach::Reach;
+use crate::status::{Failure, Status};
 use crate::terminal::Terminal;
 
 /// Who has the arenas that are read.

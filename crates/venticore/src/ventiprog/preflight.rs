@@ -10,8 +10,8 @@ use super::target::{Target, some_asked_for};
 use super::{Options, servers, unseen};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Status};
 use crate::reach::Reach;
+use crate::status::{Failure, Status};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
 

@@ -7,10 +7,10 @@ use eyre::{Result, WrapErr};
 
 use super::source::{Part, UNKNOWN};
 use crate::dial::Dial;
-use crate::exit::{Failure, Status};
 use crate::places::Point;
 use crate::replicate;
 use crate::state::{self, Access, Stamp, StateDir};
+use crate::status::{Failure, Status};
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
 use crate::wrcmds::{self, Damage, Open, Place, Unreadable, Wrcmds};

@@ -12,8 +12,8 @@ use super::target::Target;
 use super::{Options, copy, held, tell};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::Status;
 use crate::places::{self, Known, Point};
+use crate::status::Status;
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
 

@@ -5,12 +5,12 @@ use eyre::Result;
 use super::origin::{MOST, Origin};
 use super::source::Part;
 use crate::blocktype::BlockType;
-use crate::client::{Client, Error, Kind};
+use crate::client::{Client, Error};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Status};
 use crate::reach::{Listeners, Reach, Same};
 use crate::score::Score;
+use crate::status::{Failure, Status};
 use crate::terminal::Terminal;
 
 /// Of several names of one server only the first is a target. That is said, but
@@ -107,6 +107,6 @@ fn lacks(target: &Dial, block: Option<(Score, BlockType)>, config: &Config) -> b
     };
     let client = Client::dial(target, config.limits);
     let found = client.and_then(|mut client| client.read(&score, block_type, MOST));
-    let clears = |error: Error| error.is_absent() || error.kind() == Kind::Transient;
+    let clears = |error: Error| error.is_absent() || error.status() == Status::Unreachable;
     found.is_err_and(clears)
 }

@@ -14,13 +14,14 @@ use crate::arena::log::Log;
 use crate::arena::{Arena, ArenaSource, Note, ReadAt};
 use crate::blocktype::BlockType;
 use crate::config::Config;
-use crate::exit::{Failure, Status, line_of};
 use crate::holders::{self, Holders, Process};
 use crate::index;
 use crate::partition::{self, Partition};
 use crate::places;
 use crate::score::Score;
+use crate::status::{Failure, Status};
 use crate::terminal::Terminal;
+use crate::text::line_of;
 use crate::wrarena;
 use crate::wrcmd::WrCmd;
 

@@ -8,9 +8,9 @@ use super::Options;
 use super::readback::ReadBack;
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Status};
 use crate::places::Point;
 use crate::replicate;
+use crate::status::{Failure, Status};
 use crate::wrcmd::WrCmd;
 
 /// The host of the wrcmd, then those asked for; each once, and at least one.

@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::engine::Engine;
 use super::run::Run;
 use super::target::Target;
-use crate::exit::{Output, Status};
 use crate::replicate::Tally;
+use crate::status::Status;
+use crate::terminal::Output;
 use crate::wrcmd::WrCmd;
 
 /// The version of the JSON lines.

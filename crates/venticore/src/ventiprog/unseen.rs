@@ -8,10 +8,10 @@ use super::source::{Listed, Part};
 use crate::arena::Arena;
 use crate::arena::log::Log;
 use crate::dial::Dial;
-use crate::exit::Status;
 use crate::holders::{self, Holders, Sight};
 use crate::index;
 use crate::reach::Listeners;
+use crate::status::Status;
 use crate::terminal::Terminal;
 
 /// What a venti server is called.

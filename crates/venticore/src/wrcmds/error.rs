@@ -7,6 +7,7 @@ use super::line::Line;
 use crate::dial::{Dial, DialError};
 use crate::score::ScoreError;
 use crate::state::UtcError;
+use crate::status::Status;
 use crate::wrcmd::{self, NumberError};
 
 /// Why a file is no `wrcmds`, or would be none after a change.
@@ -16,6 +17,17 @@ pub struct Error {
     pub line: Option<usize>,
     /// What is wrong.
     pub problem: Problem,
+}
+
+impl Error {
+    /// The exit status it stands for.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.problem {
+            Problem::TooLong(_) | Problem::TooMany | Problem::NoPlace(_) => Status::Failed,
+            _ => Status::Usage,
+        }
+    }
 }
 
 impl fmt::Display for Error {

@@ -16,8 +16,6 @@ use eyre::{Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use venticore::exit::{Status, line_of};
-use venticore::state::StateDir;
 
 use super::client::{Client, passing};
 use super::desk::{Desk, News};
@@ -29,6 +27,9 @@ use super::{Job, pid, terminal, word};
 use crate::console::kin;
 use crate::console::reply::{BROKER, STDERR};
 use crate::console::transport::wait;
+use venticore::state::StateDir;
+use venticore::status::Status;
+use venticore::text::line_of;
 
 /// Clients at once.
 const CLIENTS: usize = 64;

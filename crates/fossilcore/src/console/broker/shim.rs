@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use eyre::{Result, WrapErr};
-use venticore::exit::Status;
 
 use super::{AS_FOSSIL, Job};
 use crate::console::kin;
+use venticore::status::Status;
 
 /// Starts it, on its end of the terminal. What the broker got as its standard error is
 /// the claim on the partition, open for reading: the fossil has it as standard

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use eyre::Result;
 use rustix::fs::{FlockOperation, flock};
-use venticore::exit::{Failure, Status};
 
 use super::super::transport::is_served;
+use venticore::status::{Failure, Status};
 
 /// How long another may hold the directory.
 const BUSY: Duration = Duration::from_secs(10);

@@ -8,12 +8,12 @@ use std::time::Duration;
 use eyre::{Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{PidfdFlags, Signal, kill_process, pidfd_open};
-use venticore::exit::{Failure, Status};
 
 use super::shim::myself;
 use super::{AS_BROKER, Job, pid, word};
 use crate::console::kin;
 use crate::console::transport::wait;
+use venticore::status::{Failure, Status};
 
 /// A broker that serves.
 #[derive(Debug)]

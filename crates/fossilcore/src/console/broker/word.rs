@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use eyre::{Report, Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
-use venticore::exit::{Failure, Output, Status, line_of};
 
 use crate::console::transport::wait;
+use venticore::status::{Failure, Status};
+use venticore::terminal::Output;
+use venticore::text::line_of;
+use venticore::tool::status_of;
 
 /// The word of a broker that serves; the fossil's number follows.
 const SERVING: &str = "serving";
@@ -27,7 +30,7 @@ pub(super) fn serving(fossil: Pid) {
 /// It does not serve.
 pub(super) fn failed(error: &Report) {
     let text = line_of(error);
-    give(&format!("{FAILED} {} {text}", Status::of(error).code()));
+    give(&format!("{FAILED} {} {text}", status_of(error).code()));
 }
 
 /// Says one line on standard output and closes it: who waits for our word may
