@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
-use venticore::arena::log::{Log, What};
-use venticore::arena::{ArenaPartition, ReadAt};
-use venticore::blocktype::BlockType;
-use venticore::score::Score;
 
 use crate::venti::Venti;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::score::Score;
+use venticore::source::log::{Log, What};
+use venticore::source::{ArenaPartition, ReadAt};
 
 /// The golden arena partitions that are whole, each with a manifest of the
 /// same name.

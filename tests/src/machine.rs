@@ -25,8 +25,6 @@ use std::process;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use venticore::arena::ReadAt;
-use venticore::partition::{Operand, Partition as Arenas};
 
 use crate::arena::{Partition, PartitionBuilder};
 use crate::command::{self, Output, status_number};
@@ -38,6 +36,9 @@ use crate::plan9disk::Disk;
 use crate::sample::Sample;
 use crate::surroundings::Surroundings;
 use crate::venti::Venti;
+use venticore::codec::operand::Operand;
+use venticore::host::partition::Partition as Arenas;
+use venticore::source::ReadAt;
 
 /// The data blocks' type on disk.
 const DATA: u8 = 13;

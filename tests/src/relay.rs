@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use venticore::wire::{Request, Version, VersionLine, unframe};
+use venticore::codec::wire::{Request, Version, VersionLine, unframe};
 
 /// The longest request a client sends.
 const REQUEST_MAX: usize = 256 * 1024;

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use venticore::score::Score;
+use venticore::codec::score::Score;
 
 /// What a stand-in does at a command, in place of answering.
 #[derive(Clone, Debug)]

@@ -13,9 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use venticore::blocktype::BlockType;
-use venticore::score::Score;
-use venticore::wire::{BLOCK_MAX, Reply, Request, Version, VersionLine, unframe};
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::score::Score;
+use venticore::codec::wire::{BLOCK_MAX, Reply, Request, Version, VersionLine, unframe};
 
 use crate::port;
 

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
-use venticore::blocktype::BlockType;
+use venticore::codec::blocktype::BlockType;
 
 use crate::site::Site;
 

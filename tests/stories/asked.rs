@@ -174,7 +174,7 @@ fn an_archive_under_way_and_one_that_is_nowhere_are_said() {
     // The score of an archive on another venti.
     let mut bytes = golden::fossil("archived-8k");
     let superblock = SuperBlock {
-        last: venticore::score::Score::of(b"elsewhere"),
+        last: venticore::codec::score::Score::of(b"elsewhere"),
         ..SuperBlock::parse(&bytes[18 * 8192..]).unwrap()
     };
     bytes[18 * 8192..][..SuperBlock::LEN].copy_from_slice(&superblock.to_bytes());

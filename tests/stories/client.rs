@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use venti_tests::venti::{Fault, How, On, Setup, Store, Venti, closed_port};
-use venticore::blocktype::BlockType::{self, Data, Dir, Pointer, Root};
-use venticore::client::{Acknowledged, Asked, Client, Error, Limits, Presence, WINDOW};
-use venticore::score::Score;
+use venticore::codec::blocktype::BlockType::{self, Data, Dir, Pointer, Root};
+use venticore::codec::score::Score;
+use venticore::codec::wire::Version;
+use venticore::net::client::{Acknowledged, Asked, Client, Error, Limits, Presence, WINDOW};
 use venticore::status::Status;
-use venticore::wire::Version;
 
 const SHORT: Duration = Duration::from_millis(300);
 

@@ -17,8 +17,9 @@ use fossilcore::snapshot::Archive;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use venti_tests::golden;
 use venti_tests::standin::{Fault, Script, StandIn, answers};
-use venticore::partition::{Operand, Partition};
-use venticore::terminal::Terminal;
+use venticore::codec::operand::Operand;
+use venticore::host::partition::Partition;
+use venticore::host::terminal::Terminal;
 
 const TRANSCRIPTS: &[&str] = &[
     "administration",

@@ -11,7 +11,7 @@ use venti_tests::command::{self, Command, Output};
 use venti_tests::golden;
 use venti_tests::http::{Answer, Http};
 use venti_tests::random::Random;
-use venticore::score::Score;
+use venticore::codec::score::Score;
 
 /// How one command is called.
 struct Contract {

@@ -5,8 +5,8 @@ use std::fs;
 use venti_tests::arena::PartitionBuilder;
 use venti_tests::command::Output;
 use venti_tests::venti::Venti;
-use venticore::blocktype::BlockType;
-use venticore::score::Score;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::score::Score;
 
 use crate::site::Site;
 

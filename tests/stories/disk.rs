@@ -4,7 +4,7 @@
 use fossilcore::disk::{DirEntry, Header, Label, Local, MetaBlock, SuperBlock};
 use serde_json::{Value, json};
 use venti_tests::golden;
-use venticore::tree::Entry;
+use venticore::codec::tree::Entry;
 
 /// A golden partition, and what the manifest says of it.
 struct Fossil {

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use venti_tests::golden;
-use venticore::child::Limits;
-use venticore::external::{self, Error, Fault, Program, Stretch};
-use venticore::partition::{Operand, Partition};
+use venticore::codec::operand::Operand;
+use venticore::copy::external::{self, Error, Fault, Program, Stretch};
+use venticore::host::child::Limits;
+use venticore::host::partition::Partition;
 use venticore::status::Status;
 use venticore::tool::status_of;
 

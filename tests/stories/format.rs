@@ -15,9 +15,9 @@ use fossilcore::last::{self, Last};
 use tempfile::TempDir;
 use venti_tests::golden;
 use venti_tests::random::Random;
-use venticore::arena::ReadAt;
-use venticore::client::{Client, Limits};
-use venticore::score::Score;
+use venticore::codec::score::Score;
+use venticore::net::client::{Client, Limits};
+use venticore::source::ReadAt;
 
 /// The tag of every `flfmt -v` of the C tool.
 pub(crate) const C_TAG: u32 = 0x4c0f_e2a2;

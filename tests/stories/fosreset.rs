@@ -17,16 +17,17 @@ use venti_tests::command::{self, Command, Output};
 use venti_tests::golden;
 use venti_tests::random::Random;
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
-use venticore::blocktype::BlockType;
-use venticore::client::{Client, Limits};
-use venticore::config::Config;
-use venticore::partition::{Operand, Partition};
-use venticore::score::Score;
-use venticore::terminal::Terminal;
-use venticore::tree::{Entry, Root, scores};
 
 use crate::format::ARCHIVES;
 use crate::ninefat::Loop;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::operand::Operand;
+use venticore::codec::score::Score;
+use venticore::codec::tree::{Entry, Root, scores};
+use venticore::config::Config;
+use venticore::host::partition::Partition;
+use venticore::host::terminal::Terminal;
+use venticore::net::client::{Client, Limits};
 
 /// The root of `archived-8k`, and that of the archive after it.
 const FIRST: &str = ARCHIVES[0].0;

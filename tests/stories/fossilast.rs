@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
 use venti_tests::golden;
 use venti_tests::plan9disk::Disk;
-use venticore::score::Score;
+use venticore::codec::score::Score;
 
 fn last(operand: impl AsRef<std::ffi::OsStr>) -> Output {
     Command::new("fossilast").arg(operand).run()

@@ -14,9 +14,10 @@ use venti_tests::plan9disk::Disk;
 use venti_tests::random::Random;
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Venti, closed_port};
-use venticore::arena::ArenaPartition;
-use venticore::client::Limits;
-use venticore::index::{self, Error, Page};
+use venticore::codec::index::{self, Error, Page};
+use venticore::net::client::Limits;
+use venticore::net::page;
+use venticore::source::ArenaPartition;
 use venticore::status::Status;
 
 /// The golden index pages.
@@ -52,7 +53,7 @@ fn short_limits() -> Limits {
 }
 
 fn fetched(http: &Http) -> Result<Page, Error> {
-    index::fetch(&http.url(), Limits::default())
+    page::fetch(&http.url(), Limits::default())
 }
 
 fn offsets(arguments: &[&str], config: &str) -> Output {
@@ -561,7 +562,7 @@ fn a_server_that_misbehaves_is_told_on_one_line() {
     let text = golden_page("g5");
     let huge = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", u64::MAX);
     let redirect = "Location: http://127.0.0.1:1/\x07index\r\n";
-    let endless = vec![b'\t'; usize::try_from(index::PAGE_MAX).unwrap() + 1];
+    let endless = vec![b'\t'; usize::try_from(page::PAGE_MAX).unwrap() + 1];
     let cases: Vec<(Answer, Status, &str)> = vec![
         (Answer::raw(""), Status::Unreachable, "closed"),
         (Answer::raw("").and_hang(), Status::Unreachable, "500ms"),
@@ -634,7 +635,7 @@ fn a_server_that_misbehaves_is_told_on_one_line() {
             _ => Limits::default(),
         };
         let start = Instant::now();
-        let error = index::fetch(&http.url(), limits).unwrap_err();
+        let error = page::fetch(&http.url(), limits).unwrap_err();
         let told = error.to_string();
         assert!(start.elapsed() < Duration::from_secs(30), "{told}");
         assert_eq!(error.status(), kind, "{shows}: {told}");
@@ -648,7 +649,7 @@ fn what_is_not_there_or_no_http_server_is_told() {
     let port = |dial: &str| dial.rsplit_once('!').unwrap().1.to_owned();
     let venti = Venti::start();
     let url = format!("http://127.0.0.1:{}/index", port(&venti.dial()));
-    let error = index::fetch(&url, Limits::default()).unwrap_err();
+    let error = page::fetch(&url, Limits::default()).unwrap_err();
     assert_eq!(error.status(), Status::Failed);
     let told = error.to_string();
     assert!(
@@ -657,11 +658,11 @@ fn what_is_not_there_or_no_http_server_is_told() {
     );
 
     let url = format!("http://127.0.0.1:{}/index", port(&closed_port()));
-    let error = index::fetch(&url, Limits::default()).unwrap_err();
+    let error = page::fetch(&url, Limits::default()).unwrap_err();
     assert_eq!(error.status(), Status::Unreachable);
     assert!(error.to_string().contains("refused"), "{error}");
 
-    let error = index::fetch("http://no-such-host.invalid/index", short_limits()).unwrap_err();
+    let error = page::fetch("http://no-such-host.invalid/index", short_limits()).unwrap_err();
     assert_eq!(error.status(), Status::Unreachable, "{error}");
 }
 

@@ -7,9 +7,9 @@ use tempfile::TempDir;
 use venti_tests::arena::{Block, Clump, Counters, Partition, PartitionBuilder};
 use venti_tests::golden::{self, Manifest};
 use venti_tests::sample::Sample;
-use venticore::arena::clump::ClumpError;
-use venticore::arena::log::{Item, Log, Loss, StartError, What};
-use venticore::arena::{Arena, ArenaPartition, Note, ReadAt};
+use venticore::codec::arena::clump::ClumpError;
+use venticore::source::log::{Item, Log, Loss, StartError, What};
+use venticore::source::{Arena, ArenaPartition, Note, ReadAt};
 
 /// What a walk says of a clump: as the manifests list them.
 type Row = (u64, u8, String, u8, u16, u16);
@@ -19,8 +19,8 @@ fn row(item: &Item) -> Row {
         panic!("not a clump: {item:?}");
     };
     let encoding = match header.encoding {
-        venticore::arena::clump::Encoding::Plain => 1,
-        venticore::arena::clump::Encoding::Whack => 2,
+        venticore::codec::arena::clump::Encoding::Plain => 1,
+        venticore::codec::arena::clump::Encoding::Whack => 2,
     };
     (
         item.offset,
@@ -54,7 +54,7 @@ fn walk(source: &Arc<dyn ReadAt>, arena: &Arena, from: u64, synced: bool) -> Vec
             let header = *header;
             let stored = log.stored(&item).unwrap();
             if let Err(error) = header.block(stored) {
-                let loss = venticore::arena::log::loss(arena, &item, stored, &error, synced);
+                let loss = venticore::source::log::loss(arena, &item, stored, &error, synced);
                 item.what = What::Lost(loss);
             }
         }
@@ -251,7 +251,7 @@ fn two_possible_types_are_both_told() {
     };
     assert_eq!(block_type.to_disk(), 13);
     assert_eq!(
-        other_type.map(venticore::blocktype::BlockType::to_disk),
+        other_type.map(venticore::codec::blocktype::BlockType::to_disk),
         Some(2)
     );
 }
@@ -301,7 +301,7 @@ fn the_clumps_of_a_hole_are_told_apart_by_the_directory() {
         let expected: Vec<_> = clumps[first..=last]
             .iter()
             .map(|c| {
-                let block_type = venticore::blocktype::BlockType::from_disk(c.block_type);
+                let block_type = venticore::codec::blocktype::BlockType::from_disk(c.block_type);
                 (c.offset, Some(c.score), block_type, 1, false)
             })
             .collect();

@@ -1,7 +1,7 @@
 //! ventiprog: every target has a place of its own.
 
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
-use venticore::blocktype::BlockType;
+use venticore::codec::blocktype::BlockType;
 
 use crate::site::{BLOCK, Site};
 

@@ -9,7 +9,7 @@ use venti_tests::http::Http;
 use venti_tests::index;
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Venti, closed_port};
-use venticore::blocktype::BlockType;
+use venticore::codec::blocktype::BlockType;
 
 use crate::site::{BLOCK, LIMITS, Site};
 

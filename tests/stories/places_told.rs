@@ -4,7 +4,7 @@
 use venti_tests::arena::PartitionBuilder;
 use venti_tests::command::Output;
 use venti_tests::venti::{Fault, How, On, Venti};
-use venticore::score::Score;
+use venticore::codec::score::Score;
 
 use crate::site::Site;
 
@@ -102,7 +102,7 @@ fn a_wrcmd_set_back_is_obeyed() {
     let (site, venti) = current(50);
     let lost = scores(&site, 20..23);
     for score in &lost {
-        venti.forget(venticore::blocktype::BlockType::Data, score);
+        venti.forget(venticore::codec::blocktype::BlockType::Data, score);
     }
     site.write("wrcmd", &site.command(&venti.dial(), 0, site.clump(20)));
     let output = site.ventiprog().run();

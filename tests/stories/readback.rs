@@ -4,8 +4,8 @@ use venti_tests::arena::PartitionBuilder;
 use venti_tests::http::Http;
 use venti_tests::index;
 use venti_tests::venti::{Fault, How, On, Venti};
-use venticore::blocktype::BlockType;
-use venticore::score::Score;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::score::Score;
 
 use crate::site::Site;
 

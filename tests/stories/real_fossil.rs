@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
 use venti_tests::fossil::{self, Fossil};
 use venti_tests::plan9::{Plan9, Venti};
-use venticore::partition::{Operand, Partition};
+use venticore::codec::operand::Operand;
+use venticore::host::partition::Partition;
 
 /// A formatted fossil and the venti it archives to.
 struct Site {

@@ -13,8 +13,9 @@ use venti_tests::plan9::{Plan9, Venti, fed};
 use venti_tests::relay::Relay;
 use venti_tests::sample::Sample;
 use venti_tests::tree::nodes;
-use venticore::arena::{Arena, ArenaPartition};
-use venticore::partition::{Operand, Partition};
+use venticore::codec::operand::Operand;
+use venticore::host::partition::Partition;
+use venticore::source::{Arena, ArenaPartition};
 
 /// Small, so that a few megabytes fill several.
 const ARENA: u64 = 2 << 20;
@@ -318,7 +319,7 @@ fn the_sources_partition_is_not_touched() {
         let modified = fs::metadata(part).unwrap().modified().unwrap();
         (
             modified,
-            venticore::score::Score::of(&fs::read(part).unwrap()),
+            venticore::codec::score::Score::of(&fs::read(part).unwrap()),
         )
     };
     let before = state(&part);

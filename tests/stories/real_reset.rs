@@ -14,11 +14,12 @@ use venti_tests::golden;
 use venti_tests::plan9::{Plan9, Venti, fed};
 use venti_tests::port;
 use venti_tests::random::Random;
-use venticore::client::{Client, Limits};
-use venticore::partition::{Operand, Partition};
-use venticore::score::Score;
 
 use crate::format::{ARCHIVES, C_TAG};
+use venticore::codec::operand::Operand;
+use venticore::codec::score::Score;
+use venticore::host::partition::Partition;
+use venticore::net::client::{Client, Limits};
 
 /// A venti, and fossils that archive to it.
 struct Site {

@@ -18,9 +18,10 @@ use venti_tests::relay::Relay;
 use venti_tests::sample::Sample;
 use venti_tests::surroundings::Surroundings;
 use venti_tests::tree::{Node, nodes};
-use venticore::arena::{Arena, ArenaPartition};
-use venticore::external::{self, Program, Stretch};
-use venticore::partition::{Operand, Partition};
+use venticore::codec::operand::Operand;
+use venticore::copy::external::{self, Program, Stretch};
+use venticore::host::partition::Partition;
+use venticore::source::{Arena, ArenaPartition};
 use venticore::status::Status;
 
 /// The arenas of the ventis here: a story stays in the first one.

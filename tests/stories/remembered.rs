@@ -1,7 +1,7 @@
 //! ventiprog remembers damage in the source until it has ended.
 
 use venti_tests::venti::Venti;
-use venticore::blocktype::BlockType;
+use venticore::codec::blocktype::BlockType;
 
 use crate::site::Site;
 

@@ -21,18 +21,18 @@ use venti_tests::arena::{Partition, PartitionBuilder};
 use venti_tests::random::Random;
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Fault, How, On, Venti};
-use venticore::blocktype::BlockType;
-use venticore::client::Limits;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::dial::Dial;
+use venticore::codec::score::Score;
+use venticore::codec::wrcmd::WrCmd;
+use venticore::codec::wrcmds::{Place, Wrcmds};
+use venticore::commands::ventiprog::{self, Options};
 use venticore::config::Config;
-use venticore::dial::Dial;
-use venticore::score::Score;
+use venticore::host::terminal::{Kept, Terminal};
+use venticore::net::client::Limits;
 use venticore::state::{Guard, StateDir, Step};
 use venticore::status::Status;
-use venticore::terminal::{Kept, Terminal};
 use venticore::tool::status_of;
-use venticore::ventiprog::{self, Options};
-use venticore::wrcmd::WrCmd;
-use venticore::wrcmds::{Place, Wrcmds};
 
 /// How many schedules there are unless `VENTI_SCHEDULES` says otherwise.
 const SCHEDULES: u64 = 10_000;

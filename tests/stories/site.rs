@@ -10,10 +10,10 @@ use venti_tests::arena::{Partition, PartitionBuilder};
 use venti_tests::command::{Command, Output};
 use venti_tests::sample::Sample;
 use venti_tests::venti::Venti;
-use venticore::blocktype::BlockType;
-use venticore::dial::Dial;
-use venticore::score::Score;
-use venticore::wrcmds::{Place, Wrcmds};
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::dial::Dial;
+use venticore::codec::score::Score;
+use venticore::codec::wrcmds::{Place, Wrcmds};
 
 /// Bytes of each block; noise, so that as many are stored.
 pub(crate) const BLOCK: usize = 4096;

@@ -14,7 +14,7 @@ use venti_tests::index;
 use venti_tests::relay::Relay;
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Setup, Venti, closed_port};
-use venticore::blocktype::BlockType;
+use venticore::codec::blocktype::BlockType;
 
 use crate::site::{BLOCK, LIMITS, Site};
 

@@ -14,10 +14,10 @@ use venti_tests::command::{self, Command, Output};
 use venti_tests::golden;
 use venti_tests::sample::Sample;
 use venti_tests::venti::Venti;
-use venticore::blocktype::BlockType;
-use venticore::score::Score;
 
 use crate::ninefat::Loop;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::score::Score;
 
 /// An image with two loop devices: the server's and ours.
 struct Nodes {

@@ -8,16 +8,15 @@ use serde_json::Value;
 use venti_tests::golden;
 use venti_tests::random::Random;
 use venti_tests::venti::{Fault, How, On, Venti};
-use venticore::blocktype::BlockType;
-use venticore::client::{Client, Limits};
-use venticore::score::Score;
-use venticore::tree::{
-    self, Counts, Damage, Entry, Fault as Wrong, Leaf, Plan, Root, Visit, Walker, Wanted,
-    block_type, truncated,
-};
 
 use crate::format::ARCHIVES;
 use crate::fosreset::manifest_blocks;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::score::Score;
+use venticore::codec::tree::{Entry, Root, block_type, truncated};
+use venticore::net::client::{Client, Limits};
+use venticore::net::tree;
+use venticore::net::tree::{Counts, Damage, Fault as Wrong, Leaf, Plan, Visit, Walker, Wanted};
 
 fn client(venti: &Venti) -> Client {
     Client::dial(&venti.dial().parse().unwrap(), Limits::default()).unwrap()

@@ -11,8 +11,8 @@ use venti_tests::command::{Command, Output};
 use venti_tests::random::Random;
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Fault, How, On, Setup, Venti, closed_port};
-use venticore::blocktype::BlockType;
-use venticore::score::Score;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::score::Score;
 
 /// A source partition and a state directory.
 struct Site {
@@ -322,7 +322,7 @@ fn one_target_down_moves_nothing_and_the_others_get_everything() {
 fn a_version_02_server_is_served_too() {
     let site = Site::new(50);
     let venti = Venti::with(Setup {
-        offer: vec![venticore::wire::Version::V02],
+        offer: vec![venticore::codec::wire::Version::V02],
         ..Setup::default()
     });
     site.write_wrcmd(&site.command(&venti.dial(), 0));

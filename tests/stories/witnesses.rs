@@ -9,9 +9,9 @@ use std::sync::Arc;
 use venti_tests::command::Command;
 use venti_tests::golden::{self, Manifest};
 use venti_tests::venti::Venti;
-use venticore::arena::log::{Log, What};
-use venticore::arena::{ArenaPartition, Note, ReadAt};
-use venticore::score::Score;
+use venticore::codec::score::Score;
+use venticore::source::log::{Log, What};
+use venticore::source::{ArenaPartition, Note, ReadAt};
 
 use crate::site::LIMITS;
 
@@ -333,7 +333,7 @@ fn a_trailer_that_counts_nothing_after_a_sync_is_damaged() {
         assert!(output.stderr.contains(&said), "{output:?}");
     }
     for clump in &arena.clumps {
-        let ty = venticore::blocktype::BlockType::from_disk(clump.block_type).unwrap();
+        let ty = venticore::codec::blocktype::BlockType::from_disk(clump.block_type).unwrap();
         assert!(target.contains(ty, &clump.score), "{clump:?}");
     }
 }

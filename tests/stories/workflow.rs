@@ -12,9 +12,9 @@ use venti_tests::page::Page;
 use venti_tests::sshd::Ssh;
 use venti_tests::standin::Script;
 use venti_tests::venti::Venti;
-use venticore::client::{Client, Limits};
-use venticore::score::Score;
-use venticore::tree;
+use venticore::codec::score::Score;
+use venticore::net::client::{Client, Limits};
+use venticore::net::tree;
 
 use crate::format::ARCHIVES;
 use crate::fosreset::is_blind;

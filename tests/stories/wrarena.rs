@@ -8,8 +8,8 @@ use venti_tests::command::{Command, Output};
 use venti_tests::golden::{self, Manifest};
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
-use venticore::blocktype::BlockType;
-use venticore::score::Score;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::score::Score;
 
 /// The clumps of an arena that name a block: type and score.
 fn blocks(arena: &golden::Arena) -> Vec<(BlockType, Score)> {

@@ -14,9 +14,9 @@ use venti_tests::arena::{Partition, PartitionBuilder};
 use venti_tests::command::{self, Command};
 use venti_tests::sample::Sample;
 use venti_tests::venti::Venti;
-use venticore::blocktype::BlockType;
-use venticore::client::{Client, Limits};
-use venticore::dial::Dial;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::dial::Dial;
+use venticore::net::client::{Client, Limits};
 
 const DATA: u8 = 13;
 const FIRST: u64 = 2000;

@@ -6,8 +6,8 @@ use eyre::Result;
 use fossilcore::cpsys::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
+use venticore::host::terminal::Terminal;
 use venticore::status::Status;
-use venticore::terminal::Terminal;
 use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {

@@ -7,8 +7,8 @@ use fossilcore::archive::Depth;
 use fossilcore::flfmt::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
+use venticore::host::terminal::Terminal;
 use venticore::status::Status;
-use venticore::terminal::Terminal;
 use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {

@@ -8,9 +8,9 @@ use fossilcore::fosreset::{self, Options};
 use fossilcore::halt::Consoles;
 use lexopt::prelude::*;
 use venticore::config::Config;
+use venticore::host::terminal::Terminal;
 use venticore::state::StateDir;
 use venticore::status::Status;
-use venticore::terminal::Terminal;
 use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use eyre::Result;
 use fossilcore::conf::REGION;
+use venticore::confedit;
+use venticore::confedit::Options;
 use venticore::config::Config;
-use venticore::confregion::{self, Options};
+use venticore::host::terminal::Terminal;
 use venticore::status::Status;
-use venticore::terminal::Terminal;
 use venticore::tool::Tool;
 
 const TOOL: Tool = Tool {
@@ -36,5 +37,5 @@ fn main() -> ExitCode {
 fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let options = Options::parse(tool, parser)?;
     let terminal = Terminal::new(tool.name, options.quiet, !options.quiet);
-    confregion::run(&options, &REGION, &Config::load()?, &terminal)
+    confedit::run(&options, &REGION, &Config::load()?, &terminal)
 }

@@ -11,11 +11,13 @@ mod tree;
 
 use std::fmt;
 
-use venticore::blocktype::BlockType;
-use venticore::client::{self, Client, Presence};
-use venticore::score::Score;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::score::Score;
+use venticore::codec::tree::{Entry, Root};
+use venticore::net::client::{self, Client, Presence};
+use venticore::net::tree as hashtree;
+use venticore::net::tree::{Damage, Fault};
 use venticore::status::{Failure, Status};
-use venticore::tree::{self as hashtree, Damage, Entry, Fault, Root};
 
 use crate::disk::{DirEntry, MetaBlock};
 

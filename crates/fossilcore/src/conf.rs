@@ -1,7 +1,7 @@
 //! The command fossilconf: where a fossil partition holds the server's
-//! configuration (fossil.md 4). What it does is [`venticore::confregion`].
+//! configuration (fossil.md 4). What it does is [`venticore::codec::confregion`].
 
-use venticore::confregion::{Header, Region};
+use venticore::codec::confregion::{Header, Region};
 
 /// Where the header of the file system is.
 const HEADER: u64 = 128 * 1024;

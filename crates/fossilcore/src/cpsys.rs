@@ -13,10 +13,10 @@ use eyre::Result;
 
 use crate::remote::{Answer, End, Lost, Machine};
 use line::{Found, RootLine};
+use venticore::codec::dial::Dial;
 use venticore::config::Config;
-use venticore::dial::Dial;
+use venticore::host::terminal::Terminal;
 use venticore::status::{Failure, Status};
-use venticore::terminal::Terminal;
 use voice::Voice;
 
 /// A shell adds this to the number of the signal that ended a command.

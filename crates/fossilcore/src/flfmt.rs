@@ -9,14 +9,15 @@ use eyre::{Result, WrapErr};
 use crate::archive::{Archive, Depth, prove};
 use crate::format::{Checked, Format, Job, Standing, Tag, check, old_undo, perform};
 use crate::{fossilize, processes, venti};
-use venticore::client::Client;
+use venticore::codec::dial::Dial;
+use venticore::codec::operand::Operand;
+use venticore::codec::score::{LabelledScore, Score, ScoreError};
 use venticore::config::Config;
-use venticore::dial::Dial;
-use venticore::holders;
-use venticore::partition::{Operand, Partition};
-use venticore::score::{LabelledScore, Score, ScoreError};
+use venticore::host::holders;
+use venticore::host::partition::Partition;
+use venticore::host::terminal::Terminal;
+use venticore::net::client::Client;
 use venticore::status::{Failure, Status};
-use venticore::terminal::Terminal;
 
 /// The name of a file system, unless told otherwise.
 pub const LABEL: &str = "vfs";
@@ -57,7 +58,7 @@ pub fn block_size(text: &str) -> Result<u64> {
         Some((at, 'g' | 'G')) => (text.get(..at), 30),
         _ => (Some(text), 0),
     };
-    let number = venticore::wrcmd::number(digits.unwrap_or_default()).wrap_err("-b")?;
+    let number = venticore::codec::wrcmd::number(digits.unwrap_or_default()).wrap_err("-b")?;
     Ok(number.saturating_mul(1 << shift))
 }
 

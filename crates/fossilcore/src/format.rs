@@ -12,7 +12,7 @@
 //! | `job` | all of it, from the log to the comparison |
 //!
 //! Only this module writes to partitions, beside the configuration regions of
-//! [`venticore::confregion`].
+//! [`venticore::codec::confregion`].
 
 mod job;
 mod kept;
@@ -24,8 +24,8 @@ mod write;
 
 use std::io;
 
-use venticore::arena::ReadAt;
-use venticore::partition::Partition;
+use venticore::host::partition::Partition;
+use venticore::source::ReadAt;
 
 pub use job::{Checked, Job, check, old_undo, perform, say_first};
 pub use kept::listed;

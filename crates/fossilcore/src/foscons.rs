@@ -13,9 +13,9 @@ use crate::console::reply::{is_fence, is_prompt};
 use crate::console::transport::{stream, wait};
 use crate::console::{Console, Error, Line, line, place, verdict};
 use venticore::config::Config;
+use venticore::host::terminal::Output;
+use venticore::host::terminal::Terminal;
 use venticore::status::{Failure, Status};
-use venticore::terminal::Output;
-use venticore::terminal::Terminal;
 use venticore::text::line_of;
 use venticore::tool::status_of;
 

@@ -11,8 +11,8 @@ use crate::console::place::{self, Place, Places};
 use crate::console::{Console, end, kin};
 use crate::halt::{Halt, Outcome};
 use venticore::config::Config;
+use venticore::host::terminal::Terminal;
 use venticore::status::{Failure, Status};
-use venticore::terminal::Terminal;
 use venticore::text::line_of;
 use venticore::tool::status_of;
 

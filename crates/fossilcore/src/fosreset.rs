@@ -19,13 +19,14 @@ use crate::format::{
 };
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, Halt};
-use venticore::client::Client;
+use venticore::codec::operand::Operand;
+use venticore::codec::utc::Utc;
 use venticore::config::Config;
-use venticore::holders::{self, Process};
-use venticore::partition::{Operand, Partition};
-use venticore::state::Utc;
+use venticore::host::holders::{self, Process};
+use venticore::host::partition::Partition;
+use venticore::host::terminal::Terminal;
+use venticore::net::client::Client;
 use venticore::status::{Failure, Status};
-use venticore::terminal::Terminal;
 
 /// The most bytes of the line on standard input.
 const LINE_MAX: u64 = 16 << 10;
@@ -275,7 +276,7 @@ fn lost(standing: &Standing, client: &mut Client, fossils: &[Process]) -> Vec<St
 }
 
 /// When an archive was taken, and whether this venti has it.
-fn readable(client: &mut Client, score: &venticore::score::Score) -> String {
+fn readable(client: &mut Client, score: &venticore::codec::score::Score) -> String {
     let archive = match Archive::read(client, score) {
         Ok(archive) => archive,
         Err(archive::Error::Refusal(refusal)) => {

@@ -17,13 +17,14 @@ use crate::halt;
 use crate::last::{self, Last, UnderWay};
 use crate::snapshot::{self, ARCHIVER, Archive, Found};
 use crate::venti;
+use venticore::codec::operand::Operand;
 use venticore::config::{Config, NineFat};
+use venticore::host::partition::Partition;
+use venticore::host::terminal::Output;
+use venticore::host::terminal::Terminal;
 use venticore::ninefat::{self, Home};
-use venticore::partition::{Operand, Partition};
 use venticore::state::{Access, Stamp, StateDir};
 use venticore::status::{Failure, Status};
-use venticore::terminal::Output;
-use venticore::terminal::Terminal;
 use venticore::text::{line_of, one_line};
 use venticore::tool::status_of;
 

@@ -26,14 +26,15 @@ use crate::console::place::{NAME, namespace};
 use crate::console::transport::{is_served, wait};
 use crate::console::{Console, kin, trust};
 use crate::{halt, last, ninep, processes};
-use venticore::client::Client;
+use venticore::codec::dial::Dial;
+use venticore::codec::operand::Operand;
 use venticore::config::{Config, Fossil};
-use venticore::dial::Dial;
-use venticore::holders::{Holders, Process, Sight};
-use venticore::partition::{self, Operand, Partition};
+use venticore::host::holders::{Holders, Process, Sight};
+use venticore::host::partition::{self, Partition};
+use venticore::host::terminal::Terminal;
+use venticore::net::client::Client;
 use venticore::state::StateDir;
 use venticore::status::{Failure, Status};
-use venticore::terminal::Terminal;
 use venticore::text::line_of;
 
 /// The name of the service of a fossil without a name.

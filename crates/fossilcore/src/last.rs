@@ -12,11 +12,12 @@ use std::io::{self, Write};
 use eyre::{Report, Result, WrapErr};
 
 use crate::disk::{FormatError, Header, Label, SuperBlock};
-use venticore::arena::ReadAt;
-use venticore::partition::{Operand, Partition};
-use venticore::score::Score;
+use venticore::codec::operand::Operand;
+use venticore::codec::score::Score;
+use venticore::host::partition::Partition;
+use venticore::host::terminal::Output;
+use venticore::source::ReadAt;
 use venticore::status::Status;
-use venticore::terminal::Output;
 
 /// How often a super block is read that differs each time.
 const TRIES: usize = 64;

@@ -17,8 +17,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use venticore::config::Config;
-use venticore::holders::{Holders, Process, Sight};
-use venticore::partition::Partition;
+use venticore::host::holders::{Holders, Process, Sight};
+use venticore::host::partition::Partition;
 
 /// The name of the server's program.
 const FOSSIL: &str = "fossil";

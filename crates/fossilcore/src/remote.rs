@@ -15,8 +15,8 @@ use std::path::Path;
 use std::process::Command;
 
 use eyre::{Result, bail};
-use venticore::child::{self, Limits};
 use venticore::config::{Config, Remote, Shell};
+use venticore::host::child::{self, Limits};
 use venticore::status::{Failure, Status};
 
 use answer::Heard;

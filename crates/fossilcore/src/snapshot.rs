@@ -14,9 +14,9 @@ use crate::console::systems::System;
 use crate::console::{Console, kin, place};
 use crate::last::{self, Last, UnderWay};
 use venticore::config::Config;
-use venticore::partition::Partition;
+use venticore::host::partition::Partition;
+use venticore::host::terminal::Terminal;
 use venticore::status::{Failure, Status};
-use venticore::terminal::Terminal;
 
 /// Between two looks at the super block, where the console says nothing.
 const LOOK: Duration = Duration::from_millis(500);

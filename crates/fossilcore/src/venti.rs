@@ -13,15 +13,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use eyre::{Result, WrapErr};
-use venticore::client;
-use venticore::config::Config;
-use venticore::dial::Dial;
-use venticore::holders::Holders;
-use venticore::partition::Partition;
 
 use crate::console::kin;
 use crate::console::systems::System;
 use crate::processes;
+use venticore::codec::dial::Dial;
+use venticore::config::Config;
+use venticore::host::holders::Holders;
+use venticore::host::partition::Partition;
+use venticore::net::client;
 
 /// The most bytes of a process's arguments or environment that are read: both
 /// together have at most a quarter of the stack.

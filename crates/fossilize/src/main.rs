@@ -6,9 +6,9 @@ use eyre::Result;
 use fossilcore::fossilize::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
+use venticore::host::terminal::Terminal;
 use venticore::state::StateDir;
 use venticore::status::Status;
-use venticore::terminal::Terminal;
 use venticore::tool::{self, Tool};
 
 const TOOL: Tool = Tool {

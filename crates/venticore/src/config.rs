@@ -27,11 +27,11 @@ pub use mtools::NineFat;
 pub use remote::{Remote, Shell};
 pub use undo::Undo;
 
-use crate::client::Limits;
-use crate::dial::{Dial, DialError};
-use crate::index;
-use crate::partition::{Operand, OperandError};
-use crate::replicate::Checkpoint;
+use crate::codec::dial::{Dial, DialError};
+use crate::codec::index;
+use crate::codec::operand::{Operand, OperandError};
+use crate::copy::replicate::Checkpoint;
+use crate::net::client::Limits;
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
 use environment::Environment;

@@ -20,13 +20,14 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::codec::operand::Operand;
+use crate::codec::wrcmd;
 use crate::config::NineFat;
-use crate::holders::{Holders, Sight};
-use crate::partition::{self, Operand, Partition};
+use crate::host::holders::{Holders, Sight};
+use crate::host::partition::{self, Partition};
+use crate::host::terminal::Terminal;
 use crate::state::{self, StateDir};
 use crate::status::Status;
-use crate::terminal::Terminal;
-use crate::wrcmd;
 pub use exchange::{Visit, arrive, check, exchange, leave};
 use fat::{Bad, Fat};
 use memory::Memory;

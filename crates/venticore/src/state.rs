@@ -17,7 +17,6 @@ mod replace;
 mod rootscor;
 mod step;
 mod trust;
-mod utc;
 
 use crate::status::Status;
 use std::ffi::OsString;
@@ -34,10 +33,9 @@ pub use log::Log;
 pub use rootscor::{Access, Stamp};
 pub use step::{Guard, Step};
 pub use trust::is_trusted;
-pub use utc::{Utc, UtcError};
 
-use crate::partition::shown;
-use crate::wrcmd::WrCmd;
+use crate::codec::wrcmd::WrCmd;
+use crate::text::shown;
 
 /// The directory in which the places of the targets and the log of roots are kept.
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! Foreign text made fit for one line of a message.
 
+use std::path::Path;
+
 use eyre::Report;
 
 /// An error and its causes in one line, each thing once: a cause that the error
@@ -28,6 +30,16 @@ pub fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+/// A path on one line.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.chars().any(char::is_control) {
+        return text.escape_default().to_string();
+    }
+    text.into_owned()
 }
 
 #[cfg(test)]

@@ -10,12 +10,14 @@ use std::time::Duration;
 use eyre::{Report, WrapErr};
 use lexopt::ValueExt;
 
+use crate::codec::operand;
+use crate::codec::{dial, index, score, wrcmd, wrcmds};
+use crate::copy::external;
+use crate::host::terminal::{Output, say};
+use crate::net::client;
 use crate::status::{Failure, Status};
-use crate::terminal::{Output, say};
 use crate::text::line_of;
-use crate::{
-    client, config, dial, external, index, ninefat, partition, score, state, wrcmd, wrcmds,
-};
+use crate::{config, ninefat, state};
 
 /// The exit status of an error: that of the first cause in its chain that has one,
 /// or [`Status::Failed`].
@@ -43,7 +45,7 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
         || cause.is::<wrcmd::NumberError>()
         || cause.is::<dial::DialError>()
         || cause.is::<score::ScoreError>()
-        || cause.is::<partition::OperandError>()
+        || cause.is::<operand::OperandError>()
         || cause.is::<config::Error>();
     usage.then_some(Status::Usage)
 }

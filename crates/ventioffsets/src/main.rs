@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use eyre::Result;
 use lexopt::prelude::*;
+use venticore::commands::ventioffsets::{self, Options};
 use venticore::config::Config;
+use venticore::host::terminal::Terminal;
 use venticore::status::Status;
-use venticore::terminal::Terminal;
 use venticore::tool::{self, Tool};
-use venticore::ventioffsets::{self, Options};
 
 const TOOL: Tool = Tool {
     name: "ventioffsets",

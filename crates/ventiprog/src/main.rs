@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use eyre::{Result, WrapErr};
 use lexopt::prelude::*;
+use venticore::codec::wrcmd;
+use venticore::commands::ventiprog::{self, Options, Task};
 use venticore::config::Config;
+use venticore::host::terminal::Terminal;
 use venticore::state::StateDir;
 use venticore::status::Status;
-use venticore::terminal::Terminal;
 use venticore::tool::{self, Tool};
-use venticore::ventiprog::{self, Options, Task};
-use venticore::wrcmd;
 
 const TOOL: Tool = Tool {
     name: "ventiprog",

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use eyre::{Result, WrapErr};
 use lexopt::prelude::*;
+use venticore::codec::wrcmd;
+use venticore::commands::wrarena::{self, Options};
 use venticore::config::Config;
+use venticore::host::terminal::Terminal;
 use venticore::status::Status;
-use venticore::terminal::Terminal;
 use venticore::tool::{self, Tool};
-use venticore::wrarena::{self, Options};
-use venticore::wrcmd;
 
 const TOOL: Tool = Tool {
     name: "wrarena",

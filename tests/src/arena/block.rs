@@ -1,6 +1,6 @@
 //! Blocks made ready for the log.
 
-use venticore::score::Score;
+use venticore::codec::score::Score;
 
 /// Stored as it is.
 pub(super) const STORED: u8 = 1;

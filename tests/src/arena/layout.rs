@@ -2,7 +2,7 @@
 
 use std::io;
 
-use venticore::score::Score;
+use venticore::codec::score::Score;
 
 use super::block::{Block, STORED, WHACK};
 

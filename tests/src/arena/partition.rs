@@ -4,11 +4,11 @@ use std::io;
 use std::path::Path;
 
 use sha1::{Digest, Sha1};
-use venticore::score::Score;
 
 use super::backing::Backing;
 use super::block::Block;
 use super::layout::{self, Clump, Counters, ENTRY, Shape, Trailer};
+use venticore::codec::score::Score;
 
 /// Log bytes held back before they are written.
 const PENDING: usize = 1 << 20;

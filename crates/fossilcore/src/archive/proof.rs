@@ -15,14 +15,13 @@ use eyre::Result;
 use super::tree::{self, Dir};
 use super::{Archive, Error, Refusal};
 use crate::disk::DirEntry;
-use venticore::blocktype::BlockType;
-use venticore::client::Client;
-use venticore::score::Score;
+use venticore::codec::blocktype::BlockType;
+use venticore::codec::score::Score;
+use venticore::codec::tree::{Entry, block_type};
+use venticore::net::client::Client;
+use venticore::net::tree::{Counts, Damage, Fault, Leaf, Plan, Visit, WalkError, Walker, Wanted};
 use venticore::status::{Failure, Status};
 use venticore::text::one_line;
-use venticore::tree::{
-    Counts, Damage, Entry, Fault, Leaf, Plan, Visit, WalkError, Walker, Wanted, block_type,
-};
 
 /// Directories in a batch.
 const BATCH: usize = 64;

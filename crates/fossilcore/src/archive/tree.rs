@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use venticore::client::Client;
-use venticore::tree::{self as hashtree, Entry, StreamError};
+use venticore::codec::tree::Entry;
+use venticore::net::client::Client;
+use venticore::net::tree as hashtree;
+use venticore::net::tree::StreamError;
 
 use super::Archive;
 use crate::disk::{DirEntry, FormatError, MetaBlock};
@@ -26,7 +28,7 @@ pub struct Dir {
 pub struct File {
     /// Its name, owners, mode and times.
     pub info: DirEntry,
-    /// Its bytes, or its entries: see [`venticore::tree::copy`].
+    /// Its bytes, or its entries: see [`venticore::net::tree::copy`].
     pub entry: Entry,
     /// The same as a directory, where it is one.
     pub directory: Option<Dir>,

@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::broker::AS_BROKER;
 use super::kin;
 use super::transport::wait;
-use venticore::holders::Holders;
+use venticore::host::holders::Holders;
 use venticore::status::{Failure, Status};
 
 /// A process that is to end, and no other that gets its number.

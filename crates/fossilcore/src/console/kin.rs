@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Pid;
-use venticore::holders;
+use venticore::host::holders;
 
 /// The variable with the path of the console.
 pub const VARIABLE: &str = "FOSSIL_CONSOLE";

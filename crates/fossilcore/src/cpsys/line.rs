@@ -1,7 +1,7 @@
 //! The line of fossilize, found among whatever a far login may print.
 
-use venticore::dial::Dial;
-use venticore::score::{LabelledScore, Score};
+use venticore::codec::dial::Dial;
+use venticore::codec::score::{LabelledScore, Score};
 use venticore::text::one_line;
 
 use crate::fossilize;

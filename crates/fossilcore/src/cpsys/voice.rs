@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::io::Write;
 
 use eyre::{Result, WrapErr};
-use venticore::terminal::Terminal;
+use venticore::host::terminal::Terminal;
 use venticore::text::one_line;
 
 /// Standard error and output of one run.

@@ -4,9 +4,9 @@
 use nom::Parser;
 use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u32};
-use venticore::score::Score;
 
 use super::{Failed, FormatError};
+use venticore::codec::score::Score;
 
 /// A block of the partition, as an entry leads to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

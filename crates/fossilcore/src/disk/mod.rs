@@ -5,7 +5,7 @@
 //! | [`Header`] | at 128 KiB; says where the others are |
 //! | [`SuperBlock`] | block `super`: the trees, and the last archival score |
 //! | [`Label`] | 14 bytes for each data block |
-//! | [`Local`] | 20 bytes in place of the score of an [`Entry`](venticore::tree::Entry): a block of the partition |
+//! | [`Local`] | 20 bytes in place of the score of an [`Entry`](venticore::codec::tree::Entry): a block of the partition |
 //! | [`MetaBlock`], [`DirEntry`] | the names, owners and modes of a directory's files |
 
 mod direntry;
@@ -21,7 +21,7 @@ pub use label::Label;
 pub use local::Local;
 pub use meta::{MetaBlock, Slot};
 pub use superblock::SuperBlock;
-pub use venticore::record::FormatError;
+pub use venticore::codec::format_error::FormatError;
 
 /// The block address that stands for no block.
 pub const NIL: u32 = 0xffff_ffff;

@@ -6,9 +6,9 @@ use nom::Parser;
 use nom::bytes::complete::take;
 use nom::combinator::map;
 use nom::number::complete::{be_u16, be_u32, be_u64};
-use venticore::score::Score;
 
 use super::{Failed, FormatError, NIL, address};
+use venticore::codec::score::Score;
 
 /// A super block.
 #[derive(Clone, Debug, PartialEq, Eq)]

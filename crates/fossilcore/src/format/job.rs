@@ -13,12 +13,13 @@ use super::standing::Standing;
 use super::undo::{Matches, Undo, UndoError, save};
 use super::write::{WriteError, write};
 use crate::{fossilize, venti};
+use venticore::codec::score::Score;
+use venticore::codec::utc::Utc;
 use venticore::config::Config;
-use venticore::partition::Partition;
-use venticore::score::Score;
-use venticore::state::{StateDir, Utc};
+use venticore::host::partition::Partition;
+use venticore::host::terminal::Terminal;
+use venticore::state::StateDir;
 use venticore::status::{Failure, Status};
-use venticore::terminal::Terminal;
 
 /// The longest part of a partition's name in that of a file.
 const NAME_MAX: usize = 64;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use venticore::state::Utc;
+use venticore::codec::utc::Utc;
 use venticore::text::one_line;
 
 use super::job::Job;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use venticore::score::Score;
-use venticore::tree::Entry;
+use venticore::codec::score::Score;
+use venticore::codec::tree::Entry;
 
 use super::Piece;
 use crate::archive::Archive;

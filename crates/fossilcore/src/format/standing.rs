@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 
-use venticore::arena::ReadAt;
-use venticore::score::Score;
+use venticore::codec::score::Score;
+use venticore::source::ReadAt;
 
 use super::{are_zeros, bytes_at, chunks};
 use crate::disk::{Header, SuperBlock};

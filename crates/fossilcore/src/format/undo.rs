@@ -21,8 +21,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use venticore::score::{LabelledScore, Score};
-use venticore::state::Utc;
+use venticore::codec::score::{LabelledScore, Score};
+use venticore::codec::utc::Utc;
 
 use super::{Piece, SECTOR, repeats};
 use reader::Reader;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use venticore::child::{Ended, Listen};
+use venticore::host::child::{Ended, Listen};
 use venticore::text::one_line;
 
 /// How much of a line is shown.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::client::Limits;
+use crate::net::client::Limits;
 
 /// Time limits in seconds, and how to go on after a fault.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::partition::Operand;
+use crate::codec::operand::Operand;
 
 /// A 9fat that nobody mounts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! `wrcmd` is taken from the image where it changed there since both were last
 //! the same. That is safe even where it is the wrong one: any wrcmd is but a
-//! hint, and what it would skip is asked for (see [`crate::places`]). `rootscor`
+//! hint, and what it would skip is asked for (see [`crate::copy::cursor`]). `rootscor`
 //! is a log on both sides: entries are added to the one on the image, and
 //! none is taken away from either.
 
@@ -10,13 +10,13 @@ use eyre::{Result, WrapErr};
 
 use super::memory::{Memory, fingerprint};
 use super::{Error, Image, ROOTSCOR, WRCMD};
+use crate::codec::operand::Operand;
+use crate::codec::wrcmd::WrCmd;
 use crate::config::NineFat;
-use crate::holders::Sight;
-use crate::partition::Operand;
+use crate::host::holders::Sight;
+use crate::host::terminal::Terminal;
 use crate::state::{self, StateDir};
 use crate::status::Status;
-use crate::terminal::Terminal;
-use crate::wrcmd::WrCmd;
 
 /// The most bytes of a rootscor: some hundred thousand entries.
 const LOG_MAX: usize = 16 << 20;

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::partition::Partition;
+use crate::host::partition::Partition;
 pub(super) use shape::Shape;
 use shape::{RESERVED, ROOT_CLUSTER};
 

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::score::Score;
+use crate::codec::score::Score;
 use crate::state::{self, StateDir};
 
 const FILE: &str = "ninefat";

@@ -16,9 +16,9 @@ use rustix::io::Errno;
 use super::program::{self, Failed};
 use super::{NAP, WAIT};
 use crate::config::{self, Config};
+use crate::host::terminal::Terminal;
 use crate::state::{self, StateDir};
 use crate::status::{Failure, Status};
-use crate::terminal::Terminal;
 
 /// A 9fat has this file; a directory where nothing is mounted has not.
 const SIGN: &str = "plan9.ini";

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::child::{self, Limits, Listen};
+use crate::host::child::{self, Limits, Listen};
 use crate::text::one_line;
 
 /// The most bytes of what a program says that are repeated.

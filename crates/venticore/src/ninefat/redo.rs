@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fat::{Bytes, SECTOR, SECTOR_LEN, Sectors};
 use super::memory::fingerprint;
-use crate::partition::Partition;
+use crate::host::partition::Partition;
 use crate::state::{self, StateDir};
 
 const SCHEMA: u32 = 1;

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::{Error, StateDir, Utc, make_private, open_or_make};
+use crate::codec::utc::Utc;
+
+use super::{Error, StateDir, make_private, open_or_make};
 use crate::text::one_line;
 
 /// A log file. Once it is full it becomes `NAME.old`, in place of the one before.

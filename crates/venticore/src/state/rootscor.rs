@@ -12,7 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::{Error, StateDir, Step, Utc, make_private, open_or_make, parent_of, sync_dir};
+use crate::codec::utc::Utc;
+
+use super::{Error, StateDir, Step, make_private, open_or_make, parent_of, sync_dir};
 
 /// Between two looks at a lock that another has. There is no flock with a
 /// time limit but by a signal, which safe code cannot arm, or by a

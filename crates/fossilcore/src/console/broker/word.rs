@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::Pid;
 
 use crate::console::transport::wait;
+use venticore::host::terminal::Output;
 use venticore::status::{Failure, Status};
-use venticore::terminal::Output;
 use venticore::text::line_of;
 use venticore::tool::status_of;
 

@@ -1,7 +1,7 @@
 //! What a disk holds, compared with an undo file, and putting back what the
 //! format overwrote.
 
-use venticore::arena::ReadAt;
+use venticore::source::ReadAt;
 
 use super::{Matches, Side, Undo, UndoError};
 use crate::format::write::MAGIC;

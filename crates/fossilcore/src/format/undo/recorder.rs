@@ -4,14 +4,14 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 use sha1::{Digest, Sha1};
-use venticore::arena::ReadAt;
-use venticore::score::Score;
-use venticore::state::Utc;
 
 use super::{END, FIRST, HEAD, Side, Stored};
 use crate::format::plan::Format;
 use crate::format::standing::Standing;
 use crate::format::{Piece, SECTOR, are_zeros, bytes_at, chunks, each_chunk, repeats};
+use venticore::codec::score::Score;
+use venticore::codec::utc::Utc;
+use venticore::source::ReadAt;
 
 /// What an undo file says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,134 @@
+//! Arenas: an arena partition's header and table, arena heads and trailers,
+//! clump directories and clumps (venti.md 2 to 5).
+
+pub mod clump;
+pub mod directory;
+pub mod head;
+pub mod table;
+pub mod trailer;
+
+use std::fmt;
+
+use nom::IResult;
+use nom::Parser;
+use nom::bytes::complete::take;
+use nom::combinator::map;
+
+/// A record on disk that is not what the format says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatError {
+    /// What was being read: "arena head", "arena table" ...
+    pub record: &'static str,
+    /// What was expected there.
+    pub expected: String,
+    /// What was found.
+    pub found: String,
+}
+
+impl FormatError {
+    pub(crate) fn new(
+        record: &'static str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        FormatError {
+            record,
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+
+    fn magic(record: &'static str, expected: u32, found: u32) -> Self {
+        FormatError::new(
+            record,
+            format!("magic {expected:#010x}"),
+            format!("{found:#010x}"),
+        )
+    }
+
+    fn short(record: &'static str, want: usize, have: usize) -> Self {
+        FormatError::new(record, format!("{want} bytes"), format!("{have}"))
+    }
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FormatError {
+            record,
+            expected,
+            found,
+        } = self;
+        write!(f, "{record}: expected {expected}, found {found}")
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+/// The name of an arena: at most 63 printable ASCII characters. Other bytes,
+/// which only damage or malice puts there, are kept in escaped form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(String);
+
+impl Name {
+    /// Bytes of the field on disk.
+    pub const LEN: usize = 64;
+
+    /// The name in a zero padded field, or any text.
+    #[must_use]
+    pub fn from_field(field: &[u8]) -> Self {
+        let end = field.iter().position(|&b| b == 0).unwrap_or(field.len());
+        let text = field.get(..end).unwrap_or(field);
+        if text.iter().all(|b| (0x20..0x7f).contains(b)) {
+            Name(text.iter().map(|&b| char::from(b)).collect())
+        } else {
+            Name(text.escape_ascii().to_string())
+        }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The zero padded field; longer names are cut.
+    #[must_use]
+    pub fn to_field(&self) -> [u8; Name::LEN] {
+        let mut field = [0; Name::LEN];
+        for (to, from) in field.iter_mut().zip(self.0.bytes().take(Name::LEN - 1)) {
+            *to = from;
+        }
+        field
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn name(input: &[u8]) -> IResult<&[u8], Name> {
+    map(take(Name::LEN), Name::from_field).parse(input)
+}
+
+fn score(input: &[u8]) -> IResult<&[u8], crate::codec::score::Score> {
+    use crate::codec::score::Score;
+    map(take(Score::LEN), |bytes: &[u8]| {
+        let mut score = [0; Score::LEN];
+        score.copy_from_slice(bytes);
+        Score::from_bytes(score)
+    })
+    .parse(input)
+}
+
+/// True for the block sizes an arena partition can have: a power of two from
+/// 512 to 65536 bytes.
+pub(crate) fn block_size_is_possible(size: u32) -> bool {
+    size.is_power_of_two() && (512..=65536).contains(&size)
+}
+
+/// Written arena versions: 4 has one clump magic for all, 5 one per arena.
+fn version_is_known(version: u32) -> bool {
+    matches!(version, 4 | 5)
+}

@@ -1,0 +1,18 @@
+//! Bytes and lines <-> values. Nothing here opens a file, dials, reads a clock or the
+//! environment, or starts a thread.
+
+pub mod arena;
+pub mod blocktype;
+pub mod confregion;
+pub mod dial;
+pub mod format_error;
+pub mod index;
+pub mod operand;
+pub mod plan9disk;
+pub mod score;
+pub mod tree;
+pub mod utc;
+pub mod whack;
+pub mod wire;
+pub mod wrcmd;
+pub mod wrcmds;

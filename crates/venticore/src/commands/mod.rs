@@ -1,0 +1,6 @@
+//! What ventiprog, wrarena, ventioffsets and venticonf do.
+
+pub mod venticonf;
+pub mod ventioffsets;
+pub mod ventiprog;
+pub mod wrarena;

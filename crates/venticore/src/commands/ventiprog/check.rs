@@ -1,0 +1,149 @@
+//! Before a target is sent anything: what is on record of it is checked, and
+//! what could not be sent in earlier runs is tried again.
+
+use super::again::{self, Retried};
+use super::readback::{self, ReadBack};
+use super::record::Record;
+use super::source::{Asked, Part};
+use super::target::Target;
+use crate::codec::blocktype::BlockType;
+use crate::codec::dial::Dial;
+use crate::codec::score::Score;
+use crate::codec::wrcmds::{Damage, Unreadable, Wrcmds};
+use crate::copy::cursor::{self, Point};
+use crate::host::terminal::Terminal;
+use crate::net::client::{Client, Error};
+use crate::status::Status;
+
+/// What a check of one target has shown.
+pub(super) struct Checked {
+    read_back: ReadBack,
+    retried: Retried,
+}
+
+/// How targets are checked.
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
+    /// What was on record when the run began.
+    pub(super) wrcmds: &'a Wrcmds,
+    /// Read back everything.
+    pub(super) all: bool,
+    /// Believe a line that nothing confirms.
+    pub(super) trust: bool,
+}
+
+/// What a check means for where a target starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// What is on record holds, as far as it was looked at.
+    AsRecorded,
+    /// It lacks what it had acknowledged, these blocks for some: from the
+    /// first arena on.
+    Anew(Vec<(Score, BlockType)>),
+}
+
+/// Reads back what is recorded of a target, as far as the source holds it
+/// still, and tries again what was damaged; nothing where nothing is recorded.
+/// `on_read` is called as for [`readback::read_back`].
+///
+/// # Errors
+/// The connection was lost, or the target would not take a block.
+pub(super) fn check(
+    client: &mut Client,
+    dial: &Dial,
+    part: &Part,
+    how: How<'_>,
+    on_read: &dyn Fn(u64, u64),
+) -> Result<Option<Checked>, Error> {
+    let Some(line) = how.wrcmds.get(dial, &part.name) else {
+        return Ok(None);
+    };
+    let asked = Asked(std::slice::from_ref(part));
+    // What cannot be believed was said when the places were looked at.
+    let to = cursor::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Point::START);
+    let damages: Vec<Damage> = how.wrcmds.damages(dial, &part.name).cloned().collect();
+    let unreadable: Vec<Unreadable> = how.wrcmds.unreadable(dial, &part.name).cloned().collect();
+    let known = readback::Known {
+        damages: &damages,
+        unreadable: &unreadable,
+    };
+    let read_back = readback::read_back(client, part, to, how.all, &known, on_read)?;
+    let retried = again::try_again(client, part, damages, how.all)?;
+    Ok(Some(Checked { read_back, retried }))
+}
+
+/// Takes in what a check has shown: it is said, and put on record.
+pub(super) fn take_in(
+    checked: Checked,
+    target: &mut Target,
+    part: &Part,
+    record: &mut Record,
+    terminal: &Terminal,
+) -> Verdict {
+    let Checked {
+        mut read_back,
+        retried,
+    } = checked;
+    let verdict = judge(&mut read_back, target, part, record, terminal);
+    target.read_back.right += read_back.right;
+    target.read_back.missing += read_back.missing;
+    target.read_back.damaged += read_back.damaged;
+    record.unreadable(&target.dial, part, &read_back.unreadable);
+    for told in &retried.told {
+        terminal.say(&format!("{}: {told}", target.dial));
+    }
+    if retried.untold > 0 {
+        terminal.say(&format!(
+            "{}: and {} more stretches of damage; {} clumps are still damaged in the source \
+             and not there",
+            target.dial, retried.untold, retried.stay
+        ));
+    }
+    if retried.stay > 0 {
+        target.status = target.status.worst(Status::Partly);
+    }
+    // Otherwise the copy passes over the same damage, and counts it.
+    if verdict == Verdict::AsRecorded {
+        target.damaged += retried.stay;
+    }
+    record.still_damaged(&target.dial, part, &retried.left);
+    verdict
+}
+
+fn judge(
+    read_back: &mut ReadBack,
+    target: &mut Target,
+    part: &Part,
+    record: &mut Record,
+    terminal: &Terminal,
+) -> Verdict {
+    let dial = &target.dial;
+    for told in &read_back.told {
+        terminal.say(&format!("{dial}: {told}"));
+    }
+    let all = read_back.missing + read_back.damaged;
+    let more = all - read_back.told.len() as u64;
+    if more > 0 {
+        terminal.say(&format!(
+            "{dial}: and {more} more that are missing or damaged"
+        ));
+    }
+    if read_back.more_unreadable() {
+        terminal.say(&format!(
+            "{dial}: has more damaged blocks than wrcmds lists; --verify reads back all"
+        ));
+    }
+    if all > 0 || read_back.more_unreadable() {
+        target.status = target.status.worst(Status::Unverified);
+    }
+    if read_back.missing == 0 {
+        return Verdict::AsRecorded;
+    }
+    terminal.say(&format!(
+        "{dial}: everything is asked for again from the first arena on, and sent where missing"
+    ));
+    // Its line says what is not so until all is there again, however this run
+    // ends.
+    record.set_back(dial, part);
+    Verdict::Anew(std::mem::take(&mut read_back.lacks))
+}

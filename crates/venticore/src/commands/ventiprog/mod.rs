@@ -1,0 +1,211 @@
+//! The command ventiprog: brings ventis up to date with the arenas of another.
+//!
+//! What each target has acknowledged stands in `wrcmds`, and moves at every
+//! checkpoint. The `wrcmd` is shared with the rc script of the same name: it
+//! moves at the end of a run in which every target came to the end. Where a
+//! run starts follows from both ([`crate::copy::cursor`]).
+
+mod again;
+mod check;
+mod copy;
+mod engine;
+mod forget;
+mod held;
+mod list;
+mod origin;
+mod preflight;
+mod progress;
+mod readback;
+mod record;
+mod run;
+mod servers;
+mod source;
+mod target;
+mod tell;
+mod unseen;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use eyre::{Result, WrapErr};
+
+use crate::codec::wrcmd::WrCmd;
+use crate::config::Config;
+use crate::host::terminal::Terminal;
+use crate::ninefat::{self, Home, Visit};
+use crate::state::StateDir;
+use crate::status::{Failure, Status};
+use record::Record;
+use run::Run;
+use target::asked_for;
+
+/// What was asked for on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `-n`: say what would be sent, and write nothing.
+    pub dry_run: bool,
+    /// `-j`: one JSON object for each target and one for the run.
+    pub json: bool,
+    /// `-d`: the state directory.
+    pub dir: Option<PathBuf>,
+    /// `--9fat`: a 9fat that nobody mounts.
+    pub nine_fat: Option<OsString>,
+    /// `-p`: arena partitions, besides that of the wrcmd.
+    pub partitions: Vec<String>,
+    /// `-i`: the URL of the source's index page.
+    pub index: Option<String>,
+    /// `-s`: the venti whose arenas are read, to be synced first.
+    pub source: Option<String>,
+    /// `--offline`: no server writes the partitions.
+    pub offline: bool,
+    /// `-b`: bytes a second that each target is sent at most.
+    pub rate: Option<u64>,
+    /// `-e`: who sends, `native` or `external`.
+    pub engine: Option<String>,
+    /// `--verify`: read back everything that earlier runs recorded.
+    pub verify: bool,
+    /// `--trust`: believe a wrcmd offset that no line in wrcmds confirms.
+    pub trust: bool,
+    /// What to do.
+    pub task: Task,
+    /// The ventis to bring up to date, besides that of the wrcmd.
+    pub targets: Vec<String>,
+}
+
+impl Options {
+    fn reads_only(&self) -> bool {
+        self.dry_run || matches!(self.task, Task::List { .. })
+    }
+}
+
+/// What a run is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Task {
+    /// Bring the targets up to date.
+    #[default]
+    Replicate,
+    /// `-l`: show the place of every target; some count as overdue when they
+    /// are behind and have acknowledged nothing for so many hours.
+    List {
+        /// `--older`.
+        older: Option<u64>,
+    },
+    /// `--forget`: remove the lines of a target.
+    Forget(String),
+}
+
+/// Runs the command; `tool` is its name in the log.
+///
+/// # Errors
+/// Nothing could be sent, or the state could not be written. What happened to
+/// single targets is in the status.
+pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
+    let given = options.dir.as_deref();
+    if options.reads_only() {
+        let dir = config.state_dir(given);
+        let state = match Home::existing(config, given)? {
+            Some(state) => state,
+            // -n shows what the first run would do.
+            None if options.task == Task::Replicate => StateDir::none(&dir),
+            None => return Err(no_state(&dir)),
+        };
+        return run_in(state, tool, options, config, terminal);
+    }
+    if options.task == Task::Replicate {
+        refuse_without_target(options, config)?;
+    }
+    let home = Home::open(config, given, terminal)?;
+    let outcome = run_in(home.state().clone(), tool, options, config, terminal);
+    home.close(outcome, terminal)
+}
+
+/// A call that names no target anywhere does not make a state directory, nor a
+/// lock in it.
+fn refuse_without_target(options: &Options, config: &Config) -> Result<()> {
+    let dir = config.state_dir(options.dir.as_deref());
+    let named = !options.targets.is_empty() || !config.targets.is_empty();
+    if named || StateDir::none(&dir).read_wrcmd()?.is_some() {
+        return Ok(());
+    }
+    let has_9fat = config.nine_fat(options.nine_fat.as_deref())?.is_some();
+    match has_9fat || config.mount_at(&dir).is_some() {
+        true => Ok(()),
+        false => Err(target::none_named(&dir)),
+    }
+}
+
+/// Runs the command in this state directory, whatever options and
+/// configuration say of one.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(
+    state: StateDir,
+    tool: &str,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Status> {
+    let lock = (!options.reads_only()).then(|| state.lock()).transpose();
+    let _lock = lock.wrap_err_with(|| state.path().display().to_string())?;
+    let visit = config.nine_fat(options.nine_fat.as_deref())?;
+    let visit = visit.map(|of| ninefat::arrive(&state, &of, !options.reads_only(), terminal));
+    let visit = visit.transpose()?;
+    let mut record = Record::read(tool, state)?;
+    if let Some(newer) = visit.as_ref().and_then(Visit::newer_wrcmd) {
+        record.wrcmd = Some(WrCmd::parse(newer)?);
+    }
+    let outcome = perform(record, options, config, terminal);
+    ninefat::leave(visit, outcome, terminal)
+}
+
+/// Does what the run is for.
+fn perform(
+    mut record: Record,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Status> {
+    match &options.task {
+        Task::List { older } => {
+            let asked = asked_for(record.wrcmd.as_ref(), options, config)?;
+            list::list(&record, asked, *older, options, config, terminal)
+        }
+        Task::Forget(target) => {
+            let dial = config
+                .dial(target)
+                .wrap_err_with(|| format!("target {target:?}"))?;
+            forget::forget(&mut record, &dial, config, terminal)
+        }
+        Task::Replicate => Run::prepare(options, config, terminal, record)?.replicate(),
+    }
+}
+
+fn no_state(dir: &Path) -> eyre::Report {
+    let cause = format!("{}: no such state directory", dir.display());
+    Failure::report(Status::Failed, cause)
+}
+
+/// A rate such as `2M`: bytes a second, with k, m or g for powers of 1024.
+///
+/// # Errors
+/// The text is no such number.
+pub fn rate(text: &str) -> Result<u64> {
+    let wrong = || {
+        let cause = format!("expected bytes a second such as 500k or 2M, found {text:?}");
+        Failure::report(Status::Usage, cause)
+    };
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text.get(digits.len()..).unwrap_or_default() {
+        "" => 0,
+        "k" | "K" => 10,
+        "m" | "M" => 20,
+        "g" | "G" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|&rate| rate > 0)
+        .ok_or_else(wrong)
+}

@@ -1,0 +1,169 @@
+//! Before anything is sent: who the source and the targets are, which partitions
+//! there are, and whether all is seen that the source has.
+
+use eyre::Result;
+
+use super::origin::Origin;
+use super::record::Record;
+use super::source::{self, Part};
+use super::target::{Target, some_asked_for};
+use super::{Options, servers, unseen};
+use crate::codec::dial::Dial;
+use crate::codec::wrcmd::WrCmd;
+use crate::config::Config;
+use crate::host::terminal::Terminal;
+use crate::net::reach::Reach;
+use crate::status::{Failure, Status};
+
+/// What is known before the source is read.
+pub(super) struct Preflight<'a> {
+    options: &'a Options,
+    config: &'a Config,
+    terminal: &'a Terminal,
+    record: &'a Record,
+    origin: Origin,
+    dials: Vec<Dial>,
+    reach: Reach,
+}
+
+/// The partitions of the source, as they were found.
+pub(super) struct Found {
+    pub(super) parts: Vec<Part>,
+    pub(super) status: Status,
+    /// Something of the source is not seen.
+    pub(super) incomplete: bool,
+}
+
+impl<'a> Preflight<'a> {
+    /// Finds out which venti the source is and which the targets are.
+    ///
+    /// # Errors
+    /// There is no target, or one is the source; bad text of an address.
+    pub(super) fn new(
+        options: &'a Options,
+        config: &'a Config,
+        terminal: &'a Terminal,
+        record: &'a Record,
+    ) -> Result<Self> {
+        let url = source::page_url(record, options, config);
+        let origin = Origin::of(options, config, url)?;
+        let dials = some_asked_for(record.wrcmd.as_ref(), options, config)?;
+        let reach = Reach::look_up(dials.iter().chain(origin.dial()), config.limits.connect);
+        servers::refuse_source(&origin, &dials, &reach)?;
+        let dials = servers::one_each(dials, &reach, terminal);
+        Ok(Preflight {
+            options,
+            config,
+            terminal,
+            record,
+            origin,
+            dials,
+            reach,
+        })
+    }
+
+    /// Has the source sync, opens its partitions, and says what of them is not seen.
+    ///
+    /// # Errors
+    /// A partition that must be here is not, or a target is the source.
+    pub(super) fn find(&self) -> Result<Found> {
+        let Preflight {
+            options,
+            config,
+            terminal,
+            record,
+            origin,
+            dials,
+            reach,
+        } = self;
+        let sought = source::sought(record, options, config, terminal)?;
+        let recorded = record.partitions(dials);
+        let has_wrcmd = record.wrcmd.is_some();
+        let names = source::with_recorded(sought.names.clone(), &recorded, has_wrcmd);
+        let mut contact = origin.sync(reach, config, terminal);
+        let (mut parts, opened) = self.open(&names, &sought.given, &recorded)?;
+        let mut gaps = contact.status().worst(sought.status);
+        for part in &mut parts {
+            let (synced, status) = contact.covers(origin, part, terminal);
+            part.synced = synced;
+            gaps = gaps.worst(status);
+        }
+        let offline = *origin == Origin::Offline;
+        servers::refuse_holder(&parts, dials, reach)?;
+        if !options.dry_run {
+            servers::refuse_suspect(origin, &parts, dials, reach, config)?;
+        }
+        if *origin == Origin::Unknown {
+            gaps = gaps.worst(unseen::say_unsynced(&parts, terminal));
+        }
+        gaps = gaps.worst(unseen::say_page_ahead(&sought.page, &parts, terminal));
+        let used_up = match offline || sought.has_page {
+            true => Status::Done,
+            false => unseen::say_used_up(&parts, terminal),
+        };
+        Ok(Found {
+            status: opened.worst(gaps).worst(used_up),
+            incomplete: gaps != Status::Done || parts.len() < names.len(),
+            parts,
+        })
+    }
+
+    /// Opens the partitions. One that is not here is said and left out, unless it
+    /// is the only one, the wrcmd's, or one that the call names.
+    fn open(
+        &self,
+        names: &[String],
+        given: &[String],
+        recorded: &[String],
+    ) -> Result<(Vec<Part>, Status)> {
+        let wrcmd = self.record.wrcmd.as_ref();
+        let must_be_here = |name: &String| {
+            names.len() == 1
+                || given.contains(name)
+                || wrcmd.is_some_and(|wrcmd| wrcmd.file() == *name)
+        };
+        let mut parts = Vec::new();
+        let mut status = Status::Done;
+        for name in names {
+            match Part::open(name, wrcmd, self.terminal) {
+                Ok((part, odd)) => {
+                    parts.push(part);
+                    status = status.worst(odd);
+                }
+                Err(error) if must_be_here(name) => return Err(error),
+                Err(error) => {
+                    let cure = match recorded.contains(name) {
+                        true => "; if it is gone for good, remove its lines from wrcmds",
+                        false => "",
+                    };
+                    self.terminal.say(&format!("{error:#}{cure}"));
+                    status = status.worst(Status::Partly);
+                }
+            }
+        }
+        if parts.is_empty() {
+            let cause = "none of the partitions is here";
+            return Err(Failure::report(Status::Failed, cause));
+        }
+        Ok((parts, status))
+    }
+
+    /// The targets, with what is known before they are dialled: whether anything is
+    /// on record of each, and that its name was not found.
+    pub(super) fn targets(&self) -> Vec<Target> {
+        let host = self.record.wrcmd.as_ref().and_then(WrCmd::host);
+        let host = host.and_then(|host| self.config.dial(host).ok());
+        let new = |dial: &Dial| {
+            let mut places = self.record.wrcmds.places();
+            let is_new = host.as_ref() != Some(dial) && !places.any(|place| place.target == *dial);
+            let mut target = Target::new(dial.clone(), is_new);
+            if let Some(why) = self.reach.unknown(dial).filter(|_| !self.options.dry_run) {
+                let why = format!("cannot connect: {why}");
+                self.terminal.say(&format!("{dial}: {why}"));
+                target.fail(Status::Unreachable, why);
+            }
+            target
+        };
+        self.dials.iter().map(new).collect()
+    }
+}

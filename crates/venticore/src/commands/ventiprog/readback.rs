@@ -1,0 +1,508 @@
+//! What earlier runs recorded is read back from a target.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::source::Part;
+use crate::codec::arena::clump::ClumpHeader;
+use crate::codec::arena::directory::Entry;
+use crate::codec::blocktype::BlockType;
+use crate::codec::score::Score;
+use crate::codec::wrcmds::{Damage, Unreadable};
+use crate::copy::cursor::Point;
+use crate::net::client::{Client, Error};
+use crate::source::Arena;
+use crate::source::log::{Directory, Log, What};
+
+/// Clumps below a place that are read back, besides the last one and roots.
+const SAMPLE: u64 = 256;
+
+/// Names of missing and damaged blocks that are kept to be told.
+const TOLD: usize = 20;
+
+/// Blocks that a target does not have, and that are looked up in the log
+/// before they count as missing. Where there are more, something is missing.
+const LOOKED_UP: usize = 4096;
+
+/// A block the target should have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    /// The number of its arena; none where an earlier run could not read it
+    /// back.
+    arena: Option<usize>,
+    score: Score,
+    block_type: BlockType,
+    /// Where its clump starts in the log, if all before it was looked at.
+    offset: Option<u64>,
+}
+
+/// What earlier runs have put on record of a target.
+pub(super) struct Known<'a> {
+    /// Damage in the source.
+    pub(super) damages: &'a [Damage],
+    /// Blocks that it could not give back.
+    pub(super) unreadable: &'a [Unreadable],
+}
+
+/// What reading back has shown.
+#[derive(Debug, Default)]
+pub(super) struct ReadBack {
+    /// Blocks read back and found right.
+    pub(super) right: u64,
+    /// Blocks the target does not have.
+    pub(super) missing: u64,
+    /// Blocks it has and cannot give back.
+    pub(super) damaged: u64,
+    /// The first of both: what and why.
+    pub(super) told: Vec<String>,
+    /// What is to be read back until it is right, [`Unreadable::MORE`] among it
+    /// where that is not all.
+    pub(super) unreadable: Vec<Unreadable>,
+    /// What it does not have, by the directory.
+    absent: Vec<Wanted>,
+    /// Of what is missing, that which was looked up.
+    pub(super) lacks: Vec<(Score, BlockType)>,
+}
+
+impl ReadBack {
+    /// Takes in what came for a block; `is_lost` where it was damaged in the
+    /// source when it should have been sent.
+    fn note(&mut self, wanted: Wanted, found: Result<&[u8], Error>, is_lost: bool) {
+        let Wanted {
+            score, block_type, ..
+        } = wanted;
+        match found {
+            Ok(_) => self.right += 1,
+            Err(error) if error.is_absent() && wanted.arena.is_none() => {
+                self.missing(score, block_type);
+                self.lacks.push((score, block_type));
+                self.keep(score, block_type);
+            }
+            Err(error) if error.is_absent() && is_lost => {}
+            Err(error) if error.is_absent() && self.absent.len() < LOOKED_UP => {
+                self.absent.push(wanted);
+            }
+            Err(error) if error.is_absent() => self.missing(score, block_type),
+            Err(error) => {
+                self.damaged += 1;
+                self.tell(format!(
+                    "{block_type} block {score} is damaged there ({error}); only that server can cure it"
+                ));
+                self.keep(score, block_type);
+            }
+        }
+    }
+
+    /// Puts a block on record, to be read back again in each run.
+    fn keep(&mut self, score: Score, block_type: BlockType) {
+        let block = Unreadable {
+            score: Some(score),
+            block_type: Some(block_type),
+        };
+        if self.unreadable.len() < Unreadable::MOST {
+            self.unreadable.push(block);
+        } else if !self.more_unreadable() {
+            self.unreadable.push(Unreadable::MORE);
+        }
+    }
+
+    /// Not all that it could not give back is on record.
+    pub(super) fn more_unreadable(&self) -> bool {
+        self.unreadable.contains(&Unreadable::MORE)
+    }
+
+    fn missing(&mut self, score: Score, block_type: BlockType) {
+        self.missing += 1;
+        self.tell(format!(
+            "{block_type} block {score} is missing, it was acknowledged before"
+        ));
+    }
+
+    fn tell(&mut self, what: String) {
+        if self.told.len() < TOLD {
+            self.told.push(what);
+        }
+    }
+
+    /// Of what is absent, that which the log names too is missing, also where
+    /// the source has lost it meanwhile. The rest was never sent: it was
+    /// damaged in the source, or only its directory entry is, and names a
+    /// block that never was.
+    fn look_up(&mut self, part: &Part, lost: &Lost) {
+        let mut absent: BTreeMap<usize, Vec<(Score, BlockType)>> = BTreeMap::new();
+        for wanted in std::mem::take(&mut self.absent) {
+            let arena = absent.entry(wanted.arena.unwrap_or_default());
+            let block = (wanted.score, wanted.block_type);
+            arena.or_default().push(block);
+        }
+        for (number, blocks) in absent {
+            let scores = blocks.iter().map(|&(score, _)| score).collect();
+            let sent = part.arenas.get(number).map_or_else(HashSet::new, |arena| {
+                sent_from_log(part, arena, scores, lost)
+            });
+            for (score, block_type) in blocks {
+                if sent.contains(&score) {
+                    self.missing(score, block_type);
+                    self.lacks.push((score, block_type));
+                }
+            }
+        }
+    }
+}
+
+/// What was damaged in the source when it should have been sent.
+struct Lost {
+    blocks: HashSet<(Score, Option<BlockType>)>,
+    /// By arena: where stretches start, and where they end. They do not overlap.
+    stretches: HashMap<(u64, u32), BTreeMap<u64, u64>>,
+}
+
+impl Lost {
+    fn new(damages: &[Damage]) -> Self {
+        let blocks = damages
+            .iter()
+            .filter_map(|damage| Some((damage.score?, damage.block_type)))
+            .collect();
+        let mut sorted: Vec<&Damage> = damages.iter().collect();
+        sorted.sort_by_key(|damage| damage.offset);
+        let mut stretches: HashMap<(u64, u32), BTreeMap<u64, u64>> = HashMap::new();
+        for damage in sorted {
+            let of_arena = stretches.entry((damage.head, damage.magic)).or_default();
+            match of_arena.last_entry() {
+                Some(mut last) if damage.offset <= *last.get() => {
+                    let end = damage.end().max(*last.get());
+                    last.insert(end);
+                }
+                _ => {
+                    of_arena.insert(damage.offset, damage.end());
+                }
+            }
+        }
+        Lost { blocks, stretches }
+    }
+
+    fn has_block(&self, score: Score, block_type: BlockType) -> bool {
+        self.blocks.contains(&(score, Some(block_type))) || self.blocks.contains(&(score, None))
+    }
+
+    fn covers(&self, arena: &Arena, offset: u64) -> bool {
+        let stretches = self.stretches.get(&(arena.head, arena.clump_magic));
+        let before = stretches.and_then(|of_arena| of_arena.range(..=offset).next_back());
+        before.is_some_and(|(_, end)| offset < *end)
+    }
+
+    fn covers_block(&self, part: &Part, wanted: &Wanted) -> bool {
+        let arena = wanted.arena.and_then(|number| part.arenas.get(number));
+        arena
+            .zip(wanted.offset)
+            .is_some_and(|(arena, offset)| self.covers(arena, offset))
+    }
+}
+
+/// Of these scores, those that clump headers in the log of an arena have,
+/// outside of what was damaged when it was sent.
+fn sent_from_log(
+    part: &Part,
+    arena: &Arena,
+    mut sought: HashSet<Score>,
+    lost: &Lost,
+) -> HashSet<Score> {
+    let mut sent = HashSet::new();
+    let Ok(mut log) = Log::open(Arc::clone(&part.source), arena, 0, true) else {
+        return sent;
+    };
+    while !sought.is_empty()
+        && let Some(item) = log.next()
+    {
+        let score = match &item.what {
+            What::Clump { header, .. } => Some(header.score),
+            What::Lost(loss) => loss.score,
+            What::Corrupt(_) => None,
+        };
+        if let Some(score) = score.filter(|_| !lost.covers(arena, item.offset))
+            && sought.remove(&score)
+        {
+            sent.insert(score);
+        }
+    }
+    sent
+}
+
+/// Reads back what lies before a place: all of it, or its last block, the
+/// roots of its arena and a random sample. With all of it, `on_read` is called
+/// now and then: with how many blocks were read back, of about how many.
+///
+/// # Errors
+/// The connection was lost.
+pub(super) fn read_back(
+    client: &mut Client,
+    part: &Part,
+    to: Point,
+    all: bool,
+    known: &Known<'_>,
+    on_read: &dyn Fn(u64, u64),
+) -> Result<ReadBack, Error> {
+    let lost = Lost::new(known.damages);
+    let recorded: HashSet<(Score, BlockType)> = known
+        .unreadable
+        .iter()
+        .filter_map(Unreadable::block)
+        .collect();
+    let counts = clumps_before(part, to);
+    let whole = counts.iter().sum();
+    let mut done = 0;
+    let mut directories = Directories::new(part);
+    let last = part
+        .arenas
+        .get(to.arena)
+        .filter(|_| !all)
+        .and_then(|arena| part.before(arena, to.offset))
+        .and_then(|header| {
+            Some(Wanted {
+                arena: Some(to.arena),
+                score: header.score,
+                block_type: header.block_type()?,
+                offset: None,
+            })
+        });
+    // The block before the place, if the directory has it, comes as `last`.
+    let count = counts.get(to.arena).copied().unwrap_or(0);
+    let before = count.checked_sub(1).map(|index| (to.arena, index));
+    let before = before.filter(|&(arena, index)| directories.lone_block(arena, index) == last);
+    let counted: Box<dyn Iterator<Item = Wanted>> = if all {
+        let arenas = counts.iter().enumerate();
+        let blocks = arenas.flat_map(|(arena, &count)| in_order(part, arena, count));
+        Box::new(blocks)
+    } else {
+        let mut chosen = sample(&counts);
+        chosen.retain(|clump| Some(*clump) != before);
+        let blocks = chosen.into_iter();
+        let blocks = blocks.filter_map(|(arena, index)| directories.lone_block(arena, index));
+        Box::new(blocks.chain(roots(part, to, &counts)))
+    };
+    let uncounted: Box<dyn Iterator<Item = _>> = if all {
+        Box::new(uncounted(part, to))
+    } else {
+        Box::new(sample_of(uncounted(part, to)).into_iter())
+    };
+    let earlier = recorded.iter().map(|&(score, block_type)| Wanted {
+        arena: None,
+        score,
+        block_type,
+        offset: None,
+    });
+    let wanted = counted.chain(uncounted).chain(last);
+    let wanted = wanted.filter(|wanted| {
+        let Wanted {
+            score, block_type, ..
+        } = *wanted;
+        !score.is_nil()
+            && !lost.has_block(score, block_type)
+            && !recorded.contains(&(score, block_type))
+    });
+    let mut result = ReadBack::default();
+    let mut asked = Vec::new();
+    // Taken in bunches: what was asked for must be known when its answer comes.
+    let mut wanted = earlier.chain(wanted).peekable();
+    while wanted.peek().is_some() {
+        asked.clear();
+        asked.extend(wanted.by_ref().take(4096));
+        let blocks = asked.iter().map(|wanted| (wanted.score, wanted.block_type));
+        client.read_many(blocks, |number, found| {
+            if let Some(&wanted) = asked.get(number) {
+                let is_lost = found.is_err() && lost.covers_block(part, &wanted);
+                result.note(wanted, found, is_lost);
+            }
+            ControlFlow::Continue(())
+        })?;
+        done += asked.len() as u64;
+        if all {
+            on_read(done, whole);
+        }
+    }
+    if all {
+        on_read(whole, whole);
+    }
+    if !all && known.unreadable.contains(&Unreadable::MORE) && !result.more_unreadable() {
+        result.unreadable.push(Unreadable::MORE);
+    }
+    result.look_up(part, &lost);
+    Ok(result)
+}
+
+/// For each arena up to a place, how many clumps with directory entries lie
+/// before it.
+pub(super) fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
+    let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
+    arenas
+        .map(|(number, arena)| {
+            let counted = u64::from(arena.live.clumps);
+            if number < to.arena {
+                return counted;
+            }
+            let log = Log::open(Arc::clone(&part.source), arena, to.offset, false);
+            log.ok()
+                .and_then(|log| log.index())
+                .unwrap_or(0)
+                .min(counted)
+        })
+        .collect()
+}
+
+/// The blocks before a place that no trailer counts yet: the log's own headers
+/// tell of them.
+fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = Wanted> {
+    let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
+    arenas.flat_map(move |(number, arena)| {
+        let end = if number == to.arena {
+            to.offset
+        } else {
+            u64::MAX
+        };
+        let from = arena.live.used;
+        let log = (from < end && !arena.sealed)
+            .then(|| Log::open(Arc::clone(&part.source), arena, from, false).ok())
+            .flatten();
+        let items = log.into_iter().flatten();
+        items
+            .take_while(move |item| item.offset < end)
+            .filter_map(move |item| match item.what {
+                What::Clump {
+                    header, block_type, ..
+                } => Some(Wanted {
+                    arena: Some(number),
+                    score: header.score,
+                    block_type,
+                    offset: Some(item.offset),
+                }),
+                _ => None,
+            })
+    })
+}
+
+/// Some of them, each as likely as any other.
+fn sample_of<T>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut chosen = Vec::new();
+    let random = Numbers::new();
+    for (item, number) in all.zip(1..) {
+        if number <= SAMPLE {
+            chosen.push(item);
+            continue;
+        }
+        let place = usize::try_from(random.below(number, number));
+        if let Some(slot) = place.ok().and_then(|at| chosen.get_mut(at)) {
+            *slot = item;
+        }
+    }
+    chosen
+}
+
+/// Random numbers: each run draws others.
+struct Numbers(RandomState);
+
+impl Numbers {
+    fn new() -> Self {
+        Numbers(RandomState::new())
+    }
+
+    /// The `n`-th, below a limit that is not 0.
+    fn below(&self, n: u64, limit: u64) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write_u64(n);
+        hasher.finish() % limit
+    }
+}
+
+/// Random clumps.
+fn sample(counts: &[u64]) -> BTreeSet<(usize, u64)> {
+    let total: u64 = counts.iter().sum();
+    let mut numbers = BTreeSet::new();
+    if total <= SAMPLE {
+        numbers.extend(0..total);
+    } else {
+        let random = Numbers::new();
+        let mut drawn: u64 = 0;
+        while (numbers.len() as u64) < SAMPLE {
+            numbers.insert(random.below(drawn, total));
+            drawn += 1;
+        }
+    }
+    let mut chosen = BTreeSet::new();
+    let mut first = 0;
+    for (arena, &count) in counts.iter().enumerate() {
+        let inside = numbers.range(first..first + count);
+        chosen.extend(inside.map(|number| (arena, number - first)));
+        first += count;
+    }
+    chosen
+}
+
+/// The roots among the clumps of the arena of a place, before that place.
+fn roots(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = Wanted> {
+    let count = counts.get(to.arena).copied().unwrap_or(0);
+    let blocks = in_order(part, to.arena, count);
+    blocks.filter(|wanted| wanted.block_type == BlockType::Root)
+}
+
+/// The first blocks of an arena by its directory, with their offsets as far as
+/// every entry before tells how long its clump is.
+fn in_order(part: &Part, arena: usize, count: u64) -> impl Iterator<Item = Wanted> {
+    let found = part.arenas.get(arena);
+    let mut directory = found.map(|found| Directory::new(Arc::clone(&part.source), found));
+    let mut next = Some(0);
+    let entries = (0..count).map_while(move |index| Some(directory.as_mut()?.entry(index).ok()));
+    entries.filter_map(move |entry| {
+        let header = entry.and_then(|entry| ClumpHeader::from_entry(&entry).ok());
+        let offset = next;
+        next = next
+            .zip(header)
+            .map(|(at, header)| at + header.stored_len());
+        let header = header?;
+        Some(Wanted {
+            arena: Some(arena),
+            score: header.score,
+            block_type: header.block_type()?,
+            offset,
+        })
+    })
+}
+
+/// The directories of a partition's arenas, the one in use kept open.
+struct Directories<'a> {
+    part: &'a Part,
+    open: Option<(usize, Directory)>,
+}
+
+impl<'a> Directories<'a> {
+    fn new(part: &'a Part) -> Self {
+        Directories { part, open: None }
+    }
+
+    /// What the directory says of a clump; nothing if that is not a block.
+    /// No more is read than that.
+    fn lone_block(&mut self, arena: usize, index: u64) -> Option<Wanted> {
+        let entry = self.open(arena)?.lone_entry(index).ok()?;
+        wanted(arena, &entry)
+    }
+
+    fn open(&mut self, arena: usize) -> Option<&mut Directory> {
+        if self.open.as_ref().is_none_or(|(open, _)| *open != arena) {
+            let found = self.part.arenas.get(arena)?;
+            let directory = Directory::new(Arc::clone(&self.part.source), found);
+            self.open = Some((arena, directory));
+        }
+        self.open.as_mut().map(|(_, directory)| directory)
+    }
+}
+
+fn wanted(arena: usize, entry: &Entry) -> Option<Wanted> {
+    let header = ClumpHeader::from_entry(entry).ok()?;
+    Some(Wanted {
+        arena: Some(arena),
+        score: header.score,
+        block_type: header.block_type()?,
+        offset: None,
+    })
+}

@@ -1,0 +1,236 @@
+//! What is on record: wrcmd, wrcmds and the log, read once and written as the
+//! run goes.
+
+use std::time::SystemTime;
+
+use eyre::{Result, WrapErr};
+
+use super::source::{Part, UNKNOWN};
+use crate::codec::dial::Dial;
+use crate::codec::wrcmd::WrCmd;
+use crate::codec::wrcmds::{self, Damage, Open, Place, Unreadable, Wrcmds};
+use crate::copy::cursor::Point;
+use crate::copy::replicate;
+use crate::host::terminal::Terminal;
+use crate::state::{self, Access, Stamp, StateDir};
+use crate::status::{Failure, Status};
+
+/// The files of the state directory.
+pub(super) struct Record {
+    tool: String,
+    state: StateDir,
+    /// The wrcmd as it was found.
+    pub(super) wrcmd: Option<WrCmd>,
+    pub(super) wrcmds: Wrcmds,
+    /// The host of that wrcmd.
+    host: Option<Dial>,
+    /// Why a place that was acknowledged could not be written down.
+    unsaved: Option<state::Error>,
+    /// Why one has no room in the file.
+    refused: Option<eyre::Report>,
+}
+
+impl Record {
+    pub(super) fn read(tool: &str, state: StateDir) -> Result<Self> {
+        let path = |name| move |state: &StateDir| state.path_of(name).display().to_string();
+        let wrcmd = state.read_wrcmd()?.map(WrCmd::parse).transpose();
+        let wrcmd = wrcmd.wrap_err_with(|| path(StateDir::WRCMD)(&state))?;
+        let wrcmds = state.read_wrcmds()?;
+        let wrcmds = wrcmds.map(|bytes| Wrcmds::parse(&bytes)).transpose();
+        let wrcmds = wrcmds.wrap_err_with(|| path(StateDir::WRCMDS)(&state))?;
+        Ok(Record {
+            tool: tool.to_owned(),
+            state,
+            wrcmd,
+            wrcmds: wrcmds.unwrap_or_default(),
+            host: None,
+            unsaved: None,
+            refused: None,
+        })
+    }
+
+    /// The host of the wrcmd, by its address: once it has acknowledged
+    /// anything, the wrcmd was obeyed.
+    pub(super) fn set_host(&mut self, host: Option<Dial>) {
+        self.host = host;
+    }
+
+    /// A target has acknowledged everything before a place, save this damage.
+    pub(super) fn acknowledged(
+        &mut self,
+        target: &Dial,
+        part: &Part,
+        place: replicate::Place,
+        damage: &[replicate::Damage],
+    ) {
+        let at = Point::new(place.at.arena, place.at.offset);
+        let last = Some(place.last.unwrap_or(UNKNOWN));
+        let line = part.rules.place(target, at, last, SystemTime::now());
+        let Some(line) = line else {
+            return;
+        };
+        let line = Place {
+            open: open_before(part, at),
+            ..line
+        };
+        let mut new = self.wrcmds.clone();
+        let damage = damage.iter().filter_map(|damage| remembered(part, damage));
+        let set = new
+            .set(&line)
+            .and_then(|()| new.add_damages(target, &part.name, damage));
+        if let Some(wrcmd) = &self.wrcmd
+            && self.host.as_ref() == Some(target)
+            && wrcmd.file() == part.name
+        {
+            new.see(wrcmd);
+        }
+        self.change(target, new, set);
+    }
+
+    /// What of earlier damage a target still lacks.
+    pub(super) fn still_damaged(&mut self, target: &Dial, part: &Part, left: &[Damage]) {
+        let mut new = self.wrcmds.clone();
+        let set = new.set_damages(target, &part.name, left);
+        self.change(target, new, set);
+    }
+
+    /// The blocks that a target has and cannot give back.
+    pub(super) fn unreadable(&mut self, target: &Dial, part: &Part, blocks: &[Unreadable]) {
+        let mut new = self.wrcmds.clone();
+        let set = new.set_unreadable(target, &part.name, blocks);
+        self.change(target, new, set);
+    }
+
+    /// Takes over new places, if they can be written: a place must not move
+    /// past damage that is not remembered.
+    fn change(&mut self, target: &Dial, new: Wrcmds, set: Result<(), wrcmds::Error>) {
+        match set {
+            Ok(()) if new == self.wrcmds => {}
+            Ok(()) => {
+                self.wrcmds = new;
+                self.save_places();
+            }
+            Err(error) => {
+                let cause = format!("{target}: its place cannot be written: wrcmds: {error}");
+                self.refused = Some(Failure::report(Status::Failed, cause));
+            }
+        }
+    }
+
+    /// A target lacks what it had acknowledged: it starts anew, from the first
+    /// arena on.
+    pub(super) fn set_back(&mut self, target: &Dial, part: &Part) {
+        let old = self.wrcmds.get(target, &part.name);
+        let start = part
+            .rules
+            .place(target, Point::START, None, SystemTime::now());
+        let (Some(old), Some(start)) = (old, start) else {
+            return;
+        };
+        let start = Place {
+            acknowledged: old.acknowledged,
+            ..start
+        };
+        let mut new = self.wrcmds.clone();
+        let set = new.set(&start);
+        self.change(target, new, set);
+    }
+
+    /// Writes wrcmds. A failure ends the run as one: [`Record::check_saved`].
+    pub(super) fn save_places(&mut self) {
+        let saved = self.state.replace(StateDir::WRCMDS, &self.wrcmds.to_file());
+        self.unsaved = saved.err();
+    }
+
+    /// Logs the old command and the new one, then moves the place: a run that
+    /// dies in between leaves a line too many in the log, never a place too far.
+    pub(super) fn move_wrcmd(&mut self, new: &WrCmd, terminal: &Terminal) -> Result<()> {
+        let old = self.wrcmd.as_ref().map(WrCmd::line);
+        if old.as_ref() == Some(&new.line()) {
+            return Ok(());
+        }
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy().into_owned();
+        let stamp = Stamp {
+            time: SystemTime::now(),
+            host: &host,
+            tool: &self.tool,
+        };
+        let lines: Vec<String> = old.into_iter().chain([new.line()]).collect();
+        let access = self
+            .state
+            .append_rootscor(&stamp, &lines, StateDir::ROOTSCOR_WAIT)?;
+        if access != Access::Private {
+            let path = self.state.path_of(StateDir::ROOTSCOR);
+            terminal.say(&format!("{}: {access}", path.display()));
+        }
+        self.state.replace(StateDir::WRCMD, &new.to_file())?;
+        Ok(())
+    }
+
+    /// The wrcmd stands here at the end of a run that obeyed or wrote it: where
+    /// the next run finds it there, nobody has edited it.
+    pub(super) fn remember_wrcmd(&mut self, wrcmd: &WrCmd) -> Result<()> {
+        let mut new = self.wrcmds.clone();
+        new.see(wrcmd);
+        if new != self.wrcmds {
+            self.wrcmds = new;
+            self.save_places();
+        }
+        self.check_saved()
+    }
+
+    /// Fails if a place that was acknowledged could not be written down.
+    pub(super) fn check_saved(&mut self) -> Result<()> {
+        let unsaved = self.unsaved.take().map(eyre::Report::from);
+        unsaved.or(self.refused.take()).map_or(Ok(()), Err)
+    }
+
+    /// The partitions in which one of these targets has a line.
+    pub(super) fn partitions(&self, targets: &[Dial]) -> Vec<String> {
+        let mut names = Vec::new();
+        for place in self.wrcmds.places() {
+            if targets.contains(&place.target) && !names.contains(&place.partition) {
+                names.push(place.partition);
+            }
+        }
+        names
+    }
+
+    /// Removes the lines of a target, and says how many there were.
+    pub(super) fn forget(&mut self, target: &Dial) -> Result<usize> {
+        let places = self.wrcmds.forget(target);
+        if places > 0 {
+            self.state
+                .replace(StateDir::WRCMDS, &self.wrcmds.to_file())?;
+        }
+        Ok(places)
+    }
+}
+
+/// Where the log ended when the arenas were read, if that was before a point.
+fn open_before(part: &Part, at: Point) -> Option<Open> {
+    let end = part.rules.end_before(at)?;
+    let arena = part.arenas.get(end.arena)?;
+    let last = part.before(arena, end.offset).map(|header| header.score);
+    Some(Open {
+        head: arena.head,
+        offset: end.offset,
+        last,
+    })
+}
+
+fn remembered(part: &Part, damage: &replicate::Damage) -> Option<Damage> {
+    let arena = part.arenas.get(damage.at.arena)?;
+    Some(Damage {
+        head: arena.head,
+        magic: arena.clump_magic,
+        offset: damage.at.offset,
+        len: damage.len,
+        clumps: damage.clumps,
+        block_type: damage.block_type,
+        score: damage.score,
+        arena: arena.name.clone(),
+        accepted: false,
+    })
+}

@@ -1,0 +1,112 @@
+//! Which targets are one server, and which is the source itself.
+
+use eyre::Result;
+
+use super::origin::{MOST, Origin};
+use super::source::Part;
+use crate::codec::blocktype::BlockType;
+use crate::codec::dial::Dial;
+use crate::codec::score::Score;
+use crate::config::Config;
+use crate::host::terminal::Terminal;
+use crate::net::client::{Client, Error};
+use crate::net::reach::{Listeners, Reach, Same};
+use crate::status::{Failure, Status};
+
+/// Of several names of one server only the first is a target. That is said, but
+/// for `-q`.
+pub(super) fn one_each(dials: Vec<Dial>, reach: &Reach, terminal: &Terminal) -> Vec<Dial> {
+    let mut kept: Vec<Dial> = Vec::new();
+    for dial in dials {
+        match kept.iter().find(|kept| reach.same(kept, &dial) != Same::No) {
+            Some(first) => terminal.report(&format!(
+                "{dial}: the same server as {first}: both are one target"
+            )),
+            None => kept.push(dial),
+        }
+    }
+    kept
+}
+
+/// Refuses a target that is certainly the source, by name or by address.
+pub(super) fn refuse_source(origin: &Origin, targets: &[Dial], reach: &Reach) -> Result<()> {
+    let Some(source) = origin.dial() else {
+        return Ok(());
+    };
+    let is_source = |target: &&Dial| reach.same(source, target) == Same::Yes;
+    match targets.iter().find(is_source) {
+        Some(target) => Err(is_the_source(target, origin)),
+        None => Ok(()),
+    }
+}
+
+fn is_the_source(target: &Dial, origin: &Origin) -> eyre::Report {
+    let way_out = match origin {
+        Origin::Venti { by_page: true, .. } => ", or the source (-s)",
+        _ => "",
+    };
+    let source = origin.shown();
+    let cause = format!("{target}: is the source itself ({source}); name another venti{way_out}");
+    Failure::report(Status::Usage, cause)
+}
+
+/// Refuses a target at which a process listens that has one of the partitions
+/// open for writing.
+pub(super) fn refuse_holder(parts: &[Part], targets: &[Dial], reach: &Reach) -> Result<()> {
+    let is_local = |target: &&Dial| !reach.own(target).is_empty();
+    let local: Vec<&Dial> = targets.iter().filter(is_local).collect();
+    if local.is_empty() {
+        return Ok(());
+    }
+    let listeners = Listeners::here();
+    for part in parts {
+        for writer in part.writers() {
+            let listens = |target: &&&Dial| {
+                let own = reach.own(target).iter();
+                let mut sockets = own.filter_map(|&address| listeners.reached_by(address));
+                sockets.any(|socket| socket.is_of(writer.pid))
+            };
+            if let Some(target) = local.iter().find(listens) {
+                let name = &part.name;
+                let cause = format!(
+                    "{target}: is the source itself: {writer} listens there and has {name} \
+                     open for writing; name another venti"
+                );
+                return Err(Failure::report(Status::Usage, cause));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a target that shares an address with the source, unless it lacks
+/// the newest block of the source.
+pub(super) fn refuse_suspect(
+    origin: &Origin,
+    parts: &[Part],
+    targets: &[Dial],
+    reach: &Reach,
+    config: &Config,
+) -> Result<()> {
+    let Some(source) = origin.dial() else {
+        return Ok(());
+    };
+    let newest = parts.iter().find_map(Part::newest);
+    for target in targets {
+        if reach.same(source, target) == Same::Perhaps && !lacks(target, newest, config) {
+            return Err(is_the_source(target, origin));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a target says that it does not have a block, or cannot be reached.
+fn lacks(target: &Dial, block: Option<(Score, BlockType)>, config: &Config) -> bool {
+    let Some((score, block_type)) = block else {
+        return false;
+    };
+    let client = Client::dial(target, config.limits);
+    let found = client.and_then(|mut client| client.read(&score, block_type, MOST));
+    let clears = |error: Error| error.is_absent() || error.status() == Status::Unreachable;
+    found.is_err_and(clears)
+}

@@ -1,0 +1,385 @@
+//! The source: which partitions it has, opened and read.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::sync::Arc;
+
+use eyre::{Report, Result, WrapErr};
+
+use super::Options;
+use super::record::Record;
+use crate::codec::arena::clump::ClumpHeader;
+use crate::codec::blocktype::BlockType;
+use crate::codec::index;
+use crate::codec::score::Score;
+use crate::codec::wrcmd::WrCmd;
+use crate::commands::wrarena;
+use crate::config::Config;
+use crate::copy::cursor;
+use crate::host::holders::{self, Holders, Process};
+use crate::host::partition::{self, Partition};
+use crate::host::terminal::Terminal;
+use crate::net;
+use crate::source::log::Log;
+use crate::source::{Arena, ArenaSource, Note, ReadAt};
+use crate::status::{Failure, Status};
+use crate::text::line_of;
+
+/// Stands for the score of a clump that nothing tells any more.
+pub(super) const UNKNOWN: Score = Score::ZERO;
+
+/// One arena partition of the source.
+pub(super) struct Part {
+    /// How wrcmd and wrcmds name it.
+    pub(super) name: String,
+    pub(super) opened: Arc<Partition>,
+    pub(super) source: Arc<dyn ReadAt>,
+    pub(super) arenas: Vec<Arena>,
+    /// The same, as the rules for places see it.
+    pub(super) rules: cursor::Partition,
+    /// It has a table of arenas, and is not one arena by itself.
+    pub(super) is_table: bool,
+    /// All arenas of the table could be read.
+    pub(super) whole: bool,
+    /// Its server has put on disk what it had, before the arenas were read.
+    pub(super) synced: bool,
+}
+
+/// A partition on the index page.
+pub(super) struct Listed {
+    /// Its name here.
+    pub(super) name: String,
+    /// What the page says of its arenas.
+    pub(super) arenas: Vec<index::Arena>,
+}
+
+/// Which partitions are to be read.
+pub(super) struct Sought {
+    /// Their names, in the order in which the source fills them.
+    pub(super) names: Vec<String>,
+    /// Those of them that the call names (`-p`): they must be here.
+    pub(super) given: Vec<String>,
+    /// What the index page says of each, where there is a page.
+    pub(super) page: Vec<Listed>,
+    /// There is one.
+    pub(super) has_page: bool,
+    pub(super) status: Status,
+}
+
+/// The index page that is asked: that of the call, of the configuration, or the
+/// usual one where nothing else names a partition.
+pub(super) fn page_url<'a>(
+    record: &Record,
+    options: &'a Options,
+    config: &'a Config,
+) -> Option<&'a str> {
+    let url = options.index.as_deref().or(config.index.as_deref());
+    let named = !options.partitions.is_empty() || is_known(record, config);
+    url.or_else(|| (!named).then_some(config.default_index.as_str()))
+}
+
+/// Whether a partition is known without a call that names one, and without a page.
+fn is_known(record: &Record, config: &Config) -> bool {
+    record.wrcmd.is_some() || !config.arenas.is_empty() || record.wrcmds.places().next().is_some()
+}
+
+/// The partitions to read: those of `-p`; else those of the index page, in its
+/// order, and of the configuration; else those of `wrcmds`. That of the wrcmd
+/// goes before them, where it is none of them.
+///
+/// # Errors
+/// No partition is named anywhere, or the only page that could is not there.
+pub(super) fn sought(
+    record: &Record,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Sought> {
+    let own = record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned());
+    let named = |names: &[String]| named(names, own.as_deref());
+    let mut sought = Sought {
+        names: Vec::new(),
+        given: Vec::new(),
+        page: Vec::new(),
+        has_page: false,
+        status: Status::Done,
+    };
+    if options.partitions.is_empty() {
+        let url = page_url(record, options, config);
+        if let Some(url) = url {
+            let page = page(url, is_known(record, config), config, terminal)?;
+            sought.has_page = page.is_some();
+            (sought.page, sought.status) = page.unwrap_or((Vec::new(), Status::Partly));
+        }
+        sought.names = sought
+            .page
+            .iter()
+            .map(|listed| listed.name.clone())
+            .collect();
+        if options.index.is_none() || !sought.has_page {
+            add(&mut sought.names, named(&config.arenas));
+        }
+    } else {
+        sought.given = named(&options.partitions);
+        sought.names = sought.given.clone();
+    }
+    if sought.names.is_empty() && own.is_none() {
+        let places = record.wrcmds.places().map(|place| place.partition);
+        add(&mut sought.names, places);
+    }
+    if let Some(own) = own
+        && !sought.names.contains(&own)
+    {
+        sought.names.insert(0, own);
+    }
+    if sought.names.is_empty() {
+        let cause = match sought.status {
+            Status::Done => {
+                "the index page lists no arenas: nothing is stored yet, or name a partition (-p)"
+            }
+            _ => "the index page has no partition that can be found here",
+        };
+        return Err(Failure::report(Status::Failed, cause));
+    }
+    Ok(sought)
+}
+
+/// Names that somebody gave, each once: absolute, since the wrcmd is run from
+/// anywhere, and as the wrcmd has it where it is the wrcmd's own.
+fn named(names: &[String], own: Option<&str>) -> Vec<String> {
+    let mut all = Vec::new();
+    add(
+        &mut all,
+        names.iter().map(|name| {
+            let absolute = std::path::absolute(name).ok();
+            let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
+            let given = absolute.unwrap_or_else(|| name.clone());
+            match own {
+                Some(own) if is_same_node(own, &given) => own.to_owned(),
+                _ => given,
+            }
+        }),
+    );
+    all
+}
+
+fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
+    for name in more {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+}
+
+/// Whether two paths are of one file or device.
+fn is_same_node(one: &str, other: &str) -> bool {
+    let node = |path: &str| {
+        let meta = fs::metadata(path).ok()?;
+        Some(match meta.file_type().is_block_device() {
+            true => (None, meta.rdev()),
+            false => (Some(meta.dev()), meta.ino()),
+        })
+    };
+    one == other || node(one).is_some_and(|found| node(other) == Some(found))
+}
+
+/// What the index page says of each partition, by its name here. Where other
+/// partitions are known, they are enough.
+///
+/// # Errors
+/// It cannot be had, and nothing else is known.
+fn page(
+    url: &str,
+    is_known: bool,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Option<(Vec<Listed>, Status)>> {
+    match net::page::fetch(url, config.limits) {
+        Ok(page) => Ok(Some(on_page(&page, config, terminal))),
+        Err(error) if is_known => {
+            let rest = "going on with the partitions that are known without it";
+            terminal.say(&format!("{url}: {error}; {rest}"));
+            Ok(None)
+        }
+        Err(error) => Err(error)
+            .wrap_err_with(|| format!("no wrcmd, no partition (-p), and no index page at {url}")),
+    }
+}
+
+/// The partitions of a page by their names here, each with its arenas. One that
+/// has no place here is said.
+pub(super) fn on_page(
+    page: &index::Page,
+    config: &Config,
+    terminal: &Terminal,
+) -> (Vec<Listed>, Status) {
+    let (mut listed, mut status) = (Vec::new(), Status::Done);
+    for of in page.partitions() {
+        match config.path_from_anywhere(of.partition) {
+            Ok(path) => listed.push(Listed {
+                name: path.into_owned(),
+                arenas: of.arenas.into_iter().cloned().collect(),
+            }),
+            Err(error) => {
+                terminal.say(&format!("{error:#}"));
+                status = Status::Partly;
+            }
+        }
+    }
+    (listed, status)
+}
+
+/// The same, with the partitions that `wrcmds` knows and nothing names any
+/// more: they go before the wrcmd's own, so that it does not cross into them.
+pub(super) fn with_recorded(
+    names: Vec<String>,
+    recorded: &[String],
+    has_wrcmd: bool,
+) -> Vec<String> {
+    let mut left: Vec<String> = recorded.to_vec();
+    left.retain(|name| !names.contains(name));
+    match has_wrcmd {
+        true => [left, names].concat(),
+        false => [names, left].concat(),
+    }
+}
+
+impl Part {
+    /// Opens a partition and reads what its arenas hold now. What is odd about
+    /// them is said, and those that cannot be read are left out.
+    ///
+    /// # Errors
+    /// There is no such partition, or nothing on it that has arenas.
+    pub(super) fn open(
+        name: &str,
+        wrcmd: Option<&WrCmd>,
+        terminal: &Terminal,
+    ) -> Result<(Self, Status)> {
+        let opened = wrarena::open(OsStr::new(name)).map_err(hint)?;
+        let head = wrcmd.filter(|wrcmd| wrcmd.file() == name);
+        let head = head.and_then(WrCmd::file_offset).unwrap_or(0);
+        let found = ArenaSource::read(&opened, head).wrap_err_with(|| name.to_owned())?;
+        let entries = match &found {
+            ArenaSource::Partition(table) => Some(table.entries.len()),
+            ArenaSource::Single(_) => None,
+        };
+        let (arenas, status) = match found {
+            ArenaSource::Partition(table) => wrarena::all_arenas(&opened, &table, terminal),
+            ArenaSource::Single(arena) => {
+                let status = wrarena::say_notes(&arena, terminal);
+                (vec![arena], status)
+            }
+        };
+        let opened = Arc::new(opened);
+        let rules = cursor::Partition {
+            name: name.to_owned(),
+            arenas: arenas.iter().map(cursor::Arena::from).collect(),
+        };
+        let part = Part {
+            name: name.to_owned(),
+            source: Arc::clone(&opened) as Arc<dyn ReadAt>,
+            opened,
+            is_table: entries.is_some(),
+            whole: entries.is_none_or(|entries| entries <= arenas.len()),
+            arenas,
+            rules,
+            synced: false,
+        };
+        Ok((part, status))
+    }
+
+    /// A place in words: partition, head, offset.
+    pub(super) fn shown(&self, at: cursor::Point) -> Option<String> {
+        let arena = self.arenas.get(at.arena)?;
+        Some(format!("{} {} {:#x}", self.name, arena.head, at.offset))
+    }
+
+    /// Score and type of the block that was stored last, if there is one and it is known.
+    pub(super) fn newest(&self) -> Option<(Score, BlockType)> {
+        let mut arenas = self.arenas.iter().rev();
+        let arena = arenas.find(|arena| arena.live.used > 0)?;
+        let header = self.before(arena, arena.live.used)?;
+        Some((header.score, header.block_type()?))
+    }
+
+    /// The processes that are seen to have it open for writing.
+    pub(super) fn writers(&self) -> Vec<Process> {
+        let path = self.opened.path();
+        let mut processes = Holders::of(path).unwrap_or_default().processes;
+        processes.retain(|process| holders::writes(process.pid, path) == Some(true));
+        processes
+    }
+
+    /// Whether it has room for nothing more.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.whole && !self.arenas.is_empty() && self.arenas.iter().all(|arena| arena.sealed)
+    }
+
+    /// The clump that ends at an offset of an arena.
+    pub(super) fn before(&self, arena: &Arena, offset: u64) -> Option<ClumpHeader> {
+        let log = Log::open(Arc::clone(&self.source), arena, offset, false).ok()?;
+        log.before().copied()
+    }
+
+    /// The score of the clump that ends at an offset, [`UNKNOWN`] after damage
+    /// that left nothing to know it by; none where no clump ends.
+    fn score_before(&self, arena: &Arena, offset: u64) -> Option<Score> {
+        let log = Log::open(Arc::clone(&self.source), arena, offset, false).ok()?;
+        Some(log.before().map_or(UNKNOWN, |header| header.score))
+    }
+}
+
+/// Says which trailers count nothing although their logs have clumps: after a
+/// sync of the source that is damage.
+pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
+    let mut status = Status::Done;
+    let synced = parts.iter().filter(|part| part.synced);
+    for arena in synced.flat_map(|part| &part.arenas) {
+        for note in &arena.notes {
+            if matches!(note, Note::Uncounted(_)) {
+                terminal.say(&format!("arena {}: {note}", arena.name));
+                status = Status::Partly;
+            }
+        }
+    }
+    status
+}
+
+/// The error of a partition that cannot be opened, which names it. Where nothing is
+/// there, it may be called otherwise here than by its server.
+fn hint(error: Report) -> Report {
+    match error.downcast_ref() {
+        Some(partition::Error::NotFound(_)) => {
+            let help = "a table [partitions] in the configuration tells where a server's partition lies here";
+            eyre::eyre!("{}; {help}", line_of(&error))
+        }
+        _ => error,
+    }
+}
+
+/// The source, as the rules for places ask it.
+pub(super) struct Asked<'a>(pub(super) &'a [Part]);
+
+impl Asked<'_> {
+    fn arena(&self, partition: &str, head: u64) -> Option<(&Part, &Arena)> {
+        let part = self.0.iter().find(|part| part.name == partition)?;
+        let arena = part.arenas.iter().find(|arena| arena.head == head)?;
+        Some((part, arena))
+    }
+}
+
+impl cursor::Source for Asked<'_> {
+    fn score_before(&self, partition: &str, head: u64, offset: u64) -> Result<Option<Score>> {
+        let found = self.arena(partition, head);
+        Ok(found.and_then(|(part, arena)| part.score_before(arena, offset)))
+    }
+
+    fn clumps_from(&self, partition: &str, head: u64, offset: u64) -> Result<Option<u64>> {
+        let log = self.arena(partition, head).and_then(|(part, arena)| {
+            let log = Log::open(Arc::clone(&part.source), arena, offset, false).ok()?;
+            u64::from(arena.live.clumps).checked_sub(log.index()?)
+        });
+        Ok(log)
+    }
+}

@@ -1,0 +1,133 @@
+//! What a run cannot see: blocks that a server keeps in its memory, clumps that only the
+//! index page counts, partitions that nothing names.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use super::source::{Listed, Part};
+use crate::codec::dial::Dial;
+use crate::codec::index;
+use crate::host::holders::{self, Holders, Sight};
+use crate::host::terminal::Terminal;
+use crate::net::reach::Listeners;
+use crate::source::Arena;
+use crate::source::log::Log;
+use crate::status::Status;
+
+/// What a venti server is called.
+const SERVER: &str = "venti";
+
+/// Says of each partition that a server seems to write, where no source is known.
+pub(super) fn say_unsynced(parts: &[Part], terminal: &Terminal) -> Status {
+    let mut status = Status::Done;
+    for part in parts {
+        let Some(why) = seems_live(part) else {
+            continue;
+        };
+        terminal.say(&format!(
+            "{}: {why}, and no source venti is known: what it has not yet written to disk \
+             is not sent; name it (-s), or say that no server writes the partition (--offline)",
+            part.name
+        ));
+        status = Status::Partly;
+    }
+    status
+}
+
+/// Why a server seems to write a partition.
+fn seems_live(part: &Part) -> Option<String> {
+    let writers = part.writers();
+    if let Some(writer) = writers.first() {
+        return Some(format!("{writer} has it open for writing"));
+    }
+    let holders = Holders::of(part.opened.path()).ok()?;
+    if holders.sight == Sight::Full {
+        return None;
+    }
+    let servers = holders::unseen(SERVER);
+    let owner = std::fs::metadata(part.opened.path()).ok()?.uid();
+    let device = part.opened.is_block_device();
+    // A file is written by its owner's server at most; a device by anyone's.
+    let mut servers = servers.iter().filter(|(_, user)| device || *user == owner);
+    if let Some((server, _)) = servers.next() {
+        return Some(format!(
+            "{server} may write it (its open files cannot be seen: run as root to be sure)"
+        ));
+    }
+    let port = Dial::VENTI;
+    (device && Listeners::here().any_at(port)).then(|| {
+        format!(
+            "the server at port {port} of this machine may write it ({})",
+            holders.sight
+        )
+    })
+}
+
+/// Says which arenas have more clumps by the index page than on disk.
+pub(super) fn say_page_ahead(page: &[Listed], parts: &[Part], terminal: &Terminal) -> Status {
+    let mut status = Status::Done;
+    for Listed { name, arenas } in page {
+        let Some(part) = parts.iter().find(|part| part.name == *name) else {
+            continue;
+        };
+        for page in arenas {
+            if let Some(what) = missing(part, page) {
+                terminal.say(&format!("{name}: arena {}: {what}", page.name));
+                status = Status::Partly;
+            }
+        }
+    }
+    status
+}
+
+/// What the page has of an arena and the partition does not.
+fn missing(part: &Part, page: &index::Arena) -> Option<String> {
+    let Some(arena) = part.arenas.iter().find(|arena| arena.head == page.head) else {
+        // One that cannot be read was said.
+        return part.whole.then(|| {
+            format!(
+                "the index page has it at {}, and no arena is there: \
+                 that is not the partition of this page",
+                page.head
+            )
+        });
+    };
+    let (used, clumps) = on_disk(part, arena, page.used());
+    let counted = page.written.clumps.max(page.indexed.clumps);
+    (page.used() > used).then(|| {
+        format!(
+            "the index page counts {counted} clumps, on disk are {clumps}: \
+             the rest is not sent yet"
+        )
+    })
+}
+
+/// Bytes and clumps of the log of an arena: those that its trailer counts, and
+/// where the page has more, those behind them.
+fn on_disk(part: &Part, arena: &Arena, by_page: u64) -> (u64, u64) {
+    let (mut used, mut clumps) = (arena.live.used, u64::from(arena.live.clumps));
+    if by_page > used
+        && let Ok(log) = Log::open(Arc::clone(&part.source), arena, used, false)
+    {
+        for item in log {
+            used = item.offset.saturating_add(item.len);
+            clumps += 1;
+        }
+    }
+    (used, clumps)
+}
+
+/// Says that nothing new can come to the partitions that are known.
+pub(super) fn say_used_up(parts: &[Part], terminal: &Terminal) -> Status {
+    let mut tables = parts.iter().filter(|part| part.is_table).peekable();
+    if tables.peek().is_none() || !tables.all(Part::is_used_up) {
+        return Status::Done;
+    }
+    let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+    terminal.say(&format!(
+        "{}: every arena is used up: what the source stores from now on lies elsewhere; \
+         name that partition (-p, or arenas in the configuration) or the index page (-i)",
+        names.join(", ")
+    ));
+    Status::Partly
+}

@@ -1,0 +1,304 @@
+//! The command wrarena: sends the clumps of an arena to a venti, as
+//! venti/wrarena does (venti.md 10.2), but keeps what it promises.
+//!
+//! The file offset and the clump offset count on a partition too; an end
+//! offset is printed only after the target has acknowledged a sync of all that
+//! lies before it; a damaged clump costs only itself.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eyre::{Context, Report, Result};
+
+use crate::codec::arena::table::Entry;
+use crate::codec::dial::Dial;
+use crate::codec::operand::Operand;
+use crate::config::Config;
+use crate::copy::replicate::{
+    self, At, Checkpoint, Event, Job, Manner, Outcome, Seat, Start, Trouble,
+};
+use crate::host::partition::Partition;
+use crate::host::terminal::Output;
+use crate::host::terminal::Terminal;
+use crate::source::log::StartError;
+use crate::source::{Arena, ArenaPartition, ArenaSource, Note};
+use crate::status::{Failure, Status};
+
+/// What was asked for on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `-v`: print the score of every block.
+    pub verbose: bool,
+    /// `-o`: where the arena's head lies, bytes from the start of the file;
+    /// print the end offset.
+    pub file_offset: Option<u64>,
+    /// `-h`: the target; `/dev/null` reads and verifies only.
+    pub host: Option<String>,
+    /// `-M`: stop after so many clumps.
+    pub max_clumps: Option<u64>,
+    /// The arena partition or file.
+    pub file: OsString,
+    /// Where to start, bytes from the start of the data section.
+    pub clump_offset: Option<u64>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Nothing could be sent: no such arena, no target, an offset that is not one.
+/// What happened on the way is in the status.
+pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
+    let target = target(options, config)?;
+    let subject = || options.file.to_string_lossy().into_owned();
+    let partition = open(&options.file).wrap_err_with(subject)?;
+    let (arenas, mut status) = arenas(options, &partition, terminal).wrap_err_with(subject)?;
+    let job = Job {
+        source: Arc::new(partition),
+        arenas,
+        cross: true,
+        synced: false,
+        max_clumps: options.max_clumps,
+        tell_blocks: options.verbose,
+    };
+    let from = At {
+        arena: 0,
+        offset: options.clump_offset.unwrap_or(0),
+    };
+    let seat = Seat {
+        job: 0,
+        target: target.clone(),
+        start: Start {
+            from,
+            ..Start::default()
+        },
+        after: None,
+    };
+    let mut output = terminal.output();
+    let jobs = [job];
+    let outcome = send(&jobs, seat, config, terminal, &mut output);
+    status = status.worst(judge(&outcome, terminal));
+    match outcome.trouble {
+        Some(Trouble::Target(error)) => return Ok(status.worst(error.status())),
+        Some(Trouble::Start(error)) => {
+            return Err(not_a_place(jobs[0].arenas.first(), &error)).wrap_err_with(subject);
+        }
+        Some(Trouble::NotTried) | None => {}
+    }
+    if options.file_offset.is_some() && target.is_some() {
+        let end = outcome.place.map_or(from, |place| place.at);
+        writeln!(output, "end offset {:#x}", end.offset).wrap_err("standard output")?;
+    }
+    output.flush().wrap_err("standard output")?;
+    Ok(status)
+}
+
+fn send(
+    jobs: &[Job; 1],
+    seat: Seat,
+    config: &Config,
+    terminal: &Terminal,
+    output: &mut Output,
+) -> Outcome {
+    let target = seat.target.clone();
+    let manner = Manner {
+        limits: config.limits,
+        retries: 0,
+        backoff: Duration::ZERO,
+        probe: false,
+        rate: None,
+        checkpoint: Checkpoint::NEVER,
+        told: replicate::TOLD,
+    };
+    let whole = jobs[0].bytes_from(seat.start.from);
+    let outcomes = replicate::run(
+        jobs,
+        &[seat],
+        manner,
+        &|_, _| Ok(()),
+        &mut |event| match event {
+            Event::Block(score) => {
+                // A full disk behind standard output shows in the last flush.
+                let _ = writeln!(output, "{score}");
+            }
+            Event::Progress { at, .. } => {
+                terminal.progress(whole.saturating_sub(jobs[0].bytes_from(at)), whole);
+            }
+            Event::Damage(damage) => terminal.say(&damage.to_string()),
+            Event::Lost { error, .. } => {
+                let target = target.as_ref().map(Dial::to_string).unwrap_or_default();
+                terminal.say(&format!("{target}: {error}"));
+            }
+            Event::Found { .. } | Event::Acknowledged { .. } | Event::Retry { .. } => {}
+        },
+    );
+    terminal.clear();
+    outcomes.into_iter().next().unwrap_or_default()
+}
+
+/// An operand, opened for reading.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn open(operand: &OsStr) -> Result<Partition> {
+    let operand = Operand::try_from(operand)?;
+    Ok(Partition::open(&operand)?)
+}
+
+/// What damage, and clumps that are late, make of the status; late ones are
+/// said.
+pub fn judge(outcome: &Outcome, terminal: &Terminal) -> Status {
+    if let Some(late) = &outcome.late {
+        terminal.say(&format!(
+            "{late}; not on disk yet, run again once the server has synced"
+        ));
+    }
+    let Outcome { lost, odd, .. } = outcome;
+    for (count, what) in [
+        (lost, "clumps are damaged"),
+        (
+            odd,
+            "clumps are whole, but their header or directory entry is damaged",
+        ),
+    ] {
+        if *count > replicate::TOLD as u64 {
+            terminal.say(&format!("{count} {what}"));
+        }
+    }
+    match outcome.late.is_some() || *lost > 0 || *odd > 0 {
+        true => Status::Partly,
+        false => Status::Done,
+    }
+}
+
+/// The target: `-h`, else `$venti`; none for `/dev/null`.
+fn target(options: &Options, config: &Config) -> Result<Option<Dial>> {
+    let host = options.host.as_deref().or(config.venti.as_deref());
+    match host {
+        Some("/dev/null") => Ok(None),
+        Some(host) => {
+            let dial = config.dial(host);
+            dial.map(Some).wrap_err_with(|| format!("host {host:?}"))
+        }
+        None => Err(Failure::report(
+            Status::Usage,
+            "no venti to send to: give -h host or set $venti",
+        )),
+    }
+}
+
+/// What to send: one arena where `-o` or the file says so, else all of a
+/// partition. Arenas that cannot be read are named and left out.
+fn arenas(
+    options: &Options,
+    partition: &Partition,
+    terminal: &Terminal,
+) -> Result<(Vec<Arena>, Status)> {
+    let head = options.file_offset.unwrap_or(0);
+    let mut status = Status::Done;
+    let arena = match ArenaSource::read(partition, head)? {
+        ArenaSource::Single(arena) => arena,
+        ArenaSource::Partition(table) if options.file_offset.is_some() => {
+            status = say_all("arenas", &table.notes, terminal);
+            arena_at(partition, &table, head)?
+        }
+        ArenaSource::Partition(_) if options.clump_offset.is_some() => {
+            return Err(Failure::report(
+                Status::Usage,
+                "a clump offset in a partition of several arenas needs -o fileoffset",
+            ));
+        }
+        ArenaSource::Partition(table) => return Ok(all_arenas(partition, &table, terminal)),
+    };
+    let status = status.worst(say_notes(&arena, terminal));
+    Ok((vec![arena], status))
+}
+
+/// The arenas of a partition, in the order of its table. Those that cannot be
+/// read are named and left out.
+pub fn all_arenas(
+    partition: &Partition,
+    table: &ArenaPartition,
+    terminal: &Terminal,
+) -> (Vec<Arena>, Status) {
+    let mut status = say_all("arenas", &table.notes, terminal);
+    let mut arenas = Vec::new();
+    for entry in &table.entries {
+        match table.arena(partition, entry) {
+            Ok(arena) => {
+                status = status.worst(say_notes(&arena, terminal));
+                arenas.push(arena);
+            }
+            Err(error) => {
+                terminal.say(&format!("arena {}: {error}; not sent", entry.name));
+                status = status.worst(Status::Partly);
+            }
+        }
+    }
+    (arenas, status)
+}
+
+/// The arena of a partition whose head block lies at `head`.
+///
+/// # Errors
+/// None has; the message says which do. Or that arena cannot be read.
+pub fn arena_at(partition: &Partition, table: &ArenaPartition, head: u64) -> Result<Arena> {
+    let entry = table.entries.iter().find(|entry| entry.start == head);
+    let entry = entry.ok_or_else(|| no_arena(table, head))?;
+    table
+        .arena(partition, entry)
+        .wrap_err_with(|| format!("arena {}", entry.name))
+}
+
+/// Says what is odd about an arena: damage makes the run a partial one.
+pub fn say_notes(arena: &Arena, terminal: &Terminal) -> Status {
+    say_all(&format!("arena {}", arena.name), &arena.notes, terminal)
+}
+
+/// Says what is odd about an arena, or about the table of a partition. What only
+/// a sync of the server could make damage is not said.
+pub fn say_all(subject: &str, notes: &[Note], terminal: &Terminal) -> Status {
+    let mut status = Status::Done;
+    for note in notes {
+        match note {
+            Note::Uncounted(_) => continue,
+            Note::Damaged(_) => status = Status::Partly,
+            Note::Disagree(_) => {}
+        }
+        terminal.say(&format!("{subject}: {note}"));
+    }
+    status
+}
+
+fn no_arena(table: &ArenaPartition, head: u64) -> Report {
+    let nearest = |entries: &mut dyn Iterator<Item = &Entry>| {
+        entries
+            .map(|entry| format!("{} is at {}", entry.name, entry.start))
+            .next()
+    };
+    let around: Vec<String> = [
+        nearest(&mut table.entries.iter().rev().filter(|e| e.start < head)),
+        nearest(&mut table.entries.iter().filter(|e| e.start > head)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let nearest = match around.as_slice() {
+        [] => "the partition has no arenas".to_owned(),
+        around => around.join(", "),
+    };
+    Failure::report(Status::Failed, format!("no arena at {head}: {nearest}"))
+}
+
+/// Why an offset is not a place, and what the arena holds.
+#[must_use = "it is the error of the run"]
+pub fn not_a_place(arena: Option<&Arena>, error: &StartError) -> Report {
+    let holds = arena.map_or_else(String::new, |arena| {
+        format!(
+            " (arena {} at {}: its trailer counts {} clumps, {:#x} bytes)",
+            arena.name, arena.head, arena.live.clumps, arena.live.used
+        )
+    });
+    Failure::report(Status::Failed, format!("{error}{holds}"))
+}

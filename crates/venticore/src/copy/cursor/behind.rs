@@ -1,0 +1,81 @@
+//! How far a line is behind the source.
+
+use eyre::Result;
+
+use super::belief::Belief;
+use super::{Arena, Partition, Point, Source};
+use crate::codec::wrcmds::{Place, Wrcmds};
+
+/// How far a line is behind the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// The line.
+    pub place: Place,
+    /// Clumps the target lacks or may lack; `None` where that cannot be said.
+    pub clumps: Option<u64>,
+    /// Bytes of log the target lacks or may lack; `None` where the partition was not read.
+    pub bytes: Option<u64>,
+    /// What has to be said, `PARTITION: ...`.
+    pub remarks: Vec<String>,
+}
+
+/// How far each line is behind what the arenas hold by their trailers.
+///
+/// A place that is not believed is as far behind as what would be probed.
+///
+/// # Errors
+/// The source could not be read.
+pub fn behind(
+    wrcmds: &Wrcmds,
+    partitions: &[Partition],
+    source: &dyn Source,
+) -> Result<Vec<Behind>> {
+    let lines = wrcmds.places();
+    lines
+        .map(|place| {
+            let partition = partitions.iter().find(|p| p.name == place.partition);
+            match partition {
+                Some(partition) => behind_in(place, partition, source),
+                None => Ok(Behind {
+                    remarks: vec![format!("{}: was not read", place.partition)],
+                    place,
+                    clumps: None,
+                    bytes: None,
+                }),
+            }
+        })
+        .collect()
+}
+
+fn behind_in(place: Place, partition: &Partition, source: &dyn Source) -> Result<Behind> {
+    let belief = Belief::of_line(&place, partition, true, source)?;
+    let Point { arena, offset } = belief.at;
+    let mut bytes = 0_u64;
+    let mut clumps = Some(0_u64);
+    for (index, found) in partition.arenas.iter().enumerate().skip(arena) {
+        let from = if index == arena { offset } else { 0 };
+        bytes = bytes.saturating_add(found.used.saturating_sub(from));
+        let lacking = clumps_from(partition, found, from, source)?;
+        clumps = clumps.zip(lacking).map(|(a, b)| a.saturating_add(b));
+    }
+    Ok(Behind {
+        remarks: belief.remarks_in(partition),
+        place,
+        clumps,
+        bytes: Some(bytes),
+    })
+}
+
+fn clumps_from(
+    partition: &Partition,
+    arena: &Arena,
+    from: u64,
+    source: &dyn Source,
+) -> Result<Option<u64>> {
+    match from {
+        _ if arena.uncounted => Ok(None),
+        0 => Ok(Some(arena.clumps)),
+        from if from >= arena.used => Ok(Some(0)),
+        from => source.clumps_from(&partition.name, arena.head, from),
+    }
+}

@@ -1,0 +1,199 @@
+//! What is believed of a target in a partition, by its line and the wrcmd.
+
+use eyre::Result;
+
+use super::doubt::Doubt;
+use super::hint::Hint;
+use super::{Known, Partition, Point, Source, Start};
+use crate::codec::dial::Dial;
+use crate::codec::wrcmds::Place;
+
+/// What is believed of a target in a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Belief {
+    /// Everything before this it has.
+    pub(super) at: Point,
+    /// What lies between it may have.
+    probe_to: Option<Point>,
+    remarks: Vec<String>,
+}
+
+impl Belief {
+    /// By its line if it has one, and by the place of the wrcmd, `hint`.
+    pub(super) fn of(
+        known: &Known,
+        partition: &Partition,
+        target: &Dial,
+        hint: Option<&Hint>,
+        source: &dyn Source,
+    ) -> Result<Belief> {
+        let is_host = known.host == Some(target);
+        let Some(line) = known.wrcmds.get(target, &partition.name) else {
+            let hint = hint.map(|hint| hint.at);
+            return Ok(Self::without_line(known, partition, hint, is_host));
+        };
+        let believed = Self::of_line(&line, partition, known.trust, source)?;
+        Ok(match hint {
+            Some(wrcmd) if is_host && wrcmd.is_ours => believed.up_to(wrcmd.at),
+            Some(wrcmd) if is_host => Self::with_both(partition, target, believed, wrcmd.at),
+            _ => believed,
+        })
+    }
+
+    fn without_line(
+        known: &Known,
+        partition: &Partition,
+        hint: Option<Point>,
+        is_host: bool,
+    ) -> Belief {
+        match hint {
+            Some(at) if known.trust => Belief::exact(at),
+            // At the very start, a wrcmd says nothing about what is there.
+            Some(at) if is_host && at > Point::START => Belief::probed(Point::START, at),
+            _ => Belief::probed(Point::START, partition.end()),
+        }
+    }
+
+    /// What a line is worth, by what the source holds now.
+    pub(super) fn of_line(
+        line: &Place,
+        partition: &Partition,
+        trust: bool,
+        source: &dyn Source,
+    ) -> Result<Belief> {
+        let Place { target, head, .. } = line;
+        let Some((index, arena)) = partition.find(*head) else {
+            let probed = Belief::probed(Point::START, partition.end());
+            return Ok(probed.because(format!(
+                "the place of {target} is in an arena at {head}, and none is there: \
+                 probed from the first arena on"
+            )));
+        };
+        let at = Point::new(index, line.offset);
+        let bare = line.arena.is_none() && line.magic.is_none() && line.last.is_none();
+        let doubt = Doubt::of(line, partition, arena, source)?;
+        if bare && doubt.is_none_or(|doubt| doubt == Doubt::Unknown) {
+            return Ok(Self::of_bare_line(target, at, trust));
+        }
+        let earlier_stand = index == 0 || line.before == Some(partition.fingerprint(index));
+        if (doubt, earlier_stand) == (None, false)
+            && let Some(from) = partition.filled_from(line, index, source)?
+        {
+            return Ok(Belief::probed(from, at));
+        }
+        Ok(match (doubt, earlier_stand) {
+            (None, true) => Belief::exact(at),
+            (None, false) => Belief::probed(Point::START, at).because(format!(
+                "the arenas before {} are not as {target} acknowledged them: \
+                 probed from the first arena on",
+                arena.name
+            )),
+            (Some(doubt), stand) => {
+                let from = Point::new(if stand { index } else { 0 }, 0);
+                let told = doubt.told(line, arena);
+                Belief::probed(from, Point::end_of(index)).because(format!(
+                    "{told}: {target} is probed from the start of the {} on",
+                    if stand { "arena" } else { "partition" }
+                ))
+            }
+        })
+    }
+
+    fn of_bare_line(target: &Dial, at: Point, trust: bool) -> Belief {
+        if trust {
+            return Belief::exact(at);
+        }
+        Belief::probed(Point::START, at).because(format!(
+            "the line of {target} has no `# place` comment to check it by: \
+             probed from the first arena on (--trust believes it)"
+        ))
+    }
+
+    /// The earlier of the two places; what lies between them is probed.
+    fn with_both(partition: &Partition, target: &Dial, line: Belief, wrcmd: Point) -> Belief {
+        let acknowledged = line.probe_to.unwrap_or(line.at).max(line.at);
+        let (place, command) = (partition.shown(line.at), partition.shown(wrcmd));
+        let between = |from, to| partition.nothing_between(from, to);
+        if wrcmd < line.at && !between(wrcmd, line.at) {
+            let remarks = line.remarks;
+            let belief = Belief::probed(wrcmd, acknowledged);
+            return Belief { remarks, ..belief }.because(format!(
+                "wrcmd ({command}) was set back behind what {target} has acknowledged ({place}): \
+                 starts there, what lies between is probed"
+            ));
+        }
+        if wrcmd > acknowledged && !between(acknowledged, wrcmd) {
+            let remarks = line.remarks;
+            let belief = Belief::probed(line.at, wrcmd);
+            return Belief { remarks, ..belief }.because(format!(
+                "wrcmd ({command}) is ahead of what {target} has acknowledged ({place}): \
+                 a script ran meanwhile, or it was edited; what lies between is probed"
+            ));
+        }
+        line
+    }
+
+    /// With a wrcmd that stands where we left it: it is no reason to start
+    /// elsewhere, but up to there the target had everything once.
+    fn up_to(mut self, wrcmd: Point) -> Self {
+        let probe_to = self.probe_to.unwrap_or(self.at).max(wrcmd);
+        self.probe_to = (self.at < probe_to).then_some(probe_to);
+        self
+    }
+
+    fn exact(at: Point) -> Self {
+        Belief {
+            at,
+            probe_to: None,
+            remarks: Vec::new(),
+        }
+    }
+
+    fn probed(at: Point, to: Point) -> Self {
+        Belief {
+            at,
+            probe_to: (at < to).then_some(to),
+            remarks: Vec::new(),
+        }
+    }
+
+    fn because(mut self, remark: String) -> Self {
+        self.remarks.push(remark);
+        self
+    }
+
+    /// Where the target starts with that.
+    pub(super) fn start(self, target: &Dial, index: usize, partition: &Partition) -> Start {
+        let at = partition.next_place(self.at);
+        Start {
+            target: target.clone(),
+            partition: index,
+            at,
+            probe_to: self.probe_to.filter(|&to| at < to),
+            remarks: self.remarks_in(partition),
+        }
+    }
+
+    /// What has to be said, with the partition before it.
+    pub(super) fn remarks_in(&self, partition: &Partition) -> Vec<String> {
+        let name = &partition.name;
+        self.remarks
+            .iter()
+            .map(|r| format!("{name}: {r}"))
+            .collect()
+    }
+}
+
+/// How far a line is believed: everything before this point the target has
+/// acknowledged, and the source holds it still.
+///
+/// # Errors
+/// The source could not be read.
+pub fn believed(
+    line: &Place,
+    partition: &Partition,
+    trust: bool,
+    source: &dyn Source,
+) -> Result<Point> {
+    Ok(Belief::of_line(line, partition, trust, source)?.at)
+}

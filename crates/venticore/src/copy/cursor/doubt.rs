@@ -1,0 +1,74 @@
+//! Why the place of a line is not believed.
+
+use eyre::Result;
+
+use super::{Arena, Partition, Source};
+use crate::codec::arena::Name;
+use crate::codec::wrcmds::Place;
+
+/// Why a place is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The arena has another name or magic.
+    OtherArena,
+    /// Another clump ends at the place, or none.
+    OtherClump,
+    /// The line does not say what to look for.
+    Unknown,
+}
+
+impl Doubt {
+    /// Why the place of a line is not believed, if it is not.
+    pub(super) fn of(
+        line: &Place,
+        partition: &Partition,
+        arena: &Arena,
+        source: &dyn Source,
+    ) -> Result<Option<Self>> {
+        if line.arena.as_ref().is_some_and(|name| *name != arena.name)
+            || line.magic.is_some_and(|magic| magic != arena.magic)
+        {
+            return Ok(Some(Doubt::OtherArena));
+        }
+        let found = match line.offset {
+            0 => None,
+            offset => {
+                let found = source.score_before(&partition.name, arena.head, offset)?;
+                if found.is_none() {
+                    return Ok(Some(Doubt::OtherClump));
+                }
+                found
+            }
+        };
+        Ok(if line.offset > 0 && line.last.is_none() {
+            Some(Doubt::Unknown)
+        } else if found != line.last {
+            Some(Doubt::OtherClump)
+        } else if line.arena.is_none() || line.magic.is_none() {
+            Some(Doubt::Unknown)
+        } else {
+            None
+        })
+    }
+
+    /// What is said of it.
+    pub(super) fn told(self, line: &Place, arena: &Arena) -> String {
+        let Arena {
+            name, head, magic, ..
+        } = arena;
+        let offset = line.offset;
+        match self {
+            Self::OtherArena => format!(
+                "the arena at {head} was {} with clump magic {:#010x}, and is {name} with {magic:#010x}",
+                line.arena.as_ref().map_or("without name", Name::as_str),
+                line.magic.unwrap_or(0),
+            ),
+            Self::OtherClump => {
+                format!("arena {name} at {head} does not hold at {offset:#x} what it held")
+            }
+            Self::Unknown => {
+                format!("the place at {offset:#x} in arena {name} at {head} cannot be checked")
+            }
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! Which targets go together, and what becomes of those that fail.
+
+use std::collections::HashSet;
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
+
+use super::collect::{self, Member};
+use super::pipeline::Share;
+use super::{At, Damage, Event, Job, Manner, Outcome, Place, Seat, Start, Tally, Trouble};
+use crate::codec::blocktype::BlockType;
+use crate::codec::score::Score;
+use crate::net::client::{self, Client};
+use crate::source::log::StartError;
+
+/// How long a target that is ready waits for others that are to start at the
+/// same place: one walk serves all that are there by then.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Notes that may wait: those who tell more wait for the one who keeps the
+/// books, so that these do not fill memory.
+const NOTES: usize = 128;
+
+/// What the threads of a run tell the one that keeps the books.
+pub(super) enum Note {
+    Block(Score),
+    Progress(Walked),
+    Damage(usize, Vec<Damage>, Vec<usize>),
+    /// A target gave back the blocks of damaged clumps at these places.
+    There(usize, HashSet<At>),
+    Late(Damage, Vec<usize>),
+    Start(StartError, Vec<usize>),
+    Acknowledged(usize, Place),
+    Ended(usize, Ended),
+    /// One walk over the source has come to its end.
+    WalkEnded,
+}
+
+/// How far a group has come.
+pub(super) struct Walked {
+    /// The seats it still serves.
+    pub(super) seats: Vec<usize>,
+    /// Everything before this place was handed to them.
+    pub(super) at: At,
+    /// Clumps that were decoded for the last batch.
+    pub(super) decoded: u64,
+}
+
+/// How a target left its group.
+pub(super) struct Ended {
+    pub(super) tally: Tally,
+    /// What it lacks and was not yet probed for.
+    pub(super) lacks: Vec<(Score, BlockType)>,
+    /// Its answers to probes have not been found useless.
+    pub(super) believable: bool,
+    pub(super) how: How,
+}
+
+pub(super) enum How {
+    /// It was given everything, and acknowledged it.
+    Current,
+    /// It was slower than the others, and acknowledged what it was given.
+    Behind,
+    /// It broke the protocol when it was probed, which it will not be again.
+    Nonsense,
+    /// It failed.
+    Failed(client::Error),
+}
+
+/// A target's thread has connected and looked at it, or has failed to.
+struct Arrival<F> {
+    seat: usize,
+    /// It was connected.
+    met: bool,
+    result: Result<(Option<Client>, Option<F>), client::Error>,
+}
+
+/// A look at a target that has just been connected, before anything is sent:
+/// by the number of its seat.
+pub type Look<'a, F> = dyn Fn(usize, &mut Client) -> Result<F, client::Error> + Sync + 'a;
+
+/// Copies everything from each seat's place to the end of what may be entered.
+///
+/// Each target is connected and looked at in a thread of its own; those that
+/// are ready for the same place within two seconds share one walk. A target
+/// that fails is dialled again if it had been connected, and dropped when that
+/// has failed often enough; the others go on.
+pub fn run<F: Send>(
+    jobs: &[Job],
+    seats: &[Seat],
+    manner: Manner,
+    look: &Look<'_, F>,
+    on_event: &mut dyn FnMut(Event<'_, F>),
+) -> Vec<Outcome> {
+    let (notes, inbox) = bounded(NOTES);
+    let (arrivals, arrived) = unbounded();
+    thread::scope(|scope| {
+        let mut books = Books {
+            scope,
+            jobs,
+            seats,
+            manner,
+            look,
+            notes,
+            arrivals,
+            on_event,
+            accounts: seats.iter().map(Account::new).collect(),
+            waiting: Vec::new(),
+            told: HashSet::new(),
+            running: seats.len(),
+            share: share(seats),
+            walks: 0,
+        };
+        let first = seats.iter().enumerate().filter(|(_, s)| s.after.is_none());
+        for (seat, _) in first {
+            books.approach(seat, Duration::ZERO);
+        }
+        books.keep(&inbox, &arrived);
+        // Nobody waits to tell more.
+        drop(inbox);
+        books
+            .accounts
+            .into_iter()
+            .map(|account| account.outcome)
+            .collect()
+    })
+}
+
+/// What a run may use for the targets of these seats.
+fn share(seats: &[Seat]) -> Share {
+    let targets: HashSet<_> = seats.iter().map(|seat| seat.target.as_ref()).collect();
+    Share::here(targets.len())
+}
+
+/// What is known of one target.
+struct Account {
+    /// Where it would go on.
+    start: Start,
+    /// Its answers to probes have not been found useless.
+    believable: bool,
+    /// It has been looked at.
+    looked: bool,
+    /// It is being connected.
+    approaching: bool,
+    /// When it was first dialled.
+    began: Option<Instant>,
+    /// It had been connected: it is a venti, and may come back.
+    met: bool,
+    tries: u32,
+    outcome: Outcome,
+    /// Damage in what it was given and has not yet acknowledged.
+    damage: Vec<Damage>,
+}
+
+impl Account {
+    fn new(seat: &Seat) -> Self {
+        Account {
+            start: seat.start.clone(),
+            believable: true,
+            looked: false,
+            approaching: false,
+            began: None,
+            met: false,
+            tries: 0,
+            outcome: Outcome::default(),
+            damage: Vec::new(),
+        }
+    }
+
+    /// It has the blocks of these damaged clumps.
+    fn found(&mut self, places: &HashSet<At>) {
+        let before = self.damage.len();
+        self.damage.retain(|damage| !places.contains(&damage.at));
+        self.outcome.there += (before - self.damage.len()) as u64;
+    }
+
+    /// The damage before a place, which the target has now acknowledged. A group
+    /// that has not noticed yet that the target failed tells of some that the next
+    /// one tells of again.
+    fn settle(&mut self, place: At) -> Vec<Damage> {
+        let (mut settled, left): (Vec<Damage>, _) = std::mem::take(&mut self.damage)
+            .into_iter()
+            .partition(|damage| damage.at < place);
+        self.damage = left;
+        settled.sort_by_key(|damage| damage.at);
+        settled.dedup();
+        settled
+    }
+}
+
+/// A target that is connected and has not started yet.
+struct Waiting {
+    seat: usize,
+    client: Option<Client>,
+    since: Instant,
+}
+
+struct Books<'scope, 'env, 'a, F> {
+    scope: &'scope Scope<'scope, 'env>,
+    jobs: &'scope [Job],
+    seats: &'scope [Seat],
+    manner: Manner,
+    look: &'scope Look<'scope, F>,
+    notes: Sender<Note>,
+    arrivals: Sender<Arrival<F>>,
+    on_event: &'a mut dyn FnMut(Event<'_, F>),
+    accounts: Vec<Account>,
+    waiting: Vec<Waiting>,
+    /// The first places whose damage has been told, with their jobs.
+    told: HashSet<(usize, At)>,
+    /// Seats that have not come to their end.
+    running: usize,
+    share: Share,
+    /// Walks that have not come to their end.
+    walks: usize,
+}
+
+impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
+    /// Connects a target, after a pause if it has failed before.
+    fn approach(&mut self, number: usize, pause: Duration) {
+        let (Some(seat), Some(account)) = (self.seats.get(number), self.accounts.get_mut(number))
+        else {
+            return;
+        };
+        account.approaching = true;
+        account.began.get_or_insert_with(Instant::now);
+        let look = (!account.looked).then_some(self.look);
+        let (arrivals, limits) = (self.arrivals.clone(), self.manner.limits);
+        self.scope.spawn(move || {
+            thread::sleep(pause);
+            let mut met = false;
+            let mut connect = || {
+                let Some(target) = &seat.target else {
+                    return Ok((None, None));
+                };
+                let mut client = Client::dial(target, limits)?;
+                met = true;
+                let found = look.map(|look| look(number, &mut client)).transpose()?;
+                Ok((Some(client), found))
+            };
+            let result = connect();
+            // Nobody keeps books any more when the run was given up.
+            let _ = arrivals.send(Arrival {
+                seat: number,
+                met,
+                result,
+            });
+        });
+    }
+
+    fn arrived(&mut self, arrival: Arrival<F>) {
+        let number = arrival.seat;
+        let Some(account) = self.accounts.get_mut(number) else {
+            return;
+        };
+        account.approaching = false;
+        match arrival.result {
+            Ok((client, found)) => {
+                account.met = true;
+                if let Some(found) = found {
+                    account.looked = true;
+                    (self.on_event)(Event::Found {
+                        seat: number,
+                        found,
+                        start: &mut account.start,
+                    });
+                }
+                self.waiting.push(Waiting {
+                    seat: number,
+                    client,
+                    since: Instant::now(),
+                });
+            }
+            Err(error) => self.failed(number, error, arrival.met),
+        }
+    }
+
+    /// The job and the place at which a target is to start.
+    fn place_of(&self, number: usize) -> Option<(usize, At)> {
+        let seat = self.seats.get(number)?;
+        Some((seat.job, self.accounts.get(number)?.start.from))
+    }
+
+    /// Starts those that need not wait any longer, all at one place together.
+    fn start_groups(&mut self) {
+        while self.walks < self.share.walks {
+            let ready = self.waiting.iter().find(|waiting| {
+                let place = self.place_of(waiting.seat);
+                let mut accounts = self.accounts.iter().enumerate();
+                waiting.since.elapsed() >= PATIENCE
+                    || !accounts.any(|(number, account)| {
+                        account.approaching && self.place_of(number) == place
+                    })
+            });
+            let Some(place) = ready.and_then(|ready| self.place_of(ready.seat)) else {
+                return;
+            };
+            let (members, rest) = std::mem::take(&mut self.waiting)
+                .into_iter()
+                .partition(|waiting| self.place_of(waiting.seat) == Some(place));
+            self.waiting = rest;
+            self.start_group(place, members);
+        }
+    }
+
+    fn start_group(&mut self, (job, from): (usize, At), members: Vec<Waiting>) {
+        let members = members.into_iter().filter_map(|waiting| {
+            let account = self.accounts.get(waiting.seat)?;
+            Some(Member {
+                seat: waiting.seat,
+                client: waiting.client,
+                start: account.start.clone(),
+                believable: account.believable,
+            })
+        });
+        let members: Vec<Member> = members.collect();
+        let Some(job) = self.jobs.get(job).map(|found| (job, found)) else {
+            return;
+        };
+        self.walks += 1;
+        let (scope, notes) = (self.scope, self.notes.clone());
+        let how = (self.manner, self.share);
+        scope.spawn(move || collect::run_group(scope, job, members, from, how, &notes));
+    }
+
+    fn keep(&mut self, inbox: &Receiver<Note>, arrived: &Receiver<Arrival<F>>) {
+        while self.running > 0 {
+            self.start_groups();
+            // With all walks under way, it is the end of one that is waited for.
+            let may_start = self.walks < self.share.walks;
+            let waiting = self.waiting.iter().filter(|_| may_start);
+            let since = waiting.map(|waiting| waiting.since).min();
+            let patience =
+                since.map_or_else(never, |since| crossbeam_channel::at(since + PATIENCE));
+            select! {
+                recv(inbox) -> note => match note {
+                    Ok(note) => self.enter(note),
+                    Err(_) => return,
+                },
+                recv(arrived) -> arrival => match arrival {
+                    Ok(arrival) => self.arrived(arrival),
+                    Err(_) => return,
+                },
+                recv(patience) -> _ => {}
+            }
+        }
+    }
+
+    fn enter(&mut self, note: Note) {
+        match note {
+            Note::Block(score) => (self.on_event)(Event::Block(score)),
+            Note::Progress(walked) => (self.on_event)(Event::Progress {
+                seats: &walked.seats,
+                at: walked.at,
+                decoded: walked.decoded,
+            }),
+            Note::Damage(job, damage, seats) => {
+                for damage in damage {
+                    self.damage(job, &damage, &seats);
+                }
+            }
+            Note::There(seat, places) => {
+                if let Some(account) = self.accounts.get_mut(seat) {
+                    account.found(&places);
+                }
+            }
+            Note::Late(damage, seats) => {
+                for seat in seats {
+                    if let Some(account) = self.accounts.get_mut(seat) {
+                        account.outcome.late = Some(damage.clone());
+                    }
+                }
+            }
+            Note::Start(error, seats) => {
+                for seat in seats {
+                    if let Some(account) = self.accounts.get_mut(seat) {
+                        account.outcome.trouble = Some(Trouble::Start(error.clone()));
+                    }
+                }
+            }
+            Note::Acknowledged(seat, place) => self.acknowledged(seat, place),
+            Note::Ended(seat, ended) => self.ended(seat, ended),
+            Note::WalkEnded => self.walks = self.walks.saturating_sub(1),
+        }
+    }
+
+    fn damage(&mut self, job: usize, damage: &Damage, seats: &[usize]) {
+        if self.told.len() < self.manner.told && self.told.insert((job, damage.at)) {
+            (self.on_event)(Event::Damage(damage));
+        }
+        for &seat in seats {
+            match self.accounts.get_mut(seat) {
+                Some(account) if damage.block_is_whole => account.outcome.odd += 1,
+                Some(account) => account.damage.push(damage.clone()),
+                None => {}
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, seat: usize, place: Place) {
+        let Some(account) = self.accounts.get_mut(seat) else {
+            return;
+        };
+        account.start.from = place.at;
+        account.tries = 0;
+        account.outcome.place = Some(place);
+        let damage = account.settle(place.at);
+        (self.on_event)(Event::Acknowledged {
+            seat,
+            place,
+            damage: &damage,
+        });
+        account.outcome.lost += damage.iter().map(|damage| damage.clumps).sum::<u64>();
+    }
+
+    fn ended(&mut self, seat: usize, ended: Ended) {
+        let Some(account) = self.accounts.get_mut(seat) else {
+            return;
+        };
+        account.outcome.tally += ended.tally;
+        account.start.lacks = ended.lacks;
+        account.believable = ended.believable;
+        match ended.how {
+            How::Current => {
+                let rest = std::mem::take(&mut account.damage);
+                account.outcome.lost += rest.iter().map(|damage| damage.clumps).sum::<u64>();
+                self.leave(seat);
+            }
+            How::Behind => {
+                account.damage.clear();
+                self.approach(seat, Duration::ZERO);
+            }
+            // Without probes it may do.
+            How::Nonsense => {
+                account.damage.clear();
+                self.approach(seat, Duration::ZERO);
+            }
+            How::Failed(error) => {
+                account.damage.clear();
+                self.failed(seat, error, true);
+            }
+        }
+    }
+
+    /// A target has failed: once more after a pause, or it is out.
+    fn failed(&mut self, seat: usize, error: client::Error, met: bool) {
+        let Some(account) = self.accounts.get_mut(seat) else {
+            return;
+        };
+        account.met |= met;
+        let again = account.met && error.may_pass() && account.tries < self.manner.retries;
+        if again {
+            let factor = 2u32.pow(account.tries.min(7));
+            let after = self.manner.backoff.saturating_mul(factor);
+            account.tries += 1;
+            (self.on_event)(Event::Retry {
+                seat,
+                error: &error,
+                after,
+            });
+            self.approach(seat, after);
+        } else {
+            (self.on_event)(Event::Lost {
+                seat,
+                error: &error,
+            });
+            account.outcome.trouble = Some(Trouble::Target(error));
+            self.leave(seat);
+        }
+    }
+
+    /// A seat has come to its end: those that come after it may start, or
+    /// need not be tried.
+    fn leave(&mut self, seat: usize) {
+        self.running -= 1;
+        let Some(account) = self.accounts.get_mut(seat) else {
+            return;
+        };
+        let began = account.began.unwrap_or_else(Instant::now);
+        account.outcome.took = began.elapsed();
+        let failed = account.outcome.trouble.is_some();
+        for (number, next) in self.seats.iter().enumerate() {
+            if next.after != Some(seat) {
+                continue;
+            }
+            match (failed, self.accounts.get_mut(number)) {
+                (true, Some(account)) => {
+                    account.outcome.trouble = Some(Trouble::NotTried);
+                    self.leave(number);
+                }
+                _ => self.approach(number, Duration::ZERO),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::arena::Name;
+
+    #[test]
+    fn damage_that_two_groups_tell_of_is_one() {
+        let damage = |offset| Damage {
+            at: At { arena: 0, offset },
+            arena: Name::from_field(b"a"),
+            len: 1,
+            clumps: 1,
+            score: None,
+            block_type: None,
+            why: "gone".to_owned(),
+            block_is_whole: false,
+        };
+        let mut account = Account::new(&Seat {
+            job: 0,
+            target: None,
+            start: Start::default(),
+            after: None,
+        });
+        account.damage = [30, 10, 20, 30, 90].map(damage).into();
+        let settled = account.settle(At {
+            arena: 0,
+            offset: 50,
+        });
+        assert_eq!(settled, [10, 20, 30].map(damage));
+        assert_eq!(account.damage, [damage(90)]);
+    }
+}

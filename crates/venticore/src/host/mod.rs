@@ -1,0 +1,6 @@
+//! This machine: child programs, partitions and who has them open, the terminal.
+
+pub mod child;
+pub mod holders;
+pub mod partition;
+pub mod terminal;

@@ -1,0 +1,309 @@
+//! What can go wrong with a server, told in one line.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::codec::blocktype::BlockType;
+use crate::codec::dial::Dial;
+use crate::codec::score::Score;
+use crate::codec::wire::{WireError, told};
+use crate::status::Status;
+
+/// Something asked of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Its version line.
+    Version,
+    /// The hello.
+    Hello,
+    /// To store a block.
+    Write(BlockType, Score),
+    /// The data of a block.
+    Read(BlockType, Score),
+    /// Whether it has a block.
+    Probe(BlockType, Score),
+    /// To put everything acknowledged on disk.
+    Sync,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version => f.write_str("version line"),
+            Self::Hello => f.write_str("hello"),
+            Self::Write(ty, score) => write!(f, "write of {ty} block {score}"),
+            Self::Read(ty, score) => write!(f, "read of {ty} block {score}"),
+            Self::Probe(ty, score) => write!(f, "probe for {ty} block {score}"),
+            Self::Sync => f.write_str("sync"),
+        }
+    }
+}
+
+/// An error of the client. Displayed as one line without control characters.
+#[derive(Debug)]
+pub enum Error {
+    /// The name has no address, or no address could be connected to.
+    Unreachable(io::Error),
+    /// No complete reply came within the limit.
+    Silent {
+        /// The request waited for; with several outstanding, one of them.
+        asked: Asked,
+        /// The limit that passed.
+        limit: Duration,
+    },
+    /// It answers, and too little.
+    Slow {
+        /// Bytes that it took or gave.
+        found: u64,
+        /// The least that is enough.
+        expected: u64,
+        /// The time in which it was waited for.
+        limit: Duration,
+    },
+    /// The connection was closed or reset before everything was answered.
+    Lost(io::Error),
+    /// The other side does not speak the protocol.
+    Protocol {
+        /// What should have come.
+        expected: String,
+        /// What came, escaped.
+        found: String,
+    },
+    /// The server answered with an error.
+    Refused {
+        /// The request.
+        asked: Asked,
+        /// The server's text, escaped.
+        text: String,
+        /// That text says that it does not have the block, or nothing that
+        /// could be told from that.
+        absent: bool,
+    },
+    /// The data of a block, or the server's score for it, is not right.
+    WrongScore {
+        /// The request.
+        asked: Asked,
+        /// The score asked for or sent.
+        expected: Score,
+        /// The score of what came, or the score the server reported.
+        found: Score,
+    },
+    /// A block no server stores: nothing was sent.
+    Size {
+        /// The block.
+        score: Score,
+        /// Its size in bytes.
+        found: usize,
+    },
+    /// The connection was given up after an earlier error.
+    GivenUp {
+        /// Its exit status.
+        status: Status,
+        /// That error, displayed.
+        cause: String,
+    },
+}
+
+impl Error {
+    /// The exit status it stands for.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Unreachable(_) | Self::Silent { .. } | Self::Slow { .. } | Self::Lost(_) => {
+                Status::Unreachable
+            }
+            Self::Protocol { .. } | Self::Refused { .. } | Self::Size { .. } => Status::Failed,
+            Self::WrongScore { .. } => Status::Unverified,
+            Self::GivenUp { status, .. } => *status,
+        }
+    }
+
+    /// True when the server says that it does not have the block that was read
+    /// (venti.md 7.5), in plan9port's words or in its own; also when its words
+    /// cannot be told from that. Every other refusal is no answer to that question.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Refused { absent: true, .. })
+    }
+
+    /// Whether to dial at once again may help. One that was slow is as slow then.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.status() == Status::Unreachable && !matches!(self, Self::Slow { .. })
+    }
+
+    /// The same error for the calls that follow it.
+    pub(super) fn given_up(&self) -> Self {
+        Self::GivenUp {
+            status: self.status(),
+            cause: match self {
+                Self::GivenUp { cause, .. } => cause.clone(),
+                _ => self.to_string(),
+            },
+        }
+    }
+}
+
+/// True for `no block with score <this score>/<type> exists`.
+pub(super) fn says_absent(text: &str, score: &Score) -> bool {
+    text.strip_prefix("no block with score ")
+        .and_then(|rest| rest.split('/').next())
+        .and_then(|digits| digits.parse().ok())
+        == Some(*score)
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(cause) => write!(f, "cannot connect: {}", told(cause)),
+            Self::Silent {
+                asked: Asked::Version,
+                limit,
+            } => write!(
+                f,
+                "no venti version line within {limit:?}, and a venti sends it at once: \
+                 expected the port of a venti ({}), perhaps this is its web server's",
+                Dial::VENTI
+            ),
+            Self::Silent { asked, limit } => {
+                write!(f, "no answer to {asked} within {limit:?}")
+            }
+            Self::Slow {
+                found,
+                expected,
+                limit,
+            } => write!(
+                f,
+                "too slow: {found} bytes in {limit:?} of waiting, expected at least {expected} \
+                 (progress in [limits] allows more time)"
+            ),
+            Self::Lost(cause) => write!(f, "connection lost: {}", told(cause)),
+            Self::Protocol { expected, found } => {
+                write!(f, "not a venti: expected {expected}, found {found}")
+            }
+            Self::Refused { asked, text, .. } => write!(f, "{asked}: refused: {text}"),
+            Self::WrongScore {
+                asked,
+                expected,
+                found,
+            } => write!(f, "{asked}: expected score {expected}, found {found}"),
+            Self::Size { score, found } => write!(
+                f,
+                "block {score}: expected 1 to {} bytes, found {found}",
+                crate::codec::wire::BLOCK_MAX
+            ),
+            Self::GivenUp { cause, .. } => write!(f, "connection given up: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreachable(cause) | Self::Lost(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<WireError> for Error {
+    fn from(error: WireError) -> Self {
+        Self::Protocol {
+            expected: error.expected(),
+            found: error.found(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn abc() -> Score {
+        Score::of(b"abc")
+    }
+
+    #[test]
+    fn every_error_is_one_line_in_lower_case() {
+        let asked = Asked::Write(BlockType::Data, abc());
+        let refused = io::ErrorKind::ConnectionRefused;
+        for (error, line, kind) in [
+            (
+                Error::Unreachable(refused.into()),
+                "cannot connect: connection refused",
+                Status::Unreachable,
+            ),
+            (
+                Error::Lost(io::Error::other("Reset\nby peer")),
+                "connection lost: reset\\nby peer",
+                Status::Unreachable,
+            ),
+            (
+                Error::Silent {
+                    asked: Asked::Sync,
+                    limit: Duration::from_secs(600),
+                },
+                "no answer to sync within 600s",
+                Status::Unreachable,
+            ),
+            (
+                Error::Slow {
+                    found: 9,
+                    expected: 10,
+                    limit: Duration::from_secs(600),
+                },
+                "too slow: 9 bytes in 600s of waiting, expected at least 10 \
+                 (progress in [limits] allows more time)",
+                Status::Unreachable,
+            ),
+            (
+                Error::Refused {
+                    asked,
+                    text: "read only".to_owned(),
+                    absent: false,
+                },
+                "write of data block a9993e364706816aba3e25717850c26c9cd0d89d: refused: read only",
+                Status::Failed,
+            ),
+            (
+                Error::from(WireError::Type {
+                    expected: "reply",
+                    found: 99,
+                }),
+                "not a venti: expected a reply, found message type 99",
+                Status::Failed,
+            ),
+            (
+                Error::WrongScore {
+                    asked: Asked::Read(BlockType::Dir, abc()),
+                    expected: abc(),
+                    found: Score::ZERO,
+                },
+                "read of directory block a9993e364706816aba3e25717850c26c9cd0d89d: \
+                 expected score a9993e364706816aba3e25717850c26c9cd0d89d, \
+                 found da39a3ee5e6b4b0d3255bfef95601890afd80709",
+                Status::Unverified,
+            ),
+        ] {
+            assert_eq!(error.to_string(), line);
+            assert_eq!(error.status(), kind);
+            let later = error.given_up();
+            assert_eq!(later.to_string(), format!("connection given up: {line}"));
+            assert_eq!(later.status(), kind);
+            assert_eq!(later.given_up().to_string(), later.to_string());
+        }
+    }
+
+    #[test]
+    fn only_the_very_block_is_absent() {
+        let says = |text: &str| says_absent(text, &abc());
+        assert!(says(&format!("no block with score {}/0 exists", abc())));
+        assert!(!says(&format!(
+            "no block with score {}/0 exists",
+            Score::ZERO
+        )));
+        assert!(!says("no block with score"));
+        assert!(!says("clump is marked corrupt"));
+    }
+}

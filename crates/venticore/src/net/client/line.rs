@@ -1,0 +1,200 @@
+//! Requests and replies over a connection: the window, and the silence limit.
+
+use std::io::IoSlice;
+use std::time::{Duration, Instant};
+
+use super::Limits;
+use super::conn::Conn;
+use super::error::{Asked, Error};
+use super::window::{WINDOW, Window};
+use crate::codec::wire::Reply;
+
+/// How long one system call may block on a server that does not read, before
+/// its replies are looked at.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// What is done with each reply: the request, its number, the reply.
+pub(super) type Sink<'s> = dyn FnMut(Asked, usize, Reply<'_>) -> Result<(), Error> + 's;
+
+pub(super) struct Line {
+    pub(super) conn: Conn,
+    pub(super) window: Window,
+    limits: Limits,
+    progress: Progress,
+    /// The last complete reply, or the first request that is outstanding.
+    since: Instant,
+}
+
+/// What a server did while it was waited for.
+#[derive(Default)]
+struct Progress {
+    waited: Duration,
+    /// Bytes, an answer being [`Limits::ANSWER`] at least.
+    amount: u64,
+}
+
+impl Progress {
+    /// The server has answered.
+    fn answered(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.amount = self.amount.saturating_add(bytes.max(Limits::ANSWER));
+    }
+
+    /// Begins again after each stretch that was long enough.
+    ///
+    /// # Errors
+    /// The server did too little in it.
+    fn check(&mut self, limits: &Limits) -> Result<(), Error> {
+        if self.waited < limits.progress {
+            return Ok(());
+        }
+        let found = std::mem::take(self).amount;
+        match found < limits.least {
+            true => Err(Error::Slow {
+                found,
+                expected: limits.least,
+                limit: limits.progress,
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn new(conn: Conn, limits: Limits) -> Result<Self, Error> {
+        conn.block_at_most(SLICE.min(limits.silence))?;
+        Ok(Line {
+            conn,
+            window: Window::new(),
+            limits,
+            progress: Progress::default(),
+            since: Instant::now(),
+        })
+    }
+
+    /// Requests to send now, at most `wanted`; makes room when there is none,
+    /// many at a time so that system calls carry many replies.
+    pub(super) fn room(&mut self, wanted: usize, sink: &mut Sink<'_>) -> Result<usize, Error> {
+        if self.window.room() == 0 {
+            self.receive_until(WINDOW / 2, self.limits.silence, sink)?;
+        }
+        Ok(self.window.room().min(wanted))
+    }
+
+    /// A tag for a request about to be sent.
+    pub(super) fn open(&mut self, asked: Asked, number: usize) -> Result<u8, Error> {
+        if self.window.outstanding() == 0 {
+            self.since = Instant::now();
+        }
+        let full = || Error::Protocol {
+            expected: "a free tag".to_owned(),
+            found: "a full window".to_owned(),
+        };
+        self.window.open(asked, number).ok_or_else(full)
+    }
+
+    /// Sends all of it. Replies are taken in whenever the other side does not
+    /// take our bytes as fast as we have them, so that both cannot wait for
+    /// each other.
+    pub(super) fn send(
+        &mut self,
+        mut data: &mut [IoSlice<'_>],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        // Nothing to send is no call: a write of nothing looks like an end.
+        IoSlice::advance_slices(&mut data, 0);
+        while !data.is_empty() {
+            self.listen_if_overdue(sink)?;
+            let began = Instant::now();
+            let sent = match self.conn.send_some(data) {
+                Ok(sent) => sent,
+                Err(error) => return Err(self.last_words(error, sink)),
+            };
+            IoSlice::advance_slices(&mut data, sent);
+            if !data.is_empty() {
+                self.progress.waited += began.elapsed();
+                self.receive_at_hand(sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives until at most `most` requests are outstanding.
+    pub(super) fn receive_until(
+        &mut self,
+        most: usize,
+        limit: Duration,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        while self.window.outstanding() > most {
+            let asked = self.window.any().unwrap_or(Asked::Sync);
+            let began = Instant::now();
+            let (tag, reply) = self.conn.reply(limit, asked)?;
+            self.since = Instant::now();
+            // A sync has a limit of its own.
+            if asked != Asked::Sync {
+                self.progress.waited += self.since - began;
+            }
+            let bytes = answer(&mut self.window, tag, reply, sink)?;
+            self.progress.answered(bytes);
+            self.progress.check(&self.limits)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the replies that have come already.
+    fn receive_at_hand(&mut self, sink: &mut Sink<'_>) -> Result<(), Error> {
+        while let Some((tag, reply)) = self.conn.reply_at_hand()? {
+            self.since = Instant::now();
+            let bytes = answer(&mut self.window, tag, reply, sink)?;
+            self.progress.answered(bytes);
+        }
+        self.progress.check(&self.limits)
+    }
+
+    /// The verdict on a server that takes requests and answers none. The caller
+    /// may have been away meanwhile, so what has come is looked at first.
+    fn listen_if_overdue(&mut self, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let overdue = |line: &Self| line.since.elapsed() >= line.limits.silence;
+        if !overdue(self) {
+            return Ok(());
+        }
+        self.receive_at_hand(sink)?;
+        match self.window.any() {
+            Some(asked) if overdue(self) => Err(Error::Silent {
+                asked,
+                limit: self.limits.silence,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the server said before it closed tells more than that it closed.
+    fn last_words(&mut self, error: Error, sink: &mut Sink<'_>) -> Error {
+        match self.receive_at_hand(sink) {
+            Err(said @ (Error::Refused { .. } | Error::WrongScore { .. })) => said,
+            _ => error,
+        }
+    }
+}
+
+/// Passes a reply on, and says how many bytes of a block the answer is about.
+fn answer(
+    window: &mut Window,
+    tag: u8,
+    reply: Reply<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<usize, Error> {
+    let (asked, number) = window.close(tag).ok_or_else(|| Error::Protocol {
+        expected: "a tag in use".to_owned(),
+        found: format!("tag {tag} in {}", reply.name()),
+    })?;
+    let bytes = match (asked, &reply) {
+        // The number of a write is its size.
+        (Asked::Write(..), _) => number,
+        (_, Reply::Read(data)) => data.len(),
+        _ => 0,
+    };
+    sink(asked, number, reply)?;
+    Ok(bytes)
+}

@@ -1,0 +1,7 @@
+//! Other machines: a venti, hash trees read through it, its index page, and which
+//! names lead to one server.
+
+pub mod client;
+pub mod page;
+pub mod reach;
+pub mod tree;

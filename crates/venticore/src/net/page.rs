@@ -1,0 +1,204 @@
+//! Getting an index page from a venti's HTTP server, which is plain HTTP
+//! without authentication (venti.md 9).
+
+use std::io::{self, ErrorKind, Read};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use ureq::http::{Response, Uri, header};
+use ureq::{Agent, Body, Timeout};
+
+use crate::codec::dial::Dial;
+use crate::codec::index::{Error, Page, excerpt};
+use crate::codec::wire::told;
+use crate::net::client::Limits;
+
+/// The most bytes of a page that are taken.
+pub const PAGE_MAX: u64 = 64 * 1024 * 1024;
+
+/// How long something that is no HTTP server may take to say what it is.
+const GREETING: Duration = Duration::from_secs(1);
+
+/// Gets the index page at `url`, `http://HOST:PORT/index`.
+///
+/// Redirections are not followed, proxies are not used, the content type is
+/// not looked at. `limits.connect` holds for the name look-up and for the
+/// connection, `limits.silence` for everything together.
+///
+/// # Errors
+/// [`Error`], whose [`Error::status`] says what it means for the run.
+pub fn fetch(url: &str, limits: Limits) -> Result<Page, Error> {
+    let uri = uri(url)?;
+    let answer = agent(limits)
+        .get(&uri)
+        .call()
+        .map_err(|error| of_call(error, &uri, limits))?;
+    let mut body = page_body(answer)?;
+    let text = body
+        .with_config()
+        .limit(PAGE_MAX)
+        .read_to_vec()
+        .map_err(|error| of_body(error, limits))?;
+    Page::parse(&text)
+}
+
+/// The venti on the host of an index page, at the usual port.
+///
+/// # Errors
+/// The URL is none of an index page, or its host is none that can be dialled.
+pub fn venti_of(url: &str) -> Result<Dial, Error> {
+    let uri = uri(url)?;
+    let host = uri.host().unwrap_or_default();
+    let dial = Dial::with_default_port(host, Dial::VENTI);
+    dial.map_err(|_| Error::Url(excerpt(url.as_bytes())))
+}
+
+fn uri(url: &str) -> Result<Uri, Error> {
+    let wrong = || Error::Url(excerpt(url.as_bytes()));
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let authority = uri.authority().ok_or_else(wrong)?;
+    let host = authority.host();
+    // What is not a port would be passed over, and port 80 asked.
+    let port = authority.as_str() == host || authority.port_u16().is_some();
+    let plain = uri.scheme_str() == Some("http") && !authority.as_str().contains('@');
+    if plain && port && !host.is_empty() {
+        Ok(uri)
+    } else {
+        Err(wrong())
+    }
+}
+
+fn agent(limits: Limits) -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .user_agent("ventiprog")
+        .timeout_resolve(Some(limits.connect))
+        .timeout_connect(Some(limits.connect))
+        .timeout_global(Some(limits.silence))
+        .build()
+        .new_agent()
+}
+
+/// The body of an answer that says it is the page.
+fn page_body(answer: Response<Body>) -> Result<Body, Error> {
+    let status = answer.status();
+    if status.as_u16() == 200 {
+        return Ok(answer.into_body());
+    }
+    let location = answer.headers().get(header::LOCATION);
+    Err(Error::Status {
+        status: status.as_u16(),
+        location: location.map(|location| excerpt(location.as_bytes())),
+    })
+}
+
+/// What it means that no answer came.
+fn of_call(error: ureq::Error, uri: &Uri, limits: Limits) -> Error {
+    let error = match error {
+        ureq::Error::Protocol(error) => Error::NotHttp(told(&error)),
+        ureq::Error::LargeResponseHeader(..) => Error::NotHttp("a header without an end".into()),
+        error => of_body(error, limits),
+    };
+    match error {
+        Error::NotHttp(_) | Error::Lost(_) => greeting(uri, limits).map_or(error, Error::NotHttp),
+        error => error,
+    }
+}
+
+/// What it means that the page did not come, or not all of it.
+fn of_body(error: ureq::Error, limits: Limits) -> Error {
+    match error {
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            Error::Unreachable(format!("no connection within {:?}", limits.connect))
+        }
+        ureq::Error::Timeout(_) => Error::Slow(limits.silence),
+        ureq::Error::HostNotFound => Error::Unreachable("host not found".to_owned()),
+        ureq::Error::BodyExceedsLimit(limit) => Error::TooLong(limit),
+        ureq::Error::Io(error) => of_io(&error),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => Error::Url(told(&error)),
+        ureq::Error::Protocol(error) => Error::NotHttp(told(&error)),
+        error => Error::Lost(told(&error)),
+    }
+}
+
+fn of_io(error: &io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => Error::Lost("closed before the page was whole".to_owned()),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
+            Error::Lost(told(error))
+        }
+        _ => Error::Unreachable(told(error)),
+    }
+}
+
+/// What a server says before it is asked, which an HTTP server does not: a
+/// venti tells its versions. One more connection, on which nothing is sent.
+fn greeting(uri: &Uri, limits: Limits) -> Option<String> {
+    let host = uri.host()?.trim_matches(['[', ']']);
+    let mut addresses = (host, uri.port_u16().unwrap_or(80))
+        .to_socket_addrs()
+        .ok()?;
+    let patience = GREETING.min(limits.connect);
+    let mut stream = TcpStream::connect_timeout(&addresses.next()?, patience).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
+    let mut said = [0; 64];
+    let count = stream.read(&mut said).ok()?;
+    let said = said.get(..count).filter(|said| !said.is_empty())?;
+    Some(excerpt(said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_venti_of_a_page_is_on_its_host() {
+        for (url, venti) in [
+            ("http://127.0.0.1:8000/index", "tcp!127.0.0.1!17034"),
+            (
+                "http://Venti.example.org/index",
+                "tcp!venti.example.org!17034",
+            ),
+            ("http://[::1]:8000/index", "tcp!::1!17034"),
+        ] {
+            assert_eq!(venti_of(url).unwrap().to_string(), venti);
+        }
+        assert!(venti_of("venti:8000").is_err());
+    }
+
+    #[test]
+    fn only_plain_http_is_asked() {
+        for url in [
+            "http://127.0.0.1:8000/index",
+            "http://127.1:8000/index",
+            "http://[::1]:8000/index",
+            "http://venti/index",
+            "HTTP://venti/index",
+        ] {
+            assert!(uri(url).is_ok(), "{url}");
+        }
+        for url in [
+            "",
+            "index",
+            "/index",
+            "venti:8000",
+            "venti:8000/index",
+            "https://venti/index",
+            "file:///index",
+            "http://",
+            "http:///index",
+            "http://:8000/index",
+            "http://me:secret@venti/index",
+            "http://venti/a b",
+            "http://venti:99999/index",
+            "http://venti:/index",
+            "http://[::1]:x/index",
+            "tcp!venti!8000",
+        ] {
+            let error = uri(url).map(|_| url).unwrap_err();
+            assert!(matches!(error, Error::Url(_)), "{url}: {error}");
+        }
+    }
+}

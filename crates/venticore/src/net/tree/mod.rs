@@ -1,0 +1,12 @@
+//! Hash trees on a venti: a walk over all that lies below an entry, and the bytes of
+//! one stream.
+
+mod damage;
+mod seen;
+mod stream;
+mod task;
+mod walk;
+
+pub use damage::{Damage, Fault};
+pub use stream::{StreamError, copy, read};
+pub use walk::{Counts, Leaf, Plan, Visit, WalkError, Walker, Wanted, read_root};

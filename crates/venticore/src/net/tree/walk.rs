@@ -1,0 +1,462 @@
+//! A walk over everything below some entries, to see that a venti has it.
+//!
+//! It goes deepest first, with a window of requests outstanding. What it holds is
+//! a window of blocks for each level it is below the top, at most; the scores
+//! of the pointer and directory blocks that it met, so that a shared subtree
+//! is visited once (about 40 bytes for each, which in an archive of 8 KiB
+//! blocks stands for 3 MB of data); and a cache, of fixed size, of leaves. A
+//! leaf that has dropped out of that is looked at again, which costs time only.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use super::damage::{Damage, Fault};
+use super::seen::{SEEN_MAX, Seen};
+use super::task::{Above, Child, Frame, Stream, Task};
+use crate::codec::blocktype::BlockType;
+use crate::codec::score::Score;
+use crate::codec::tree::{Entry, FormatError, Root};
+use crate::net::client::{self, Client, Presence};
+
+/// Leaves that are asked for together.
+const PROBES: usize = 4096;
+
+/// The most leaves of a stream that are given to the visitor: a directory with
+/// some hundred million files.
+const GIVEN_MAX: u64 = 1 << 22;
+
+/// What becomes of the leaves of a stream, and of what lies below them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Plan {
+    /// Data is asked for and not moved; directories are followed.
+    Probe,
+    /// Data is read; directories are followed.
+    Read,
+    /// Leaves are read and given to [`Visit::leaf`]; entries in them are not
+    /// followed. Leaves past the stream's size are left out.
+    Give,
+    /// A directory stream, of which [`Visit::entry`] decides entry by entry.
+    /// Leaves past the stream's size are left out.
+    Follow,
+}
+
+impl Plan {
+    /// Whether the visitor wants all of the stream, also where the same
+    /// block comes twice. Nothing but the size bounds such a stream.
+    pub(super) fn is_told(self) -> bool {
+        matches!(self, Self::Give | Self::Follow)
+    }
+}
+
+/// A stream to be walked.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The stream.
+    pub entry: Entry,
+    /// What to do with its leaves.
+    pub plan: Plan,
+    /// The caller's name for it.
+    pub id: usize,
+    /// The numbers of the entries that lead to it.
+    pub path: Vec<u64>,
+}
+
+/// A leaf that was read and hashed to its score.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaf<'a> {
+    /// The caller's name for its stream.
+    pub id: usize,
+    /// Its number in the stream, from 0.
+    pub number: u64,
+    /// Its bytes, without the zeros at its end.
+    pub data: &'a [u8],
+}
+
+/// What a walk tells.
+pub trait Visit {
+    /// A leaf of a stream with [`Plan::Give`]. They come in any order, holes
+    /// not at all.
+    fn leaf(&mut self, _leaf: Leaf<'_>) {}
+    /// An entry that is in use, number `number` of a stream with
+    /// [`Plan::Follow`]: what to do with its stream. `None` passes it over.
+    fn entry(&mut self, _id: usize, _number: u64, _entry: &Entry) -> Option<Plan> {
+        None
+    }
+    /// A block is not there, or is not what it should be; what lies below it
+    /// is not looked at, except where only the size of its stream is invalid. The caller's name is that of the stream asked for.
+    fn damage(&mut self, id: usize, damage: Damage);
+}
+
+/// Why a walk did not come to its end.
+#[derive(Debug)]
+pub enum WalkError {
+    /// The server was lost.
+    Client(client::Error),
+    /// There are more pointer and directory blocks than are remembered.
+    TooMany,
+}
+
+impl From<client::Error> for WalkError {
+    fn from(error: client::Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl fmt::Display for WalkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(error) => error.fmt(f),
+            Self::TooMany => write!(
+                f,
+                "expected at most {SEEN_MAX} pointer and directory blocks, found more"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for WalkError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Client(error) => Some(error),
+            Self::TooMany => None,
+        }
+    }
+}
+
+/// How many blocks were looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Read and hashed.
+    pub read: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Asked for only.
+    pub probed: u64,
+    /// Met again, and passed over.
+    pub shared: u64,
+    /// Missing or damaged.
+    pub damaged: u64,
+}
+
+/// Reads a root block.
+///
+/// # Errors
+/// The server was lost. What is wrong with the block comes as the inner error.
+pub fn read_root(
+    client: &mut Client,
+    score: &Score,
+) -> Result<Result<Root, Damage>, client::Error> {
+    let ty = BlockType::Root;
+    let damage = |fault| Damage {
+        path: Vec::new(),
+        ty,
+        score: *score,
+        fault,
+    };
+    let block = match client.read(score, ty, u32::try_from(Root::LEN).unwrap_or(u32::MAX)) {
+        Ok(block) => block,
+        Err(error) => return Damage::of(error).map(|fault| Err(damage(fault))),
+    };
+    let format = |e: FormatError| damage(Fault::Format(e.to_string()));
+    Ok(Root::parse(&block).map_err(format))
+}
+
+/// Walks over one connection. It remembers what it has seen from one
+/// [`Walker::run`] to the next.
+pub struct Walker<'c> {
+    client: &'c mut Client,
+    probes: bool,
+    seen: Seen,
+    counts: Counts,
+    tick: Box<dyn FnMut(&Counts) + 'c>,
+}
+
+impl<'c> Walker<'c> {
+    /// A walker that has seen nothing.
+    ///
+    /// Whether the server answers probes is tried on `known`, a block that was
+    /// just read; where it does not, leaves are read instead. `tick` is told
+    /// the counts now and then.
+    ///
+    /// # Errors
+    /// The server was lost.
+    pub fn new(
+        client: &'c mut Client,
+        known: (Score, BlockType),
+        tick: impl FnMut(&Counts) + 'c,
+    ) -> Result<Self, client::Error> {
+        let answer = client.probe(&known.0, known.1)?;
+        Ok(Walker {
+            probes: matches!(answer, Presence::Present { .. }),
+            client,
+            seen: Seen::new(),
+            counts: Counts::default(),
+            tick: Box::new(tick),
+        })
+    }
+
+    /// What was looked at so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Walks over these streams, and all that lies below.
+    ///
+    /// # Errors
+    /// [`WalkError`]; what is wrong with single blocks goes to the visitor.
+    pub fn run(
+        &mut self,
+        streams: impl IntoIterator<Item = Wanted>,
+        visit: &mut dyn Visit,
+    ) -> Result<(), WalkError> {
+        let mut state = State {
+            tops: streams.into_iter().collect(),
+            frames: Vec::new(),
+            probes: Vec::new(),
+            retry: Vec::new(),
+            ask: self.probes,
+            too_many: false,
+            seen: &mut self.seen,
+            counts: &mut self.counts,
+            visit,
+        };
+        state.tops.reverse();
+        let state = RefCell::new(state);
+        while state.borrow().has_work() {
+            read_some(self.client, &state)?;
+            probe_some(self.client, &state)?;
+            let now = state.borrow();
+            (self.tick)(now.counts);
+            if now.too_many {
+                return Err(WalkError::TooMany);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads until nothing is left that can be read, or enough leaves have
+/// gathered that are asked for only.
+fn read_some(client: &mut Client, state: &RefCell<State<'_>>) -> Result<(), client::Error> {
+    let flying = RefCell::new(HashMap::new());
+    let mut sent = 0;
+    let wanted = std::iter::from_fn(|| {
+        let task = state.borrow_mut().next()?;
+        let block = (task.score, task.ty());
+        flying.borrow_mut().insert(sent, task);
+        sent += 1;
+        Some(block)
+    });
+    let mut failed = None;
+    client.read_many(wanted, |number, block| {
+        let Some(task) = flying.borrow_mut().remove(&number) else {
+            return ControlFlow::Continue(());
+        };
+        let mut state = state.borrow_mut();
+        match block.map_err(Damage::of) {
+            Ok(data) => state.came(task, data),
+            Err(Ok(fault)) => state.damaged(&task, fault),
+            Err(Err(error)) => {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Asks for the leaves that have gathered.
+fn probe_some(client: &mut Client, state: &RefCell<State<'_>>) -> Result<(), client::Error> {
+    let tasks = std::mem::take(&mut state.borrow_mut().probes);
+    let wanted = tasks.iter().map(|task| (task.score, task.ty()));
+    client.probe_many(wanted, |number, presence| {
+        if let Some(task) = tasks.get(number) {
+            state.borrow_mut().answered(task, &presence);
+        }
+        ControlFlow::Continue(())
+    })
+}
+
+/// Whether its blocks have sizes that blocks can have.
+fn has_sizes(entry: &Entry) -> bool {
+    entry.psize().min(entry.dsize()) >= Entry::SIZE_MIN
+}
+
+struct State<'v> {
+    /// Streams that were not begun, the next one last.
+    tops: Vec<Wanted>,
+    frames: Vec<Frame>,
+    /// Leaves to be asked for.
+    probes: Vec<Task>,
+    /// Leaves to be read because asking gave no answer.
+    retry: Vec<Task>,
+    /// The server answers when it is asked.
+    ask: bool,
+    too_many: bool,
+    seen: &'v mut Seen,
+    counts: &'v mut Counts,
+    visit: &'v mut dyn Visit,
+}
+
+impl State<'_> {
+    fn has_work(&self) -> bool {
+        let streams = !self.tops.is_empty() || !self.frames.is_empty();
+        streams || !self.probes.is_empty() || !self.retry.is_empty()
+    }
+
+    /// The next block to be read; none where there is none now.
+    fn next(&mut self) -> Option<Task> {
+        if let Some(task) = self.retry.pop() {
+            return Some(task);
+        }
+        while self.probes.len() < PROBES && !self.too_many {
+            let task = match self.frames.last_mut() {
+                Some(frame) => match frame.child() {
+                    Child::Block(task) => task,
+                    Child::Entry(number, entry) => {
+                        let stream = frame.task.stream.clone();
+                        self.below(&stream, number, entry)
+                    }
+                    Child::Nothing => continue,
+                    Child::End => {
+                        self.frames.pop();
+                        continue;
+                    }
+                },
+                None => {
+                    let wanted = self.tops.pop()?;
+                    self.top(wanted)
+                }
+            };
+            if let Some(task) = task.filter(|task| self.is_new(task)) {
+                match task.is_data() && task.stream.plan == Plan::Probe && self.ask {
+                    true => self.probes.push(task),
+                    false => return Some(task),
+                }
+            }
+        }
+        None
+    }
+
+    fn top(&mut self, wanted: Wanted) -> Option<Task> {
+        self.stream(Stream {
+            entry: wanted.entry,
+            plan: wanted.plan,
+            id: wanted.id,
+            above: Above::Path(wanted.path),
+        })
+    }
+
+    fn below(&mut self, above: &Rc<Stream>, number: u64, entry: Entry) -> Option<Task> {
+        let plan = match above.plan {
+            Plan::Follow if entry.active => self.visit.entry(above.id, number, &entry)?,
+            plan => plan,
+        };
+        self.stream(Stream {
+            entry,
+            plan,
+            id: above.id,
+            above: Above::Stream(Rc::clone(above), number),
+        })
+    }
+
+    /// The top block of a stream, if it has any.
+    fn stream(&mut self, stream: Stream) -> Option<Task> {
+        let entry = stream.entry;
+        if !entry.active || entry.score.is_nil() {
+            return None;
+        }
+        let task = Task {
+            stream: Rc::new(stream),
+            score: entry.score,
+            level: entry.depth,
+            number: 0,
+        };
+        let mut checked = entry.check().map_err(|e| e.to_string());
+        if task.stream.plan.is_told() && entry.leaves() > GIVEN_MAX {
+            checked = Err(format!(
+                "expected a directory of at most {GIVEN_MAX} blocks, found {}",
+                entry.leaves()
+            ));
+        }
+        match checked {
+            Ok(()) => Some(task),
+            Err(_)
+                if entry.is_too_shallow() && has_sizes(&entry) && !task.stream.plan.is_told() =>
+            {
+                let (most, found) = (entry.size_max(), entry.size);
+                self.damaged(&task, Fault::Size { most, found });
+                Some(task)
+            }
+            Err(text) => {
+                self.damaged(&task, Fault::Format(text));
+                None
+            }
+        }
+    }
+
+    /// Whether a block is to be looked at; remembers it.
+    fn is_new(&mut self, task: &Task) -> bool {
+        if task.stream.plan.is_told() {
+            return true;
+        }
+        let new = match task.is_data() {
+            true => self.seen.leaf(&task.key()),
+            false => self.seen.block(task.key()),
+        };
+        self.counts.shared += u64::from(!new);
+        self.too_many |= self.seen.is_full();
+        new
+    }
+
+    /// A block has come, and its score is right.
+    fn came(&mut self, task: Task, data: &[u8]) {
+        self.counts.read += 1;
+        let found = data.len() as u64;
+        self.counts.bytes += found;
+        let entry = &task.stream.entry;
+        let most = match task.level {
+            0 => entry.dsize(),
+            _ => entry.psize(),
+        };
+        if found > most {
+            self.damaged(&task, Fault::Long { most, found });
+        } else if task.level == 0 && task.stream.plan == Plan::Give {
+            let (id, number) = (task.stream.id, task.number);
+            self.visit.leaf(Leaf { id, number, data });
+        } else if !task.is_data() {
+            self.frames.push(Frame::of(task, data));
+        }
+    }
+
+    /// A server was asked whether it has a leaf.
+    fn answered(&mut self, task: &Task, presence: &Presence) {
+        self.counts.probed += 1;
+        let most = task.stream.entry.dsize();
+        match presence {
+            Presence::Present { size } if u64::from(*size) <= most => {}
+            Presence::Present { size } => {
+                let found = (*size).into();
+                self.damaged(task, Fault::Long { most, found });
+            }
+            Presence::Absent => self.damaged(task, Fault::Missing),
+            Presence::NoAnswer(_) => self.retry.push(task.clone()),
+        }
+    }
+
+    fn damaged(&mut self, task: &Task, fault: Fault) {
+        self.counts.damaged += 1;
+        let damage = Damage {
+            path: task.stream.path(),
+            ty: task.ty(),
+            score: task.score,
+            fault,
+        };
+        self.visit.damage(task.stream.id, damage);
+    }
+}

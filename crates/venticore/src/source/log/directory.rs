@@ -1,0 +1,101 @@
+//! The directory of an arena, as it is read: one disk block of it at a time.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
+use crate::codec::arena::directory::{self, Entry};
+use crate::codec::score::Score;
+use crate::source::{Arena, ReadAt};
+
+/// The clump directory of an arena, one disk block of it at a time.
+pub struct Directory {
+    source: Arc<dyn ReadAt>,
+    /// The end of the data section, bytes from the start of the partition.
+    end: u64,
+    block_size: u32,
+    clumps: u64,
+    cached: Option<u64>,
+    block: Vec<u8>,
+}
+
+impl Directory {
+    /// The directory of an arena.
+    #[must_use]
+    pub fn new(source: Arc<dyn ReadAt>, arena: &Arena) -> Self {
+        Directory {
+            source,
+            end: arena.base() + arena.size,
+            block_size: arena.block_size,
+            clumps: arena.live.clumps.into(),
+            cached: None,
+            block: vec![0; arena.block_size as usize],
+        }
+    }
+
+    /// The entry of clump `index`, from 0 in log order.
+    ///
+    /// # Errors
+    /// The trailer counts no such clump, or the directory cannot be read.
+    pub fn entry(&mut self, index: u64) -> io::Result<Entry> {
+        if index >= self.clumps {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let per_block = directory::entries_per_block(self.block_size);
+        self.load(index / per_block)?;
+        let at = usize::try_from(index % per_block).unwrap_or(usize::MAX) * Entry::LEN;
+        self.block
+            .get(at..)
+            .and_then(Entry::parse)
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// The same entry, read by itself: for one here and one there.
+    ///
+    /// # Errors
+    /// As [`Directory::entry`].
+    pub fn lone_entry(&self, index: u64) -> io::Result<Entry> {
+        if index >= self.clumps {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let per_block = directory::entries_per_block(self.block_size);
+        let block = self.end - (index / per_block + 1) * u64::from(self.block_size);
+        let mut entry = [0; Entry::LEN];
+        let within = index % per_block * Entry::LEN as u64;
+        self.source.read_at(&mut entry, block + within)?;
+        Entry::parse(&entry).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn load(&mut self, number: u64) -> io::Result<()> {
+        if self.cached == Some(number) {
+            return Ok(());
+        }
+        self.cached = None;
+        let offset = self.end - (number + 1) * u64::from(self.block_size);
+        self.source.read_at(&mut self.block, offset)?;
+        self.cached = Some(number);
+        Ok(())
+    }
+
+    /// The entry with this score among those from `from` on; the search ends
+    /// after two disk blocks of them, and as many as `bytes` of log can have.
+    pub(super) fn find(&mut self, score: &Score, from: u64, bytes: u64) -> Option<u64> {
+        let least = HEADER_LEN as u64 + 1;
+        let limit = from + 2 * directory::entries_per_block(self.block_size) + bytes / least;
+        (from..limit.min(self.clumps))
+            .find(|&index| matches!(self.entry(index), Ok(entry) if entry.score == *score))
+    }
+
+    /// The entry of the clump that starts `bytes` of log after that of `from`,
+    /// by adding up sizes; none where no clump starts there.
+    pub(super) fn after(&mut self, from: u64, bytes: u64) -> Option<u64> {
+        let (mut index, mut sum) = (from, 0);
+        while sum < bytes {
+            sum += ClumpHeader::from_entry(&self.entry(index).ok()?)
+                .ok()?
+                .stored_len();
+            index += 1;
+        }
+        (sum == bytes).then_some(index)
+    }
+}
