@@ -108,7 +108,9 @@ fn every_golden_partition_has_what_its_page_says() {
         }
         let bytes = golden::bytes(&format!("{name}.part"));
         let table = ArenaPartition::read(&bytes).unwrap();
-        page.partitions()[0].check(&table).unwrap();
+        page.partitions()[0]
+            .check(table.block_size, &table.entries)
+            .unwrap();
     }
 }
 
@@ -456,7 +458,9 @@ fn a_partition_may_have_more_arenas_than_the_page() {
     let bytes = golden::bytes("g5.part");
     let table = ArenaPartition::read(&bytes).unwrap();
     assert_eq!((page.arenas.len(), table.entries.len()), (1, 3));
-    page.partitions()[0].check(&table).unwrap();
+    page.partitions()[0]
+        .check(table.block_size, &table.entries)
+        .unwrap();
 }
 
 #[test]
@@ -483,7 +487,9 @@ fn page_and_partition_that_differ_are_told_with_both_numbers() {
         text.truncate(text.find("arena=g5.1").unwrap());
         let text = text.replace("clumps=932", "clumps=900");
         let page = page(&text);
-        let error = page.partitions()[0].check(&table).unwrap_err();
+        let error = page.partitions()[0]
+            .check(table.block_size, &table.entries)
+            .unwrap_err();
         assert_eq!(error.status(), Status::Failed);
         error.to_string()
     });

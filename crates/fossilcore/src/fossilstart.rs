@@ -32,6 +32,7 @@ use venticore::config::{Config, Fossil};
 use venticore::host::holders::{Holders, Process, Sight};
 use venticore::host::partition::{self, Partition};
 use venticore::host::terminal::Terminal;
+use venticore::net::addresses::look_up;
 use venticore::net::client::Client;
 use venticore::state::StateDir;
 use venticore::status::{Failure, Status};
@@ -372,7 +373,7 @@ fn listens(address: &str, limit: Duration) -> Result<()> {
     let here = address.replacen("!*!", "!127.0.0.1!", 1);
     let dial = Dial::with_default_port(&here, NINE_PORT)?;
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
-    for address in dial.resolve()? {
+    for address in look_up(&dial)? {
         match TcpStream::connect_timeout(&address, limit) {
             Err(error) => failed = error,
             Ok(mut stream) => {

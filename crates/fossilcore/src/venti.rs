@@ -21,7 +21,7 @@ use venticore::codec::dial::Dial;
 use venticore::config::Config;
 use venticore::host::holders::Holders;
 use venticore::host::partition::Partition;
-use venticore::net::client;
+use venticore::net::addresses;
 
 /// The most bytes of a process's arguments or environment that are read: both
 /// together have at most a quarter of the stack.
@@ -102,7 +102,7 @@ fn own_name(port: u16, limit: Duration) -> Option<String> {
     let mut names = [Some(name), outgoing().map(|ip| ip.to_string())].into_iter();
     names.find_map(|name| {
         let dial: Dial = format!("tcp!{}!{port}", name?).parse().ok()?;
-        let addresses = client::resolve(&dial, limit).ok()?;
+        let addresses = addresses::within(&dial, limit).ok()?;
         let mut others = addresses.into_iter().filter(|at| !at.ip().is_loopback());
         let answers = others.any(|at| TcpStream::connect_timeout(&at, limit).is_ok());
         (answers && !dial.is_loopback()).then(|| dial.to_string())

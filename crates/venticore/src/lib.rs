@@ -20,9 +20,10 @@ pub mod copy;
 
 pub mod config;
 
-pub mod confedit;
 pub mod ninefat;
 
 pub mod tool;
+
+pub mod confedit;
 
 pub mod commands;

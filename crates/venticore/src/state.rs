@@ -35,6 +35,7 @@ pub use step::{Guard, Step};
 pub use trust::is_trusted;
 
 use crate::codec::wrcmd::WrCmd;
+use crate::codec::wrcmds::Wrcmds;
 use crate::text::shown;
 
 /// The directory in which the places of the targets and the log of roots are kept.
@@ -57,7 +58,7 @@ impl StateDir {
     /// The name of the lock file.
     pub const LOCK: &'static str = "lock";
     /// The most bytes of `wrcmds` that are read: some hundred thousand lines.
-    pub const WRCMDS_MAX: usize = 64 << 20;
+    pub const WRCMDS_MAX: usize = Wrcmds::MAX_LEN;
     /// What Plan 9 reads as well, and so lies on a 9fat that is mounted.
     pub const SHARED: [&'static str; 2] = [Self::WRCMD, Self::ROOTSCOR];
     /// How long an append to `rootscor` waits for another writer, unless told otherwise.

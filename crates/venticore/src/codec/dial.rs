@@ -6,9 +6,8 @@
 //! (`/net.alt/tcp!host!port`) chooses among the network stacks of that machine:
 //! it is read and means nothing here. Written: `tcp!HOST!PORT` and nothing else.
 
+use core::net::{IpAddr, Ipv6Addr};
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// A host and a port: the place of a server, and the key of a target.
@@ -105,22 +104,6 @@ impl Dial {
             Ok(address) => address.is_loopback() || address.is_unspecified(),
             Err(_) => NAMES.contains(&self.host.as_str()) || self.host.ends_with(".localhost"),
         }
-    }
-
-    /// The addresses of this place, at least one. Asks the name system, so it
-    /// may block for as long as that does.
-    ///
-    /// # Errors
-    /// Whatever the look-up says; `NotFound` for a name without addresses.
-    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let found: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
-        if found.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "the host has no address",
-            ));
-        }
-        Ok(found)
     }
 }
 
@@ -475,13 +458,6 @@ mod tests {
         for text in ["fs", "10.0.0.1", "fe80::1", "localhost.example.org"] {
             assert!(!text.parse::<Dial>().unwrap().is_loopback(), "{text}");
         }
-    }
-
-    #[test]
-    fn numeric_hosts_resolve_without_a_name_server() {
-        let at = |text: &str| text.parse::<Dial>().unwrap().resolve().unwrap();
-        assert_eq!(at("127.0.0.1:1"), ["127.0.0.1:1".parse().unwrap()]);
-        assert_eq!(at("[::1]:2"), ["[::1]:2".parse().unwrap()]);
     }
 
     proptest! {

@@ -62,7 +62,6 @@ use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::codec::wrcmd::WrCmd;
-use crate::state::StateDir;
 
 pub use error::{Error, Problem};
 use line::{Command, Kind, Line, Mark};
@@ -185,7 +184,7 @@ impl Default for Wrcmds {
 
 impl Wrcmds {
     /// The most bytes the file may have.
-    pub const MAX_LEN: usize = StateDir::WRCMDS_MAX;
+    pub const MAX_LEN: usize = 64 << 20;
     /// The most lines the file may have, comments included.
     pub const MAX_LINES: usize = 100_000;
 

@@ -17,13 +17,13 @@ use crate::codec::dial::Dial;
 use crate::codec::index::{Arena, Page, PartitionArenas};
 use crate::codec::score::Score;
 use crate::codec::wrcmd::WrCmd;
-use crate::commands::wrarena;
 use crate::config::Config;
 use crate::host::partition::{self, Partition};
 use crate::host::terminal::Output;
 use crate::host::terminal::Terminal;
 use crate::net::page;
 use crate::source;
+use crate::source::notes;
 use crate::source::{ArenaPartition, ArenaSource};
 use crate::status::{Failure, Status};
 use crate::text::line_of;
@@ -112,11 +112,11 @@ impl Run<'_> {
         let found = ArenaSource::read(&partition, 0).wrap_err_with(subject)?;
         let (rows, status) = match found {
             ArenaSource::Single(arena) => {
-                let status = wrarena::say_notes(&arena, self.terminal);
+                let status = notes::say_notes(&arena, self.terminal);
                 (vec![local_row(operand, &partition, &arena)], status)
             }
             ArenaSource::Partition(table) => {
-                let mut status = wrarena::say_all("arenas", &table.notes, self.terminal);
+                let mut status = notes::say_all("arenas", &table.notes, self.terminal);
                 let rows = table.entries.iter().map(|entry| {
                     let (row, odd) = self.entry(operand, &partition, &table, entry);
                     status = status.worst(odd);
@@ -139,7 +139,7 @@ impl Run<'_> {
     ) -> (Row, Status) {
         match table.arena(partition, entry) {
             Ok(arena) => {
-                let status = wrarena::say_notes(&arena, self.terminal);
+                let status = notes::say_notes(&arena, self.terminal);
                 (local_row(operand, partition, &arena), status)
             }
             Err(error) => {
@@ -212,7 +212,7 @@ impl Run<'_> {
         let name = arenas.partition;
         let path = self.config.local_path(name);
         let key = || format!("if it is elsewhere, configure [partitions] {name:?} = \"PATH\"");
-        let partition = match wrarena::open(OsStr::new(&*path)) {
+        let partition = match Partition::named(OsStr::new(&*path)) {
             Ok(partition) => partition,
             Err(error) => {
                 self.terminal
@@ -222,7 +222,7 @@ impl Run<'_> {
         };
         ArenaPartition::read(&partition)
             .map_err(eyre::Report::new)
-            .and_then(|table| Ok(arenas.check(&table)?))
+            .and_then(|table| Ok(arenas.check(table.block_size, &table.entries)?))
             .map_err(|error| eyre::eyre!("{path}: {}; {}", line_of(&error), key()))
     }
 }
@@ -230,7 +230,7 @@ impl Run<'_> {
 /// Opens a partition that was named as the operand. What is not there and has no
 /// slash at its start may be meant for an address.
 fn open(operand: &OsStr) -> Result<Partition> {
-    let opened = wrarena::open(operand);
+    let opened = Partition::named(operand);
     let is_address = !operand.to_string_lossy().starts_with('/');
     opened.map_err(|error| match error.downcast_ref() {
         Some(partition::Error::NotFound(_)) if is_address => {

@@ -5,7 +5,7 @@
 //! offset is printed only after the target has acknowledged a sync of all that
 //! lies before it; a damaged clump costs only itself.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use eyre::{Context, Report, Result};
 
 use crate::codec::arena::table::Entry;
 use crate::codec::dial::Dial;
-use crate::codec::operand::Operand;
 use crate::config::Config;
 use crate::copy::replicate::{
     self, At, Checkpoint, Event, Job, Manner, Outcome, Seat, Start, Trouble,
@@ -23,7 +22,8 @@ use crate::host::partition::Partition;
 use crate::host::terminal::Output;
 use crate::host::terminal::Terminal;
 use crate::source::log::StartError;
-use crate::source::{Arena, ArenaPartition, ArenaSource, Note};
+use crate::source::notes;
+use crate::source::{Arena, ArenaPartition, ArenaSource};
 use crate::status::{Failure, Status};
 
 /// What was asked for on the command line.
@@ -52,7 +52,7 @@ pub struct Options {
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let target = target(options, config)?;
     let subject = || options.file.to_string_lossy().into_owned();
-    let partition = open(&options.file).wrap_err_with(subject)?;
+    let partition = Partition::named(&options.file).wrap_err_with(subject)?;
     let (arenas, mut status) = arenas(options, &partition, terminal).wrap_err_with(subject)?;
     let job = Job {
         source: Arc::new(partition),
@@ -137,15 +137,6 @@ fn send(
     outcomes.into_iter().next().unwrap_or_default()
 }
 
-/// An operand, opened for reading.
-///
-/// # Errors
-/// It cannot be opened.
-pub fn open(operand: &OsStr) -> Result<Partition> {
-    let operand = Operand::try_from(operand)?;
-    Ok(Partition::open(&operand)?)
-}
-
 /// What damage, and clumps that are late, make of the status; late ones are
 /// said.
 pub fn judge(outcome: &Outcome, terminal: &Terminal) -> Status {
@@ -200,7 +191,7 @@ fn arenas(
     let arena = match ArenaSource::read(partition, head)? {
         ArenaSource::Single(arena) => arena,
         ArenaSource::Partition(table) if options.file_offset.is_some() => {
-            status = say_all("arenas", &table.notes, terminal);
+            status = notes::say_all("arenas", &table.notes, terminal);
             arena_at(partition, &table, head)?
         }
         ArenaSource::Partition(_) if options.clump_offset.is_some() => {
@@ -209,34 +200,10 @@ fn arenas(
                 "a clump offset in a partition of several arenas needs -o fileoffset",
             ));
         }
-        ArenaSource::Partition(table) => return Ok(all_arenas(partition, &table, terminal)),
+        ArenaSource::Partition(table) => return Ok(notes::all_arenas(partition, &table, terminal)),
     };
-    let status = status.worst(say_notes(&arena, terminal));
+    let status = status.worst(notes::say_notes(&arena, terminal));
     Ok((vec![arena], status))
-}
-
-/// The arenas of a partition, in the order of its table. Those that cannot be
-/// read are named and left out.
-pub fn all_arenas(
-    partition: &Partition,
-    table: &ArenaPartition,
-    terminal: &Terminal,
-) -> (Vec<Arena>, Status) {
-    let mut status = say_all("arenas", &table.notes, terminal);
-    let mut arenas = Vec::new();
-    for entry in &table.entries {
-        match table.arena(partition, entry) {
-            Ok(arena) => {
-                status = status.worst(say_notes(&arena, terminal));
-                arenas.push(arena);
-            }
-            Err(error) => {
-                terminal.say(&format!("arena {}: {error}; not sent", entry.name));
-                status = status.worst(Status::Partly);
-            }
-        }
-    }
-    (arenas, status)
 }
 
 /// The arena of a partition whose head block lies at `head`.
@@ -249,26 +216,6 @@ pub fn arena_at(partition: &Partition, table: &ArenaPartition, head: u64) -> Res
     table
         .arena(partition, entry)
         .wrap_err_with(|| format!("arena {}", entry.name))
-}
-
-/// Says what is odd about an arena: damage makes the run a partial one.
-pub fn say_notes(arena: &Arena, terminal: &Terminal) -> Status {
-    say_all(&format!("arena {}", arena.name), &arena.notes, terminal)
-}
-
-/// Says what is odd about an arena, or about the table of a partition. What only
-/// a sync of the server could make damage is not said.
-pub fn say_all(subject: &str, notes: &[Note], terminal: &Terminal) -> Status {
-    let mut status = Status::Done;
-    for note in notes {
-        match note {
-            Note::Uncounted(_) => continue,
-            Note::Damaged(_) => status = Status::Partly,
-            Note::Disagree(_) => {}
-        }
-        terminal.say(&format!("{subject}: {note}"));
-    }
-    status
 }
 
 fn no_arena(table: &ArenaPartition, head: u64) -> Report {

@@ -8,6 +8,7 @@ mod direct;
 mod node;
 pub(crate) mod overlap;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
@@ -56,6 +57,14 @@ enum Mode {
 }
 
 impl Partition {
+    /// An operand of the command line, opened for reading.
+    ///
+    /// # Errors
+    /// It is not an operand, or it cannot be opened.
+    pub fn named(operand: &OsStr) -> eyre::Result<Self> {
+        Ok(Self::open(&Operand::try_from(operand)?)?)
+    }
+
     /// Opens what an operand names, for reading.
     ///
     /// A text that is the path of something is that, whatever colons it has. What

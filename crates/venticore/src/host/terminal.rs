@@ -68,8 +68,7 @@ impl Terminal {
     /// when `quiet`.
     #[must_use]
     pub fn new(tool: &'static str, quiet: bool, verbose: bool) -> Self {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let shown = !quiet && !dumb && stderr().is_terminal();
+        let shown = !quiet && stderr().is_terminal();
         Terminal {
             tool,
             quiet,

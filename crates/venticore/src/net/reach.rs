@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 pub use listeners::{Listener, Listeners};
 
 use crate::codec::dial::Dial;
+use crate::net::addresses::look_up;
 
 /// The most addresses of one name that are looked at.
 const ADDRESSES: usize = 64;
@@ -62,7 +63,7 @@ impl Reach {
     /// then counts as unknown.
     #[must_use]
     pub fn look_up<'a>(dials: impl IntoIterator<Item = &'a Dial>, limit: Duration) -> Self {
-        let resolve = |dial: &Dial| dial.resolve();
+        let resolve = |dial: &Dial| look_up(dial);
         let listeners = Listeners::here;
         Self::look_up_by(dials, limit, resolve, &Here { is_own, listeners })
     }

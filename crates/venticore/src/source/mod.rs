@@ -4,6 +4,7 @@
 mod foreign;
 pub mod layout;
 pub mod log;
+pub mod notes;
 mod recount;
 
 use std::io;

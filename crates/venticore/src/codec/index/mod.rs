@@ -15,7 +15,6 @@ use crate::codec::arena::Name;
 use crate::codec::arena::clump::HEADER_LEN;
 use crate::codec::arena::table::{self, Entry};
 use crate::codec::score::Score;
-use crate::source::ArenaPartition;
 
 pub use error::Error;
 pub(crate) use error::excerpt;
@@ -127,20 +126,18 @@ impl Arena {
     ///
     /// # Errors
     /// [`Error::Differs`]: no arena of this name, or another place or length.
-    pub fn check(&self, table: &ArenaPartition) -> Result<(), Error> {
+    pub fn check(&self, block_size: u32, entries: &[Entry]) -> Result<(), Error> {
         let differs = |page: String, partition: String| Error::Differs {
             arena: self.name.clone(),
             page,
             partition,
         };
-        if self.block_size != table.block_size {
+        if self.block_size != block_size {
             let blocks = |size| format!("blocks of {size} bytes");
-            return Err(differs(blocks(self.block_size), blocks(table.block_size)));
+            return Err(differs(blocks(self.block_size), blocks(block_size)));
         }
-        let place = table
-            .entries
-            .binary_search_by_key(&self.head, |entry| entry.start);
-        let found = place.ok().and_then(|at| table.entries.get(at));
+        let place = entries.binary_search_by_key(&self.head, |entry| entry.start);
+        let found = place.ok().and_then(|at| entries.get(at));
         match found {
             Some(entry) if entry.name == self.name => {
                 let total = entry.stop - entry.start;
@@ -151,7 +148,7 @@ impl Arena {
             }
             other => Err(differs(
                 format!("its head at {}", self.head),
-                self.elsewhere(other, &table.entries),
+                self.elsewhere(other, entries),
             )),
         }
     }
@@ -181,8 +178,9 @@ impl PartitionArenas<'_> {
     ///
     /// # Errors
     /// As [`Arena::check`], for the first that differs.
-    pub fn check(&self, table: &ArenaPartition) -> Result<(), Error> {
-        self.arenas.iter().try_for_each(|arena| arena.check(table))
+    pub fn check(&self, block_size: u32, entries: &[Entry]) -> Result<(), Error> {
+        let mut arenas = self.arenas.iter();
+        arenas.try_for_each(|arena| arena.check(block_size, entries))
     }
 }
 

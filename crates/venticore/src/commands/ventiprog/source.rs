@@ -14,7 +14,6 @@ use crate::codec::blocktype::BlockType;
 use crate::codec::index;
 use crate::codec::score::Score;
 use crate::codec::wrcmd::WrCmd;
-use crate::commands::wrarena;
 use crate::config::Config;
 use crate::copy::cursor;
 use crate::host::holders::{self, Holders, Process};
@@ -22,6 +21,7 @@ use crate::host::partition::{self, Partition};
 use crate::host::terminal::Terminal;
 use crate::net;
 use crate::source::log::Log;
+use crate::source::notes;
 use crate::source::{Arena, ArenaSource, Note, ReadAt};
 use crate::status::{Failure, Status};
 use crate::text::line_of;
@@ -256,7 +256,7 @@ impl Part {
         wrcmd: Option<&WrCmd>,
         terminal: &Terminal,
     ) -> Result<(Self, Status)> {
-        let opened = wrarena::open(OsStr::new(name)).map_err(hint)?;
+        let opened = Partition::named(OsStr::new(name)).map_err(hint)?;
         let head = wrcmd.filter(|wrcmd| wrcmd.file() == name);
         let head = head.and_then(WrCmd::file_offset).unwrap_or(0);
         let found = ArenaSource::read(&opened, head).wrap_err_with(|| name.to_owned())?;
@@ -265,9 +265,9 @@ impl Part {
             ArenaSource::Single(_) => None,
         };
         let (arenas, status) = match found {
-            ArenaSource::Partition(table) => wrarena::all_arenas(&opened, &table, terminal),
+            ArenaSource::Partition(table) => notes::all_arenas(&opened, &table, terminal),
             ArenaSource::Single(arena) => {
-                let status = wrarena::say_notes(&arena, terminal);
+                let status = notes::say_notes(&arena, terminal);
                 (vec![arena], status)
             }
         };

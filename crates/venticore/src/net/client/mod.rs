@@ -12,7 +12,6 @@
 //! requests outstanding may or may not be carried out.
 
 mod acknowledged;
-mod addresses;
 mod conn;
 mod error;
 mod limits;
@@ -22,6 +21,7 @@ mod verdict;
 mod window;
 mod words;
 
+use crate::net::addresses;
 use crate::status::Status;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -30,7 +30,6 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 pub use acknowledged::Acknowledged;
-pub use addresses::resolve;
 pub use error::{Asked, Error};
 pub use limits::Limits;
 pub use presence::Presence;
@@ -85,7 +84,7 @@ impl Client {
     pub fn dial(dial: &Dial, limits: Limits) -> Result<Self, Error> {
         let limits = limits.clamped();
         let deadline = Instant::now() + limits.connect;
-        let addresses = resolve(dial, limits.connect)?;
+        let addresses = addresses::within(dial, limits.connect).map_err(Error::Unreachable)?;
         let mut count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         let mut failed = Error::Unreachable(io::ErrorKind::NotFound.into());
         for address in &addresses {
