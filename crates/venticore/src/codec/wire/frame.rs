@@ -1,6 +1,6 @@
 //! Frames: a length, then a message of that many bytes (venti.md 7.2).
 
-use super::{BLOCK_MAX, HEAD, Version, WireError, message};
+use super::{BLOCK_MAX, HEAD, Version, WireError, kind};
 
 /// The first message in `bytes` and the bytes it took with its length; `None`
 /// when it is not all there yet.
@@ -121,7 +121,7 @@ impl WriteHead {
         let (length, _) = length_bytes(version, Self::MESSAGE + size)?;
         let mut bytes = [0; Self::MAX];
         bytes[..4].copy_from_slice(&length);
-        bytes[4..7].copy_from_slice(&[message::TWRITE, tag, ty]);
+        bytes[4..7].copy_from_slice(&[kind::TWRITE, tag, ty]);
         Ok(WriteHead {
             bytes,
             start: 4 - version.length_size(),

@@ -1,21 +1,11 @@
 //! The messages (venti.md 7.2), each read and written in wire order.
 
 use super::frame::push_frame;
+use super::kind::{
+    RERROR, RHELLO, RPING, RREAD, RSYNC, RWRITE, TGOODBYE, THELLO, TPING, TREAD, TSYNC, TWRITE,
+};
 use super::{DATA_MAX, HEAD, TEXT_MAX, Version, WireError};
 use crate::codec::score::Score;
-
-const RERROR: u8 = 1;
-const TPING: u8 = 2;
-const RPING: u8 = 3;
-const THELLO: u8 = 4;
-const RHELLO: u8 = 5;
-const TGOODBYE: u8 = 6;
-const TREAD: u8 = 12;
-const RREAD: u8 = 13;
-pub(super) const TWRITE: u8 = 14;
-const RWRITE: u8 = 15;
-const TSYNC: u8 = 16;
-const RSYNC: u8 = 17;
 
 /// A string with its length.
 const TEXT: usize = size_of::<u16>() + TEXT_MAX;

@@ -6,6 +6,7 @@
 //! rather than copied.
 
 mod frame;
+mod kind;
 mod message;
 mod version;
 

@@ -11,25 +11,12 @@ use crossbeam_channel::{SendTimeoutError, Sender, bounded};
 
 use super::batch::{Batch, Block, Verdict};
 use super::feed::{self, Parcel, Posted};
+use super::note::{Member, Note, Walked};
 use super::pipeline::{self, Pipeline, Share};
-use super::schedule::{Note, Walked};
-use super::{At, Damage, Job, Manner, Place, Start};
+use super::{At, Damage, Job, Manner, Place};
 use crate::codec::arena::Name;
 use crate::codec::score::Score;
-use crate::net::client::Client;
 use crate::source::log::{Item, Loss, What};
-
-/// A target in a group.
-pub(super) struct Member {
-    /// Its seat in the run.
-    pub(super) seat: usize,
-    /// The connection to it; none to count only.
-    pub(super) client: Option<Client>,
-    /// Where it starts.
-    pub(super) start: Start,
-    /// Its answers to probes have not been found useless.
-    pub(super) believable: bool,
-}
 
 /// How long the others of a group wait for a target with a full queue. Then
 /// it goes on by itself.

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::batch::{Lease, Sendable};
-use super::collect::Member;
-use super::schedule::{Ended, How, Note};
+use super::note::{Ended, How, Member, Note};
 use super::{At, Manner, Place, Tally};
 use crate::codec::arena::clump::MAX_BLOCK;
 use crate::codec::blocktype::BlockType;

@@ -15,6 +15,7 @@
 mod batch;
 mod collect;
 mod feed;
+mod note;
 mod pipeline;
 mod schedule;
 

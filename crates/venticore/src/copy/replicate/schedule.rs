@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
-use super::collect::{self, Member};
+use super::collect;
+use super::note::{Ended, How, Member, Note};
 use super::pipeline::Share;
-use super::{At, Damage, Event, Job, Manner, Outcome, Place, Seat, Start, Tally, Trouble};
-use crate::codec::blocktype::BlockType;
-use crate::codec::score::Score;
+use super::{At, Damage, Event, Job, Manner, Outcome, Place, Seat, Start, Trouble};
 use crate::net::client::{self, Client};
-use crate::source::log::StartError;
 
 /// How long a target that is ready waits for others that are to start at the
 /// same place: one walk serves all that are there by then.
@@ -21,52 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Notes that may wait: those who tell more wait for the one who keeps the
 /// books, so that these do not fill memory.
 const NOTES: usize = 128;
-
-/// What the threads of a run tell the one that keeps the books.
-pub(super) enum Note {
-    Block(Score),
-    Progress(Walked),
-    Damage(usize, Vec<Damage>, Vec<usize>),
-    /// A target gave back the blocks of damaged clumps at these places.
-    There(usize, HashSet<At>),
-    Late(Damage, Vec<usize>),
-    Start(StartError, Vec<usize>),
-    Acknowledged(usize, Place),
-    Ended(usize, Ended),
-    /// One walk over the source has come to its end.
-    WalkEnded,
-}
-
-/// How far a group has come.
-pub(super) struct Walked {
-    /// The seats it still serves.
-    pub(super) seats: Vec<usize>,
-    /// Everything before this place was handed to them.
-    pub(super) at: At,
-    /// Clumps that were decoded for the last batch.
-    pub(super) decoded: u64,
-}
-
-/// How a target left its group.
-pub(super) struct Ended {
-    pub(super) tally: Tally,
-    /// What it lacks and was not yet probed for.
-    pub(super) lacks: Vec<(Score, BlockType)>,
-    /// Its answers to probes have not been found useless.
-    pub(super) believable: bool,
-    pub(super) how: How,
-}
-
-pub(super) enum How {
-    /// It was given everything, and acknowledged it.
-    Current,
-    /// It was slower than the others, and acknowledged what it was given.
-    Behind,
-    /// It broke the protocol when it was probed, which it will not be again.
-    Nonsense,
-    /// It failed.
-    Failed(client::Error),
-}
 
 /// A target's thread has connected and looked at it, or has failed to.
 struct Arrival<F> {

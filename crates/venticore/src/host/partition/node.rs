@@ -7,31 +7,24 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::overlap::Wanted;
+use super::overlap::{Wanted, device_directory};
 
 /// Where Linux describes its devices. Elsewhere it is absent, and no disk has nodes.
 pub(super) const SYSFS: &str = "/sys";
 
-/// The directory that describes a block device. In it, a slice has a file
-/// `partition`, and a disk a directory for each of its slices.
-pub(super) fn directory(sysfs: &Path, dev: u64) -> PathBuf {
-    let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
-    sysfs.join(format!("dev/block/{major}:{minor}"))
-}
-
 /// True where the device refuses writes: Linux opens it for writing all the same.
 pub(super) fn is_read_only(sysfs: &Path, dev: u64) -> bool {
-    let ro = fs::read_to_string(directory(sysfs, dev).join("ro"));
+    let ro = fs::read_to_string(device_directory(sysfs, dev).join("ro"));
     ro.is_ok_and(|ro| ro.trim_end() == "1")
 }
 
 /// The names of the nodes of a disk's slices, sorted.
 pub(super) fn nodes_on(sysfs: &Path, dev: u64) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(directory(sysfs, dev)) else {
+    let Ok(entries) = fs::read_dir(device_directory(sysfs, dev)) else {
         return Vec::new();
     };
     let slices = entries
@@ -61,7 +54,7 @@ pub(super) fn write_out_others(sysfs: &Path, meta: &Metadata) {
 
 /// The node of a device, opened for reading.
 fn open_device(sysfs: &Path, dev: u64) -> Option<File> {
-    let described = fs::canonicalize(directory(sysfs, dev)).ok()?;
+    let described = fs::canonicalize(device_directory(sysfs, dev)).ok()?;
     // In a name in `/sys`, a slash of one in `/dev` is an exclamation mark.
     let name = described.file_name()?.to_str()?.replace('!', "/");
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).ok()?;
@@ -84,7 +77,7 @@ mod tests {
     fn a_device_says_that_it_is_read_only() {
         let sys = tempfile::tempdir().unwrap();
         let dev = rustix::fs::makedev(7, 0);
-        let loop0 = directory(sys.path(), dev);
+        let loop0 = device_directory(sys.path(), dev);
         fs::create_dir_all(&loop0).unwrap();
         assert!(!is_read_only(sys.path(), dev));
         for (ro, refused) in [("1\n", true), ("0\n", false)] {

@@ -5,7 +5,6 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::node::directory as device_directory;
 use crate::codec::plan9disk::SECTOR;
 
 /// How many layers of devices on devices are followed.
@@ -89,6 +88,13 @@ impl Wanted {
             }
         }
     }
+}
+
+/// The directory that describes a block device. In it, a slice has a file
+/// `partition`, and a disk a directory for each of its slices.
+pub(super) fn device_directory(sys: &Path, dev: u64) -> PathBuf {
+    let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
+    sys.join(format!("dev/block/{major}:{minor}"))
 }
 
 fn unique(mut names: Vec<String>) -> Vec<String> {
