@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use eyre::Result;
-use fossilcore::cpsys::{self, Options};
+use fossilcore::commands::cpsys::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use eyre::Result;
 use fossilcore::archive::Depth;
-use fossilcore::flfmt::{self, Options};
+use fossilcore::commands::flfmt::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use eyre::Result;
 use fossilcore::archive::Depth;
-use fossilcore::fosreset::{self, Options};
+use fossilcore::commands::fosreset::{self, Options};
 use fossilcore::halt::Consoles;
 use lexopt::prelude::*;
 use venticore::config::Config;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use eyre::Result;
-use fossilcore::conf::REGION;
+use fossilcore::commands::conf::REGION;
 use venticore::confedit;
 use venticore::confedit::Options;
 use venticore::config::Config;

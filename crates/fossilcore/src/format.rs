@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `plan` | what is written where: no I/O |
 //! | `repeats` | packing labels |
+//! | `source` | the archive that it is formatted to, proved |
 //! | `standing` | what a partition holds now |
 //! | `undo` | a file with everything that is about to be overwritten, and putting it back |
 //! | `write` | the order of the writes |
@@ -18,6 +19,7 @@ mod job;
 mod kept;
 mod plan;
 mod repeats;
+pub(crate) mod source;
 mod standing;
 mod undo;
 mod write;

@@ -94,6 +94,21 @@ pub(crate) fn written(text: &str, config: &Config) -> Result<Written> {
     })
 }
 
+/// The venti that commands talk to: `$venti`, else the source of the
+/// configuration, as it is written there.
+pub(crate) fn reading_venti(config: &Config) -> Result<Option<String>> {
+    let venti = config.venti.as_ref().or(config.source.as_ref());
+    let venti = venti
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty());
+    venti
+        .map(|text| {
+            config.dial(&text).wrap_err("venti")?;
+            Ok(text)
+        })
+        .transpose()
+}
+
 /// A name of this host under which a server answers at a port, so that it
 /// does for other machines: the host's own, else the address it reaches others from.
 fn own_name(port: u16, limit: Duration) -> Option<String> {

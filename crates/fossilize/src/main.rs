@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use eyre::Result;
-use fossilcore::fossilize::{self, Options};
+use fossilcore::commands::fossilize::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;

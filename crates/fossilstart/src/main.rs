@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use eyre::Result;
-use fossilcore::fossilstart::{self, Options};
+use fossilcore::commands::fossilstart::{self, Options};
 use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;

@@ -9,11 +9,13 @@ use eyre::Result;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::broker::AS_BROKER;
 use super::kin;
 use super::transport::wait;
 use venticore::host::holders::Holders;
 use venticore::status::{Failure, Status};
+
+/// The first argument of the broker.
+pub const AS_BROKER: &str = "--as-broker";
 
 /// A process that is to end, and no other that gets its number.
 #[derive(Debug)]

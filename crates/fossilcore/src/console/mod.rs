@@ -1,10 +1,9 @@
-//! A fossil's console: reaching it, asking it, knowing what it said, and on Unix
-//! serving it to several clients (fossil.md 6).
+//! A fossil's console: reaching it, asking it, knowing what it said
+//! (fossil.md 6).
 //!
 //! Nothing here sleeps. What is waited for has a limit, and stands in the message
 //! when the limit ends the wait.
 
-pub mod broker;
 pub mod dialogue;
 pub mod end;
 pub mod kin;

@@ -12,7 +12,7 @@ use super::plan::Format;
 use super::standing::Standing;
 use super::undo::{Matches, Undo, UndoError, save};
 use super::write::{WriteError, write};
-use crate::{fossilize, venti};
+use crate::{rootline, venti};
 use venticore::codec::score::Score;
 use venticore::codec::utc::Utc;
 use venticore::config::Config;
@@ -142,7 +142,13 @@ pub fn perform(
             }
         }
     })?;
-    kept::prune(job, &undo);
+    kept::prune(
+        &job.config.keep_dir(job.dir),
+        job.config.undo,
+        job.partition,
+        &undo,
+        job.terminal,
+    );
     Ok(())
 }
 
@@ -157,7 +163,7 @@ pub fn say_first(job: &Job<'_>, undo: &Undo) {
 
 /// Appends the old last score and the new one to the log.
 fn log(job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
-    let partition = fossilize::word(job.partition.operand())?;
+    let partition = rootline::word(job.partition.operand())?;
     let new_venti = venti::written(&checked.venti, job.config);
     let new_venti = new_venti.map_or_else(|_| checked.venti.clone(), |written| written.text);
     let mut lines = Vec::new();
@@ -170,7 +176,7 @@ fn log(job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
         lines.push(format!("vac:{old} {partition} {venti}"));
     }
     lines.push(format!("vac:{} {partition} {new_venti}", checked.score));
-    fossilize::record(job.tool, job.dir, job.config, &lines, job.terminal)
+    rootline::record(job.tool, job.dir, job.config, &lines, job.terminal)
 }
 
 /// Keeps what will be overwritten.

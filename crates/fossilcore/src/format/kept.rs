@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use venticore::codec::utc::Utc;
+use venticore::config;
+use venticore::host::partition::Partition;
+use venticore::host::terminal::Terminal;
 use venticore::text::one_line;
 
-use super::job::Job;
 use super::undo::{Undo, UndoError};
 
 /// How the name of an undo file ends.
@@ -66,18 +68,24 @@ pub fn listed(dir: &Path) -> Vec<Result<String, (PathBuf, UndoError)>> {
 /// the number, and those older than the age, that the configuration keeps. The one just
 /// made stays, and so do those of other partitions, whose formats may not have
 /// ended.
-pub(super) fn prune(job: &Job<'_>, made: &Path) {
-    let (keep, days) = (job.config.undo.keep, job.config.undo.days);
+pub(super) fn prune(
+    dir: &Path,
+    kept: config::Undo,
+    partition: &Partition,
+    made: &Path,
+    terminal: &Terminal,
+) {
+    let (keep, days) = (kept.keep, kept.days);
     if keep.is_none() && days.is_none() {
         return;
     }
-    let operand = job.partition.operand().to_string();
+    let operand = partition.operand().to_string();
     let mut count = 1;
-    for path in newest_first(&job.config.keep_dir(job.dir)) {
+    for path in newest_first(dir) {
         let Ok(undo) = Undo::open(&path) else {
             continue;
         };
-        let same = undo.partition == operand && undo.length == job.partition.len();
+        let same = undo.partition == operand && undo.length == partition.len();
         if !same || path == made {
             continue;
         }
@@ -88,12 +96,8 @@ pub(super) fn prune(job: &Job<'_>, made: &Path) {
             continue;
         }
         match fs::remove_file(&path) {
-            Ok(()) => job
-                .terminal
-                .detail(|| format!("{}: an old undo file, removed", path.display())),
-            Err(error) => job
-                .terminal
-                .say(&format!("{}: cannot be removed: {error}", path.display())),
+            Ok(()) => terminal.detail(|| format!("{}: an old undo file, removed", path.display())),
+            Err(error) => terminal.say(&format!("{}: cannot be removed: {error}", path.display())),
         }
     }
 }

@@ -6,21 +6,13 @@ use std::io;
 
 use eyre::{Result, WrapErr};
 
-use crate::archive::{Archive, Depth, prove};
-use crate::format::{Checked, Format, Job, Standing, Tag, check, old_undo, perform};
-use crate::{fossilize, processes, venti};
-use venticore::codec::dial::Dial;
-use venticore::codec::operand::Operand;
-use venticore::codec::score::{LabelledScore, Score, ScoreError};
+use crate::archive::Depth;
+use crate::format::source::{LABEL, Proving, Source, open, root_score, venti};
+use crate::format::{Job, Standing, check, old_undo, perform};
+use crate::processes;
 use venticore::config::Config;
-use venticore::host::holders;
-use venticore::host::partition::Partition;
 use venticore::host::terminal::Terminal;
-use venticore::net::client::Client;
 use venticore::status::{Failure, Status};
-
-/// The name of a file system, unless told otherwise.
-pub const LABEL: &str = "vfs";
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,140 +52,6 @@ pub fn block_size(text: &str) -> Result<u64> {
     };
     let number = venticore::codec::wrcmd::number(digits.unwrap_or_default()).wrap_err("-b")?;
     Ok(number.saturating_mul(1 << shift))
-}
-
-/// A root score: 40 hex digits, `vac:` before them or not.
-///
-/// # Errors
-/// Anything else.
-pub fn root_score(text: &str) -> Result<Score> {
-    let parsed: Result<LabelledScore, ScoreError> = text.parse();
-    let labelled = parsed.wrap_err("rootscore")?;
-    match labelled.label {
-        Some(label) if !label.eq_ignore_ascii_case("vac") => {
-            let text = format!(
-                "rootscore: expected vac:SCORE or SCORE, found \"{}:\"",
-                label.escape_default()
-            );
-            Err(Failure::report(Status::Usage, text))
-        }
-        _ => Ok(labelled.score),
-    }
-}
-
-/// The venti: the one given, else `$venti`, else the configured source.
-///
-/// # Errors
-/// There is none, or it is no address.
-pub(crate) fn venti(given: Option<&str>, config: &Config) -> Result<(String, Dial)> {
-    let text = match given {
-        Some(text) => Some(text.trim().to_owned()),
-        None => fossilize::reading_venti(config)?,
-    };
-    let text = text.filter(|text| !text.is_empty()).ok_or_else(|| {
-        let text =
-            "please set a venti: expected its address as an operand or in $venti, found none";
-        Failure::report(Status::Usage, text)
-    })?;
-    let dial = config.dial(&text).wrap_err("venti")?;
-    Ok((text, dial))
-}
-
-/// Opens a partition, for writing unless nothing is to be written.
-pub(crate) fn open(operand: &OsString, dry_run: bool) -> Result<Partition> {
-    let operand = Operand::try_from(operand.as_os_str())?;
-    // What is in the log must be readable as words.
-    fossilize::word(&operand)?;
-    Ok(match dry_run {
-        true => Partition::open(&operand)?,
-        false => holders::open_rw(&operand)?,
-    })
-}
-
-/// What is said of an archive that is all there, and has something invalid in it.
-const AS_WRITTEN: &str = "the fossil wrote it so (it spoils the sizes of files from 2 GiB on), and \
-     sending it again changes nothing; the rest was proved: give --as-written to go on";
-
-/// How an archive is proved.
-#[derive(Clone, Copy)]
-pub(crate) struct Proving<'a> {
-    pub(crate) depth: Depth,
-    pub(crate) as_written: bool,
-    pub(crate) terminal: &'a Terminal,
-}
-
-/// What is proved: an archive on a venti.
-pub(crate) struct Source<'a> {
-    pub(crate) score: Score,
-    pub(crate) venti: &'a str,
-    pub(crate) dial: &'a Dial,
-}
-
-impl Source<'_> {
-    /// Connects to the venti.
-    pub(crate) fn dial(&self, config: &Config) -> Result<Client> {
-        Client::dial(self.dial, config.limits).wrap_err_with(|| self.dial.to_string())
-    }
-
-    /// Reads the root and what a format needs, and lays out the partition.
-    pub(crate) fn plan(
-        &self,
-        client: &mut Client,
-        partition: &Partition,
-        block_size: Option<u64>,
-        label: &[u8],
-    ) -> Result<(Archive, Checked)> {
-        let read = Archive::read(client, &self.score);
-        let archive = read.map_err(|error| error.report(&self.score, self.dial))?;
-        let format = Format::of(&archive, partition.len(), block_size, Tag::random(), label)
-            .wrap_err_with(|| partition.operand().to_string())?;
-        let checked = Checked {
-            format,
-            score: self.score,
-            venti: self.venti.to_owned(),
-            // It is still running, if it runs at all.
-            old_venti: venti::running(partition.path()),
-        };
-        Ok((archive, checked))
-    }
-
-    /// Proves that what is below the root is there; says what was proved.
-    pub(crate) fn prove(
-        &self,
-        client: &mut Client,
-        archive: &Archive,
-        how: &Proving<'_>,
-        block_size: u64,
-    ) -> Result<String> {
-        let Proving {
-            depth, terminal, ..
-        } = *how;
-        let tick = |_: &_| terminal.wait("proving the archive");
-        let findings = prove(client, archive, depth, block_size, tick);
-        terminal.clear();
-        let findings = findings.wrap_err_with(|| self.dial.to_string())?;
-        if findings.total > 0 || findings.total_invalid > 0 && !how.as_written {
-            let way_out = match findings.total {
-                0 => AS_WRITTEN,
-                _ => "send the archive there again, or give another venti or score",
-            };
-            let text = format!("vac:{}: {}: {findings}: {way_out}", self.score, self.dial);
-            return Err(Failure::report(Status::Unverified, text));
-        }
-        for invalid in &findings.invalid {
-            terminal.report(&format!("vac:{}: {invalid}: left as it is", self.score));
-        }
-        let counts = findings.counts;
-        let proved = match depth {
-            Depth::Shallow => return Ok("only its root was looked at".to_owned()),
-            Depth::Active => "its active tree is there",
-            Depth::Every => "it is whole",
-        };
-        Ok(format!(
-            "{proved}: {} directories, {} blocks read, {} asked for",
-            findings.directories, counts.read, counts.probed
-        ))
-    }
 }
 
 /// Runs the command.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::reply::BROKER;
+use crate::console::reply::BROKER;
 
 /// The most bytes that wait for a client.
 pub(super) const LIMIT: usize = 256 << 10;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::reply::is_prompt;
+use crate::console::reply::is_prompt;
 
 /// How much of the past a new client is shown.
 const HISTORY: usize = 8192;

@@ -28,12 +28,10 @@ use eyre::Result;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
+pub use crate::console::end::AS_BROKER;
 pub use server::{Halt, run};
 pub use shim::become_fossil;
 pub use started::{Started, end, start};
-
-/// The first argument of the broker.
-pub const AS_BROKER: &str = "--as-broker";
 
 /// The first argument of the shim.
 pub const AS_FOSSIL: &str = "--as-fossil";

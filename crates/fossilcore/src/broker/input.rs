@@ -1,6 +1,6 @@
 //! What one client types: whole lines, and only those that a console may get.
 
-use super::super::line::Line;
+use crate::console::line::Line;
 
 /// The most bytes of a line that is waited for; more is no line.
 const LIMIT: usize = 4096;

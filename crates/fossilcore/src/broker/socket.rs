@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use eyre::Result;
 use rustix::fs::{FlockOperation, flock};
 
-use super::super::transport::is_served;
+use crate::console::transport::is_served;
 use venticore::status::{Failure, Status};
 
 /// How long another may hold the directory.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use venticore::state::Log;
 
-use super::super::reply::is_fence;
+use crate::console::reply::is_fence;
 
 /// Lines that wait to be written.
 const WAITING: usize = 1024;

@@ -4,8 +4,8 @@ use venticore::codec::dial::Dial;
 use venticore::codec::score::{LabelledScore, Score};
 use venticore::text::one_line;
 
-use crate::fossilize;
 use crate::remote::Answer;
+use crate::rootline;
 
 /// `vac:SCORE PARTITION VENTI`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ fn parse(line: &str) -> Result<Found, String> {
 impl RootLine {
     /// The line again.
     pub(super) fn shown(&self) -> String {
-        fossilize::line(&self.score, &self.partition, self.venti.as_deref())
+        rootline::line(&self.score, &self.partition, self.venti.as_deref())
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::console::broker::{self, Job, Started};
+use crate::broker::{self, Job, Started};
 use crate::console::line::quote;
 use crate::console::place::{NAME, namespace};
 use crate::console::transport::{is_served, wait};

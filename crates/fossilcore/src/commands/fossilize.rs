@@ -6,15 +6,16 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use eyre::{Result, WrapErr};
 use serde::Serialize;
 
 use crate::halt;
 use crate::last::{self, Last, UnderWay};
+use crate::rootline;
 use crate::snapshot::{self, ARCHIVER, Archive, Found};
 use crate::venti;
 use venticore::codec::operand::Operand;
@@ -23,9 +24,9 @@ use venticore::host::partition::Partition;
 use venticore::host::terminal::Output;
 use venticore::host::terminal::Terminal;
 use venticore::ninefat::{self, Home};
-use venticore::state::{Access, Stamp, StateDir};
+use venticore::state::StateDir;
 use venticore::status::{Failure, Status};
-use venticore::text::{line_of, one_line};
+use venticore::text::line_of;
 use venticore::tool::status_of;
 
 /// The version of the JSON line.
@@ -62,7 +63,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let operand = config.fossil_partition(options.partition.as_deref());
     let operand = Operand::try_from(operand.as_os_str())?;
     let nine_fat = config.nine_fat(options.nine_fat.as_deref())?;
-    let name = word(&operand)?;
+    let name = rootline::word(&operand)?;
     let (partition, last) = last::open(&operand)?;
     let (last, venti) = match options.snapshot && !options.dry_run {
         true => take(&partition, options, config, terminal)?,
@@ -99,7 +100,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         (false, nine_fat) => {
             let home = Home::open(config, options.dir.as_deref(), terminal)?;
             let lines = [entry.line()];
-            let recorded = append(tool, home.state(), &lines, terminal);
+            let recorded = rootline::append(tool, home.state(), &lines, terminal);
             let outcome = recorded.map(|()| export(home.state(), nine_fat.as_ref(), terminal));
             exported = home.close(outcome, terminal)?;
         }
@@ -166,36 +167,6 @@ fn take(
     Ok((last, Some(venti)))
 }
 
-/// The text of a venti, where it is an address: the line is read back as words,
-/// and the last one as that.
-fn checked(text: String, config: &Config) -> Result<String> {
-    config.dial(&text).wrap_err("venti")?;
-    Ok(text)
-}
-
-/// The venti that commands talk to: `$venti`, else the source of the
-/// configuration, as it is written there.
-pub(crate) fn reading_venti(config: &Config) -> Result<Option<String>> {
-    let venti = config.venti.as_ref().or(config.source.as_ref());
-    let venti = venti
-        .map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty());
-    venti.map(|text| checked(text, config)).transpose()
-}
-
-/// A partition as one word of the line.
-pub(crate) fn word(operand: &Operand) -> Result<String> {
-    let text = operand.as_os_str().to_str();
-    let plain = |text: &&str| !text.contains(|c: char| c.is_whitespace() || c.is_control());
-    text.filter(plain).map(str::to_owned).ok_or_else(|| {
-        let cause = "expected a partition's name without blanks, since the record is read as words";
-        Failure::report(
-            Status::Usage,
-            format!("{operand}: {cause}: give it another by a link"),
-        )
-    })
-}
-
 /// Waits while an archive is under way, but no longer than `wait`.
 fn settle(partition: &Partition, first: Last, wait: Duration, terminal: &Terminal) -> Result<Last> {
     let start = Instant::now();
@@ -239,37 +210,6 @@ fn export(state: &StateDir, nine_fat: Option<&NineFat>, terminal: &Terminal) -> 
     status_of(&error)
 }
 
-/// Appends these lines to the log. A 9fat that nobody mounts gets them with the next
-/// run of fossilize or ventiprog.
-pub(crate) fn record(
-    tool: &str,
-    dir: Option<&Path>,
-    config: &Config,
-    lines: &[String],
-    terminal: &Terminal,
-) -> Result<()> {
-    let home = Home::open(config, dir, terminal)?;
-    let recorded = append(tool, home.state(), lines, terminal);
-    home.close(recorded.map(|()| Status::Done), terminal)?;
-    Ok(())
-}
-
-fn append(tool: &str, state: &StateDir, lines: &[String], terminal: &Terminal) -> Result<()> {
-    let uname = rustix::system::uname();
-    let host = one_line(&uname.nodename().to_string_lossy());
-    let stamp = Stamp {
-        time: SystemTime::now(),
-        host: &host,
-        tool,
-    };
-    let access = state.append_rootscor(&stamp, lines, StateDir::ROOTSCOR_WAIT)?;
-    if access != Access::Private {
-        let path = state.path_of(StateDir::ROOTSCOR);
-        terminal.say(&format!("{}: {access}", path.display()));
-    }
-    Ok(())
-}
-
 /// What is recorded and printed.
 #[derive(Debug)]
 struct Entry {
@@ -281,15 +221,7 @@ struct Entry {
 
 impl Entry {
     fn line(&self) -> String {
-        line(&self.score, &self.partition, self.venti.as_deref())
-    }
-}
-
-/// `vac:SCORE PARTITION VENTI`; without the last where it is not known.
-pub(crate) fn line(score: &str, partition: &str, venti: Option<&str>) -> String {
-    match venti {
-        Some(venti) => format!("{score} {partition} {venti}"),
-        None => format!("{score} {partition}"),
+        rootline::line(&self.score, &self.partition, self.venti.as_deref())
     }
 }
 

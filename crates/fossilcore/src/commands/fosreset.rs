@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use eyre::{Result, WrapErr, eyre};
 
 use crate::archive::{self, Archive, Depth};
-use crate::flfmt::{LABEL, Proving, Source, open, root_score, venti};
+use crate::format::source::{LABEL, Proving, Source, open, root_score, venti};
 use crate::format::{
     self, Job, Matches, Standing, Undo, UndoError, check, old_undo, perform, say_first,
 };
