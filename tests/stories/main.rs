@@ -17,6 +17,7 @@ mod disk;
 mod examples;
 mod external;
 mod faults;
+mod floors;
 mod format;
 mod fosreset;
 mod fossilast;
