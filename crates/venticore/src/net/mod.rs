@@ -3,6 +3,7 @@
 
 pub mod addresses;
 pub mod client;
+#[cfg(feature = "http")]
 pub mod page;
 pub mod reach;
 pub mod tree;

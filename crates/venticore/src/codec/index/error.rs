@@ -131,7 +131,8 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// The first bytes of something, quoted, on one line.
-pub(crate) fn excerpt(text: &[u8]) -> String {
+#[must_use]
+pub fn excerpt(text: &[u8]) -> String {
     const LONGEST: usize = 60;
     match text.get(..LONGEST) {
         Some(start) if text.len() > LONGEST => format!("\"{}\" ...", printable(start)),

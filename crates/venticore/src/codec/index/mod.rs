@@ -17,7 +17,7 @@ use crate::codec::arena::table::{self, Entry};
 use crate::codec::score::Score;
 
 pub use error::Error;
-pub(crate) use error::excerpt;
+pub use error::excerpt;
 
 /// Where the page of a venti on this machine usually is.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8000/index";

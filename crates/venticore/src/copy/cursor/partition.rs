@@ -48,7 +48,8 @@ impl Partition {
     /// Where the log ended when these arenas were read, if that was before a
     /// point: in the first of the arenas before it that could still be filled. None
     /// where the next ones had clumps as well: nobody knows then where the log ended.
-    pub(crate) fn end_before(&self, at: Point) -> Option<Point> {
+    #[must_use]
+    pub fn end_before(&self, at: Point) -> Option<Point> {
         let earlier = self.arenas.iter().enumerate().take(at.arena);
         let (open, arena) = earlier.clone().find(|(_, arena)| !arena.sealed)?;
         let mut later = earlier.skip(open + 1);
