@@ -23,7 +23,7 @@ use crate::host::terminal::Output;
 use crate::host::terminal::Terminal;
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
-use crate::text::shown;
+use crate::text;
 use crate::tool::{self, Tool};
 
 /// The most of a text that is read, to say how long it is: far more than fits.
@@ -226,7 +226,7 @@ impl Edit<'_> {
                 "{found}, and no {} header at {}, but {}",
                 kinds.join(" or "),
                 self.region.end(),
-                quoted(&header)
+                text::quoted(&header, EXCERPT)
             );
         }
         let operand = self.partition.operand();
@@ -254,7 +254,7 @@ impl Edit<'_> {
             Held::Text { text, .. } => text,
             Held::Zeros | Held::Other(_) => &[],
         };
-        let to = self.options.text.as_deref().map(shown);
+        let to = self.options.text.as_deref().map(text::path);
         let from = self.partition.operand().to_string();
         let diff = diff::unified(
             (&from, old),
@@ -301,11 +301,14 @@ impl Edit<'_> {
         let mut kept = Vec::new();
         if let Some(text) = text {
             let path = state.keep(&name, text)?;
-            kept.push(format!("the old text is in {}", shown(&path)));
+            kept.push(format!("the old text is in {}", text::path(&path)));
         }
         if region {
             let path = state.keep(&format!("{name}.region"), &self.before)?;
-            kept.push(format!("all bytes that were there are in {}", shown(&path)));
+            kept.push(format!(
+                "all bytes that were there are in {}",
+                text::path(&path)
+            ));
         }
         Ok(kept.join(", "))
     }
@@ -340,7 +343,7 @@ impl Edit<'_> {
 fn difference(region: &Region, expected: &[u8], found: &[u8]) -> Option<Report> {
     let at = expected.iter().zip(found).position(|(e, f)| e != f)?;
     let place = region.offset + u64::try_from(at).unwrap_or(0);
-    let from = |bytes: &[u8]| quoted(bytes.get(at..).unwrap_or_default());
+    let from = |bytes: &[u8]| text::quoted(bytes.get(at..).unwrap_or_default(), EXCERPT);
     let (expected, found) = (from(expected), from(found));
     let message = format!("read back at {place}: expected {expected}, found {found}");
     Some(Failure::report(Status::Unverified, message))
@@ -348,7 +351,7 @@ fn difference(region: &Region, expected: &[u8], found: &[u8]) -> Option<Report> 
 
 /// The text of a file or of standard input, and what to call that.
 fn given_text(path: Option<&Path>) -> Result<(Vec<u8>, String)> {
-    let name = path.map_or("standard input".into(), shown);
+    let name = path.map_or("standard input".into(), text::path);
     let mut text = Vec::new();
     let done = match path {
         Some(path) => File::open(path).and_then(|file| file.take(READ_MAX).read_to_end(&mut text)),
@@ -370,18 +373,11 @@ fn what_is_there(region: &Region, bytes: &[u8]) -> String {
         return format!("{expected}, found {} zero bytes", region.size);
     };
     let place = region.offset + u64::try_from(at).unwrap_or(0);
-    let found = quoted(bytes.get(at..).unwrap_or_default());
+    let found = text::quoted(bytes.get(at..).unwrap_or_default(), EXCERPT);
     match at {
         0 => format!("{expected}, found {found}"),
         at => format!("{expected}, found {at} zero bytes and {found} at {place}"),
     }
-}
-
-/// The start of some bytes, so that any of them can be shown.
-fn quoted(bytes: &[u8]) -> String {
-    let start = bytes.get(..EXCERPT).unwrap_or(bytes);
-    let more = if bytes.len() > EXCERPT { "..." } else { "" };
-    format!("\"{}\"{more}", start.escape_ascii())
 }
 
 #[cfg(test)]

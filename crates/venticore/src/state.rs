@@ -36,7 +36,7 @@ pub use trust::is_trusted;
 
 use crate::codec::wrcmd::WrCmd;
 use crate::codec::wrcmds::Wrcmds;
-use crate::text::shown;
+use crate::text;
 
 /// The directory in which the places of the targets and the log of roots are kept.
 #[derive(Clone, Debug)]
@@ -455,42 +455,46 @@ impl fmt::Display for Error {
             Self::Busy { path, waited } => write!(
                 f,
                 "{}: cannot be written: locked by another writer for {} s, run again when it is done",
-                shown(path),
+                text::path(path),
                 waited.as_secs()
             ),
-            Self::Read { path, cause } => write!(f, "{}: cannot be read: {cause}", shown(path)),
-            Self::Write { path, cause } => write!(f, "{}: cannot be written: {cause}", shown(path)),
+            Self::Read { path, cause } => {
+                write!(f, "{}: cannot be read: {cause}", text::path(path))
+            }
+            Self::Write { path, cause } => {
+                write!(f, "{}: cannot be written: {cause}", text::path(path))
+            }
             Self::Unsynced { path, cause } => write!(
                 f,
                 "{}: a file in it was replaced, but the directory cannot be synced: {cause}",
-                shown(path)
+                text::path(path)
             ),
             Self::NotAFile(path) => write!(
                 f,
                 "{}: expected a regular file, found something else: move it away",
-                shown(path)
+                text::path(path)
             ),
             Self::Link(path) => write!(
                 f,
                 "{}: expected a regular file, found a symbolic link: put the file itself there, or name its directory as the state directory",
-                shown(path)
+                text::path(path)
             ),
             Self::SecondName(path) => write!(
                 f,
                 "{}: the file has a second name elsewhere, and others can write the directory: put a copy there",
-                shown(path)
+                text::path(path)
             ),
             Self::Exposed { path, mode } => write!(
                 f,
                 "{}: anybody can write it, mode {mode:03o}: expected a state directory of its own, as after chmod go-w",
-                shown(path)
+                text::path(path)
             ),
             Self::Unnamed => f.write_str("expected a state directory, found an empty name"),
             Self::TooLong { path, limit } => {
                 write!(
                     f,
                     "{}: expected at most {limit} bytes, found more",
-                    shown(path)
+                    text::path(path)
                 )
             }
             Self::Entry(line) => write!(

@@ -34,12 +34,54 @@ pub fn one_line(text: &str) -> String {
 
 /// A path on one line.
 #[must_use]
-pub fn shown(path: &Path) -> String {
+pub fn path(path: &Path) -> String {
     let text = path.to_string_lossy();
     if text.chars().any(char::is_control) {
         return text.escape_default().to_string();
     }
     text.into_owned()
+}
+
+/// Foreign bytes, fit for one line of a message: not UTF-8 is
+/// replaced, and what does not print (newlines, escapes, direction marks) is
+/// escaped.
+#[must_use]
+pub fn printable(text: &[u8]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in String::from_utf8_lossy(text).chars() {
+        match c {
+            '\'' | '"' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
+
+/// An error of the system or of a library, fit to follow a colon: printable, and its first
+/// letter in lower case.
+#[must_use]
+pub fn in_lower_case(error: &dyn std::error::Error) -> String {
+    let text = printable(error.to_string().as_bytes());
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => text,
+    }
+}
+
+/// The first `most` bytes of something, printable, with `...` behind them if there are more.
+#[must_use]
+pub fn excerpt(bytes: &[u8], most: usize) -> String {
+    match bytes.get(..most) {
+        Some(start) if start.len() < bytes.len() => format!("{}...", printable(start)),
+        _ => printable(bytes),
+    }
+}
+
+/// An [`excerpt`] in double quotes.
+#[must_use]
+pub fn quoted(bytes: &[u8], most: usize) -> String {
+    format!("\"{}\"", excerpt(bytes, most))
 }
 
 #[cfg(test)]
@@ -66,5 +108,21 @@ mod tests {
         assert_eq!(line_of(&report), "/dev/x: cannot read: refused");
         let report = eyre::eyre!("/dev/xy: cannot read").wrap_err("/dev/x");
         assert_eq!(line_of(&report), "/dev/x: /dev/xy: cannot read");
+    }
+
+    #[test]
+    fn nothing_from_a_server_breaks_a_line() {
+        assert_eq!(printable(b"no \"space\" left"), "no \"space\" left");
+        assert_eq!(printable(b"a\nb\x1b[2J\0"), "a\\nb\\u{1b}[2J\\0");
+        assert_eq!(printable(b"\xff"), "\u{fffd}");
+        assert_eq!(printable("a\u{202e}b".as_bytes()), "a\\u{202e}b");
+        assert_eq!(printable("a\u{2028}b".as_bytes()), "a\\u{2028}b");
+    }
+
+    #[test]
+    fn an_excerpt_says_that_it_is_one() {
+        assert_eq!(excerpt(b"abc", 3), "abc");
+        assert_eq!(excerpt(b"a\ncd", 3), "a\\nc...");
+        assert_eq!(excerpt(b"", 0), "");
     }
 }

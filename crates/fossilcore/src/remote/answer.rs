@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use venticore::host::child::{Ended, Listen};
-use venticore::text::one_line;
+use venticore::text::excerpt;
 
 /// How much of a line is shown.
 const SHOWN: usize = 300;
@@ -118,7 +118,7 @@ fn told(stdout: &mut Vec<String>, mark: &str, status: ExitStatus) -> End {
     match text.parse() {
         Ok(code) => End::Status(code),
         Err(_) if text.is_empty() => End::Status(0),
-        Err(_) => End::Text(shown(&text)),
+        Err(_) => End::Text(excerpt(text.as_bytes(), SHOWN)),
     }
 }
 
@@ -131,19 +131,13 @@ fn lines(bytes: &[u8]) -> Vec<String> {
 /// The last lines that are not empty, each as far as it can be shown.
 fn few(lines: &[String]) -> Vec<String> {
     let said = lines.iter().filter(|line| !line.trim().is_empty());
-    let mut said: Vec<String> = said.rev().take(LINES).map(|line| shown(line)).collect();
+    let mut said: Vec<String> = said
+        .rev()
+        .take(LINES)
+        .map(|line| excerpt(line.as_bytes(), SHOWN))
+        .collect();
     said.reverse();
     said
-}
-
-/// The beginning of a line, printable.
-pub(super) fn shown(line: &str) -> String {
-    let line = one_line(line);
-    let mut shown: String = line.chars().take(SHOWN).collect();
-    if shown.len() < line.len() {
-        shown.push_str("...");
-    }
-    shown
 }
 
 #[cfg(test)]
@@ -193,8 +187,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_printable_and_short() {
-        assert_eq!(answer("", 0, true).stderr, ["one", " [1mtwo"]);
-        assert_eq!(shown(&"x".repeat(1000)).len(), SHOWN + 3);
+        assert_eq!(answer("", 0, true).stderr, ["one", "\\u{1b}[1mtwo"]);
+        assert_eq!(excerpt("x".repeat(1000).as_bytes(), SHOWN).len(), SHOWN + 3);
         let many: Vec<String> = (0..100).map(|n| n.to_string()).collect();
         assert_eq!(few(&many).first().map(String::as_str), Some("80"));
     }

@@ -101,7 +101,7 @@ impl fmt::Display for Operand {
     /// The text as it was written; bytes that are no text and control
     /// characters cannot be shown as they are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::text::shown(self.as_path()))
+        f.write_str(&crate::text::path(self.as_path()))
     }
 }
 

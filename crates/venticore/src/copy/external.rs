@@ -36,6 +36,7 @@
 mod error;
 mod said;
 
+use crate::text::excerpt;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -77,7 +78,7 @@ impl Program {
 
     fn error(&self, fault: Fault) -> Error {
         Error {
-            program: said::shown(self.name.as_bytes()),
+            program: excerpt(self.name.as_bytes(), said::SHOWN),
             fault,
         }
     }

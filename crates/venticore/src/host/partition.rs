@@ -25,7 +25,7 @@ use direct::Direct;
 
 use crate::codec::operand::{Operand, OperandError, Suffix};
 use crate::codec::plan9disk::{DiskError, Entry, SECTOR, SECTOR_LEN, Slice, Table};
-use crate::text::shown;
+use crate::text;
 
 /// An open partition. Clones share it, and several threads may read at once.
 #[derive(Clone, Debug)]
@@ -592,7 +592,7 @@ impl fmt::Display for Error {
                 Some((path, _)) => write!(
                     f,
                     "{operand}: no such file or device, and no {} of which it could be a part",
-                    shown(path)
+                    text::path(path)
                 ),
                 None => write!(f, "{operand}: no such file or device"),
             },
@@ -600,12 +600,12 @@ impl fmt::Display for Error {
             Self::Kind { path, found } => write!(
                 f,
                 "{}: expected a file or a block device, found {found}",
-                shown(path)
+                text::path(path)
             ),
             Self::NoMedium(path) => write!(
                 f,
                 "{}: expected a block device with something on it, found one of length 0",
-                shown(path)
+                text::path(path)
             ),
             Self::Range {
                 operand,
@@ -624,7 +624,7 @@ impl fmt::Display for Error {
                     .try_for_each(|node| write!(f, " /dev/{node}:{name}"))
             }
             Self::Disk { operand, error } => write!(f, "{operand}: {error}"),
-            Self::System { path, cause } => write!(f, "{}: {cause}", shown(path)),
+            Self::System { path, cause } => write!(f, "{}: {cause}", text::path(path)),
         }
     }
 }

@@ -9,9 +9,10 @@ use ureq::http::{Response, Uri, header};
 use ureq::{Agent, Body, Timeout};
 
 use crate::codec::dial::Dial;
-use crate::codec::index::{Error, Page, excerpt};
-use crate::codec::wire::told;
+use crate::codec::index::{EXCERPT, Error, Page};
 use crate::net::client::Limits;
+use crate::text::in_lower_case;
+use crate::text::quoted;
 
 /// The most bytes of a page that are taken.
 pub const PAGE_MAX: u64 = 64 * 1024 * 1024;
@@ -50,11 +51,11 @@ pub fn venti_of(url: &str) -> Result<Dial, Error> {
     let uri = uri(url)?;
     let host = uri.host().unwrap_or_default();
     let dial = Dial::with_default_port(host, Dial::VENTI);
-    dial.map_err(|_| Error::Url(excerpt(url.as_bytes())))
+    dial.map_err(|_| Error::Url(quoted(url.as_bytes(), EXCERPT)))
 }
 
 fn uri(url: &str) -> Result<Uri, Error> {
-    let wrong = || Error::Url(excerpt(url.as_bytes()));
+    let wrong = || Error::Url(quoted(url.as_bytes(), EXCERPT));
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let authority = uri.authority().ok_or_else(wrong)?;
     let host = authority.host();
@@ -90,14 +91,14 @@ fn page_body(answer: Response<Body>) -> Result<Body, Error> {
     let location = answer.headers().get(header::LOCATION);
     Err(Error::Status {
         status: status.as_u16(),
-        location: location.map(|location| excerpt(location.as_bytes())),
+        location: location.map(|location| quoted(location.as_bytes(), EXCERPT)),
     })
 }
 
 /// What it means that no answer came.
 fn of_call(error: ureq::Error, uri: &Uri, limits: Limits) -> Error {
     let error = match error {
-        ureq::Error::Protocol(error) => Error::NotHttp(told(&error)),
+        ureq::Error::Protocol(error) => Error::NotHttp(in_lower_case(&error)),
         ureq::Error::LargeResponseHeader(..) => Error::NotHttp("a header without an end".into()),
         error => of_body(error, limits),
     };
@@ -117,9 +118,9 @@ fn of_body(error: ureq::Error, limits: Limits) -> Error {
         ureq::Error::HostNotFound => Error::Unreachable("host not found".to_owned()),
         ureq::Error::BodyExceedsLimit(limit) => Error::TooLong(limit),
         ureq::Error::Io(error) => of_io(&error),
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => Error::Url(told(&error)),
-        ureq::Error::Protocol(error) => Error::NotHttp(told(&error)),
-        error => Error::Lost(told(&error)),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => Error::Url(in_lower_case(&error)),
+        ureq::Error::Protocol(error) => Error::NotHttp(in_lower_case(&error)),
+        error => Error::Lost(in_lower_case(&error)),
     }
 }
 
@@ -127,9 +128,9 @@ fn of_io(error: &io::Error) -> Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => Error::Lost("closed before the page was whole".to_owned()),
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
-            Error::Lost(told(error))
+            Error::Lost(in_lower_case(error))
         }
-        _ => Error::Unreachable(told(error)),
+        _ => Error::Unreachable(in_lower_case(error)),
     }
 }
 
@@ -146,7 +147,7 @@ fn greeting(uri: &Uri, limits: Limits) -> Option<String> {
     let mut said = [0; 64];
     let count = stream.read(&mut said).ok()?;
     let said = said.get(..count).filter(|said| !said.is_empty())?;
-    Some(excerpt(said))
+    Some(quoted(said, EXCERPT))
 }
 
 #[cfg(test)]

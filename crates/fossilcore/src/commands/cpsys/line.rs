@@ -2,7 +2,7 @@
 
 use venticore::codec::dial::Dial;
 use venticore::codec::score::{LabelledScore, Score};
-use venticore::text::one_line;
+use venticore::text::excerpt;
 
 use crate::remote::Answer;
 use crate::rootline;
@@ -103,7 +103,7 @@ pub(super) fn check_partition(name: &str) -> Result<(), String> {
     }
     Err(format!(
         "expected the name of a partition, found \"{}\"",
-        shown(name)
+        excerpt(name.as_bytes(), 100)
     ))
 }
 
@@ -116,12 +116,8 @@ pub(super) fn check_venti(address: &str) -> Result<(), String> {
     }
     Err(format!(
         "expected the address of a venti, found \"{}\"",
-        shown(address)
+        excerpt(address.as_bytes(), 100)
     ))
-}
-
-fn shown(text: &str) -> String {
-    one_line(text).chars().take(100).collect()
 }
 
 /// The far fossilize failed because there is no archive to be recorded: ours

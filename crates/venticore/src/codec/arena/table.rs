@@ -4,6 +4,7 @@ use nom::Parser;
 use nom::number::complete::be_u32;
 
 use super::{FormatError, Name, block_size_is_possible};
+use crate::text::quoted;
 
 /// The partition header at [`Header::OFFSET`]: 512 bytes, the rest of them zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +187,7 @@ fn count(line: &[u8]) -> Result<usize, FormatError> {
             FormatError::new(
                 "arena table",
                 format!("a count of at most {MAX_ENTRIES}"),
-                excerpt(line),
+                quoted(line, 60),
             )
         })
 }
@@ -201,7 +202,7 @@ fn entry(line: &[u8]) -> Result<Entry, FormatError> {
             stop: number(next()?)?,
         })
     });
-    entry.ok_or_else(|| FormatError::new("arena table", "name, start and stop", excerpt(line)))
+    entry.ok_or_else(|| FormatError::new("arena table", "name, start and stop", quoted(line, 60)))
 }
 
 fn number(text: &[u8]) -> Option<u64> {
@@ -212,11 +213,6 @@ fn number(text: &[u8]) -> Option<u64> {
         return None;
     }
     text.parse().ok()
-}
-
-fn excerpt(line: &[u8]) -> String {
-    let line = line.get(..60).unwrap_or(line);
-    format!("\"{}\"", line.escape_ascii())
 }
 
 #[cfg(test)]

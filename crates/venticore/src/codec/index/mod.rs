@@ -17,13 +17,15 @@ use crate::codec::arena::table::{self, Entry};
 use crate::codec::score::Score;
 
 pub use error::Error;
-pub use error::excerpt;
 
 /// Where the page of a venti on this machine usually is.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8000/index";
 
 /// Most arenas a page may list: those of sixteen full partitions.
 pub const MAX_ARENAS: usize = table::MAX_ENTRIES * 16;
+
+/// The most bytes of a page or an address that a message shows.
+pub const EXCERPT: usize = 60;
 
 /// An index page.
 #[derive(Clone, Debug, PartialEq, Eq)]

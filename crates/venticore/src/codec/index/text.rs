@@ -13,10 +13,11 @@ use nom::combinator::{all_consuming, map, map_opt, map_res, opt, verify};
 use nom::sequence::{delimited, preceded, separated_pair};
 use nom::{IResult, Parser};
 
-use super::error::excerpt;
+use super::EXCERPT;
 use super::{Arena, Counters, Error, MAX_ARENAS, Page};
 use crate::codec::arena::{Name, block_size_is_possible};
 use crate::codec::score::Score;
+use crate::text::quoted;
 
 /// How a page begins.
 const START: &[u8] = b"index=";
@@ -59,7 +60,7 @@ fn recognise(text: &[u8]) -> Result<(), Error> {
     } else if is_html(text) {
         Err(Error::Html)
     } else {
-        Err(Error::NotIndex(excerpt(text)))
+        Err(Error::NotIndex(quoted(text, EXCERPT)))
     }
 }
 
@@ -221,7 +222,7 @@ impl<'a> Lines<'a> {
     }
 
     fn not_understood(&self, expected: &str, found: &[u8]) -> Error {
-        self.wrong(expected.to_owned(), &excerpt(found))
+        self.wrong(expected.to_owned(), &quoted(found, EXCERPT))
     }
 
     /// What is wrong with the last line taken.

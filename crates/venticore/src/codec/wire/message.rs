@@ -57,7 +57,7 @@ pub enum Request<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
     /// Rerror: the server's text, as it came; show it with
-    /// [`printable`](super::printable).
+    /// [`printable`](crate::text::printable).
     Error(&'a [u8]),
     /// Rping.
     Ping,

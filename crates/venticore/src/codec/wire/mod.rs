@@ -99,44 +99,9 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// A text from the other side, fit for one line of a message: not UTF-8 is
-/// replaced, and what does not print (newlines, escapes, direction marks) is
-/// escaped.
-#[must_use]
-pub fn printable(text: &[u8]) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in String::from_utf8_lossy(text).chars() {
-        match c {
-            '\'' | '"' => shown.push(c),
-            _ => shown.extend(c.escape_debug()),
-        }
-    }
-    shown
-}
-
-/// Somebody else's error, fit for one line of a message: as it prints, and in
-/// lower case.
-pub(crate) fn told(error: &dyn std::error::Error) -> String {
-    let text = printable(error.to_string().as_bytes());
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_from_a_server_breaks_a_line() {
-        assert_eq!(printable(b"no \"space\" left"), "no \"space\" left");
-        assert_eq!(printable(b"a\nb\x1b[2J\0"), "a\\nb\\u{1b}[2J\\0");
-        assert_eq!(printable(b"\xff"), "\u{fffd}");
-        assert_eq!(printable("a\u{202e}b".as_bytes()), "a\\u{202e}b");
-        assert_eq!(printable("a\u{2028}b".as_bytes()), "a\\u{2028}b");
-    }
 
     #[test]
     fn an_error_says_expected_and_found() {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{WireError, printable};
+use super::WireError;
+use crate::text::excerpt;
 
 /// The longest version line, newline included.
 pub const VERSION_LINE_MAX: usize = 1023;
@@ -82,7 +83,7 @@ impl<'a> VersionLine<'a> {
     /// [`WireError::VersionLine`] for a wrong prefix, a character outside
     /// 0x20..=0x7f, or more than 1023 bytes with the newline.
     pub fn parse(line: &'a [u8]) -> Result<Self, WireError> {
-        let wrong = || WireError::VersionLine(printable(&line[..line.len().min(EXCERPT)]));
+        let wrong = || WireError::VersionLine(excerpt(line, EXCERPT));
         let good = line.len() < VERSION_LINE_MAX && line.iter().all(|b| (0x20..=0x7f).contains(b));
         let text = str::from_utf8(line).ok().filter(|_| good);
         let rest = text

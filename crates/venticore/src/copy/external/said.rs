@@ -1,14 +1,14 @@
 //! What a program said on one stream, line by line, kept only as far as it
 //! matters.
 
-use crate::codec::wire::printable;
 use crate::host::child::Listen;
+use crate::text::excerpt;
 
 /// A line longer than this is not a wrarena's.
 const LINE_MAX: usize = 16 * 1024;
 
 /// How much of a line is shown.
-const SHOWN: usize = 200;
+pub(super) const SHOWN: usize = 200;
 
 /// What is known of one stream.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -69,7 +69,9 @@ impl Listener {
             self.said.line(&line);
             // It may be the beginning of a longer number.
             if end_offset(&line).is_some() {
-                self.said.unfit.get_or_insert_with(|| shown(&line));
+                self.said
+                    .unfit
+                    .get_or_insert_with(|| excerpt(line.trim_ascii(), SHOWN));
             }
         }
         self.said
@@ -97,19 +99,23 @@ impl Said {
             self.ends += 1;
             self.end.get_or_insert(offset);
         } else if has(line, b"offset") {
-            self.unfit.get_or_insert_with(|| shown(line));
+            self.unfit
+                .get_or_insert_with(|| excerpt(line.trim_ascii(), SHOWN));
         } else if is_number(line) {
-            self.bare.get_or_insert_with(|| shown(line));
+            self.bare
+                .get_or_insert_with(|| excerpt(line.trim_ascii(), SHOWN));
         }
         if names_a_clump(line) {
             self.damaged += 1;
-            self.damage.get_or_insert_with(|| shown(line));
+            self.damage
+                .get_or_insert_with(|| excerpt(line.trim_ascii(), SHOWN));
         }
         if has(line, b"could not connect") {
-            self.no_connection.get_or_insert_with(|| shown(line));
+            self.no_connection
+                .get_or_insert_with(|| excerpt(line.trim_ascii(), SHOWN));
         }
         if !line.trim_ascii().is_empty() {
-            self.last = Some(shown(line));
+            self.last = Some(excerpt(line.trim_ascii(), SHOWN));
         }
     }
 }
@@ -153,14 +159,4 @@ fn is_number(line: &[u8]) -> bool {
 
 fn has(line: &[u8], word: &[u8]) -> bool {
     line.windows(word.len()).any(|part| part == word)
-}
-
-/// The beginning of a line, printable.
-pub(super) fn shown(line: &[u8]) -> String {
-    let text = line.trim_ascii();
-    let mut shown = printable(&text[..text.len().min(SHOWN)]);
-    if text.len() > SHOWN {
-        shown.push_str("...");
-    }
-    shown
 }

@@ -5,9 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::error::{Asked, Error};
-use crate::codec::wire::{
-    REPLY_MAX, Reply, VERSION_LINE_MAX, Version, VersionLine, printable, unframe,
-};
+use crate::codec::wire::{REPLY_MAX, Reply, VERSION_LINE_MAX, Version, VersionLine, unframe};
+use crate::text::printable;
 
 /// Holds the longest reply, and hundreds of short ones for one system call.
 const BUFFER: usize = (64 * 1024) + REPLY_MAX;

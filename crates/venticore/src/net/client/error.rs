@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
-use crate::codec::wire::{WireError, told};
+use crate::codec::wire::WireError;
 use crate::status::Status;
+use crate::text::in_lower_case;
 
 /// Something asked of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +157,7 @@ pub(super) fn says_absent(text: &str, score: &Score) -> bool {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(cause) => write!(f, "cannot connect: {}", told(cause)),
+            Self::Unreachable(cause) => write!(f, "cannot connect: {}", in_lower_case(cause)),
             Self::Silent {
                 asked: Asked::Version,
                 limit,
@@ -178,7 +179,7 @@ impl fmt::Display for Error {
                 "too slow: {found} bytes in {limit:?} of waiting, expected at least {expected} \
                  (progress in [limits] allows more time)"
             ),
-            Self::Lost(cause) => write!(f, "connection lost: {}", told(cause)),
+            Self::Lost(cause) => write!(f, "connection lost: {}", in_lower_case(cause)),
             Self::Protocol { expected, found } => {
                 write!(f, "not a venti: expected {expected}, found {found}")
             }

@@ -3,7 +3,8 @@
 use super::words::Words;
 use super::{Asked, Error, Presence};
 use crate::codec::score::Score;
-use crate::codec::wire::{Reply, printable};
+use crate::codec::wire::Reply;
+use crate::text::printable;
 
 /// The verdict on a reply to a read: the block, what is wrong with this block,
 /// or what is wrong with the server.
