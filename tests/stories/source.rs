@@ -208,11 +208,22 @@ fn a_partition_that_is_written_needs_its_source() {
     );
     assert_said(&output, 3, &said);
     assert_eq!((site.holes(&target), site.file("wrcmd").as_str()), (0, ""));
+    // That no server writes it is not so.
+    let said = format!(
+        "{}: sh (pid {}) has it open for writing, but --offline says that no server does",
+        site.part(),
+        holder.id()
+    );
+    for (args, config) in [(&["--offline"][..], LIMITS), (&[], OFFLINE)] {
+        let output = run(args, config);
+        assert_said(&output, 3, &said);
+        assert!(output.stderr.contains("(-s) instead of --offline"));
+        assert_eq!(output.stderr.matches("open for writing").count(), 1);
+    }
+    assert_eq!((site.holes(&target), site.file("wrcmd").as_str()), (0, ""));
     let of_source = ["-s", &source.dial()];
     for (args, config) in [
-        (&["--offline"][..], LIMITS),
-        (&[], OFFLINE),
-        (&of_source, LIMITS),
+        (&of_source[..], LIMITS),
         // The option beats the key.
         (&of_source, OFFLINE),
     ] {
@@ -226,6 +237,7 @@ fn a_partition_that_is_written_needs_its_source() {
     drop(holder.stdin.take());
     holder.wait().unwrap();
     assert_eq!(site.ventiprog().run().status, 0, "nobody writes it");
+    assert_eq!(run(&["--offline"], LIMITS).status, 0);
 }
 
 #[test]

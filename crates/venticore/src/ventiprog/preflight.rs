@@ -89,13 +89,12 @@ impl<'a> Preflight<'a> {
             gaps = gaps.worst(status);
         }
         let offline = *origin == Origin::Offline;
+        let sight = source::see_writers(&mut parts);
         servers::refuse_holder(&parts, dials, reach)?;
         if !options.dry_run {
             servers::refuse_suspect(origin, &parts, dials, reach, config)?;
         }
-        if *origin == Origin::Unknown {
-            gaps = gaps.worst(unseen::say_unsynced(&parts, terminal));
-        }
+        gaps = gaps.worst(unseen::say_unsynced(origin, &parts, sight, terminal));
         gaps = gaps.worst(unseen::say_page_ahead(&sought.page, &parts, terminal));
         let used_up = match offline || sought.has_page {
             true => Status::Done,

@@ -55,12 +55,12 @@ fn is_the_source(target: &Dial, origin: &Origin) -> eyre::Report {
 pub(super) fn refuse_holder(parts: &[Part], targets: &[Dial], reach: &Reach) -> Result<()> {
     let is_local = |target: &&Dial| !reach.own(target).is_empty();
     let local: Vec<&Dial> = targets.iter().filter(is_local).collect();
-    if local.is_empty() {
+    if local.is_empty() || parts.iter().all(|part| part.writers.is_empty()) {
         return Ok(());
     }
     let listeners = Listeners::here();
     for part in parts {
-        for writer in part.writers() {
+        for writer in &part.writers {
             let listens = |target: &&&Dial| {
                 let own = reach.own(target).iter();
                 let mut sockets = own.filter_map(|&address| listeners.reached_by(address));

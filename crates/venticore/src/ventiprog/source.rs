@@ -15,7 +15,7 @@ use crate::arena::{Arena, ArenaSource, Note, ReadAt};
 use crate::blocktype::BlockType;
 use crate::config::Config;
 use crate::exit::{Failure, Status, line_of};
-use crate::holders::{self, Holders, Process};
+use crate::holders::{Process, Sight, Writers};
 use crate::index;
 use crate::partition::{self, Partition};
 use crate::places;
@@ -42,6 +42,8 @@ pub(super) struct Part {
     pub(super) whole: bool,
     /// Its server has put on disk what it had, before the arenas were read.
     pub(super) synced: bool,
+    /// The processes that are seen to have it open for writing ([`see_writers`]).
+    pub(super) writers: Vec<Process>,
 }
 
 /// A partition on the index page.
@@ -283,6 +285,7 @@ impl Part {
             arenas,
             rules,
             synced: false,
+            writers: Vec::new(),
         };
         Ok((part, status))
     }
@@ -299,14 +302,6 @@ impl Part {
         let arena = arenas.find(|arena| arena.live.used > 0)?;
         let header = self.before(arena, arena.live.used)?;
         Some((header.score, header.block_type()?))
-    }
-
-    /// The processes that are seen to have it open for writing.
-    pub(super) fn writers(&self) -> Vec<Process> {
-        let path = self.opened.path();
-        let mut processes = Holders::of(path).unwrap_or_default().processes;
-        processes.retain(|process| holders::writes(process.pid, path) == Some(true));
-        processes
     }
 
     /// Whether it has room for nothing more.
@@ -326,6 +321,21 @@ impl Part {
         let log = Log::open(Arc::clone(&self.source), arena, offset, false).ok()?;
         Some(log.before().map_or(UNKNOWN, |header| header.score))
     }
+}
+
+/// Looks for the processes that have the partitions open for writing, once for all of
+/// them, and tells how much could be seen.
+pub(super) fn see_writers(parts: &mut [Part]) -> Sight {
+    let opened: Vec<_> = parts.iter().map(|part| Arc::clone(&part.opened)).collect();
+    let paths: Vec<_> = opened.iter().map(|opened| opened.path()).collect();
+    // A system that does not tell shows no more than one that hides the others.
+    let Ok(found) = Writers::of(&paths) else {
+        return Sight::Hidden;
+    };
+    for (part, writers) in parts.iter_mut().zip(found.processes) {
+        part.writers = writers;
+    }
+    found.sight
 }
 
 /// Says which trailers count nothing although their logs have clumps: after a
