@@ -37,6 +37,7 @@ mod real_conf;
 mod real_console;
 mod real_evening;
 mod real_fossil;
+mod real_full;
 mod real_many;
 mod real_reset;
 mod real_source;

@@ -1,7 +1,10 @@
 //! ventiprog reads back what earlier runs recorded before it sends.
 
+use std::sync::Arc;
+
 use venti_tests::arena::PartitionBuilder;
-use venti_tests::http::Http;
+use venti_tests::command::Output;
+use venti_tests::http::{Answer, Http};
 use venti_tests::index;
 use venti_tests::venti::{Fault, How, On, Venti};
 use venticore::blocktype::BlockType;
@@ -264,22 +267,98 @@ fn a_damaged_directory_entry_makes_nothing_missing() {
     assert_eq!((output.status, &*output.remarks()), (0, ""));
 }
 
+/// The web server of a target: its index page counts what this site has, and
+/// `emptied` is called when a cache is emptied.
+fn web(counted: &Site, emptied: impl Fn() + Send + Sync + 'static) -> Http {
+    let index = index::page(&[(&counted.partition, "/arenas")]);
+    Http::serve(move |path| match path {
+        "/index" => Answer::page(&index),
+        "/emptydcache" => {
+            emptied();
+            Answer::page("emptied dcache\n")
+        }
+        "/emptylumpcache" => Answer::page("emptied lumpcache\n"),
+        _ => Answer::with("404 Not Found", "", "not found\n"),
+    })
+}
+
+/// A run whose configuration names a target's index page.
+fn run_with_page(site: &Site, venti: &Venti, web: &Http) -> Output {
+    let table = format!("[target_index]\n'{}' = '{}'\n", venti.dial(), web.url());
+    let command = site.ventiprog().config(&table).args(["-p", &site.part()]);
+    command.arg(venti.dial()).run()
+}
+
 #[test]
 fn a_target_whose_page_counts_less_than_it_has_acknowledged_is_named() {
     let site = Site::new(60);
     let fewer = Site::new(40);
     let venti = Venti::start();
-    let run = |counted: &Site| {
-        let page = index::page(&[(&counted.partition, "/arenas")]);
-        let page = Http::page(page);
-        let table = format!("[target_index]\n'{}' = '{}'\n", venti.dial(), page.url());
-        let command = site.ventiprog().config(&table).args(["-p", &site.part()]);
-        command.arg(venti.dial()).run()
-    };
-    let output = run(&fewer);
+    let output = run_with_page(&site, &venti, &web(&fewer, || ()));
     assert_eq!((output.status, &*output.stdout), (4, ""), "{output:?}");
     let said = "has acknowledged 60 blocks, and its index page counts 40: ";
     assert!(output.stderr.contains(said), "{output:?}");
-    let output = run(&site);
+    let output = run_with_page(&site, &venti, &web(&site, || ()));
     assert_eq!((output.status, &*output.remarks()), (0, ""));
+}
+
+#[test]
+fn a_block_that_the_source_has_twice_counts_once() {
+    let mut site = Site::new(60);
+    let venti = Venti::start();
+    let counted = Site::new(60);
+    for _ in 0..3 {
+        site.add_again(7);
+    }
+    let output = run_with_page(&site, &venti, &web(&counted, || ()));
+    assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+}
+
+/// The page of a real server counts blocks that its disk did not take.
+#[test]
+fn what_a_target_has_in_memory_only_is_found_out_where_its_page_is_known() {
+    let site = Site::new(60);
+    let venti = Arc::new(Venti::start());
+    let lost: Vec<Score> = (30..60).map(|number| site.score(0, number)).collect();
+    let memory = (Arc::clone(&venti), lost.clone());
+    let web = web(&site, move || {
+        for score in &memory.1 {
+            memory.0.forget(BlockType::Data, score);
+        }
+    });
+    // At once.
+    let output = run_with_page(&site, &venti, &web);
+    assert_eq!((output.status, &*output.stdout), (4, ""), "{output:?}");
+    for said in [
+        " is missing, it was acknowledged before",
+        "its disk may be full; make room there, restart it, then run ventiprog --verify",
+        "30 were missing on a target",
+    ] {
+        assert!(output.stderr.contains(said), "{output:?}");
+    }
+    assert_eq!(
+        (site.file("wrcmd"), site.holes(&venti)),
+        (String::new(), 30)
+    );
+    // And as long as it is so.
+    assert_eq!(run_with_page(&site, &venti, &web).status, 4);
+
+    // Also where a run that does not know of the page was content with it.
+    site.runs(&[&venti], 0);
+    assert_eq!(run_with_page(&site, &venti, &web).status, 4);
+}
+
+#[test]
+fn a_web_server_that_cannot_empty_caches_is_named() {
+    let site = Site::new(20);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let page = Http::page(index::page(&[(&site.partition, "/arenas")]));
+    let output = run_with_page(&site, &venti, &page);
+    let said =
+        "its caches were not emptied, a loss may not be seen: expected \"emptied ...\" from ";
+    assert!(
+        output.status == 3 && output.stderr.contains(said),
+        "{output:?}"
+    );
 }

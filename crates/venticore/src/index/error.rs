@@ -47,6 +47,8 @@ pub enum Error {
     Html,
     /// Another page; how it begins, shown.
     NotIndex(String),
+    /// The server did not say that it emptied a cache, at this URL.
+    NotEmptied(String),
     /// The page ends where this line should be, or inside it.
     Cut {
         /// Number of the line, from 1.
@@ -116,6 +118,9 @@ impl fmt::Display for Error {
                 f,
                 "expected an index page, which begins with index=, found {found}: give the /index of a venti's httpaddr"
             ),
+            Self::NotEmptied(url) => {
+                write!(f, "expected \"emptied ...\" from {url}, found another page")
+            }
             Self::Cut { line } => write!(
                 f,
                 "line {line}: expected more, found the end: the page was cut short, fetch it again"
@@ -172,6 +177,7 @@ mod tests {
             (Error::Empty, Kind::Failed),
             (Error::Html, Kind::Failed),
             (Error::NotIndex(excerpt(b"a\r\n\x1b[2J\xff")), Kind::Failed),
+            (Error::NotEmptied("http://x/y".to_owned()), Kind::Failed),
             (Error::Cut { line: 3 }, Kind::Failed),
             (Error::TooMany(1), Kind::Failed),
         ];

@@ -17,6 +17,13 @@ use crate::wire::told;
 /// The most bytes of a page that are taken.
 pub const PAGE_MAX: u64 = 64 * 1024 * 1024;
 
+/// The pages beside the index page that empty what a venti gives back from
+/// memory: blocks, and pieces of its disk.
+const EMPTYING: [&str; 2] = ["emptylumpcache", "emptydcache"];
+
+/// The most bytes that are taken of an answer to one of them.
+const ANSWER_MAX: u64 = 4096;
+
 /// How long something that is no HTTP server may take to say what it is.
 const GREETING: Duration = Duration::from_secs(1);
 
@@ -41,6 +48,33 @@ pub fn fetch(url: &str, limits: Limits) -> Result<Page, Error> {
         .read_to_vec()
         .map_err(|error| of_body(error, limits))?;
     Page::parse(&text)
+}
+
+/// Has the venti of an index page empty its caches, so that blocks come from
+/// its disk. Nothing that is not on its way to the disk is dropped. Limits are
+/// those of [`fetch`], for each cache.
+///
+/// # Errors
+/// [`Error::NotEmptied`]: the server has no such pages; else as [`fetch`].
+pub fn empty_caches(url: &str, limits: Limits) -> Result<(), Error> {
+    let base = url.strip_suffix("/index");
+    let base = base.ok_or_else(|| Error::Url(excerpt(url.as_bytes())))?;
+    for page in EMPTYING {
+        let uri = uri(&format!("{base}/{page}"))?;
+        let answer = agent(limits).get(&uri).call();
+        let answer = answer.map_err(|error| of_call(error, &uri, limits))?;
+        let status = answer.status().as_u16();
+        let mut body = answer.into_body();
+        let text = body.with_config().limit(ANSWER_MAX).read_to_vec();
+        match text {
+            Ok(text) if status == 200 && text.starts_with(b"emptied ") => {}
+            Ok(_) | Err(ureq::Error::BodyExceedsLimit(_)) => {
+                return Err(Error::NotEmptied(uri.to_string()));
+            }
+            Err(error) => return Err(of_body(error, limits)),
+        }
+    }
+    Ok(())
 }
 
 /// The venti on the host of an index page, at the usual port.

@@ -19,7 +19,7 @@ use crate::arena::{ArenaPartition, Name};
 use crate::score::Score;
 
 pub use error::{Error, Kind};
-pub use fetch::{PAGE_MAX, fetch, venti_of};
+pub use fetch::{PAGE_MAX, empty_caches, fetch, venti_of};
 
 /// Where the page of a venti on this machine usually is.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8000/index";

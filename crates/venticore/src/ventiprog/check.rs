@@ -85,6 +85,12 @@ pub(super) fn take_in(
         retried,
     } = checked;
     let verdict = judge(&mut read_back, target, part, record, terminal);
+    if verdict != Verdict::AsRecorded {
+        terminal.say(&format!(
+            "{}: everything is asked for again from the first arena on, and sent where missing",
+            target.dial
+        ));
+    }
     target.read_back.right += read_back.right;
     target.read_back.missing += read_back.missing;
     target.read_back.damaged += read_back.damaged;
@@ -110,6 +116,28 @@ pub(super) fn take_in(
     verdict
 }
 
+/// Takes in what was read back after everything was sent: what is missing is
+/// said, and left to the next run.
+pub(super) fn take_in_last(
+    mut read_back: ReadBack,
+    target: &mut Target,
+    part: &Part,
+    record: &mut Record,
+    terminal: &Terminal,
+) {
+    let verdict = judge(&mut read_back, target, part, record, terminal);
+    if verdict != Verdict::AsRecorded {
+        terminal.say(&format!(
+            "{}: the next run asks for everything again from the first arena on",
+            target.dial
+        ));
+    }
+    target.read_back.missing += read_back.missing;
+    target.read_back.damaged += read_back.damaged;
+    record.unreadable(&target.dial, part, &read_back.unreadable);
+}
+
+/// Says what was found, and puts a target back that lacks something.
 fn judge(
     read_back: &mut ReadBack,
     target: &mut Target,
@@ -139,9 +167,6 @@ fn judge(
     if read_back.missing == 0 {
         return Verdict::AsRecorded;
     }
-    terminal.say(&format!(
-        "{dial}: everything is asked for again from the first arena on, and sent where missing"
-    ));
     // Its line says what is not so until all is there again, however this run
     // ends.
     record.set_back(dial, part);

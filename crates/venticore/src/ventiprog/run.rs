@@ -90,6 +90,9 @@ impl<'a> Run<'a> {
         for remark in starts.iter().flat_map(|start| &start.remarks) {
             self.terminal.say(remark);
         }
+        if !self.options.dry_run {
+            held::empty_caches(&mut self);
+        }
         match &self.engine {
             Engine::External(program) if !self.options.dry_run => {
                 let program = program.clone();
