@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use venti_tests::command::{self, Command};
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
+use venticore::blocktype::BlockType;
 
 use crate::site::Site;
 
@@ -72,16 +73,136 @@ fn a_list_verifies_nothing_and_does_not_take_the_option() {
 }
 
 #[test]
+fn no_option_that_means_nothing_is_ignored_silently() {
+    let (site, here, _behind) = one_behind();
+    let forget = here.dial();
+    let before = site.file("wrcmds");
+    for (options, option) in [
+        (&["-l", "-n"][..], "-n"),
+        (&["-l", "-q"], "-q"),
+        (&["-l", "-b", "1M"], "-b"),
+        (&["-l", "-e", "native"], "-e"),
+        (&["-l", "-s", "localhost"], "-s"),
+        (&["-l", "--trust"], "--trust"),
+        (&["-n", "--verify"], "--verify"),
+        (&["--forget", &forget, "--verify"], "--verify"),
+        (&["--forget", &forget, "-j"], "-j"),
+        (&["--forget", &forget, "-p", "x"], "-p"),
+        (&["--forget", &forget, "-s", "localhost"], "-s"),
+        (&["--forget", &forget, "--offline"], "--offline"),
+        (&["--forget", &forget, "-i", "http://localhost/"], "-i"),
+    ] {
+        let output = site.ventiprog().args(options).run();
+        output.assert_refused(2, &format!("{option} goes without it"));
+    }
+    assert_eq!(site.file("wrcmds"), before);
+}
+
+#[test]
+fn a_list_of_one_partition_shows_no_other() {
+    let (site, here, behind) = one_behind();
+    let other = Site::new(5);
+    let targets = [here.dial(), behind.dial()];
+    let command = site.ventiprog().args(["-p", &other.part()]);
+    assert_eq!(command.args(&targets).run().status, 0);
+    let list = |options: &[&str]| site.ventiprog().arg("-l").args(options).run();
+    assert_eq!(list(&[]).stdout.lines().count(), 4);
+    for part in [site.part(), other.part()] {
+        let output = list(&["-p", &part]);
+        assert_eq!((output.status, &*output.stderr), (0, ""));
+        let lines: Vec<&str> = output.stdout.lines().collect();
+        assert_eq!(lines.len(), 2, "{output:?}");
+        let named = format!(" {part} ");
+        assert!(lines.iter().all(|line| line.contains(&named)), "{output:?}");
+    }
+    // By another name, and with the other.
+    let link = site.path("link");
+    std::os::unix::fs::symlink(other.part(), &link).unwrap();
+    let output = list(&["-p", &link.display().to_string()]);
+    assert_eq!(output.stdout.lines().count(), 2, "{output:?}");
+    let output = list(&["-p", &site.part(), "-p", &other.part()]);
+    assert_eq!(output.stdout.lines().count(), 4, "{output:?}");
+    let output = list(&["-p", "/nonexistent/arenas"]);
+    assert_eq!((output.status, &*output.stdout), (3, ""), "{output:?}");
+}
+
+#[test]
+fn a_list_shows_what_a_target_cannot_give_back() {
+    let site = Site::new(20);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let list = |options: &[&str]| site.ventiprog().arg("-l").args(options).run();
+    assert!(!list(&[]).stdout.contains("unreadable"));
+    assert_eq!(list(&["--older", "48"]).status, 0);
+    for number in [3, 7] {
+        venti.corrupt(BlockType::Data, &site.score(0, number));
+    }
+    assert_eq!(site.ventiprog().run().status, 4);
+    let output = list(&[]);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(
+        output.stdout.contains(" behind 0 clumps 0 bytes on disk, "),
+        "{output:?}"
+    );
+    assert!(output.stdout.ends_with("Z, 2 unreadable\n"), "{output:?}");
+    assert_eq!(list(&["--older", "48"]).status, 3);
+    let json: serde_json::Value = serde_json::from_str(&list(&["-j"]).stdout).unwrap();
+    assert_eq!(
+        (&json["unreadable"], &json["damaged"]),
+        (&2.into(), &0.into())
+    );
+    let more = "# unreadable type=unknown score=unknown\nwrarena ";
+    let more = site
+        .file("wrcmds")
+        .replace("\nwrarena ", &format!("\n{more}"));
+    site.write("wrcmds", &more);
+    assert!(
+        list(&[]).stdout.ends_with("Z, more than 2 unreadable\n"),
+        "{:?}",
+        list(&[])
+    );
+}
+
+#[test]
+fn a_list_shows_what_is_damaged_in_the_source_until_it_is_accepted() {
+    let mut site = Site::new(20);
+    site.partition.flip_data(0, 7, 3).unwrap();
+    let venti = Venti::start();
+    site.runs(&[&venti], 3);
+    let list = |options: &[&str]| site.ventiprog().arg("-l").args(options).run();
+    let said = "Z, 1 damaged in the source and not there\n";
+    assert!(list(&[]).stdout.ends_with(said), "{:?}", list(&[]));
+    assert_eq!(list(&["--older", "48"]).status, 3);
+    let json: serde_json::Value = serde_json::from_str(&list(&["-j"]).stdout).unwrap();
+    assert_eq!(json["damaged"], 1);
+    let accepted = site.file("wrcmds").replace("# damaged ", "# accepted ");
+    site.write("wrcmds", &accepted);
+    let output = list(&["--older", "48"]);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(output.stdout.ends_with("Z\n"), "{output:?}");
+}
+
+#[test]
+fn forget_makes_no_state_directory() {
+    let site = Site::new(1);
+    let nowhere = site.path("nowhere");
+    let command = site.ventiprog().args(["--forget", "localhost", "-d"]);
+    let output = command.arg(&nowhere).run();
+    output.assert_refused(1, "nowhere: no such state directory");
+    assert!(!nowhere.exists());
+}
+
+#[test]
 fn the_summary_of_a_verifying_run_says_how_many_blocks_were_read_back() {
     let (site, here, _behind) = one_behind();
     let output = site.ventiprog().arg("--verify").run();
     let said = "; 40 blocks read back and right";
     assert!(output.summary().contains(said), "{output:?}");
-    let nothing = site.ventiprog().args(["-p", &site.part(), "--verify"]);
-    let elsewhere = site.path("elsewhere");
-    let output = nothing.arg("-d").arg(&elsewhere).arg(here.dial()).run();
-    let said = "; 0 blocks read back and right";
-    assert!(output.summary().contains(said), "{output:?}");
+    assert!(
+        output.summary().contains("(the source was not checked)"),
+        "{output:?}"
+    );
+    drop(here);
 }
 
 #[test]

@@ -52,6 +52,7 @@ mod stale;
 mod strangers;
 mod tidy;
 mod tree;
+mod uncovered;
 mod units;
 mod unmet;
 mod ventiprog;

@@ -362,3 +362,33 @@ fn a_web_server_that_cannot_empty_caches_is_named() {
         "{output:?}"
     );
 }
+
+#[test]
+fn a_page_of_no_target_of_the_run_is_named() {
+    let site = Site::new(10);
+    let (venti, other) = (Venti::start(), Venti::start());
+    site.runs(&[&venti, &other], 0);
+    let run = |key: &str, options: &[&str]| {
+        let table = format!("[target_index]\n'{key}' = 'http://localhost:1/index'\n");
+        let command = site.ventiprog().config(&table).args(options);
+        command.args([venti.dial()]).run()
+    };
+    // A target, but not of this run.
+    let output = run(&other.dial(), &[]);
+    assert_eq!(output.status, 0, "{output:?}");
+    let said = format!(
+        "ventiprog: [target_index]: {:?} is not a target of this run: ",
+        other.dial()
+    );
+    assert!(output.stderr.contains(&said), "{output:?}");
+    assert_eq!(run(&other.dial(), &["-q"]).stderr, "");
+    // A slip.
+    let output = run("no-such-venti", &["-q"]);
+    assert_eq!(output.status, 0, "{output:?}");
+    let said = "ventiprog: [target_index]: \"no-such-venti\" is not a target, ";
+    assert!(output.stderr.starts_with(said), "{output:?}");
+    let before = venti.counts();
+    let output = run("a!b!c!d", &[]);
+    output.assert_refused(2, "[target_index]: key \"a!b!c!d\": expected tcp!host!port");
+    assert_eq!(venti.counts(), before);
+}

@@ -13,12 +13,14 @@ use crate::exit::Status;
 use crate::places::{self, Point};
 use crate::score::Score;
 use crate::terminal::Terminal;
-use crate::wrcmds::{Damage, Unreadable, Wrcmds};
+use crate::wrcmds::{Damage, Place, Unreadable, Wrcmds};
 
 /// What a check of one target has shown.
 pub(super) struct Checked {
     read_back: ReadBack,
     retried: Retried,
+    /// All was to be read back, and the source no longer holds some of what is on record.
+    is_part: bool,
 }
 
 /// How targets are checked.
@@ -69,7 +71,24 @@ pub(super) fn check(
     };
     let read_back = readback::read_back(client, part, to, how.all, &known, on_read)?;
     let retried = again::try_again(client, part, damages, how.all)?;
-    Ok(Some(Checked { read_back, retried }))
+    let is_part = how.all && to < recorded(&line, part);
+    Ok(Some(Checked {
+        read_back,
+        retried,
+        is_part,
+    }))
+}
+
+/// The point of a line in a partition; the end where the arena is not there any more.
+fn recorded(line: &Place, part: &Part) -> Point {
+    let arenas = part.arenas.iter();
+    let arena = arenas
+        .enumerate()
+        .find(|(_, arena)| arena.head == line.head);
+    arena.map_or_else(
+        || part.rules.end(),
+        |(number, _)| Point::new(number, line.offset),
+    )
 }
 
 /// Takes in what a check has shown: it is said, and put on record.
@@ -83,7 +102,16 @@ pub(super) fn take_in(
     let Checked {
         mut read_back,
         retried,
+        is_part,
     } = checked;
+    if is_part {
+        terminal.say(&format!(
+            "{}: only a part of what is on record in {} was read back, since the source has \
+             changed before its place; the rest is asked for: run --verify again",
+            target.dial, part.name
+        ));
+        target.status = target.status.worst(Status::Partly);
+    }
     let verdict = judge(&mut read_back, target, part, record, terminal);
     if verdict != Verdict::AsRecorded {
         terminal.say(&format!(

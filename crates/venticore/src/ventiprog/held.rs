@@ -8,6 +8,8 @@
 
 use std::collections::HashSet;
 
+use eyre::{Result, WrapErr};
+
 use super::check;
 use super::engine::Engine;
 use super::readback::{self, blocks_before, clumps_before};
@@ -30,6 +32,45 @@ const WAY_OUT: &str =
 
 /// Blocks that are told apart at a time.
 const AT_ONCE: u64 = 1 << 20;
+
+/// Checks the keys of `[target_index]` before anything is done.
+///
+/// # Errors
+/// One is not an address.
+pub(super) fn refuse_bad_keys(config: &Config) -> Result<()> {
+    for key in config.target_index.keys() {
+        let dial = config.dial(key);
+        dial.wrap_err_with(|| format!("configuration: [target_index]: key {key:?}"))?;
+    }
+    Ok(())
+}
+
+/// Names the keys of `[target_index]` that belong to no target of this run. One that
+/// belongs to no target at all is a slip, so `-q` does not hide it.
+pub(super) fn say_unused_keys(run: &Run<'_>) {
+    let mut keys: Vec<&String> = run.config.target_index.keys().collect();
+    keys.sort();
+    for key in keys {
+        let Ok(dial) = run.config.dial(key) else {
+            continue;
+        };
+        if run.targets.iter().any(|target| target.dial == dial) {
+            continue;
+        }
+        let listed = run.config.targets.iter();
+        let is_listed = listed
+            .flat_map(|text| run.config.dial(text))
+            .any(|of| of == dial);
+        let is_recorded = run.record.wrcmds.places().any(|of| of.target == dial);
+        let line = |what| format!("[target_index]: {key:?} is not {what}: its page is not asked");
+        match is_listed || is_recorded {
+            true => run.terminal.report(&line("a target of this run")),
+            false => run.terminal.say(&line(
+                "a target, neither configured nor on record in wrcmds",
+            )),
+        }
+    }
+}
 
 /// Before anything is read back: the targets whose pages are known, and of
 /// which something is on record, empty their caches.

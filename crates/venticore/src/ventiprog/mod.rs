@@ -22,6 +22,7 @@ mod servers;
 mod source;
 mod target;
 mod tell;
+mod uncovered;
 mod unseen;
 
 use std::ffi::OsString;
@@ -101,6 +102,7 @@ pub enum Task {
 /// single targets is in the status.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let given = options.dir.as_deref();
+    held::refuse_bad_keys(config)?;
     if options.reads_only() {
         let dir = config.state_dir(given);
         let state = match Home::existing(config, given)? {
@@ -111,12 +113,23 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         };
         return run_in(state, tool, options, config, terminal);
     }
-    if options.task == Task::Replicate {
-        refuse_without_target(options, config)?;
+    match options.task {
+        Task::Forget(_) => refuse_without_state(options, config)?,
+        _ => refuse_without_target(options, config)?,
     }
     let home = Home::open(config, given, terminal)?;
     let outcome = run_in(home.state().clone(), tool, options, config, terminal);
     home.close(outcome, terminal)
+}
+
+/// Where there is no state directory, nothing can be removed from it, and none is made.
+fn refuse_without_state(options: &Options, config: &Config) -> Result<()> {
+    let given = options.dir.as_deref();
+    let dir = config.state_dir(given);
+    if config.mount_at(&dir).is_none() && Home::existing(config, given)?.is_none() {
+        return Err(no_state(&dir));
+    }
+    Ok(())
 }
 
 /// A call that names no target anywhere does not make a state directory, nor a

@@ -1,6 +1,7 @@
 //! What is on record: wrcmd, wrcmds and the log, read once and written as the
 //! run goes.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use eyre::{Result, WrapErr};
@@ -47,6 +48,11 @@ impl Record {
             unsaved: None,
             refused: None,
         })
+    }
+
+    /// The state directory.
+    pub(super) fn dir(&self) -> &Path {
+        self.state.path()
     }
 
     /// The host of the wrcmd, by its address: once it has acknowledged

@@ -9,7 +9,7 @@ use super::preflight::Preflight;
 use super::record::Record;
 use super::source::{Asked, Part};
 use super::target::Target;
-use super::{Options, copy, held, tell};
+use super::{Options, copy, held, tell, uncovered};
 use crate::config::Config;
 use crate::dial::Dial;
 use crate::exit::Status;
@@ -89,6 +89,11 @@ impl<'a> Run<'a> {
         let starts = places::starts(&known, &Asked(&self.parts))?;
         for remark in starts.iter().flat_map(|start| &start.remarks) {
             self.terminal.say(remark);
+        }
+        uncovered::say_unasked(&mut self)?;
+        held::say_unused_keys(&self);
+        if self.options.verify {
+            uncovered::say_unrecorded(&mut self);
         }
         if !self.options.dry_run {
             held::empty_caches(&mut self);

@@ -97,7 +97,7 @@ pub(super) fn sought(
     terminal: &Terminal,
 ) -> Result<Sought> {
     let own = record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned());
-    let named = |names: &[String]| named(names, own.as_deref());
+    let named = |names: &[String]| named(names, own.as_slice());
     let mut sought = Sought {
         names: Vec::new(),
         given: Vec::new(),
@@ -146,8 +146,8 @@ pub(super) fn sought(
 }
 
 /// Names that somebody gave, each once: absolute, since the wrcmd is run from
-/// anywhere, and as the wrcmd has it where it is the wrcmd's own.
-fn named(names: &[String], own: Option<&str>) -> Vec<String> {
+/// anywhere, and spelled as on record where that is the same partition.
+pub(super) fn named(names: &[String], recorded: &[String]) -> Vec<String> {
     let mut all = Vec::new();
     add(
         &mut all,
@@ -155,10 +155,9 @@ fn named(names: &[String], own: Option<&str>) -> Vec<String> {
             let absolute = std::path::absolute(name).ok();
             let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
             let given = absolute.unwrap_or_else(|| name.clone());
-            match own {
-                Some(own) if is_same_node(own, &given) => own.to_owned(),
-                _ => given,
-            }
+            let mut recorded = recorded.iter();
+            let known = recorded.find(|known| is_same_node(known, &given));
+            known.cloned().unwrap_or(given)
         }),
     );
     all

@@ -9,6 +9,7 @@ use indicatif::{DecimalBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
 use super::engine::Engine;
+use super::readback::ReadBack;
 use super::run::Run;
 use super::target::Target;
 use crate::exit::{Output, Status};
@@ -63,8 +64,7 @@ fn summary(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> String
     };
     let of_all = |count: fn(&Target) -> u64| run.targets.iter().map(count).sum::<u64>();
     if run.options.verify {
-        let right = HumanCount(of_all(|target| target.read_back.right));
-        line = format!("{line}; {right} blocks read back and right");
+        line = format!("{line}; {}", verified(&run.targets));
     }
     let counts = [
         (tally.present, "were there already"),
@@ -92,6 +92,26 @@ fn summary(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> String
         line = format!("{line}; exit status {}", status.code());
     }
     line
+}
+
+/// What `--verify` has shown. The source's own blocks are not part of it.
+fn verified(targets: &[Target]) -> String {
+    let read = |target: &Target| {
+        let ReadBack {
+            right,
+            missing,
+            damaged,
+            ..
+        } = target.read_back;
+        right + missing + damaged
+    };
+    match targets.iter().map(read).sum() {
+        0 => "nothing was verified".to_owned(),
+        _ => format!(
+            "{} blocks read back and right (the source was not checked)",
+            HumanCount(targets.iter().map(|target| target.read_back.right).sum())
+        ),
+    }
 }
 
 /// A time for people: `0.3 s`, `12.0 s`, `3 minutes`.
