@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// A host and a port: the place of a server, and the key of a target.
@@ -113,7 +113,17 @@ impl Dial {
     /// # Errors
     /// Whatever the look-up says; `NotFound` for a name without addresses.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let found: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
+        let found: Vec<_> = match (self.host.as_str(), self.port).to_socket_addrs() {
+            Ok(found) => found.collect(),
+            // A machine without /etc/hosts, or whose name server is down.
+            Err(_) if self.host == "localhost" => {
+                let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+                loopback
+                    .map(|address| SocketAddr::new(address, self.port))
+                    .into()
+            }
+            Err(error) => return Err(error),
+        };
         if found.is_empty() {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
@@ -480,6 +490,11 @@ mod tests {
     #[test]
     fn numeric_hosts_resolve_without_a_name_server() {
         let at = |text: &str| text.parse::<Dial>().unwrap().resolve().unwrap();
+        assert!(
+            at("localhost:3")
+                .iter()
+                .all(|found| found.ip().is_loopback())
+        );
         assert_eq!(at("127.0.0.1:1"), ["127.0.0.1:1".parse().unwrap()]);
         assert_eq!(at("[::1]:2"), ["[::1]:2".parse().unwrap()]);
     }
