@@ -13,8 +13,8 @@
 //! The wrarena line is the place itself, and can be run as it stands. It says
 //! that the target acknowledged a sync after every clump before the offset in
 //! the arena at `-o`, and after every clump of the arenas before that one.
-//! The comments that begin with `place`, `damaged`, `accepted` or `unreadable`
-//! belong to the wrarena line that follows; `place` comes first of them.
+//! The comments that begin with `place`, `damaged`, `damaged-here`, `accepted` or
+//! `unreadable` belong to the wrarena line that follows; `place` comes first of them.
 //!
 //! | field | is |
 //! |---|---|
@@ -37,9 +37,13 @@
 //! too many, those with the least between them do ([`Stretches`]).
 //! An operator who has looked at it changes the word into `accepted`, and it
 //! no longer counts. So that a slip there does not make damage go unnoticed, a
-//! comment that begins with one of the four words or goes on with `magic=`
+//! comment that begins with one of the five words or goes on with `magic=`
 //! must be a whole one of ours. All other comments, and blank lines, are kept
 //! where they are, byte for byte.
+//!
+//! A `damaged-here` line is such a stretch whose blocks the target gave back: it has the
+//! only copy of them. It goes when the source is mended, and becomes `damaged` when the
+//! target no longer gives them back.
 //!
 //! An `unreadable` line is a block that the target has and could not give back
 //! whole. It goes when the target gives it back. One without type and score stands
@@ -363,7 +367,9 @@ impl Wrcmds {
         spare.retain(|&at| at != kept);
         let texts = |own: &[usize]| -> Vec<Vec<u8>> {
             let lines = own.iter().filter_map(|&at| self.lines.get(at));
-            let ours = lines.filter(|line| line.damage().is_some() || line.unreadable().is_some());
+            let ours = lines.filter(|line| {
+                line.damage().is_some() || line.spared().is_some() || line.unreadable().is_some()
+            });
             ours.map(|line| line.text.clone()).collect()
         };
         let known: BTreeSet<Vec<u8>> = texts(&self.own_lines(kept)).into_iter().collect();
@@ -382,6 +388,11 @@ impl Wrcmds {
     /// The stretches that could not be sent to a target, accepted ones too.
     pub fn damages(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Damage> {
         self.own(target, partition).filter_map(Line::damage)
+    }
+
+    /// The stretches that are damaged in the source and that a target has whole.
+    pub fn spared(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Damage> {
+        self.own(target, partition).filter_map(Line::spared)
     }
 
     /// The blocks that a target could not give back.
@@ -425,6 +436,35 @@ impl Wrcmds {
     ) -> Result<(), Error> {
         let texts = all.iter().map(Damage::to_string);
         self.replace_own(target, partition, |line| line.damage().is_some(), texts)
+    }
+
+    /// Remembers stretches that a target has whole, besides those known.
+    ///
+    /// # Errors
+    /// As [`Wrcmds::add_damages`].
+    pub fn add_spared(
+        &mut self,
+        target: &Dial,
+        partition: &str,
+        new: impl IntoIterator<Item = Damage>,
+    ) -> Result<(), Error> {
+        let mut all = Stretches::new(self.spared(target, partition).cloned());
+        new.into_iter().for_each(|damage| all.add(damage));
+        self.set_spared(target, partition, &all.into_list())
+    }
+
+    /// Remembers these stretches that a target has whole, and no others.
+    ///
+    /// # Errors
+    /// As [`Wrcmds::add_damages`].
+    pub fn set_spared(
+        &mut self,
+        target: &Dial,
+        partition: &str,
+        all: &[Damage],
+    ) -> Result<(), Error> {
+        let texts = all.iter().map(Damage::to_spared);
+        self.replace_own(target, partition, |line| line.spared().is_some(), texts)
     }
 
     /// Remembers these blocks that could not be read, and no others.

@@ -21,6 +21,8 @@ pub(super) struct Checked {
     retried: Retried,
     /// All was to be read back, and the source no longer holds some of what is on record.
     is_part: bool,
+    /// All was to be read back.
+    all: bool,
 }
 
 /// How targets are checked.
@@ -70,12 +72,14 @@ pub(super) fn check(
         unreadable: &unreadable,
     };
     let read_back = readback::read_back(client, part, to, how.all, &known, on_read)?;
-    let retried = again::try_again(client, part, damages, how.all)?;
+    let spared = how.wrcmds.spared(dial, &part.name).cloned().collect();
+    let retried = again::try_again(client, part, damages, spared, how.all)?;
     let is_part = how.all && to < recorded(&line, part);
     Ok(Some(Checked {
         read_back,
         retried,
         is_part,
+        all: how.all,
     }))
 }
 
@@ -103,6 +107,7 @@ pub(super) fn take_in(
         mut read_back,
         retried,
         is_part,
+        all,
     } = checked;
     if is_part {
         terminal.say(&format!(
@@ -133,14 +138,25 @@ pub(super) fn take_in(
             target.dial, retried.untold, retried.stay
         ));
     }
+    if all && retried.there > 0 {
+        terminal.say(&format!(
+            "{}: damaged in the source and whole there: {} of the clumps of {}",
+            target.dial, retried.there, part.name
+        ));
+        target.status = target.status.worst(Status::Partly);
+    }
+    if retried.gone > 0 {
+        target.status = target.status.worst(Status::Unverified);
+    }
     if retried.stay > 0 {
         target.status = target.status.worst(Status::Partly);
     }
     // Otherwise the copy passes over the same damage, and counts it.
     if verdict == Verdict::AsRecorded {
         target.damaged += retried.stay;
+        target.damaged_there += retried.there;
     }
-    record.still_damaged(&target.dial, part, &retried.left);
+    record.still_damaged(&target.dial, part, &retried.left, &retried.spared);
     verdict
 }
 

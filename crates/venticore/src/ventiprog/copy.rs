@@ -177,7 +177,8 @@ impl Clerk<'_> {
                 seat,
                 place,
                 damage,
-            } => self.acknowledged(seat, place, damage),
+                there,
+            } => self.acknowledged(seat, place, damage, there),
             Event::Retry { seat, error, after } => {
                 let dial = self.dial(seat);
                 self.terminal
@@ -239,14 +240,21 @@ impl Clerk<'_> {
         }
     }
 
-    fn acknowledged(&mut self, seat: usize, place: Place, damage: &[replicate::Damage]) {
+    fn acknowledged(
+        &mut self,
+        seat: usize,
+        place: Place,
+        damage: &[replicate::Damage],
+        there: &[replicate::Damage],
+    ) {
         if self.dry_run {
             return;
         }
         if let Some(&Chair { part, target }) = self.chairs.get(seat)
             && let (Some(part), Some(target)) = (self.parts.get(part), self.targets.get(target))
         {
-            self.record.acknowledged(&target.dial, part, place, damage);
+            let record = &mut self.record;
+            record.acknowledged(&target.dial, part, place, damage, there);
         }
     }
 }
@@ -282,7 +290,7 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
     target
         .reached
         .push(point(outcome.place.map_or(from, |place| place.at)));
-    if outcome.lost > 0 || outcome.odd > 0 {
+    if outcome.lost > 0 || outcome.odd > 0 || run.options.verify && outcome.there > 0 {
         target.status = target.status.worst(Status::Partly);
     }
     let many = replicate::TOLD as u64;
@@ -326,7 +334,7 @@ fn remember_trusted(run: &mut Run<'_>, chair: Chair, at: At) {
     if let Some(before) = before {
         let last = Some(before.score);
         let place = Place { at, last };
-        run.record.acknowledged(&target.dial, part, place, &[]);
+        run.record.acknowledged(&target.dial, part, place, &[], &[]);
     }
 }
 

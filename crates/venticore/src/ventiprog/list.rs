@@ -19,7 +19,7 @@ use crate::places::{self, Behind, Point};
 use crate::reach::Reach;
 use crate::state::Utc;
 use crate::terminal::Terminal;
-use crate::wrcmds::{Place, Wrcmds};
+use crate::wrcmds::{Damage, Place, Wrcmds};
 
 /// Prints a line for each target and partition on record, and for the targets
 /// asked for that have none; with `-p` only for these partitions. Status 3 where one
@@ -161,6 +161,8 @@ struct Faults {
     more: bool,
     /// Clumps that are damaged in the source, and that the target does not have.
     damaged: u64,
+    /// Clumps that are damaged in the source, and that the target has whole.
+    damaged_there: u64,
 }
 
 impl Faults {
@@ -175,7 +177,9 @@ impl Faults {
         }
         let damages = wrcmds.damages(target, partition);
         let open = damages.filter(|damage| !damage.accepted);
-        faults.damaged = open.map(|damage| damage.clumps.max(1)).sum();
+        let clumps = |damage: &Damage| damage.clumps.max(1);
+        faults.damaged = open.map(clumps).sum();
+        faults.damaged_there = wrcmds.spared(target, partition).map(clumps).sum();
         faults
     }
 }
@@ -188,10 +192,12 @@ impl fmt::Display for Faults {
             Faults { unreadable: 0, .. } => {}
             Faults { unreadable, .. } => write!(f, ", {unreadable} unreadable")?,
         }
-        match self.damaged {
-            0 => Ok(()),
-            clumps => write!(f, ", {clumps} damaged in the source and not there"),
-        }
+        let counts = [
+            (self.damaged, "not there"),
+            (self.damaged_there, "whole there"),
+        ];
+        let mut met = counts.iter().filter(|(clumps, _)| *clumps > 0);
+        met.try_for_each(|(clumps, what)| write!(f, ", {clumps} damaged in the source and {what}"))
     }
 }
 
@@ -232,6 +238,7 @@ struct ListLine {
     acknowledged: Option<String>,
     unreadable: u64,
     damaged: u64,
+    damaged_there: u64,
 }
 
 fn json(line: &Behind, faults: Faults) -> ListLine {
@@ -248,5 +255,6 @@ fn json(line: &Behind, faults: Faults) -> ListLine {
         acknowledged: acknowledged(line),
         unreadable: faults.unreadable + u64::from(faults.more),
         damaged: faults.damaged,
+        damaged_there: faults.damaged_there,
     }
 }

@@ -61,13 +61,15 @@ impl Record {
         self.host = host;
     }
 
-    /// A target has acknowledged everything before a place, save this damage.
+    /// A target has acknowledged everything before a place, except this damage; `there`
+    /// is damage in the source whose blocks it has.
     pub(super) fn acknowledged(
         &mut self,
         target: &Dial,
         part: &Part,
         place: replicate::Place,
         damage: &[replicate::Damage],
+        there: &[replicate::Damage],
     ) {
         let at = Point::new(place.at.arena, place.at.offset);
         let last = Some(place.last.unwrap_or(UNKNOWN));
@@ -81,9 +83,11 @@ impl Record {
         };
         let mut new = self.wrcmds.clone();
         let damage = damage.iter().filter_map(|damage| remembered(part, damage));
+        let there = there.iter().filter_map(|damage| remembered(part, damage));
         let set = new
             .set(&line)
-            .and_then(|()| new.add_damages(target, &part.name, damage));
+            .and_then(|()| new.add_damages(target, &part.name, damage))
+            .and_then(|()| new.add_spared(target, &part.name, there));
         if let Some(wrcmd) = &self.wrcmd
             && self.host.as_ref() == Some(target)
             && wrcmd.file() == part.name
@@ -93,10 +97,18 @@ impl Record {
         self.change(target, new, set);
     }
 
-    /// What of earlier damage a target still lacks.
-    pub(super) fn still_damaged(&mut self, target: &Dial, part: &Part, left: &[Damage]) {
+    /// What of earlier damage a target still lacks, and what of it the target has.
+    pub(super) fn still_damaged(
+        &mut self,
+        target: &Dial,
+        part: &Part,
+        left: &[Damage],
+        spared: &[Damage],
+    ) {
         let mut new = self.wrcmds.clone();
-        let set = new.set_damages(target, &part.name, left);
+        let set = new
+            .set_damages(target, &part.name, left)
+            .and_then(|()| new.set_spared(target, &part.name, spared));
         self.change(target, new, set);
     }
 

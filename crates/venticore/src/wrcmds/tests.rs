@@ -414,7 +414,7 @@ fn refusals_name_the_line_and_the_way_out() {
         ),
         (
             format!("# accept{}\n{good}", &hurt[9..]),
-            "line 1: expected place, damaged, accepted or unreadable, found \"accept\"",
+            "line 1: expected place, damaged, damaged-here, accepted or unreadable, found \"accept\"",
         ),
         (format!("# placed magic=\n{good}"), "found \"placed\""),
         (
