@@ -24,6 +24,9 @@ const EMPTYING: [&str; 2] = ["emptylumpcache", "emptydcache"];
 /// The most bytes that are taken of an answer to one of them.
 const ANSWER_MAX: u64 = 4096;
 
+/// The port of HTTP where a URL names none.
+const HTTP: u16 = 80;
+
 /// How long something that is no HTTP server may take to say what it is.
 const GREETING: Duration = Duration::from_secs(1);
 
@@ -86,6 +89,14 @@ pub fn venti_of(url: &str) -> Result<Dial, Error> {
     let host = uri.host().unwrap_or_default();
     let dial = Dial::with_default_port(host, Dial::VENTI);
     dial.map_err(|_| Error::Url(excerpt(url.as_bytes())))
+}
+
+/// The port at which an index page is asked for.
+///
+/// # Errors
+/// The URL is none of an index page.
+pub fn port_of(url: &str) -> Result<u16, Error> {
+    Ok(uri(url)?.port_u16().unwrap_or(HTTP))
 }
 
 fn uri(url: &str) -> Result<Uri, Error> {

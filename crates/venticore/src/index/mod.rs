@@ -19,7 +19,7 @@ use crate::arena::{ArenaPartition, Name};
 use crate::score::Score;
 
 pub use error::{Error, Kind};
-pub use fetch::{PAGE_MAX, empty_caches, fetch, venti_of};
+pub use fetch::{PAGE_MAX, empty_caches, fetch, port_of, venti_of};
 
 /// Where the page of a venti on this machine usually is.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8000/index";
@@ -116,6 +116,12 @@ impl Arena {
     #[must_use]
     pub fn used(&self) -> u64 {
         self.written.used().max(self.indexed.used())
+    }
+
+    /// Number of clumps by the larger set of counters, as a hint too.
+    #[must_use]
+    pub fn clumps(&self) -> u32 {
+        self.written.clumps.max(self.indexed.clumps)
     }
 
     /// No clump will be added.

@@ -13,7 +13,7 @@ use super::tell::{SCHEMA, json_line};
 use super::{Options, servers, unseen};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::Status;
+use crate::exit::{Status, line_of};
 use crate::index;
 use crate::places::{self, Behind, Point};
 use crate::reach::Reach;
@@ -51,7 +51,7 @@ pub(super) fn list(
         match Part::open(name, record.wrcmd.as_ref(), terminal) {
             Ok((part, _)) => parts.push(part),
             Err(error) => {
-                terminal.say(&format!("{error:#}"));
+                terminal.say(&line_of(&error));
                 status = status.worst(Status::Partly);
             }
         }

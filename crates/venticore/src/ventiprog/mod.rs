@@ -13,6 +13,7 @@ mod forget;
 mod held;
 mod list;
 mod origin;
+mod page;
 mod preflight;
 mod progress;
 mod readback;

@@ -7,10 +7,11 @@ use super::origin::Origin;
 use super::record::Record;
 use super::source::{self, Part};
 use super::target::{Target, some_asked_for};
-use super::{Options, servers, unseen};
+use super::{Options, page, servers, unseen};
 use crate::config::Config;
 use crate::dial::Dial;
-use crate::exit::{Failure, Status};
+use crate::exit::{Failure, Status, line_of};
+use crate::index;
 use crate::reach::Reach;
 use crate::terminal::Terminal;
 use crate::wrcmd::WrCmd;
@@ -48,8 +49,11 @@ impl<'a> Preflight<'a> {
         let url = source::page_url(record, options, config);
         let origin = Origin::of(options, config, url)?;
         let dials = some_asked_for(record.wrcmd.as_ref(), options, config)?;
-        let reach = Reach::look_up(dials.iter().chain(origin.dial()), config.limits.connect);
+        let recorded = record.targets();
+        let all = dials.iter().chain(origin.dial()).chain(&recorded);
+        let reach = Reach::look_up(all, config.limits.connect);
         servers::refuse_source(&origin, &dials, &reach)?;
+        servers::refuse_recorded(&origin, &recorded, &reach)?;
         let dials = servers::one_each(dials, &reach, terminal);
         Ok(Preflight {
             options,
@@ -82,7 +86,13 @@ impl<'a> Preflight<'a> {
         let names = source::with_recorded(sought.names.clone(), &recorded, has_wrcmd);
         let mut contact = origin.sync(reach, config, terminal);
         let (mut parts, opened) = self.open(&names, &sought.given, &recorded)?;
+        let compared = page::Compared::new(&sought, &parts, record);
+        if let Some(compared) = &compared {
+            compared.refuse_other(options, config)?;
+        }
+        let unlisted = compared.map(|compared| compared.say_unlisted(config, terminal));
         let mut gaps = contact.status().worst(sought.status);
+        gaps = gaps.worst(unlisted.unwrap_or(Status::Done));
         for part in &mut parts {
             let (synced, status) = contact.covers(origin, part, terminal);
             part.synced = synced;
@@ -91,12 +101,20 @@ impl<'a> Preflight<'a> {
         let offline = *origin == Origin::Offline;
         let sight = source::see_writers(&mut parts);
         servers::refuse_holder(&parts, dials, reach)?;
+        let port = sought
+            .url
+            .as_deref()
+            .and_then(|url| index::port_of(url).ok());
+        gaps = gaps.worst(servers::say_other_server(
+            origin, &mut parts, port, reach, terminal,
+        ));
         if !options.dry_run {
             servers::refuse_suspect(origin, &parts, dials, reach, config)?;
         }
         gaps = gaps.worst(unseen::say_unsynced(origin, &parts, sight, terminal));
         gaps = gaps.worst(unseen::say_page_ahead(&sought.page, &parts, terminal));
-        let used_up = match offline || sought.has_page {
+        gaps = gaps.worst(page::say_behind(&sought, &parts, config, terminal));
+        let used_up = match offline || sought.url.is_some() {
             true => Status::Done,
             false => unseen::say_used_up(&parts, terminal),
         };
@@ -135,7 +153,7 @@ impl<'a> Preflight<'a> {
                         true => "; if it is gone for good, remove its lines from wrcmds",
                         false => "",
                     };
-                    self.terminal.say(&format!("{error:#}{cure}"));
+                    self.terminal.say(&format!("{}{cure}", line_of(&error)));
                     status = status.worst(Status::Partly);
                 }
             }

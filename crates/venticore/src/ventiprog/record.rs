@@ -204,6 +204,29 @@ impl Record {
         unsaved.or(self.refused.take()).map_or(Ok(()), Err)
     }
 
+    /// All targets that have a line in wrcmds.
+    pub(super) fn targets(&self) -> Vec<Dial> {
+        let mut targets = Vec::new();
+        for place in self.wrcmds.places() {
+            if !targets.contains(&place.target) {
+                targets.push(place.target);
+            }
+        }
+        targets
+    }
+
+    /// All partitions on record, that of the wrcmd first.
+    pub(super) fn all_partitions(&self) -> Vec<String> {
+        let own = self.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned());
+        let mut names = Vec::from_iter(own);
+        for name in self.partitions(&self.targets()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// The partitions in which one of these targets has a line.
     pub(super) fn partitions(&self, targets: &[Dial]) -> Vec<String> {
         let mut names = Vec::new();

@@ -4,12 +4,14 @@ use eyre::Result;
 
 use super::origin::{MOST, Origin};
 use super::source::Part;
+use super::unseen::SERVER;
 use crate::blocktype::BlockType;
 use crate::client::{Client, Error, Kind};
 use crate::config::Config;
 use crate::dial::Dial;
 use crate::exit::{Failure, Status};
-use crate::reach::{Listeners, Reach, Same};
+use crate::holders::Process;
+use crate::reach::{Listener, Listeners, Reach, Same};
 use crate::score::Score;
 use crate::terminal::Terminal;
 
@@ -48,6 +50,67 @@ fn is_the_source(target: &Dial, origin: &Origin) -> eyre::Report {
     let source = origin.shown();
     let cause = format!("{target}: is the source itself ({source}); name another venti{way_out}");
     Failure::report(Status::Usage, cause)
+}
+
+/// Refuses a source that is a target on record: it has a copy, and not all that the
+/// venti has whose partition it is.
+pub(super) fn refuse_recorded(origin: &Origin, recorded: &[Dial], reach: &Reach) -> Result<()> {
+    let Some(source) = origin.dial() else {
+        return Ok(());
+    };
+    let is_source = |target: &&Dial| reach.same(source, target) == Same::Yes;
+    let Some(target) = recorded.iter().find(is_source) else {
+        return Ok(());
+    };
+    let cause = format!(
+        "source {}: is {target}, a target on record; name the source venti (-s), \
+         or forget that target first (--forget)",
+        origin.shown()
+    );
+    Err(Failure::report(Status::Usage, cause))
+}
+
+/// Says which partitions are written by a server of this machine that is not the
+/// source. What the source has synced is then not what they hold.
+pub(super) fn say_other_server(
+    origin: &Origin,
+    parts: &mut [Part],
+    page_port: Option<u16>,
+    reach: &Reach,
+    terminal: &Terminal,
+) -> Status {
+    let own = origin.dial().map_or(&[][..], |source| reach.own(source));
+    if own.is_empty() || parts.iter().all(|part| part.writers.is_empty()) {
+        return Status::Done;
+    }
+    let listeners = Listeners::here();
+    let at_source = own.iter().filter_map(|&at| listeners.reached_by(at));
+    let at_source: Vec<&Listener> = at_source.collect();
+    let is_source = |writer: &Process| at_source.iter().any(|l| l.is_of(writer.pid));
+    // Other programs than ventis listen somewhere as well: an emulator, for one.
+    let is_other = |writer: &&Process| {
+        let listens = listeners.of(writer.pid);
+        let has_page = || listens.iter().any(|l| Some(l.address.port()) == page_port);
+        !listens.is_empty() && (writer.command == SERVER || has_page())
+    };
+    let mut status = Status::Done;
+    for part in parts {
+        if at_source.is_empty() || part.writers.iter().any(is_source) {
+            continue;
+        }
+        if let Some(writer) = part.writers.iter().find(is_other) {
+            terminal.say(&format!(
+                "{}: {writer} has it open for writing, and is not the server at the source's \
+                 address ({}): that is the partition of another venti; \
+                 name the right source (-s), partition (-p) or index page (-i)",
+                part.name,
+                origin.shown()
+            ));
+            part.synced = false;
+            status = Status::Partly;
+        }
+    }
+    status
 }
 
 /// Refuses a target at which a process listens that has one of the partitions

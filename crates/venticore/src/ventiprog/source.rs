@@ -62,8 +62,10 @@ pub(super) struct Sought {
     pub(super) given: Vec<String>,
     /// What the index page says of each, where there is a page.
     pub(super) page: Vec<Listed>,
-    /// There is one.
-    pub(super) has_page: bool,
+    /// The URL of the page that was read.
+    pub(super) url: Option<String>,
+    /// All partitions of the page have a name here.
+    pub(super) all_named: bool,
     pub(super) status: Status,
 }
 
@@ -102,14 +104,16 @@ pub(super) fn sought(
         names: Vec::new(),
         given: Vec::new(),
         page: Vec::new(),
-        has_page: false,
+        url: None,
+        all_named: true,
         status: Status::Done,
     };
     if options.partitions.is_empty() {
         let url = page_url(record, options, config);
         if let Some(url) = url {
             let page = page(url, is_known(record, config), config, terminal)?;
-            sought.has_page = page.is_some();
+            sought.url = page.is_some().then(|| url.to_owned());
+            sought.all_named = page.as_ref().is_some_and(|(_, s)| *s == Status::Done);
             (sought.page, sought.status) = page.unwrap_or((Vec::new(), Status::Partly));
         }
         sought.names = sought
@@ -117,7 +121,7 @@ pub(super) fn sought(
             .iter()
             .map(|listed| listed.name.clone())
             .collect();
-        if options.index.is_none() || !sought.has_page {
+        if options.index.is_none() || sought.url.is_none() {
             add(&mut sought.names, named(&config.arenas));
         }
     } else {
@@ -172,7 +176,7 @@ fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
 }
 
 /// Whether two paths are of one file or device.
-fn is_same_node(one: &str, other: &str) -> bool {
+pub(super) fn is_same_node(one: &str, other: &str) -> bool {
     let node = |path: &str| {
         let meta = fs::metadata(path).ok()?;
         Some(match meta.file_type().is_block_device() {
@@ -214,19 +218,30 @@ pub(super) fn on_page(
     terminal: &Terminal,
 ) -> (Vec<Listed>, Status) {
     let (mut listed, mut status) = (Vec::new(), Status::Done);
-    for of in page.partitions() {
-        match config.path_from_anywhere(of.partition) {
-            Ok(path) => listed.push(Listed {
-                name: path.into_owned(),
-                arenas: of.arenas.into_iter().cloned().collect(),
-            }),
+    for found in of_page(page, config) {
+        match found {
+            Ok(found) => listed.push(found),
             Err(error) => {
-                terminal.say(&format!("{error:#}"));
+                terminal.say(&line_of(&error));
                 status = Status::Partly;
             }
         }
     }
     (listed, status)
+}
+
+/// The same, and nothing is said.
+pub(super) fn listed(page: &index::Page, config: &Config) -> Vec<Listed> {
+    of_page(page, config).flatten().collect()
+}
+
+fn of_page(page: &index::Page, config: &Config) -> impl Iterator<Item = Result<Listed>> {
+    page.partitions().into_iter().map(|of| {
+        Ok(Listed {
+            name: config.path_from_anywhere(of.partition)?.into_owned(),
+            arenas: of.arenas.into_iter().cloned().collect(),
+        })
+    })
 }
 
 /// The same, with the partitions that `wrcmds` knows and nothing names any

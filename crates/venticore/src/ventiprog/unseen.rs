@@ -16,7 +16,7 @@ use crate::reach::Listeners;
 use crate::terminal::Terminal;
 
 /// What a venti server is called.
-const SERVER: &str = "venti";
+pub(super) const SERVER: &str = "venti";
 
 /// Says of each partition that a server seems to write, where no source is asked to
 /// sync: none is known, or the caller says that there is none, which only a process
@@ -108,8 +108,14 @@ fn missing(part: &Part, page: &index::Arena) -> Option<String> {
             )
         });
     };
+    if arena.name != page.name {
+        return Some(format!(
+            "the arena at {} is {}: that is not the partition of this page",
+            page.head, arena.name
+        ));
+    }
     let (used, clumps) = on_disk(part, arena, page.used());
-    let counted = page.written.clumps.max(page.indexed.clumps);
+    let counted = page.clumps();
     (page.used() > used).then(|| {
         format!(
             "the index page counts {counted} clumps, on disk are {clumps}: \
