@@ -194,6 +194,11 @@ fn a_clump_marked_as_corrupt_is_named_and_looked_for() {
     site.give(&second, [score]);
     let output = site.runs(&[&second], 0);
     assert!(output.stderr.contains(&named), "{output:?}");
+    let whole = format!(
+        "ventiprog: {}: has each block that is damaged in the source (1): nothing is lost there\n",
+        second.dial()
+    );
+    assert!(output.stderr.contains(&whole), "{output:?}");
     // wrarena names it too.
     let third = Venti::start();
     let output = venti_tests::command::Command::new("wrarena")

@@ -35,6 +35,15 @@ fn assert_sent_again(site: &Site, venti: &Venti, lost: &[(BlockType, Score)], ve
         );
         assert!(output.stderr.contains(&named), "{output:?}");
     }
+    let sent = match lost.len() {
+        1 => "1 block was missing there and was sent again".to_owned(),
+        many => format!("{many} blocks were missing there and were sent again"),
+    };
+    let last = format!(
+        "ventiprog: {}: {sent}; the next run should end with 0\n",
+        venti.dial()
+    );
+    assert!(output.stderr.ends_with(&last), "{output:?}");
     assert_eq!(venti.counts().writes, writes + lost.len() as u64);
     assert_eq!(site.holes(venti), 0);
     let output = run();
@@ -92,11 +101,9 @@ fn what_is_damaged_there_is_named_until_it_is_cured() {
             venti.dial()
         );
         assert!(output.stderr.starts_with(&named), "{output:?}");
-        assert!(
-            output
-                .remarks()
-                .ends_with("); only that server can cure it\n")
-        );
+        let cure = "; sending it again does not help: start that server with empty arenas \
+                    if it holds only this backup, and run again, or restore its arenas from a copy";
+        assert!(output.remarks().ends_with(&format!("{cure}\n")));
         assert_eq!(venti.counts().writes, 20, "writing again would not cure it");
     }
     venti.forget(BlockType::Data, &score);

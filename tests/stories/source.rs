@@ -297,6 +297,11 @@ fn the_source_is_no_target_under_any_name() {
         let args = ["-s", &source, "-p", &site.part(), &target];
         let output = site.ventiprog().args(args).run();
         assert_said(&output, 2, "is the source itself");
+        assert_said(
+            &output,
+            2,
+            "; name another target, or the right source with -s",
+        );
     }
     assert_eq!(venti.counts().connections, 0);
 }
@@ -334,10 +339,33 @@ fn a_new_target_that_has_everything_is_named() {
     let source = source_of(&site);
     // As through a tunnel.
     let relay = Relay::to(port(&source));
-    let said = "had every block already, the newest too";
+    let said = "had every block already";
     let args = ["-s", &source.dial(), "-p", &site.part(), &relay.address()];
     let output = site.ventiprog().args(args).run();
+    let leads = format!("or its address leads to the source {}", source.dial());
     assert_said(&output, 0, said);
+    assert_said(&output, 0, &leads);
+
+    // One that was forgotten is not suspicious, also where no source is known.
+    for words in [vec!["-s".to_owned(), source.dial()], vec![]] {
+        let forget = site.ventiprog().args(["--forget", &relay.address()]);
+        // It stays the host of the wrcmd, which is known again then.
+        assert_eq!(forget.run().status, 3);
+        fs::remove_file(site.state("wrcmd")).unwrap();
+        let again = site.ventiprog().args(words).args(["-p", &site.part()]);
+        let output = again.arg(relay.address()).run();
+        assert_said(&output, 0, "it was up to date when it was forgotten");
+        assert!(!output.stderr.contains("leads to"), "{output:?}");
+    }
+
+    // Nothing is known at all.
+    for name in ["wrcmd", "wrcmds"] {
+        fs::remove_file(site.state(name)).unwrap();
+    }
+    let output = site
+        .ventiprog()
+        .args(["-p", &site.part(), &relay.address()]);
+    assert_said(&output.run(), 0, "or is the source itself");
 
     // One that lacks something is not, and nor is one that is on record.
     let target = source_of(&site);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use eyre::{Report, WrapErr};
 use lexopt::ValueExt;
 
+use crate::nearest::nearest;
 use crate::{
     client, config, dial, external, index, ninefat, partition, score, state, wrcmd, wrcmds,
 };
@@ -243,6 +244,16 @@ impl Tool {
         format!("usage: {} {form}", self.name)
     }
 
+    /// The long option that an unknown one is nearest to.
+    fn meant(&self, error: &lexopt::Error) -> Option<&'static str> {
+        let lexopt::Error::UnexpectedOption(found) = error else {
+            return None;
+        };
+        let words = self.help.split([' ', '\n', ',']);
+        let long = words.filter(|word| word.starts_with("--") && word.len() > 3);
+        found.strip_prefix("--").and_then(|_| nearest(found, long))
+    }
+
     fn explain(&self, report: &Report) -> Status {
         if let Some(Answer(text)) = report.downcast_ref() {
             return match Output::stdout().write_all(text.as_bytes()) {
@@ -252,7 +263,10 @@ impl Tool {
         }
         let status = Status::of(report);
         let mut line = line_of(report);
-        if report.downcast_ref::<lexopt::Error>().is_some() {
+        if let Some(error) = report.downcast_ref::<lexopt::Error>() {
+            if let Some(meant) = self.meant(error) {
+                line = format!("{line}, did you mean {meant}?");
+            }
             line = format!("{line}; {}", self.short_usage());
         }
         say(self.name, &line);

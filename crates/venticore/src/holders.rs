@@ -159,6 +159,12 @@ pub fn unseen(command: &str) -> Vec<(Process, u32)> {
     scan::unseen(&Roots::default().proc, command)
 }
 
+/// The numbers of the processes with this command name.
+#[must_use]
+pub fn named(command: &str) -> Vec<u32> {
+    scan::named(&Roots::default().proc, command)
+}
+
 /// What is looked for, and the devices that lie on it.
 fn wanted(path: &Path, roots: &Roots) -> io::Result<(Wanted, Vec<String>)> {
     let meta = fs::metadata(path)?;

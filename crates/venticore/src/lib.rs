@@ -16,6 +16,7 @@ pub mod exit;
 pub mod external;
 pub mod holders;
 pub mod index;
+pub mod nearest;
 pub mod ninefat;
 pub mod partition;
 pub mod places;

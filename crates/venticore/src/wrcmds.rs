@@ -45,6 +45,9 @@
 //! only copy of them. It goes when the source is mended, and becomes `damaged` when the
 //! target no longer gives them back.
 //!
+//! A line `# forgotten TARGET` stands for a target whose lines were removed, until
+//! it has a place again. Without it, nothing is remembered of that.
+//!
 //! An `unreadable` line is a block that the target has and could not give back
 //! whole. It goes when the target gives it back. One without type and score stands
 //! for more of them than are listed.
@@ -75,6 +78,11 @@ pub use stretches::Stretches;
 /// What stands above the lines of a new file.
 const HEADER: &str = "# wrcmds: the place that each venti has acknowledged in each partition; \
      each line can be run as it stands, the comments before it belong to it";
+
+/// The comment on a target that was forgotten.
+fn forgotten(target: &Dial) -> String {
+    format!("# forgotten {target}")
+}
 
 /// How far a target is known to have come in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -343,6 +351,8 @@ impl Wrcmds {
     }
 
     fn append(&mut self, place: &Place) -> Result<(), Error> {
+        let text = forgotten(&place.target);
+        self.lines.retain(|line| line.text != text.as_bytes());
         if let Some(last) = self.lines.last_mut()
             && last.end.is_empty()
         {
@@ -531,7 +541,8 @@ impl Wrcmds {
         Ok(())
     }
 
-    /// Removes all lines of a target, and says how many there were.
+    /// Removes all lines of a target, and says how many there were. That there
+    /// were some is remembered until it has a place again.
     pub fn forget(&mut self, target: &Dial) -> usize {
         let is_its = |line: &Line| line.command().is_some_and(|c| c.target == *target);
         let found: Vec<usize> = self.positions(is_its).collect();
@@ -541,7 +552,22 @@ impl Wrcmds {
         if self.lines.iter().all(Line::is_blank) {
             self.lines.insert(0, Line::other(HEADER));
         }
+        if !found.is_empty() && !self.was_forgotten(target) {
+            let below_header = usize::from(self.lines.first() == Some(&Line::other(HEADER)));
+            let line = Line::other(&forgotten(target));
+            self.lines.insert(below_header, line);
+            if self.check_size().is_err() {
+                self.lines.remove(below_header);
+            }
+        }
         found.len()
+    }
+
+    /// Whether a target was forgotten and has had no place since.
+    #[must_use]
+    pub fn was_forgotten(&self, target: &Dial) -> bool {
+        let text = forgotten(target);
+        self.lines.iter().any(|line| line.text == text.as_bytes())
     }
 
     fn check_size(&self) -> Result<(), Error> {

@@ -9,7 +9,6 @@ use venticore::exit::{self, Status, Tool};
 use venticore::state::StateDir;
 use venticore::terminal::Terminal;
 use venticore::ventiprog::{self, Options, Task};
-use venticore::wrcmd;
 
 const TOOL: Tool = Tool {
     name: "ventiprog",
@@ -37,8 +36,8 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
   -q, --quiet            no output at all when everything succeeds
   -v, --verbose          say more
   -l, --list             show the place of every target, and how far behind
-      --older HOURS      with -l: status 3 if one has been behind for so long,
-                         or has damage on record
+      --older HOURS      with -l: status 3 if one has been behind that long (2d
+                         is two days), or has damage on record
       --verify           read back everything that earlier runs recorded
       --trust            believe a wrcmd that no line in wrcmds confirms
       --9fat IMAGE       take wrcmd from a 9fat that nobody mounts, and bring
@@ -78,7 +77,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('v') | Long("verbose") => verbose = true,
             Short('l') | Long("list") => list = true,
             Long("older") => {
-                let hours = wrcmd::number(&parser.value()?.string()?);
+                let hours = ventiprog::hours(&parser.value()?.string()?);
                 older = Some(hours.wrap_err("--older")?);
             }
             Long("9fat") => options.nine_fat = Some(parser.value()?),

@@ -236,6 +236,16 @@ pub(super) fn unseen(proc: &Path, name: &str) -> Vec<(Process, u32)> {
     found
 }
 
+/// The processes with this command name.
+pub(super) fn named(proc: &Path, name: &str) -> Vec<u32> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        (command(&entry.path()) == name).then_some(pid)
+    });
+    pids.collect()
+}
+
 /// Whether one of the descriptors of what is wanted is for writing; `None` where
 /// there is none.
 pub(super) fn writes(directory: &Path, wanted: &Wanted) -> Option<bool> {

@@ -8,7 +8,7 @@ use super::record::Record;
 use super::run::Run;
 use super::source::{self, Part};
 use super::target::Target;
-use crate::client::{Client, Error, Limits};
+use crate::client::{Asked, Client, Error, Limits};
 use crate::exit::{Status, client_status};
 use crate::places::{self, Point};
 use crate::replicate::{
@@ -185,7 +185,9 @@ impl Clerk<'_> {
                     .detail(|| format!("{dial}: {error}; again in {after:?}"));
             }
             Event::Lost { seat, error } => {
-                self.terminal.say(&format!("{}: {error}", self.dial(seat)));
+                let dial = self.dial(seat);
+                self.terminal
+                    .say(&format!("{dial}: {error}{}", way_out(error)));
                 self.progress.lost(&self.seats_of_the_target_of(seat));
             }
         }
@@ -259,6 +261,21 @@ impl Clerk<'_> {
     }
 }
 
+/// What helps where a target was lost.
+fn way_out(error: &Error) -> &'static str {
+    match error {
+        Error::Unreachable(_) | Error::Lost(_) => "; the next run catches up",
+        Error::Refused {
+            asked: Asked::Write(..),
+            text,
+            ..
+        } if text.contains("no space") => {
+            "; its arenas are full: give that venti another arena partition, then run again"
+        }
+        _ => "",
+    }
+}
+
 /// Takes in how the copy of one partition ended for one target.
 fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
     if outcome.place.is_none() && outcome.trouble.is_none() {
@@ -294,7 +311,12 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
         target.status = target.status.worst(Status::Partly);
     }
     let many = replicate::TOLD as u64;
-    if outcome.lost + outcome.there > many {
+    if outcome.lost == 0 && outcome.there > 0 {
+        run.terminal.say(&format!(
+            "{}: has each block that is damaged in the source ({}): nothing is lost there",
+            target.dial, outcome.there
+        ));
+    } else if outcome.lost + outcome.there > many {
         run.terminal.say(&format!(
             "{}: {} clumps are damaged in the source and not there, {} are damaged and there",
             target.dial, outcome.lost, outcome.there

@@ -33,6 +33,7 @@ use eyre::{Result, WrapErr};
 
 use crate::config::Config;
 use crate::exit::{Failure, Status};
+use crate::index;
 use crate::ninefat::{self, Home, Visit};
 use crate::state::StateDir;
 use crate::terminal::Terminal;
@@ -104,6 +105,9 @@ pub enum Task {
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let given = options.dir.as_deref();
     held::refuse_bad_keys(config)?;
+    if let Some(url) = &options.index {
+        index::venti_of(url).wrap_err("-i")?;
+    }
     if options.reads_only() {
         let dir = config.state_dir(given);
         let state = match Home::existing(config, given)? {
@@ -198,6 +202,25 @@ fn perform(
 fn no_state(dir: &Path) -> eyre::Report {
     let cause = format!("{}: no such state directory", dir.display());
     Failure::report(Status::Failed, cause)
+}
+
+/// An age such as `48`, `48h` or `2d`, in hours.
+///
+/// # Errors
+/// The text is none.
+pub fn hours(text: &str) -> Result<u64> {
+    let wrong = || {
+        let cause = format!("expected hours or days such as 48, 48h or 2d, found {text:?}");
+        Failure::report(Status::Usage, cause)
+    };
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let each = match text.get(digits.len()..).unwrap_or_default() {
+        "" | "h" => 1,
+        "d" => 24,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(each).ok_or_else(wrong)
 }
 
 /// A rate such as `2M`: bytes a second, with k, m or g for powers of 1024.

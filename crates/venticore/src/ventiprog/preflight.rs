@@ -5,8 +5,8 @@ use eyre::Result;
 
 use super::origin::Origin;
 use super::record::Record;
-use super::source::{self, Part};
-use super::target::{Target, some_asked_for};
+use super::source::{self, Part, Sought};
+use super::target::{Copied, Target, some_asked_for};
 use super::{Options, page, servers, unseen};
 use crate::config::Config;
 use crate::dial::Dial;
@@ -33,6 +33,8 @@ pub(super) struct Found {
     pub(super) status: Status,
     /// Something of the source is not seen.
     pub(super) incomplete: bool,
+    /// The source venti, where it has synced and has these partitions.
+    source: Option<Dial>,
 }
 
 impl<'a> Preflight<'a> {
@@ -85,7 +87,7 @@ impl<'a> Preflight<'a> {
         let has_wrcmd = record.wrcmd.is_some();
         let names = source::with_recorded(sought.names.clone(), &recorded, has_wrcmd);
         let mut contact = origin.sync(reach, config, terminal);
-        let (mut parts, opened) = self.open(&names, &sought.given, &recorded)?;
+        let (mut parts, opened) = self.open(&names, &sought, &recorded)?;
         let compared = page::Compared::new(&sought, &parts, record);
         if let Some(compared) = &compared {
             compared.refuse_other(options, config)?;
@@ -98,6 +100,7 @@ impl<'a> Preflight<'a> {
             part.synced = synced;
             gaps = gaps.worst(status);
         }
+        let is_sure = parts.iter().all(|part| part.synced);
         let offline = *origin == Origin::Offline;
         let sight = source::see_writers(&mut parts);
         servers::refuse_holder(&parts, dials, reach)?;
@@ -121,6 +124,7 @@ impl<'a> Preflight<'a> {
         Ok(Found {
             status: opened.worst(gaps).worst(used_up),
             incomplete: gaps != Status::Done || parts.len() < names.len(),
+            source: origin.dial().filter(|_| is_sure).cloned(),
             parts,
         })
     }
@@ -130,19 +134,25 @@ impl<'a> Preflight<'a> {
     fn open(
         &self,
         names: &[String],
-        given: &[String],
+        sought: &Sought,
         recorded: &[String],
     ) -> Result<(Vec<Part>, Status)> {
         let wrcmd = self.record.wrcmd.as_ref();
         let must_be_here = |name: &String| {
             names.len() == 1
-                || given.contains(name)
+                || sought.given.contains(name)
                 || wrcmd.is_some_and(|wrcmd| wrcmd.file() == *name)
         };
         let mut parts = Vec::new();
         let mut status = Status::Done;
         for name in names {
-            match Part::open(name, wrcmd, self.terminal) {
+            let is_on_page = sought.page.iter().any(|listed| listed.name == *name);
+            let opened = Part::open(name, wrcmd, self.terminal);
+            let opened = match is_on_page {
+                true => opened.map_err(source::hint),
+                false => opened,
+            };
+            match opened {
                 Ok((part, odd)) => {
                     parts.push(part);
                     status = status.worst(odd);
@@ -167,13 +177,14 @@ impl<'a> Preflight<'a> {
 
     /// The targets, with what is known before they are dialled: whether anything is
     /// on record of each, and that its name was not found.
-    pub(super) fn targets(&self) -> Vec<Target> {
+    pub(super) fn targets(&self, found: &Found) -> Vec<Target> {
         let host = self.record.wrcmd.as_ref().and_then(WrCmd::host);
         let host = host.and_then(|host| self.config.dial(host).ok());
         let new = |dial: &Dial| {
             let mut places = self.record.wrcmds.places();
             let is_new = host.as_ref() != Some(dial) && !places.any(|place| place.target == *dial);
-            let mut target = Target::new(dial.clone(), is_new);
+            let copied = is_new.then(|| self.copied(dial, found));
+            let mut target = Target::new(dial.clone(), copied);
             if let Some(why) = self.reach.unknown(dial).filter(|_| !self.options.dry_run) {
                 let why = format!("cannot connect: {why}");
                 self.terminal.say(&format!("{dial}: {why}"));
@@ -182,5 +193,15 @@ impl<'a> Preflight<'a> {
             target
         };
         self.dials.iter().map(new).collect()
+    }
+
+    /// What it would mean that this new target has everything.
+    fn copied(&self, target: &Dial, found: &Found) -> Copied {
+        match &found.source {
+            _ if self.record.wrcmds.was_forgotten(target) => Copied::Forgotten,
+            None => Copied::Unknown,
+            Some(source) if servers::is_another(source, target, &self.reach) => Copied::Elsewhere,
+            Some(source) => Copied::Perhaps(source.clone()),
+        }
     }
 }

@@ -95,7 +95,9 @@ impl ReadBack {
             Err(error) => {
                 self.damaged += 1;
                 self.tell(format!(
-                    "{block_type} block {score} is damaged there ({error}); only that server can cure it"
+                    "{block_type} block {score} is damaged there ({error}); sending it again does not help: \
+                     start that server with empty arenas if it holds only this backup, and run \
+                     again, or restore its arenas from a copy"
                 ));
                 self.keep(score, block_type);
             }

@@ -51,7 +51,7 @@ impl<'a> Run<'a> {
         let engine = Engine::choose(options.engine.as_deref(), config)?;
         let preflight = Preflight::new(options, config, terminal, &record)?;
         let found = preflight.find()?;
-        let targets = preflight.targets();
+        let targets = preflight.targets(&found);
         let wrcmd = match wrcmd {
             Some(wrcmd) => wrcmd.clone(),
             None => first_wrcmd(&targets, &found.parts)?,
@@ -111,12 +111,13 @@ impl<'a> Run<'a> {
         if !self.options.dry_run {
             held::check(&mut self);
         }
-        for target in self.targets.iter().filter(|t| t.had_everything()) {
-            self.terminal.say(&format!(
-                "{}: had every block already, the newest too: it is a copy made before, \
-                 or shares its disk with the source, or is the source itself",
-                target.dial
-            ));
+        for target in &self.targets {
+            let line = |copied| format!("{}: {copied}", target.dial);
+            match target.had_everything() {
+                Some(copied) if copied.is_expected() => self.terminal.report(&line(copied)),
+                Some(copied) => self.terminal.say(&line(copied)),
+                None => {}
+            }
         }
         self.finish()
     }

@@ -1,16 +1,18 @@
 //! Which targets are one server, and which is the source itself.
 
+use std::net::SocketAddr;
+
 use eyre::Result;
 
 use super::origin::{MOST, Origin};
 use super::source::Part;
-use super::unseen::SERVER;
+use super::unseen::{self, SERVER};
 use crate::blocktype::BlockType;
 use crate::client::{Client, Error, Kind};
 use crate::config::Config;
 use crate::dial::Dial;
 use crate::exit::{Failure, Status};
-use crate::holders::Process;
+use crate::holders::{self, Process};
 use crate::reach::{Listener, Listeners, Reach, Same};
 use crate::score::Score;
 use crate::terminal::Terminal;
@@ -43,12 +45,10 @@ pub(super) fn refuse_source(origin: &Origin, targets: &[Dial], reach: &Reach) ->
 }
 
 fn is_the_source(target: &Dial, origin: &Origin) -> eyre::Report {
-    let way_out = match origin {
-        Origin::Venti { by_page: true, .. } => ", or the source (-s)",
-        _ => "",
-    };
     let source = origin.shown();
-    let cause = format!("{target}: is the source itself ({source}); name another venti{way_out}");
+    let cause = format!(
+        "{target}: is the source itself ({source}); name another target, or the right source with -s"
+    );
     Failure::report(Status::Usage, cause)
 }
 
@@ -133,13 +133,30 @@ pub(super) fn refuse_holder(parts: &[Part], targets: &[Dial], reach: &Reach) -> 
                 let name = &part.name;
                 let cause = format!(
                     "{target}: is the source itself: {writer} listens there and has {name} \
-                     open for writing; name another venti"
+                     open for writing; name another target, or the right partition with -p"
                 );
                 return Err(Failure::report(Status::Usage, cause));
             }
         }
     }
     Ok(())
+}
+
+/// Whether a target is certainly another server than the source: one at other
+/// addresses, elsewhere or of a venti of its own here. What else listens here may be
+/// a tunnel.
+pub(super) fn is_another(source: &Dial, target: &Dial, reach: &Reach) -> bool {
+    let own = reach.own(target);
+    if own.is_empty() {
+        return reach.same(source, target) == Same::No && reach.unknown(target).is_none();
+    }
+    let listeners = Listeners::here();
+    let ventis = holders::named(unseen::SERVER);
+    let is_venti = |&address: &SocketAddr| {
+        let socket = listeners.reached_by(address);
+        socket.is_some_and(|socket| ventis.iter().any(|&pid| socket.is_of(pid)))
+    };
+    reach.same(source, target) == Same::No && own.iter().all(is_venti)
 }
 
 /// Refuses a target that shares an address with the source, unless it lacks

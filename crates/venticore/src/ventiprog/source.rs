@@ -200,7 +200,7 @@ fn page(
 ) -> Result<Option<(Vec<Listed>, Status)>> {
     match index::fetch(url, config.limits) {
         Ok(page) => Ok(Some(on_page(&page, config, terminal))),
-        Err(error) if is_known => {
+        Err(error) if is_known && error.kind() != index::Kind::Usage => {
             let rest = "going on with the partitions that are known without it";
             terminal.say(&format!("{url}: {error}; {rest}"));
             Ok(None)
@@ -270,7 +270,7 @@ impl Part {
         wrcmd: Option<&WrCmd>,
         terminal: &Terminal,
     ) -> Result<(Self, Status)> {
-        let opened = wrarena::open(OsStr::new(name)).map_err(hint)?;
+        let opened = wrarena::open(OsStr::new(name))?;
         let head = wrcmd.filter(|wrcmd| wrcmd.file() == name);
         let head = head.and_then(WrCmd::file_offset).unwrap_or(0);
         let found = ArenaSource::read(&opened, head).wrap_err_with(|| name.to_owned())?;
@@ -368,9 +368,9 @@ pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
     status
 }
 
-/// The error of a partition that cannot be opened, which names it. Where nothing is
-/// there, it may be called otherwise here than by its server.
-fn hint(error: Report) -> Report {
+/// The error of a partition of the index page that cannot be opened, which names it.
+/// Where nothing is there, it may be called otherwise here than by its server.
+pub(super) fn hint(error: Report) -> Report {
     match error.downcast_ref() {
         Some(partition::Error::NotFound(_)) => {
             let help = "a table [partitions] in the configuration tells where a server's partition lies here";

@@ -40,8 +40,29 @@ pub(super) fn tell(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -
     output.flush().wrap_err("standard output")?;
     if !run.options.dry_run {
         run.terminal.report(&summary(run, new, complete, status));
+        say_refilled(run);
     }
     Ok(())
+}
+
+/// What was missing on a target is there again: what the next run will show.
+fn say_refilled(run: &Run<'_>) {
+    let is_whole = run.status == Status::Done && !run.incomplete;
+    let next = match is_whole && run.targets.iter().all(Target::is_whole_now) {
+        true => "; the next run should end with 0",
+        false => "",
+    };
+    for target in run.targets.iter().filter(|target| target.was_refilled()) {
+        let sent = HumanCount(target.tally.sent);
+        let (blocks, were) = match target.tally.sent {
+            1 => ("block", "was"),
+            _ => ("blocks", "were"),
+        };
+        run.terminal.say(&format!(
+            "{}: {sent} {blocks} {were} missing there and {were} sent again{next}",
+            target.dial
+        ));
+    }
 }
 
 /// The run in one line.
@@ -158,6 +179,9 @@ fn current(targets: &[Target]) -> String {
 }
 
 fn would_send(target: &Target) -> String {
+    if target.tally.sent == 0 {
+        return format!("{}: nothing to send", target.dial);
+    }
     format!(
         "{}: would send {} clumps, {} bytes of log, except what it has already",
         target.dial, target.tally.sent, target.tally.log_bytes
