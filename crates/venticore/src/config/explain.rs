@@ -3,12 +3,12 @@
 use super::file::File;
 use crate::nearest::nearest;
 
-/// The tables with keys of their own, and how a heading names them.
-const TABLES: [&str; 8] = [
+/// The tables with keys of their own, as headings name them; `[fossils.NAME]` has
+/// those of `[fossil]`.
+const TABLES: [&str; 7] = [
     "",
     "[limits]",
     "[fossil]",
-    "[fossils.NAME]",
     "[mount]",
     "[mtools]",
     "[undo]",
@@ -38,12 +38,9 @@ fn heading(text: &str, number: usize) -> &str {
 /// A key that is not known where it stands.
 fn unknown(rest: &str, heading: &str, message: &str) -> Option<String> {
     let (key, known) = rest.split_once('`')?;
-    let stands = match heading {
-        "" => "above the first [table]".to_owned(),
-        heading => format!("in {heading}"),
-    };
+    let stands = below(heading);
     let homes: Vec<&str> = TABLES.into_iter().filter(|table| has(table, key)).collect();
-    let homes: Vec<&str> = homes.iter().map(|home| shown(home)).collect();
+    let homes: Vec<String> = homes.into_iter().map(below).collect();
     if !homes.is_empty() {
         let homes = homes.join(" or ");
         return Some(format!(
@@ -57,10 +54,11 @@ fn unknown(rest: &str, heading: &str, message: &str) -> Option<String> {
     ))
 }
 
-fn shown(table: &'static str) -> &'static str {
-    match table {
-        "" => "above the first [table]",
-        table => table,
+/// Where the keys below a heading are.
+fn below(heading: &str) -> String {
+    match heading {
+        "" => "above the first [table]".to_owned(),
+        heading => format!("in {heading}"),
     }
 }
 

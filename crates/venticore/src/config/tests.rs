@@ -216,7 +216,7 @@ fn a_key_in_the_wrong_place_is_told_where_it_belongs() {
         ),
         (
             "[undo]\npartition = '/a'\n",
-            "line 2: unknown field `partition`, it stands in [undo] and belongs in [fossil] or [mount]",
+            "line 2: unknown field `partition`, it stands in [undo] and belongs in [fossil] or in [mount]",
         ),
     ] {
         let error = config(text, &[]).unwrap_err().to_string();
