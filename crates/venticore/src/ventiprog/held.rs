@@ -76,7 +76,7 @@ pub(super) fn say_unused_keys(run: &Run<'_>) {
 /// which something is on record, empty their caches.
 pub(super) fn empty_caches(run: &mut Run<'_>) {
     let known = run.targets.iter_mut();
-    for target in known.filter(|t| t.failure.is_none() && !t.is_new) {
+    for target in known.filter(|t| t.failure.is_none() && t.new.is_none()) {
         if let Some(url) = page_of(run.config, &target.dial) {
             empty(target, url, run.config, run.terminal);
         }
