@@ -101,8 +101,9 @@ fn what_is_damaged_there_is_named_until_it_is_cured() {
             venti.dial()
         );
         assert!(output.stderr.starts_with(&named), "{output:?}");
-        let cure = "; sending it again does not help: start that server with empty arenas \
-                    if it holds only this backup, and run again, or restore its arenas from a copy";
+        let cure = "; sending it again does not help: if it holds only this backup and \
+                    the source has no damage, start that server with empty arenas and run again, \
+                    or restore its arenas from a copy";
         assert!(output.remarks().ends_with(&format!("{cure}\n")));
         assert_eq!(venti.counts().writes, 20, "writing again would not cure it");
     }

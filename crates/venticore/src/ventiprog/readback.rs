@@ -96,8 +96,8 @@ impl ReadBack {
                 self.damaged += 1;
                 self.tell(format!(
                     "{block_type} block {score} is damaged there ({error}); sending it again does not help: \
-                     start that server with empty arenas if it holds only this backup, and run \
-                     again, or restore its arenas from a copy"
+                     if it holds only this backup and the source has no damage, start that \
+                     server with empty arenas and run again, or restore its arenas from a copy"
                 ));
                 self.keep(score, block_type);
             }
