@@ -6,7 +6,7 @@ use eyre::Result;
 
 use super::origin::{MOST, Origin};
 use super::source::Part;
-use super::unseen::{self, SERVER};
+use super::unseen::SERVER;
 use crate::blocktype::BlockType;
 use crate::client::{Client, Error, Kind};
 use crate::config::Config;
@@ -151,7 +151,7 @@ pub(super) fn is_another(source: &Dial, target: &Dial, reach: &Reach) -> bool {
         return reach.same(source, target) == Same::No && reach.unknown(target).is_none();
     }
     let listeners = Listeners::here();
-    let ventis = holders::named(unseen::SERVER);
+    let ventis = holders::named(SERVER);
     let is_venti = |&address: &SocketAddr| {
         let socket = listeners.reached_by(address);
         socket.is_some_and(|socket| ventis.iter().any(|&pid| socket.is_of(pid)))
