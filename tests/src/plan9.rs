@@ -123,6 +123,17 @@ impl Plan9 {
         self.prepare(command)
     }
 
+    /// The same, where no file may have more bytes than these: the system refuses
+    /// to write further, and does not kill it for that.
+    #[must_use]
+    pub fn command_with_full_disk(&self, name: &str, bytes: u64) -> Command {
+        let mut command = Command::new("env");
+        command.args(["--ignore-signal=XFSZ", "prlimit"]);
+        command.arg(format!("--fsize={bytes}"));
+        command.arg(self.program(name));
+        self.prepare(command)
+    }
+
     fn prepare(&self, mut command: Command) -> Command {
         let mut path = std::env::var_os("PATH").unwrap_or_default();
         path.push(":");

@@ -194,6 +194,11 @@ fn a_clump_marked_as_corrupt_is_named_and_looked_for() {
     site.give(&second, [score]);
     let output = site.runs(&[&second], 0);
     assert!(output.stderr.contains(&named), "{output:?}");
+    let whole = format!(
+        "ventiprog: {}: has each block that is damaged in the source (1): nothing is lost there\n",
+        second.dial()
+    );
+    assert!(output.stderr.contains(&whole), "{output:?}");
     // wrarena names it too.
     let third = Venti::start();
     let output = venti_tests::command::Command::new("wrarena")
@@ -276,4 +281,93 @@ fn a_target_with_more_damage_than_is_listed_stays_unverified() {
     site.give(&venti, scores);
     assert_eq!(site.ventiprog().run().status, 0);
     fs::metadata(site.state("wrcmds")).unwrap();
+}
+
+/// A site with one damaged clump, and a target that has its block from elsewhere.
+fn only_there() -> (Site, Venti, Score) {
+    let mut site = Site::new(30);
+    site.partition.flip_data(0, 7, 3).unwrap();
+    let (venti, score) = (Venti::start(), site.score(0, 7));
+    site.give(&venti, [score]);
+    site.runs(&[&venti], 0);
+    (site, venti, score)
+}
+
+fn spared(site: &Site) -> usize {
+    let lines = site.file("wrcmds");
+    lines.matches("# damaged-here ").count()
+}
+
+#[test]
+fn what_only_a_target_has_is_on_record_until_the_source_is_mended() {
+    let (mut site, venti, _) = only_there();
+    assert_eq!((spared(&site), site.damages(&venti)), (1, 0));
+    let run = |site: &Site, options: &[&str]| site.ventiprog().args(options).run();
+    for _ in 0..2 {
+        // Nothing is lost, so that a night is no reason for mail.
+        let output = run(&site, &["-q"]);
+        assert_eq!((output.status, &*output.stderr), (0, ""));
+        let output = run(&site, &["-j"]);
+        assert_eq!(of_target(&output)["damaged_there"], 1, "{output:?}");
+        let output = run(&site, &["-q", "--verify"]);
+        let said = format!(
+            "ventiprog: {}: damaged in the source and whole there: 1 of the clumps of {}\n",
+            venti.dial(),
+            site.part()
+        );
+        assert_eq!((output.status, output.stderr), (3, said));
+        let output = run(&site, &["-l"]);
+        let said = "Z, 1 damaged in the source and whole there\n";
+        assert!(output.stdout.ends_with(said), "{output:?}");
+        assert_eq!(of_target(&run(&site, &["-l", "-j"]))["damaged_there"], 1);
+        assert_eq!(run(&site, &["-l", "--older", "48"]).status, 3);
+    }
+    site.partition.flip_data(0, 7, 3).unwrap();
+    let output = run(&site, &[]);
+    assert_eq!(output.status, 0, "{output:?}");
+    let said = ": mended in the source\n";
+    assert!(output.stderr.contains(said), "{output:?}");
+    assert_eq!(spared(&site), 0);
+    let output = run(&site, &["-q", "--verify"]);
+    assert_eq!((output.status, &*output.stderr), (0, ""));
+    assert_eq!(run(&site, &["-l", "--older", "48"]).status, 0);
+}
+
+#[test]
+fn what_only_a_target_had_is_lost_when_it_loses_it() {
+    let (site, venti, score) = only_there();
+    venti.forget(BlockType::Data, &score);
+    let output = site.ventiprog().run();
+    assert_eq!(output.status, 4, "{output:?}");
+    let said = ": damaged in the source, and 1 are no longer given back there\n";
+    assert!(output.stderr.contains(said), "{output:?}");
+    assert_eq!((spared(&site), site.damages(&venti)), (0, 1));
+    // And is on record again when it has it.
+    site.give(&venti, [score]);
+    assert_eq!(site.ventiprog().run().status, 0);
+    assert_eq!((spared(&site), site.damages(&venti)), (1, 0));
+}
+
+#[test]
+fn a_hole_that_a_target_has_from_elsewhere_is_one_line() {
+    let site = with_hole(300, 20, 171);
+    let venti = Venti::start();
+    site.give(&venti, (20..=171).map(|number| site.score(0, number)));
+    site.runs(&[&venti], 0);
+    assert_eq!((spared(&site), site.damages(&venti)), (1, 0));
+    let output = site.ventiprog().arg("--verify").run();
+    assert_eq!(output.status, 3, "{output:?}");
+    assert!(
+        output.stderr.contains(": 152 of the clumps of "),
+        "{output:?}"
+    );
+    let said = "; 152 are damaged in the source and whole on a target";
+    assert!(output.summary().contains(said), "{output:?}");
+    // An operator may say that it does not count.
+    let accepted = site.file("wrcmds");
+    let accepted = accepted.replace("# damaged-here ", "# accepted ");
+    site.write("wrcmds", &accepted);
+    let output = site.ventiprog().args(["-q", "--verify"]).run();
+    assert_eq!((output.status, &*output.stderr), (0, ""));
+    assert_eq!(site.file("wrcmds").matches("# accepted ").count(), 1);
 }

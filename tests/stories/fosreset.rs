@@ -397,7 +397,18 @@ fn the_score_is_taken_in_every_form_and_from_standard_input() {
     let command = site.command().arg(FIRST).arg(&site.partition);
     let output = command.env("venti", site.venti.dial()).run();
     assert_reset(&site, &output, FIRST);
-    for odd in ["", "hello\n", "vac:x /p v\nmore\n", "a b c d\n"] {
+    // The score alone, where the command line names the partition.
+    let site = Site::of("archived-8k");
+    let command = site.command().args(["-n", "-"]).arg(&site.partition);
+    let score = format!("vac:{FIRST}\n");
+    let command = command.env("venti", site.venti.dial());
+    let output = command.stdin(score.as_bytes()).run();
+    site.assert_untouched(&output, 0, "would be reset to");
+    let output = site.command().args(["-n", "-"]).stdin(score.as_bytes());
+    let named = "or vac:SCORE alone where the command line names the partition \
+                 (fosreset - PARTITION), found one word";
+    site.assert_untouched(&output.run(), 2, named);
+    for odd in ["", "\n", "vac:x /p v\nmore\n", "a b c d\n"] {
         let site = Site::of("archived-8k");
         let output = site
             .command()

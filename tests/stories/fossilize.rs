@@ -101,6 +101,17 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
+fn a_partition_named_from_here_is_recorded_for_anywhere() {
+    let site = Site::of("archived-8k");
+    let name = site.partition.file_name().unwrap();
+    let command = site.command().current_dir(site.directory.path());
+    let output = command.arg(name).run();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!(output.stdout, site.line());
+    assert_eq!(assert_whole(&site.log(), &site.line()), 1);
+}
+
+#[test]
 fn the_line_is_printed_and_recorded_every_time() {
     let site = Site::of("archived-8k");
     for count in 1..4 {

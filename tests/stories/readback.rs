@@ -1,7 +1,10 @@
 //! ventiprog reads back what earlier runs recorded before it sends.
 
+use std::sync::Arc;
+
 use venti_tests::arena::PartitionBuilder;
-use venti_tests::http::Http;
+use venti_tests::command::Output;
+use venti_tests::http::{Answer, Http};
 use venti_tests::index;
 use venti_tests::venti::{Fault, How, On, Venti};
 use venticore::codec::blocktype::BlockType;
@@ -32,6 +35,15 @@ fn assert_sent_again(site: &Site, venti: &Venti, lost: &[(BlockType, Score)], ve
         );
         assert!(output.stderr.contains(&named), "{output:?}");
     }
+    let sent = match lost.len() {
+        1 => "1 block was missing there and was sent again".to_owned(),
+        many => format!("{many} blocks were missing there and were sent again"),
+    };
+    let last = format!(
+        "ventiprog: {}: {sent}; the next run should end with 0\n",
+        venti.dial()
+    );
+    assert!(output.stderr.ends_with(&last), "{output:?}");
     assert_eq!(venti.counts().writes, writes + lost.len() as u64);
     assert_eq!(site.holes(venti), 0);
     let output = run();
@@ -89,11 +101,10 @@ fn what_is_damaged_there_is_named_until_it_is_cured() {
             venti.dial()
         );
         assert!(output.stderr.starts_with(&named), "{output:?}");
-        assert!(
-            output
-                .remarks()
-                .ends_with("); only that server can cure it\n")
-        );
+        let cure = "; sending it again does not help: if it holds only this backup and \
+                    the source has no damage, start that server with empty arenas and run again, \
+                    or restore its arenas from a copy";
+        assert!(output.remarks().ends_with(&format!("{cure}\n")));
         assert_eq!(venti.counts().writes, 20, "writing again would not cure it");
     }
     venti.forget(BlockType::Data, &score);
@@ -264,22 +275,128 @@ fn a_damaged_directory_entry_makes_nothing_missing() {
     assert_eq!((output.status, &*output.remarks()), (0, ""));
 }
 
+/// The web server of a target: its index page counts what this site has, and
+/// `emptied` is called when a cache is emptied.
+fn web(counted: &Site, emptied: impl Fn() + Send + Sync + 'static) -> Http {
+    let index = index::page(&[(&counted.partition, "/arenas")]);
+    Http::serve(move |path| match path {
+        "/index" => Answer::page(&index),
+        "/emptydcache" => {
+            emptied();
+            Answer::page("emptied dcache\n")
+        }
+        "/emptylumpcache" => Answer::page("emptied lumpcache\n"),
+        _ => Answer::with("404 Not Found", "", "not found\n"),
+    })
+}
+
+/// A run whose configuration names a target's index page.
+fn run_with_page(site: &Site, venti: &Venti, web: &Http) -> Output {
+    let table = format!("[target_index]\n'{}' = '{}'\n", venti.dial(), web.url());
+    let command = site.ventiprog().config(&table).args(["-p", &site.part()]);
+    command.arg(venti.dial()).run()
+}
+
 #[test]
 fn a_target_whose_page_counts_less_than_it_has_acknowledged_is_named() {
     let site = Site::new(60);
     let fewer = Site::new(40);
     let venti = Venti::start();
-    let run = |counted: &Site| {
-        let page = index::page(&[(&counted.partition, "/arenas")]);
-        let page = Http::page(page);
-        let table = format!("[target_index]\n'{}' = '{}'\n", venti.dial(), page.url());
-        let command = site.ventiprog().config(&table).args(["-p", &site.part()]);
-        command.arg(venti.dial()).run()
-    };
-    let output = run(&fewer);
+    let output = run_with_page(&site, &venti, &web(&fewer, || ()));
     assert_eq!((output.status, &*output.stdout), (4, ""), "{output:?}");
     let said = "has acknowledged 60 blocks, and its index page counts 40: ";
     assert!(output.stderr.contains(said), "{output:?}");
-    let output = run(&site);
+    let output = run_with_page(&site, &venti, &web(&site, || ()));
     assert_eq!((output.status, &*output.remarks()), (0, ""));
+}
+
+#[test]
+fn a_block_that_the_source_has_twice_counts_once() {
+    let mut site = Site::new(60);
+    let venti = Venti::start();
+    let counted = Site::new(60);
+    for _ in 0..3 {
+        site.add_again(7);
+    }
+    let output = run_with_page(&site, &venti, &web(&counted, || ()));
+    assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+}
+
+/// The page of a real server counts blocks that its disk did not take.
+#[test]
+fn what_a_target_has_in_memory_only_is_found_out_where_its_page_is_known() {
+    let site = Site::new(60);
+    let venti = Arc::new(Venti::start());
+    let lost: Vec<Score> = (30..60).map(|number| site.score(0, number)).collect();
+    let memory = (Arc::clone(&venti), lost.clone());
+    let web = web(&site, move || {
+        for score in &memory.1 {
+            memory.0.forget(BlockType::Data, score);
+        }
+    });
+    // At once.
+    let output = run_with_page(&site, &venti, &web);
+    assert_eq!((output.status, &*output.stdout), (4, ""), "{output:?}");
+    for said in [
+        " is missing, it was acknowledged before",
+        "its disk may be full; make room there, restart it, then run ventiprog --verify",
+        "30 were missing on a target",
+    ] {
+        assert!(output.stderr.contains(said), "{output:?}");
+    }
+    assert_eq!(
+        (site.file("wrcmd"), site.holes(&venti)),
+        (String::new(), 30)
+    );
+    // And as long as it is so.
+    assert_eq!(run_with_page(&site, &venti, &web).status, 4);
+
+    // Also where a run that does not know of the page was content with it.
+    site.runs(&[&venti], 0);
+    assert_eq!(run_with_page(&site, &venti, &web).status, 4);
+}
+
+#[test]
+fn a_web_server_that_cannot_empty_caches_is_named() {
+    let site = Site::new(20);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let page = Http::page(index::page(&[(&site.partition, "/arenas")]));
+    let output = run_with_page(&site, &venti, &page);
+    let said =
+        "its caches were not emptied, a loss may not be seen: expected \"emptied ...\" from ";
+    assert!(
+        output.status == 3 && output.stderr.contains(said),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_page_of_no_target_of_the_run_is_named() {
+    let site = Site::new(10);
+    let (venti, other) = (Venti::start(), Venti::start());
+    site.runs(&[&venti, &other], 0);
+    let run = |key: &str, options: &[&str]| {
+        let table = format!("[target_index]\n'{key}' = 'http://localhost:1/index'\n");
+        let command = site.ventiprog().config(&table).args(options);
+        command.args([venti.dial()]).run()
+    };
+    // A target, but not of this run.
+    let output = run(&other.dial(), &[]);
+    assert_eq!(output.status, 0, "{output:?}");
+    let said = format!(
+        "ventiprog: [target_index]: {:?} is not a target of this run: ",
+        other.dial()
+    );
+    assert!(output.stderr.contains(&said), "{output:?}");
+    assert_eq!(run(&other.dial(), &["-q"]).stderr, "");
+    // A slip.
+    let output = run("no-such-venti", &["-q"]);
+    assert_eq!(output.status, 0, "{output:?}");
+    let said = "ventiprog: [target_index]: \"no-such-venti\" is not a target, ";
+    assert!(output.stderr.starts_with(said), "{output:?}");
+    let before = venti.counts();
+    let output = run("a!b!c!d", &[]);
+    output.assert_refused(2, "[target_index]: key \"a!b!c!d\": expected tcp!host!port");
+    assert_eq!(venti.counts(), before);
 }

@@ -79,9 +79,10 @@ impl Evening {
     /// Types a line in a shell.
     fn type_line(&self, line: &str) -> Output {
         let mut path = self.path("local/bin").into_os_string();
+        // Plan 9's tools go before those of the system, as many have it.
         for directory in [
-            std::env::var_os("PATH").unwrap_or_default(),
             self.plan9.root().join("bin").into(),
+            std::env::var_os("PATH").unwrap_or_default(),
         ] {
             path.push(":");
             path.push(directory);
@@ -407,11 +408,18 @@ fn every_restore_of_the_guide() {
     evening.targets[0].stop();
     evening.format_again("one");
     evening.targets[0].start();
-    evening.expect("ventiprog", 4, "1 of 2 targets current");
+    let refilled = "were sent again; the next run should end with 0";
+    evening.expect("ventiprog", 4, refilled);
     evening.expect("ventiprog", 0, "2 targets current: ");
     let target = guide.part("A target is lost", &[("venti1", &one)]);
     evening.follow(&target, &[(0, "")]);
-    evening.expect("ventiprog", 0, "2 targets current: ");
+    let output = evening.expect("ventiprog", 0, "2 targets current: ");
+    assert!(
+        output
+            .stderr
+            .contains("it was up to date when it was forgotten"),
+        "{output:?}"
+    );
 
     // The venti.
     evening.source.stop();
@@ -453,6 +461,10 @@ fn every_restore_of_the_guide() {
         (0, "2 targets current: nothing was sent"),
     ];
     let outputs = evening.follow(&venti, &last);
+    // The warning that the guide names, and none that frightens.
+    let had = "had every block already: it was copied before, and its place was not on record";
+    assert_eq!(outputs[4].stderr.matches(had).count(), 2, "{outputs:?}");
+    assert!(!outputs[4].stderr.contains("source itself"), "{outputs:?}");
     assert!(
         outputs[2].stdout.contains(" behind 0 clumps "),
         "{outputs:?}"

@@ -158,6 +158,9 @@ fn what_is_in_memory_is_missed_without_the_source() {
         3,
         "has it open for writing, and no source venti is known",
     );
+    // That no server writes the partition is not so.
+    let output = site.ventiprog("s", &["--offline", "-p", &part, &target]);
+    assert_said(&output, 3, "but --offline says that no server does");
     let output = site.ventiprog("s", &["-s", &source, "-p", &part, &target]);
     assert_eq!(output.status, 0, "{output:?}");
     assert!(site.has(&stored));
@@ -183,4 +186,36 @@ fn a_venti_is_no_backup_of_itself() {
             assert_said(&output, 2, "is the source itself");
         }
     }
+}
+
+#[test]
+#[ignore = "needs plan9port: cargo xtask test --real"]
+fn the_page_of_a_target_does_not_make_its_copy_a_source() {
+    let mut site = Site::new();
+    let (source, target, part) = (site.a.address(), site.b.address(), site.part());
+    let other = Venti::fresh(&site.plan9, site.directory.path(), "c", 24 << 20, 1 << 20);
+    let other = other.address();
+    let _ = site.store(5);
+    let output = site.ventiprog("s", &["-s", &source, "-p", &part, &target]);
+    assert_eq!(output.status, 0, "{output:?}");
+    site.b.sync();
+    let files = ["wrcmd", "wrcmds", "rootscor"];
+    let state = |site: &Site| files.map(|name| fs::read(site.path("s").join(name)).ok());
+    let before = state(&site);
+    let page = site.b.index();
+    for targets in [&[&*target][..], &[&other], &[]] {
+        let args = [&["-s", &source, "-i", &page], targets].concat();
+        let output = site.ventiprog("s", &args);
+        assert_said(
+            &output,
+            2,
+            "which is on record: that is the page of another venti",
+        );
+        assert_eq!(state(&site), before);
+    }
+    // Where nothing is on record, the process tells: A has all that B has.
+    let output = site.ventiprog("t", &["-s", &source, "-i", &page, &other]);
+    assert_said(&output, 3, "is not the server at the source's address");
+    let output = site.ventiprog("s", &["-s", &target, "-p", &part, &other]);
+    assert_said(&output, 2, "is the source itself");
 }

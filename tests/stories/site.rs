@@ -84,6 +84,13 @@ impl Site {
         self.partition.flush().unwrap();
     }
 
+    /// Adds a block of the first arena once more, as a server does that lost its index.
+    pub(crate) fn add_again(&mut self, number: usize) {
+        let (block_type, block) = self.data[&self.score(0, number)].clone();
+        self.put(block_type, block);
+        self.partition.flush().unwrap();
+    }
+
     /// Adds a root.
     pub(crate) fn add_root(&mut self) -> Score {
         let block = self.sample.noise(300);

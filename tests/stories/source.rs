@@ -208,11 +208,22 @@ fn a_partition_that_is_written_needs_its_source() {
     );
     assert_said(&output, 3, &said);
     assert_eq!((site.holes(&target), site.file("wrcmd").as_str()), (0, ""));
+    // That no server writes it is not so.
+    let said = format!(
+        "{}: sh (pid {}) has it open for writing, but --offline says that no server does",
+        site.part(),
+        holder.id()
+    );
+    for (args, config) in [(&["--offline"][..], LIMITS), (&[], OFFLINE)] {
+        let output = run(args, config);
+        assert_said(&output, 3, &said);
+        assert!(output.stderr.contains("(-s) instead of --offline"));
+        assert_eq!(output.stderr.matches("open for writing").count(), 1);
+    }
+    assert_eq!((site.holes(&target), site.file("wrcmd").as_str()), (0, ""));
     let of_source = ["-s", &source.dial()];
     for (args, config) in [
-        (&["--offline"][..], LIMITS),
-        (&[], OFFLINE),
-        (&of_source, LIMITS),
+        (&of_source[..], LIMITS),
         // The option beats the key.
         (&of_source, OFFLINE),
     ] {
@@ -226,6 +237,7 @@ fn a_partition_that_is_written_needs_its_source() {
     drop(holder.stdin.take());
     holder.wait().unwrap();
     assert_eq!(site.ventiprog().run().status, 0, "nobody writes it");
+    assert_eq!(run(&["--offline"], LIMITS).status, 0);
 }
 
 #[test]
@@ -285,6 +297,11 @@ fn the_source_is_no_target_under_any_name() {
         let args = ["-s", &source, "-p", &site.part(), &target];
         let output = site.ventiprog().args(args).run();
         assert_said(&output, 2, "is the source itself");
+        assert_said(
+            &output,
+            2,
+            "; name another target, or the right source with -s",
+        );
     }
     assert_eq!(venti.counts().connections, 0);
 }
@@ -322,10 +339,33 @@ fn a_new_target_that_has_everything_is_named() {
     let source = source_of(&site);
     // As through a tunnel.
     let relay = Relay::to(port(&source));
-    let said = "had every block already, the newest too";
+    let said = "had every block already";
     let args = ["-s", &source.dial(), "-p", &site.part(), &relay.address()];
     let output = site.ventiprog().args(args).run();
+    let leads = format!("or its address leads to the source {}", source.dial());
     assert_said(&output, 0, said);
+    assert_said(&output, 0, &leads);
+
+    // One that was forgotten is not suspicious, also where no source is known.
+    for words in [vec!["-s".to_owned(), source.dial()], vec![]] {
+        let forget = site.ventiprog().args(["--forget", &relay.address()]);
+        // It stays the host of the wrcmd, which is known again then.
+        assert_eq!(forget.run().status, 3);
+        fs::remove_file(site.state("wrcmd")).unwrap();
+        let again = site.ventiprog().args(words).args(["-p", &site.part()]);
+        let output = again.arg(relay.address()).run();
+        assert_said(&output, 0, "it was up to date when it was forgotten");
+        assert!(!output.stderr.contains("leads to"), "{output:?}");
+    }
+
+    // Nothing is known at all.
+    for name in ["wrcmd", "wrcmds"] {
+        fs::remove_file(site.state(name)).unwrap();
+    }
+    let output = site
+        .ventiprog()
+        .args(["-p", &site.part(), &relay.address()]);
+    assert_said(&output.run(), 0, "or is the source itself");
 
     // One that lacks something is not, and nor is one that is on record.
     let target = source_of(&site);
@@ -507,4 +547,194 @@ fn the_partitions_on_record_are_read_where_there_is_no_wrcmd() {
     fs::remove_file(site.state("wrcmd")).unwrap();
     let output = site.ventiprog().arg(new.dial()).run();
     assert_eq!((output.status, site.holes(&new)), (0, 0), "{output:?}");
+}
+
+/// A target's own partition beside that of a site: the same blocks in arenas of its
+/// own.
+fn copy_of(site: &Site) -> Partition {
+    let builder = PartitionBuilder::new().name("copy").seed(5);
+    let copy = builder.arenas(2, 4 << 20).create(&site.path("copy"));
+    let mut copy = copy.unwrap();
+    for clump in site.partition.clumps() {
+        let (block_type, block) = &site.data[&clump.score];
+        copy.append(block_type.to_disk(), block).unwrap();
+    }
+    copy.flush().unwrap();
+    copy
+}
+
+fn state_of(site: &Site) -> [String; 3] {
+    ["wrcmd", "wrcmds", "rootscor"].map(|name| site.file(name))
+}
+
+#[test]
+fn a_page_that_lists_nothing_on_record_is_refused_before_anything_is_written() {
+    let site = Site::new(20);
+    let (source, target, new) = (source_of(&site), Venti::start(), Venti::start());
+    let of_source = ["-s", &source.dial()];
+    let args = ["-p", &site.part(), &target.dial()];
+    let command = site.ventiprog().args(of_source).args(args);
+    assert_eq!(command.run().status, 0);
+    // The source has every block of the copy, the newest too.
+    let copy = copy_of(&site);
+    let path = copy.path().display().to_string();
+    let http = Http::page(index::page(&[(&copy, &path)]));
+    let said = format!(
+        "{}: it lists {path} and not {}, which is on record: that is the page of another venti",
+        http.url(),
+        site.part()
+    );
+    let (url, new) = (http.url(), new.dial());
+    let by_key = format!("index = '{url}'\nsource = '{}'\n{LIMITS}", source.dial());
+    for removed in ["none", "wrcmd"] {
+        let _ = fs::remove_file(site.state(removed));
+        let before = state_of(&site);
+        for command in [
+            site.ventiprog().args(of_source).args(["-i", &url]),
+            site.ventiprog().args(["--offline", "-i", &url, &new]),
+            site.ventiprog().args(["-n", "-i", &url]).args(of_source),
+            site.ventiprog().config(&by_key),
+        ] {
+            let output = command.arg(target.dial()).run();
+            assert_said(&output, 2, &said);
+            assert_eq!(output.stdout, "");
+            assert_eq!(state_of(&site), before);
+        }
+    }
+    assert_eq!(target.counts().writes, 20);
+    // What the configuration names beside the page is meant.
+    let both = format!("arenas = ['{}']\n{by_key}", site.part());
+    let output = site.ventiprog().config(&both).arg(target.dial()).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+}
+
+#[test]
+fn a_partition_that_the_page_knows_by_another_name_is_the_one_on_record() {
+    let mut site = Site::new(20);
+    let (source, target) = (source_of(&site), Venti::start());
+    let args = ["-s", &source.dial(), &target.dial()];
+    let first = site.ventiprog().args(["-p", &site.part()]).args(args);
+    assert_eq!(first.run().status, 0);
+    let moved = site.path("moved");
+    fs::copy(site.partition.path(), &moved).unwrap();
+    let page = index::page(&[(&site.partition, &moved.display().to_string())]);
+    let http = Http::page(page);
+    let run = || {
+        let command = site.ventiprog().args(["-i", &http.url()]);
+        command.args(args).run()
+    };
+    let output = run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    // The old name is gone: its lines tell what it was.
+    fs::remove_file(site.state("wrcmd")).unwrap();
+    fs::remove_file(site.partition.path()).unwrap();
+    assert_said(&run(), 3, "remove its lines from wrcmds");
+
+    // A link is the same partition.
+    site = Site::new(20);
+    std::os::unix::fs::symlink(site.partition.path(), site.path("link")).unwrap();
+    let link = site.path("link").display().to_string();
+    let http = Http::page(index::page(&[(&site.partition, &link)]));
+    let first = site.ventiprog().args(["-p", &site.part()]).args(args);
+    assert_eq!(first.run().status, 0);
+    let command = site.ventiprog().args(["-i", &http.url()]);
+    assert_eq!(command.args(args).run().status, 0);
+}
+
+#[test]
+fn a_partition_on_record_that_the_page_does_not_list_is_said() {
+    let site = Site::new(20);
+    let target = Venti::start();
+    let second = second(&site, 10);
+    let path = second.path().display().to_string();
+    let args = ["-p", &site.part(), "-p", &path, &target.dial()];
+    assert_eq!(site.ventiprog().args(args).run().status, 0);
+    let http = Http::page(index::page(&[(&site.partition, &site.part())]));
+    let run = |config: &str| {
+        let command = site.ventiprog().config(config).arg("--offline");
+        command.args(["-i", &http.url()]).run()
+    };
+    let said = format!("{path}: is on record, and the index page does not list it");
+    let before = site.file("wrcmd");
+    assert_said(&run(LIMITS), 3, &said);
+    assert_eq!(site.file("wrcmd"), before);
+    let output = run(&format!("arenas = ['{path}']\n{LIMITS}"));
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+
+    // A page lists no arena without clumps.
+    let empty = Site::empty(2);
+    let part = empty.part();
+    let args = ["-p", &part, "-p", &path, &target.dial()];
+    assert_eq!(empty.ventiprog().args(args).run().status, 0);
+    let http = Http::page(index::page(&[(&second, &path)]));
+    let command = empty.ventiprog().args(["--offline", "-i", &http.url()]);
+    let output = command.arg(target.dial()).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+}
+
+#[test]
+fn a_page_that_counts_less_than_is_on_disk_is_said() {
+    let mut site = Site::new(20);
+    let page = |site: &Site| index::page(&[(&site.partition, &site.part())]);
+    let old = page(&site);
+    site.add(5);
+    let (source, target) = (source_of(&site), Venti::start());
+    let run = |http: &Http| {
+        let args = ["-s", &source.dial(), "-i", &http.url(), &target.dial()];
+        site.ventiprog().args(args).run()
+    };
+    // One that was read before the source was written to is read again.
+    let new = page(&site);
+    let again = old.clone();
+    let asked = AtomicU8::new(0);
+    let growing = Http::serve(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Answer::page(&again),
+        _ => Answer::page(&new),
+    });
+    let output = run(&growing);
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    assert_eq!(growing.paths().len(), 2);
+
+    let output = run(&Http::page(old));
+    let said = "arena arena0: the index page counts 20 clumps, on disk are already 25: \
+                that is the page of another venti";
+    assert_said(&output, 3, said);
+    assert_eq!(site.holes(&target), 0);
+}
+
+#[test]
+fn a_page_with_other_names_of_arenas_is_said() {
+    let site = Site::new(20);
+    let builder = PartitionBuilder::new().name("x").arenas(2, 8 << 20);
+    let mut other = Site::built(&builder);
+    other.add(20);
+    let http = Http::page(index::page(&[(&other.partition, &site.part())]));
+    let args = ["--offline", "-i", &http.url(), &closed_port()];
+    let output = site.ventiprog().args(args).run();
+    assert!(
+        output
+            .stderr
+            .contains("that is not the partition of this page"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_target_on_record_is_not_the_source() {
+    let site = Site::new(20);
+    let (target, new) = (Venti::start(), Venti::start());
+    assert_eq!(first(&site, &target).run().status, 0);
+    fs::remove_file(site.state("wrcmd")).unwrap();
+    let before = state_of(&site);
+    // It has the newest block.
+    let source = format!("localhost:{}", port(&target));
+    let run = || {
+        let args = ["-s", &source, "-p", &site.part(), &new.dial()];
+        site.ventiprog().args(args).run()
+    };
+    assert_said(&run(), 2, "a target on record; name the source venti (-s)");
+    assert_eq!(state_of(&site), before);
+    let forget = site.ventiprog().args(["--forget", &target.dial()]).run();
+    assert_eq!(forget.status, 0, "{forget:?}");
+    assert_eq!(run().status, 0);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use eyre::Result;
+use eyre::{Result, WrapErr};
 
 use venticore::codec::operand::Operand;
 use venticore::config::Config;
@@ -21,15 +21,18 @@ pub(crate) fn line(score: &str, partition: &str, venti: Option<&str>) -> String 
     }
 }
 
-/// A partition as one word of the line.
+/// A partition as one word of the line: absolute, since the record is read from
+/// other directories too.
 pub(crate) fn word(operand: &Operand) -> Result<String> {
-    let text = operand.as_os_str().to_str();
+    let path = std::path::absolute(operand.as_os_str()).wrap_err_with(|| operand.to_string())?;
     let plain = |text: &&str| !text.contains(|c: char| c.is_whitespace() || c.is_control());
-    text.filter(plain).map(str::to_owned).ok_or_else(|| {
+    let word = path.to_str().filter(plain).map(str::to_owned);
+    word.ok_or_else(|| {
         let cause = "expected a partition's name without blanks, since the record is read as words";
+        let path = path.display();
         Failure::report(
             Status::Usage,
-            format!("{operand}: {cause}: give it another by a link"),
+            format!("{path}: {cause}: give it another by a link"),
         )
     })
 }

@@ -3,6 +3,7 @@
 
 mod environment;
 mod error;
+mod explain;
 mod file;
 mod fossil;
 mod limits;

@@ -3,6 +3,7 @@
 //! Its modules stand on floors: each uses only those listed before it, and the test
 //! `floors` in the stories keeps it so.
 
+pub mod nearest;
 pub mod status;
 pub mod text;
 

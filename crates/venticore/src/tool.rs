@@ -14,6 +14,7 @@ use crate::codec::operand;
 use crate::codec::{dial, index, score, wrcmd, wrcmds};
 use crate::copy::external;
 use crate::host::terminal::{Output, say};
+use crate::nearest::nearest;
 use crate::net::client;
 use crate::status::{Failure, Status};
 use crate::text::line_of;
@@ -122,6 +123,16 @@ impl Tool {
         format!("usage: {} {form}", self.name)
     }
 
+    /// The long option that an unknown one is nearest to.
+    fn meant(&self, error: &lexopt::Error) -> Option<&'static str> {
+        let lexopt::Error::UnexpectedOption(found) = error else {
+            return None;
+        };
+        let words = self.help.split([' ', '\n', ',']);
+        let long = words.filter(|word| word.starts_with("--") && word.len() > 3);
+        found.strip_prefix("--").and_then(|_| nearest(found, long))
+    }
+
     fn explain(&self, report: &Report) -> Status {
         if let Some(Answer(text)) = report.downcast_ref() {
             return match Output::stdout().write_all(text.as_bytes()) {
@@ -131,7 +142,10 @@ impl Tool {
         }
         let status = status_of(report);
         let mut line = line_of(report);
-        if report.downcast_ref::<lexopt::Error>().is_some() {
+        if let Some(error) = report.downcast_ref::<lexopt::Error>() {
+            if let Some(meant) = self.meant(error) {
+                line = format!("{line}, did you mean {meant}?");
+            }
             line = format!("{line}; {}", self.short_usage());
         }
         say(self.name, &line);

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use eyre::{Result, WrapErr};
 use lexopt::prelude::*;
-use venticore::codec::wrcmd;
 use venticore::commands::ventiprog::{self, Options, Task};
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
@@ -17,8 +16,8 @@ const TOOL: Tool = Tool {
     version: env!("CARGO_PKG_VERSION"),
     synopsis: "\
 [-jnqv] [--verify] [--trust] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition ...] [-s sourceventi] [--offline] [--9fat image] [ventilist ...]
--l [-jv] [-d dir] [-i indexurl] [--older hours] [ventilist ...]
---forget target [-d dir]",
+-l [-jv] [-d dir] [-i indexurl] [-p partition ...] [--offline] [--9fat image] [--older hours] [ventilist ...]
+--forget target [-qv] [-d dir] [--9fat image]",
     help: "\
 Bring the host of the wrcmd and every venti of the list, else of
 $targetventis, up to date with the arenas of the source; then move the place
@@ -29,7 +28,7 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
   -e, --engine ENGINE    who sends: native, or external, a wrarena program
   -i, --index URL        the source's index page, which names its partitions
   -p, --partition PART   an arena partition, besides that of the wrcmd; may be
-                         repeated
+                         repeated; with -l, list only these
   -s, --source HOST      the source venti, else $venti, else the host of the
                          index page; synced first
       --offline          no server writes the partitions: nothing is synced
@@ -38,7 +37,8 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
   -q, --quiet            no output at all when everything succeeds
   -v, --verbose          say more
   -l, --list             show the place of every target, and how far behind
-      --older HOURS      with -l: status 3 if one has been behind for so long
+      --older HOURS      with -l: status 3 if one has been behind that long (2d
+                         is two days), or has damage on record
       --verify           read back everything that earlier runs recorded
       --trust            believe a wrcmd that no line in wrcmds confirms
       --9fat IMAGE       take wrcmd from a 9fat that nobody mounts, and bring
@@ -78,7 +78,7 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('v') | Long("verbose") => verbose = true,
             Short('l') | Long("list") => list = true,
             Long("older") => {
-                let hours = wrcmd::number(&parser.value()?.string()?);
+                let hours = ventiprog::hours(&parser.value()?.string()?);
                 older = Some(hours.wrap_err("--older")?);
             }
             Long("9fat") => options.nine_fat = Some(parser.value()?),
@@ -93,8 +93,8 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             _ => return Err(arg.unexpected().into()),
         }
     }
-    if list && options.verify {
-        return Err(tool.usage("-l only shows what is on record: --verify goes without it"));
+    if let Some(cause) = meaningless(&options, list, forget.is_some(), quiet) {
+        return Err(tool.usage(&cause));
     }
     options.task = match (list, older, forget) {
         (true, older, None) => Task::List { older },
@@ -109,4 +109,40 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
     };
     let terminal = Terminal::new(tool.name, quiet, verbose);
     ventiprog::run(tool.name, &options, &Config::load()?, &terminal)
+}
+
+/// Why an option means nothing for what is to be done. None is ignored silently.
+fn meaningless(options: &Options, list: bool, forget: bool, quiet: bool) -> Option<String> {
+    let acts = [
+        (options.rate.is_some(), "-b"),
+        (options.engine.is_some(), "-e"),
+        (options.source.is_some(), "-s"),
+        (options.trust, "--trust"),
+        (options.verify, "--verify"),
+    ];
+    let reads = [
+        (options.json, "-j"),
+        (options.index.is_some(), "-i"),
+        (!options.partitions.is_empty(), "-p"),
+        (options.offline, "--offline"),
+    ];
+    let (why, refused) = match (forget, list) {
+        // What it does not go with at all is said elsewhere.
+        (true, true) => return None,
+        (true, false) => (
+            "--forget only removes the lines of a target",
+            [&acts[..], &reads].concat(),
+        ),
+        (false, true) => {
+            let silent = [(options.dry_run, "-n"), (quiet, "-q")];
+            let why = "-l only shows what is on record";
+            (why, [&acts[..], &silent].concat())
+        }
+        (false, false) => {
+            let verify = (options.dry_run && options.verify, "--verify");
+            ("-n asks no target", vec![verify])
+        }
+    };
+    let (_, option) = refused.into_iter().find(|(is_given, _)| *is_given)?;
+    Some(format!("{why}: {option} goes without it"))
 }

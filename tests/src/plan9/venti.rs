@@ -24,6 +24,8 @@ pub struct Venti {
     port: u16,
     web: u16,
     server: Option<Child>,
+    /// The most bytes that its files may have.
+    most: Option<u64>,
 }
 
 impl Venti {
@@ -76,6 +78,7 @@ impl Venti {
             port,
             web,
             server: None,
+            most: None,
         };
         venti.start();
         venti
@@ -153,6 +156,18 @@ impl Venti {
         self.configuration = file.to_owned();
     }
 
+    /// Its configuration file.
+    #[must_use]
+    pub fn configuration(&self) -> &Path {
+        &self.configuration
+    }
+
+    /// When it is started again, its disk is full where a file has so many bytes;
+    /// or it is not.
+    pub fn fill_disk_at(&mut self, bytes: Option<u64>) {
+        self.most = bytes;
+    }
+
     /// Starts it again, on the same partition and port.
     ///
     /// # Panics
@@ -160,9 +175,12 @@ impl Venti {
     /// When it does not come up.
     pub fn start(&mut self) {
         let log = fs::File::create(self.partition.with_extension("log")).expect("a log file");
-        let server = self
-            .plan9
-            .command("venti/venti")
+        let program = "venti/venti";
+        let mut command = match self.most {
+            Some(most) => self.plan9.command_with_full_disk(program, most),
+            None => self.plan9.command(program),
+        };
+        let server = command
             .args([
                 OsString::from("-s"),
                 "-c".into(),

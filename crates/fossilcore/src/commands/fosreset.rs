@@ -403,7 +403,7 @@ fn words(options: &Options) -> Result<(Words, Answers)> {
     let Some(line) = line else {
         return Ok((given, answers));
     };
-    let line = Words::parse(&line)?;
+    let line = Words::parse(&line, given.partition.is_some())?;
     // A line from a pipe leaves no room for answers there; the user of
     // the session may be asked all the same.
     if !terminal
@@ -433,11 +433,14 @@ fn read_line(terminal: bool) -> io::Result<Vec<u8>> {
 
 impl Words {
     /// The line that fossilize prints: `vac:SCORE PARTITION VENTI`, the last
-    /// where it is known.
-    fn parse(input: &[u8]) -> Result<Self> {
+    /// where it is known; the first alone where the partition is named elsewhere, so
+    /// that a line that was cut does not reset the default partition.
+    fn parse(input: &[u8], is_named: bool) -> Result<Self> {
         let odd = |found: &str| {
             let text = format!(
-                "standard input: expected the one line of fossilize, vac:SCORE PARTITION VENTI, found {found}"
+                "standard input: expected the one line of fossilize, vac:SCORE PARTITION VENTI \
+                 (echo vac:SCORE /dev/sdb1 venti1 | fosreset -), or vac:SCORE alone where the \
+                 command line names the partition (fosreset - PARTITION), found {found}"
             );
             Failure::report(Status::Usage, text)
         };
@@ -455,14 +458,15 @@ impl Words {
         let words: Vec<&str> = line.split(' ').collect();
         let (score, partition, venti) = match *words {
             [""] => return Err(odd("nothing")),
+            [score] if is_named => (score, None, None),
             [_] => return Err(odd("one word")),
-            [score, partition] => (score, partition, None),
-            [score, partition, venti] => (score, partition, Some(venti)),
+            [score, partition] => (score, Some(partition), None),
+            [score, partition, venti] => (score, Some(partition), Some(venti)),
             _ => return Err(odd(&format!("{} words", words.len()))),
         };
         Ok(Words {
             score: score.to_owned(),
-            partition: Some(partition.into()),
+            partition: partition.map(OsString::from),
             venti: venti.map(str::to_owned),
         })
     }
@@ -475,14 +479,14 @@ mod tests {
 
     #[test]
     fn the_line_of_fossilize_has_two_or_three_words() {
-        let parsed = Words::parse(b"vac:S /dev/p tcp!v!1\n").unwrap();
+        let parsed = Words::parse(b"vac:S /dev/p tcp!v!1\n", false).unwrap();
         let expected = Words {
             score: "vac:S".into(),
             partition: Some("/dev/p".into()),
             venti: Some("tcp!v!1".into()),
         };
         assert_eq!(parsed, expected);
-        assert_eq!(Words::parse(b"vac:S /dev/p").unwrap().venti, None);
+        assert_eq!(Words::parse(b"vac:S /dev/p", false).unwrap().venti, None);
         for odd in [
             &b""[..],
             b"\n",
@@ -494,12 +498,15 @@ mod tests {
             b"vac:S p \xff",
             &[&b"vac:S p v"[..], &[b'v'; 1 << 14]].concat(),
         ] {
-            let error = Words::parse(odd).unwrap_err();
+            let error = Words::parse(odd, false).unwrap_err();
             assert_eq!(status_of(&error), Status::Usage, "{odd:?}");
             assert!(error.to_string().contains("line of fossilize"), "{error}");
         }
-        let error = Words::parse(b"vac:S\n").unwrap_err().to_string();
+        let error = Words::parse(b"vac:S\n", false).unwrap_err().to_string();
         assert!(error.ends_with("found one word"), "{error}");
+        assert!(error.contains("| fosreset -)"), "{error}");
+        let alone = Words::parse(b"vac:S\n", true).unwrap();
+        assert_eq!((&*alone.score, alone.partition), ("vac:S", None));
     }
 
     #[test]

@@ -127,6 +127,10 @@ impl FromStr for Dial {
 pub enum DialError {
     /// The whole text has another form.
     Form(String),
+    /// A URL, as an index page has.
+    Url(String),
+    /// Several addresses with commas between them.
+    List(String),
     /// The network is neither `tcp` nor `net`.
     Net(String),
     /// The host is empty, `*`, or holds what no host name holds.
@@ -145,6 +149,15 @@ impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Form(found) => write!(f, "expected tcp!host!port, found {found:?}"),
+            Self::Url(found) => write!(
+                f,
+                "expected the address of a venti, such as HOST or tcp!HOST!{}, found the URL {found:?}",
+                Dial::VENTI
+            ),
+            Self::List(found) => write!(
+                f,
+                "expected one address, found {found:?}: several are words of their own, without commas"
+            ),
             Self::Net(found) => write!(f, "expected network tcp or net, found {found:?}"),
             Self::Host(found) => write!(f, "expected a host name or address, found {found:?}"),
             Self::Port(found) => write!(
@@ -178,6 +191,12 @@ impl<'a> Words<'a> {
     }
 
     fn split(text: &'a str) -> Result<Self, DialError> {
+        if text.contains("://") {
+            return Err(DialError::Url(text.to_owned()));
+        }
+        if text.contains(',') {
+            return Err(DialError::List(text.to_owned()));
+        }
         let text = without_directory(text)?;
         let fields: Vec<&str> = text.splitn(4, '!').collect();
         match fields[..] {

@@ -13,8 +13,8 @@
 //! The wrarena line is the place itself, and can be run as it stands. It says
 //! that the target acknowledged a sync after every clump before the offset in
 //! the arena at `-o`, and after every clump of the arenas before that one.
-//! The comments that begin with `place`, `damaged`, `accepted` or `unreadable`
-//! belong to the wrarena line that follows; `place` comes first of them.
+//! The comments that begin with `place`, `damaged`, `damaged-here`, `accepted` or
+//! `unreadable` belong to the wrarena line that follows; `place` comes first of them.
 //!
 //! | field | is |
 //! |---|---|
@@ -37,9 +37,16 @@
 //! too many, those with the least between them do ([`Stretches`]).
 //! An operator who has looked at it changes the word into `accepted`, and it
 //! no longer counts. So that a slip there does not make damage go unnoticed, a
-//! comment that begins with one of the four words or goes on with `magic=`
+//! comment that begins with one of the five words or goes on with `magic=`
 //! must be a whole one of ours. All other comments, and blank lines, are kept
 //! where they are, byte for byte.
+//!
+//! A `damaged-here` line is such a stretch whose blocks the target gave back: it has the
+//! only copy of them. It goes when the source is mended, and becomes `damaged` when the
+//! target no longer gives them back.
+//!
+//! A line `# forgotten TARGET` stands for a target whose lines were removed, until
+//! it has a place again. Without it, nothing is remembered of that.
 //!
 //! An `unreadable` line is a block that the target has and could not give back
 //! whole. It goes when the target gives it back. One without type and score stands
@@ -70,6 +77,11 @@ pub use stretches::Stretches;
 /// What stands above the lines of a new file.
 const HEADER: &str = "# wrcmds: the place that each venti has acknowledged in each partition; \
      each line can be run as it stands, the comments before it belong to it";
+
+/// The comment on a target that was forgotten.
+fn forgotten(target: &Dial) -> String {
+    format!("# forgotten {target}")
+}
 
 /// How far a target is known to have come in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -338,6 +350,8 @@ impl Wrcmds {
     }
 
     fn append(&mut self, place: &Place) -> Result<(), Error> {
+        let text = forgotten(&place.target);
+        self.lines.retain(|line| line.text != text.as_bytes());
         if let Some(last) = self.lines.last_mut()
             && last.end.is_empty()
         {
@@ -362,7 +376,9 @@ impl Wrcmds {
         spare.retain(|&at| at != kept);
         let texts = |own: &[usize]| -> Vec<Vec<u8>> {
             let lines = own.iter().filter_map(|&at| self.lines.get(at));
-            let ours = lines.filter(|line| line.damage().is_some() || line.unreadable().is_some());
+            let ours = lines.filter(|line| {
+                line.damage().is_some() || line.spared().is_some() || line.unreadable().is_some()
+            });
             ours.map(|line| line.text.clone()).collect()
         };
         let known: BTreeSet<Vec<u8>> = texts(&self.own_lines(kept)).into_iter().collect();
@@ -381,6 +397,11 @@ impl Wrcmds {
     /// The stretches that could not be sent to a target, accepted ones too.
     pub fn damages(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Damage> {
         self.own(target, partition).filter_map(Line::damage)
+    }
+
+    /// The stretches that are damaged in the source and that a target has whole.
+    pub fn spared(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Damage> {
+        self.own(target, partition).filter_map(Line::spared)
     }
 
     /// The blocks that a target could not give back.
@@ -424,6 +445,35 @@ impl Wrcmds {
     ) -> Result<(), Error> {
         let texts = all.iter().map(Damage::to_string);
         self.replace_own(target, partition, |line| line.damage().is_some(), texts)
+    }
+
+    /// Remembers stretches that a target has whole, besides those known.
+    ///
+    /// # Errors
+    /// As [`Wrcmds::add_damages`].
+    pub fn add_spared(
+        &mut self,
+        target: &Dial,
+        partition: &str,
+        new: impl IntoIterator<Item = Damage>,
+    ) -> Result<(), Error> {
+        let mut all = Stretches::new(self.spared(target, partition).cloned());
+        new.into_iter().for_each(|damage| all.add(damage));
+        self.set_spared(target, partition, &all.into_list())
+    }
+
+    /// Remembers these stretches that a target has whole, and no others.
+    ///
+    /// # Errors
+    /// As [`Wrcmds::add_damages`].
+    pub fn set_spared(
+        &mut self,
+        target: &Dial,
+        partition: &str,
+        all: &[Damage],
+    ) -> Result<(), Error> {
+        let texts = all.iter().map(Damage::to_spared);
+        self.replace_own(target, partition, |line| line.spared().is_some(), texts)
     }
 
     /// Remembers these blocks that could not be read, and no others.
@@ -490,7 +540,8 @@ impl Wrcmds {
         Ok(())
     }
 
-    /// Removes all lines of a target, and says how many there were.
+    /// Removes all lines of a target, and says how many there were. That there
+    /// were some is remembered until it has a place again.
     pub fn forget(&mut self, target: &Dial) -> usize {
         let is_its = |line: &Line| line.command().is_some_and(|c| c.target == *target);
         let found: Vec<usize> = self.positions(is_its).collect();
@@ -500,7 +551,22 @@ impl Wrcmds {
         if self.lines.iter().all(Line::is_blank) {
             self.lines.insert(0, Line::other(HEADER));
         }
+        if !found.is_empty() && !self.was_forgotten(target) {
+            let below_header = usize::from(self.lines.first() == Some(&Line::other(HEADER)));
+            let line = Line::other(&forgotten(target));
+            self.lines.insert(below_header, line);
+            if self.check_size().is_err() {
+                self.lines.remove(below_header);
+            }
+        }
         found.len()
+    }
+
+    /// Whether a target was forgotten and has had no place since.
+    #[must_use]
+    pub fn was_forgotten(&self, target: &Dial) -> bool {
+        let text = forgotten(target);
+        self.lines.iter().any(|line| line.text == text.as_bytes())
     }
 
     fn check_size(&self) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::environment::Environment;
+use super::explain::explain;
 use super::limits::FileLimits;
 use super::mtools::Mtools;
 use super::{Error, Fossil, Mount, Remote, Undo};
@@ -51,7 +52,10 @@ impl File {
     /// `$VENTIPROG_CONFIG`, else the user's over the machine's.
     pub(super) fn found_by(environment: &Environment) -> Result<File, Error> {
         if let Some(named) = environment.path("VENTIPROG_CONFIG") {
-            return File::read(&named);
+            return File::read(&named).map_err(|error| match error {
+                Error::Read(path, error) if is_absent(&error) => Error::Missing(path),
+                error => error,
+            });
         }
         let file = File::read_if_there(Path::new("/etc/ventiprog.toml"))?;
         let home = environment.path("HOME").map(|home| home.join(".config"));
@@ -74,13 +78,8 @@ impl File {
             let cause = format!("expected at most {MOST} bytes, found more");
             return Err(Error::Text(path.into(), cause));
         }
-        let file: File = toml::from_str(&text).map_err(|error| {
-            let line = error
-                .span()
-                .and_then(|span| text.get(..span.start))
-                .map_or(1, |before| before.matches('\n').count() + 1);
-            Error::Text(path.into(), format!("line {line}: {}", error.message()))
-        })?;
+        let file: File = toml::from_str(&text)
+            .map_err(|error| Error::Text(path.into(), explain(&text, &error)))?;
         file.check()
             .map_err(|cause| Error::Text(path.into(), cause))?;
         Ok(file)

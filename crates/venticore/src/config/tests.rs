@@ -197,10 +197,69 @@ fn the_namespace_is_where_plan9port_has_it() {
 #[test]
 fn a_named_file_must_be_there() {
     let env = [("VENTIPROG_CONFIG".into(), "/nonexistent/c.toml".into())];
-    assert!(matches!(
-        Config::from(&env.into_iter().collect()),
-        Err(Error::Read(..))
-    ));
+    let error = Config::from(&env.into_iter().collect()).unwrap_err();
+    let said =
+        "$VENTIPROG_CONFIG: /nonexistent/c.toml: no such file; correct the variable or unset it";
+    assert_eq!(error.to_string(), said);
+}
+
+#[test]
+fn a_key_in_the_wrong_place_is_told_where_it_belongs() {
+    for (text, said) in [
+        (
+            "#[limits]\nconnect = 3\n",
+            "line 2: unknown field `connect`, it stands above the first [table] and belongs in [limits]",
+        ),
+        (
+            "[limits]\nsync = 3\ntargets = ['a']\n",
+            "line 3: unknown field `targets`, it stands in [limits] and belongs above the first [table]",
+        ),
+        (
+            "[undo]\npartition = '/a'\n",
+            "line 2: unknown field `partition`, it stands in [undo] and belongs in [fossil] or in [mount]",
+        ),
+    ] {
+        let error = config(text, &[]).unwrap_err().to_string();
+        assert!(error.ends_with(said), "{error}");
+    }
+    let error = config("\ntarget = 'x'\n", &[]).unwrap_err().to_string();
+    let said = "it stands above the first [table]: did you mean `targets`?";
+    assert!(error.ends_with(said), "{error}");
+    let error = config("[nothing]\na = 1\n", &[]).unwrap_err().to_string();
+    assert!(error.contains("expected one of `9fat`"), "{error}");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_told_with_an_example() {
+    for (text, said) in [
+        (
+            "dir = '/d'\ntargets = 'a'\n",
+            "line 2: key `targets`: expected a list, such as targets = [\"a\"], found string \"a\"",
+        ),
+        (
+            "[limits]\nconnect=\"3\"\n",
+            "line 2: key `connect`: expected a whole number, such as connect = 10, found string \"3\"",
+        ),
+        (
+            "offline = 'yes'\n",
+            "key `offline`: expected true or false, such as offline = true, found string \"yes\"",
+        ),
+        (
+            "source = ['a']\n",
+            "key `source`: expected a string, such as source = \"...\", found sequence",
+        ),
+        (
+            "limits = 3\n",
+            "key `limits`: expected a table, such as [limits], found integer `3`",
+        ),
+        (
+            "targets = [\n  'a',\n  3,\n]\n",
+            "line 3: key `targets`: expected a string, such as targets = \"...\", found integer `3`",
+        ),
+    ] {
+        let error = config(text, &[]).unwrap_err().to_string();
+        assert!(error.ends_with(said), "{error}");
+    }
 }
 
 #[test]

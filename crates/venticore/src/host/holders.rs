@@ -124,11 +124,46 @@ pub fn writes(pid: u32, path: &Path) -> Option<bool> {
     scan::writes(&roots.proc.join(pid.to_string()), &wanted)
 }
 
+/// Who has some files and block devices open for writing, as it was at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writers {
+    /// For each of the paths, in their order, the processes, without the calling one
+    /// and its children, by number.
+    pub processes: Vec<Vec<Process>>,
+    /// Whether the open files of all processes could be seen.
+    pub sight: Sight,
+}
+
+impl Writers {
+    /// Looks once for all of `paths`. A path that is neither a file nor a block device
+    /// has no writers. Mappings are not looked at, which makes it cheaper than
+    /// [`Holders::of`].
+    ///
+    /// # Errors
+    /// There is no `/proc` to look in.
+    pub fn of(paths: &[&Path]) -> io::Result<Self> {
+        Self::of_in(paths, &Roots::default())
+    }
+
+    fn of_in(paths: &[&Path], roots: &Roots) -> io::Result<Self> {
+        let of = |path: &&Path| wanted(path, roots).map(|(wanted, _)| wanted);
+        let wanted: Vec<Wanted> = paths.iter().map(|p| of(p).unwrap_or_default()).collect();
+        let (processes, sight) = scan::writers(&roots.proc, &wanted)?;
+        Ok(Writers { processes, sight })
+    }
+}
+
 /// The processes with this command name whose open files cannot be seen, and the
 /// user of each.
 #[must_use]
 pub fn unseen(command: &str) -> Vec<(Process, u32)> {
     scan::unseen(&Roots::default().proc, command)
+}
+
+/// The numbers of the processes with this command name.
+#[must_use]
+pub fn named(command: &str) -> Vec<u32> {
+    scan::named(&Roots::default().proc, command)
 }
 
 /// What is looked for, and the devices that lie on it.

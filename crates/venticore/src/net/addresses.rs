@@ -1,7 +1,7 @@
 //! The addresses of a name.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -36,7 +36,16 @@ pub fn within(dial: &Dial, limit: Duration) -> io::Result<Vec<SocketAddr>> {
 /// # Errors
 /// Whatever the look-up says; `NotFound` for a name without addresses.
 pub fn look_up(dial: &Dial) -> io::Result<Vec<SocketAddr>> {
-    let found: Vec<_> = (dial.host(), dial.port()).to_socket_addrs()?.collect();
+    let found: Vec<_> = match (dial.host(), dial.port()).to_socket_addrs() {
+        Ok(found) => found.collect(),
+        // A machine without /etc/hosts, or whose name server is down.
+        Err(_) if dial.host() == "localhost" => {
+            let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            let with_port = |address| SocketAddr::new(address, dial.port());
+            loopback.map(with_port).into()
+        }
+        Err(error) => return Err(error),
+    };
     if found.is_empty() {
         let cause = "the host has no address";
         return Err(io::Error::new(io::ErrorKind::NotFound, cause));
@@ -51,6 +60,11 @@ mod tests {
     #[test]
     fn numeric_hosts_need_no_name_server() {
         let at = |text: &str| look_up(&text.parse().unwrap()).unwrap();
+        assert!(
+            at("localhost:3")
+                .iter()
+                .all(|found| found.ip().is_loopback())
+        );
         assert_eq!(at("127.0.0.1:1"), ["127.0.0.1:1".parse().unwrap()]);
         assert_eq!(at("[::1]:2"), ["[::1]:2".parse().unwrap()]);
     }

@@ -17,6 +17,16 @@ use crate::text::quoted;
 /// The most bytes of a page that are taken.
 pub const PAGE_MAX: u64 = 64 * 1024 * 1024;
 
+/// The pages beside the index page that empty what a venti gives back from
+/// memory: blocks, and pieces of its disk.
+const EMPTYING: [&str; 2] = ["emptylumpcache", "emptydcache"];
+
+/// The most bytes that are taken of an answer to one of them.
+const ANSWER_MAX: u64 = 4096;
+
+/// The port of HTTP where a URL names none.
+const HTTP: u16 = 80;
+
 /// How long something that is no HTTP server may take to say what it is.
 const GREETING: Duration = Duration::from_secs(1);
 
@@ -43,6 +53,33 @@ pub fn fetch(url: &str, limits: Limits) -> Result<Page, Error> {
     Page::parse(&text)
 }
 
+/// Has the venti of an index page empty its caches, so that blocks come from
+/// its disk. Nothing that is not on its way to the disk is dropped. Limits are
+/// those of [`fetch`], for each cache.
+///
+/// # Errors
+/// [`Error::NotEmptied`]: the server has no such pages; else as [`fetch`].
+pub fn empty_caches(url: &str, limits: Limits) -> Result<(), Error> {
+    let base = url.strip_suffix("/index");
+    let base = base.ok_or_else(|| Error::Url(quoted(url.as_bytes(), EXCERPT)))?;
+    for page in EMPTYING {
+        let uri = uri(&format!("{base}/{page}"))?;
+        let answer = agent(limits).get(&uri).call();
+        let answer = answer.map_err(|error| of_call(error, &uri, limits))?;
+        let status = answer.status().as_u16();
+        let mut body = answer.into_body();
+        let text = body.with_config().limit(ANSWER_MAX).read_to_vec();
+        match text {
+            Ok(text) if status == 200 && text.starts_with(b"emptied ") => {}
+            Ok(_) | Err(ureq::Error::BodyExceedsLimit(_)) => {
+                return Err(Error::NotEmptied(uri.to_string()));
+            }
+            Err(error) => return Err(of_body(error, limits)),
+        }
+    }
+    Ok(())
+}
+
 /// The venti on the host of an index page, at the usual port.
 ///
 /// # Errors
@@ -52,6 +89,14 @@ pub fn venti_of(url: &str) -> Result<Dial, Error> {
     let host = uri.host().unwrap_or_default();
     let dial = Dial::with_default_port(host, Dial::VENTI);
     dial.map_err(|_| Error::Url(quoted(url.as_bytes(), EXCERPT)))
+}
+
+/// The port at which an index page is asked for.
+///
+/// # Errors
+/// The URL is none of an index page.
+pub fn port_of(url: &str) -> Result<u16, Error> {
+    Ok(uri(url)?.port_u16().unwrap_or(HTTP))
 }
 
 fn uri(url: &str) -> Result<Uri, Error> {

@@ -36,6 +36,8 @@ pub enum Error {
     Html,
     /// Another page; how it begins, shown.
     NotIndex(String),
+    /// The server did not say that it emptied a cache, at this URL.
+    NotEmptied(String),
     /// The page ends where this line should be, or inside it.
     Cut {
         /// Number of the line, from 1.
@@ -105,6 +107,9 @@ impl fmt::Display for Error {
                 f,
                 "expected an index page, which begins with index=, found {found}: give the /index of a venti's httpaddr"
             ),
+            Self::NotEmptied(url) => {
+                write!(f, "expected \"emptied ...\" from {url}, found another page")
+            }
             Self::Cut { line } => write!(
                 f,
                 "line {line}: expected more, found the end: the page was cut short, fetch it again"
@@ -163,6 +168,7 @@ mod tests {
                 Error::NotIndex(quoted(b"a\r\n\x1b[2J\xff", EXCERPT)),
                 Status::Failed,
             ),
+            (Error::NotEmptied("http://x/y".to_owned()), Status::Failed),
             (Error::Cut { line: 3 }, Status::Failed),
             (Error::TooMany(1), Status::Failed),
         ];

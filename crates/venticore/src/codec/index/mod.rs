@@ -118,6 +118,12 @@ impl Arena {
         self.written.used().max(self.indexed.used())
     }
 
+    /// Number of clumps by the larger set of counters, as a hint too.
+    #[must_use]
+    pub fn clumps(&self) -> u32 {
+        self.written.clumps.max(self.indexed.clumps)
+    }
+
     /// No clump will be added.
     #[must_use]
     pub fn is_sealed(&self) -> bool {

@@ -144,7 +144,7 @@ impl fmt::Display for Problem {
             ),
             Self::Word(word) => write!(
                 f,
-                "expected place, damaged, accepted or unreadable, found {word:?}: correct the word"
+                "expected place, damaged, damaged-here, accepted or unreadable, found {word:?}: correct the word"
             ),
             Self::Missing(key) => write!(
                 f,

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Other,
     Place(Mark),
     Damage(Box<Damage>),
+    /// A stretch that is damaged in the source and that the target has whole.
+    Spared(Box<Damage>),
     /// The wrcmd as it was last obeyed or written.
     Seen(Box<WrCmd>),
     Unreadable(Box<Unreadable>),
@@ -97,11 +99,18 @@ impl Line {
         }
     }
 
+    pub(super) fn spared(&self) -> Option<&Damage> {
+        match &self.kind {
+            Kind::Spared(damage) => Some(damage),
+            _ => None,
+        }
+    }
+
     /// A comment of ours that belongs to the wrarena line after it.
     pub(super) fn is_own(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Place(_) | Kind::Damage(_) | Kind::Unreadable(_)
+            Kind::Place(_) | Kind::Damage(_) | Kind::Spared(_) | Kind::Unreadable(_)
         )
     }
 
@@ -118,6 +127,9 @@ impl Line {
         format!("# {SEEN} {}", wrcmd.line())
     }
 }
+
+/// The word before a stretch that is damaged in the source and whole on the target.
+const SPARED: &str = "damaged-here";
 
 /// The word before a wrcmd that is remembered.
 const SEEN: &str = "seen";
@@ -144,6 +156,7 @@ impl Kind {
             "place" => Mark::parse(rest).map(Kind::Place),
             "damaged" => Damage::parse(rest, false).map(|damage| Kind::Damage(Box::new(damage))),
             "accepted" => Damage::parse(rest, true).map(|damage| Kind::Damage(Box::new(damage))),
+            SPARED => Damage::parse(rest, false).map(|damage| Kind::Spared(Box::new(damage))),
             // What is no command is the operator's own remark.
             SEEN => Ok(WrCmd::parse(rest).map_or(Kind::Other, |seen| Kind::Seen(Box::new(seen)))),
             "unreadable" => Unreadable::parse(rest).map(|block| Kind::Unreadable(Box::new(block))),
@@ -159,6 +172,7 @@ impl fmt::Display for Kind {
         match self {
             Kind::Place(mark) => mark.fmt(f),
             Kind::Damage(damage) => damage.fmt(f),
+            Kind::Spared(damage) => damage.write(SPARED, f),
             Kind::Unreadable(block) => block.fmt(f),
             Kind::Other | Kind::Seen(_) | Kind::Command(_) => Ok(()),
         }
@@ -257,12 +271,13 @@ impl Damage {
         fields.end()?;
         Ok(damage)
     }
-}
 
-impl fmt::Display for Damage {
-    /// The comment line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.accepted { "accepted" } else { "damaged" };
+    /// The comment line that says the target has these blocks whole.
+    pub(super) fn to_spared(&self) -> String {
+        Kind::Spared(Box::new(self.clone())).to_string()
+    }
+
+    fn write(&self, word: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "# {word} magic={} head={} offset={:#x} len={}",
@@ -281,6 +296,13 @@ impl fmt::Display for Damage {
             shown(self.score, "unknown"),
             self.arena,
         )
+    }
+}
+
+impl fmt::Display for Damage {
+    /// The comment line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(if self.accepted { "accepted" } else { "damaged" }, f)
     }
 }
 

@@ -321,11 +321,29 @@ fn a_forgotten_target_takes_its_comments_along_and_no_others() {
     assert_eq!(text(&file), FILE);
     assert_eq!(file.forget(&dial("hostb:17034")), 1);
     let lines: Vec<&str> = FILE.split_inclusive('\n').collect();
-    assert_eq!(text(&file), lines[0].to_owned() + &lines[5..].concat());
+    let forgotten = "# forgotten tcp!hostb!17034\n";
+    let left = lines[0].to_owned() + &lines[5..].concat();
+    assert_eq!(text(&file).replace(forgotten, ""), left);
+    assert_eq!(text(&file).matches(forgotten).count(), 1);
     let mut file = parse("wrarena -h b p 0\nwrarena -h b q 0\n");
     assert_eq!(file.forget(&dial("b")), 2);
     // What is left can be read again: it is not an empty file.
-    assert_eq!(parse(&text(&file)), Wrcmds::new());
+    assert_eq!(parse(&text(&file)), file);
+    assert_eq!(file.places().count(), 0);
+}
+
+#[test]
+fn a_target_is_forgotten_until_it_has_a_place_again() {
+    let mut file = parse(FILE);
+    let b = dial("hostb");
+    let place = file.get(&b, PARTITION).unwrap();
+    assert!(!file.was_forgotten(&b));
+    file.forget(&b);
+    let mut file = parse(&text(&file));
+    assert!(file.was_forgotten(&b) && !file.was_forgotten(&dial("hostd")));
+    file.set(&place).unwrap();
+    assert!(!file.was_forgotten(&b));
+    assert!(!text(&file).contains("forgotten"));
 }
 
 #[test]
@@ -414,7 +432,7 @@ fn refusals_name_the_line_and_the_way_out() {
         ),
         (
             format!("# accept{}\n{good}", &hurt[9..]),
-            "line 1: expected place, damaged, accepted or unreadable, found \"accept\"",
+            "line 1: expected place, damaged, damaged-here, accepted or unreadable, found \"accept\"",
         ),
         (format!("# placed magic=\n{good}"), "found \"placed\""),
         (
@@ -662,7 +680,8 @@ proptest! {
         file.set_damages(&place.target, &place.partition, &[]).unwrap();
         prop_assert_eq!(file.damages(&place.target, &place.partition).count(), 0);
         prop_assert_eq!(file.forget(&place.target), 1);
-        prop_assert_eq!(file, Wrcmds::new());
+        prop_assert!(file.was_forgotten(&place.target));
+        prop_assert_eq!(file.places().count(), 0);
     }
 
     /// However it comes, damage is few stretches that hide none of it.

@@ -26,6 +26,12 @@ pub(super) struct Retried {
     pub(super) stay: u64,
     /// What is still to be remembered: these, and what was accepted.
     pub(super) left: Vec<Damage>,
+    /// Clumps that are damaged in the source, and that the target gave back.
+    pub(super) there: u64,
+    /// Of those that it gave back in an earlier run, clumps that it no longer does.
+    pub(super) gone: u64,
+    /// Where those are that it gave back.
+    pub(super) spared: Vec<Damage>,
     /// What has become of the first stretches.
     pub(super) told: Vec<String>,
     /// Stretches of which nothing is told.
@@ -45,23 +51,30 @@ struct Fate {
 
 /// Tries again to bring over what was damaged in the source, in the order of
 /// the log: each clump that is whole now is sent where it is missing, each
-/// other is looked for on the target. With `all`, what an operator has accepted
-/// is tried too, and stays accepted whatever comes of it.
+/// other is looked for on the target. What is `spared`, because the target had it in
+/// an earlier run, is looked for there again, and given up when the source is mended.
+/// With `all`, what an operator has accepted is tried too, and stays accepted whatever
+/// comes of it.
 ///
 /// # Errors
 /// The connection was lost, or the target would not take a block.
 pub(super) fn try_again(
     client: &mut Client,
     part: &Part,
-    mut damages: Vec<Damage>,
+    damages: Vec<Damage>,
+    spared: Vec<Damage>,
     all: bool,
 ) -> Result<Retried, Error> {
-    damages.sort_by_key(|damage| (damage.head, damage.magic, damage.offset));
+    let damages = damages.into_iter().map(|damage| (damage, false));
+    let spared = spared.into_iter().map(|damage| (damage, true));
+    let mut damages: Vec<(Damage, bool)> = damages.chain(spared).collect();
+    damages.sort_by_key(|(damage, _)| (damage.head, damage.magic, damage.offset));
     let mut retried = Retried::default();
     let (mut accepted, mut left) = (Vec::new(), Stretches::default());
+    let mut spared = Stretches::default();
     let mut walk: Option<Walk> = None;
     let mut sent = 0;
-    for damage in damages {
+    for (damage, was_spared) in damages {
         if damage.accepted && !all {
             accepted.push(damage);
             continue;
@@ -77,13 +90,15 @@ pub(super) fn try_again(
         let mut tried = Try {
             client,
             damage: &damage,
+            was_spared,
             left: &mut left,
+            spared: &mut spared,
             fate: Fate::default(),
         };
         walk = Walk::at(walked, part, arena, damage.offset);
         match &mut walk {
             Some(walk) => tried.stretch(walk)?,
-            None => tried.stays(
+            None => tried.is_unknown(
                 damage.offset,
                 damage.len,
                 damage.clumps,
@@ -97,14 +112,24 @@ pub(super) fn try_again(
             continue;
         }
         retried.stay += fate.stay;
-        match retried.told.len() < TOLD {
-            true => retried.told.push(told(&damage, &fate)),
-            false => retried.untold += 1,
+        retried.there += fate.there;
+        let told = match was_spared {
+            true => told_of_spared(&damage, &fate),
+            false => Some(told(&damage, &fate)),
+        };
+        if was_spared {
+            retried.gone += fate.stay;
+        }
+        match told {
+            Some(told) if retried.told.len() < TOLD => retried.told.push(told),
+            Some(_) => retried.untold += 1,
+            None => {}
         }
     }
     if sent > 0 {
         client.sync()?;
     }
+    retried.spared = spared.into_list();
     retried.left = left.into_list();
     retried.left.extend(accepted);
     Ok(retried)
@@ -138,7 +163,10 @@ impl Walk {
 struct Try<'a> {
     client: &'a mut Client,
     damage: &'a Damage,
+    /// The target gave it back in an earlier run.
+    was_spared: bool,
     left: &'a mut Stretches,
+    spared: &'a mut Stretches,
     fate: Fate,
 }
 
@@ -159,7 +187,7 @@ impl Try<'_> {
         while walk.log.offset() < end {
             let from = walk.log.offset();
             let Some(item) = walk.log.next() else {
-                self.stays(from, end - from, 1, (None, None));
+                self.is_unknown(from, end - from, 1, (None, None));
                 break;
             };
             bunch.add(&mut walk.log, item);
@@ -187,18 +215,21 @@ impl Try<'_> {
             ControlFlow::Continue(())
         })?;
         for (number, (item, score, types)) in bunch.lost.iter().enumerate() {
+            let block_type = types.first().copied().filter(|_| types.len() == 1);
             if there.contains(&number) {
-                self.fate.there += 1;
+                self.is_there(item.offset, item.len, 1, (*score, block_type));
                 continue;
             }
             let clumps = match &item.what {
                 What::Lost(loss) => loss.clumps,
                 _ => 1,
             };
-            let block_type = types.first().copied().filter(|_| types.len() == 1);
             self.stays(item.offset, item.len, clumps, (*score, block_type));
         }
-        self.send(bunch.whole)
+        match self.was_spared {
+            true => Ok(()),
+            false => self.send(bunch.whole),
+        }
     }
 
     /// Sends blocks. Where a stretch has others between its damaged clumps, most
@@ -220,6 +251,41 @@ impl Try<'_> {
         let blocks = blocks.iter();
         self.client
             .write_all(blocks.map(|(ty, score, data)| (*ty, *score, data.as_slice())))
+    }
+
+    /// The target gave these clumps back.
+    fn is_there(
+        &mut self,
+        offset: u64,
+        len: u64,
+        clumps: u64,
+        (score, block_type): (Option<Score>, Option<BlockType>),
+    ) {
+        self.fate.there += clumps;
+        if !self.damage.accepted {
+            self.spared.add(Damage {
+                offset,
+                len,
+                clumps,
+                score,
+                block_type,
+                ..self.damage.clone()
+            });
+        }
+    }
+
+    /// The log cannot be read here, so that nothing is known that was not known before.
+    fn is_unknown(
+        &mut self,
+        offset: u64,
+        len: u64,
+        clumps: u64,
+        block: (Option<Score>, Option<BlockType>),
+    ) {
+        match self.was_spared {
+            true => self.is_there(offset, len, clumps, block),
+            false => self.stays(offset, len, clumps, block),
+        }
     }
 
     /// Nothing has changed here; an accepted stretch is remembered as it was.
@@ -270,20 +336,39 @@ impl Bunch {
     }
 }
 
-fn told(damage: &Damage, fate: &Fate) -> String {
-    let Damage {
-        arena,
-        offset,
-        clumps,
-        ..
-    } = damage;
-    let what = match clumps {
+/// What is told of a stretch that the target had in an earlier run: only what has
+/// changed.
+fn told_of_spared(damage: &Damage, fate: &Fate) -> Option<String> {
+    let what = shown(damage);
+    match fate {
+        Fate { stay: 0, there, .. } if *there >= damage.clumps => None,
+        Fate {
+            stay: 0, there: 0, ..
+        } => Some(format!("{what}: mended in the source")),
+        Fate { stay: 0, there, .. } => Some(format!(
+            "{what}: mended in the source, except {there} that are whole there"
+        )),
+        Fate { stay, .. } => Some(format!(
+            "{what}: damaged in the source, and {stay} are no longer given back there"
+        )),
+    }
+}
+
+/// A stretch in words.
+fn shown(damage: &Damage) -> String {
+    let Damage { arena, offset, .. } = damage;
+    match damage.clumps {
         0 | 1 => format!("arena {arena} clump {offset:#x}"),
         _ => format!(
             "arena {arena} clumps from {offset:#x} to {:#x}",
             damage.end()
         ),
-    };
+    }
+}
+
+fn told(damage: &Damage, fate: &Fate) -> String {
+    let clumps = &damage.clumps;
+    let what = shown(damage);
     match fate {
         Fate {
             stay: 0, sent: 0, ..

@@ -9,7 +9,7 @@ use super::target::Target;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
-use crate::codec::wrcmds::{Damage, Unreadable, Wrcmds};
+use crate::codec::wrcmds::{Damage, Place, Unreadable, Wrcmds};
 use crate::copy::cursor::{self, Point};
 use crate::host::terminal::Terminal;
 use crate::net::client::{Client, Error};
@@ -19,6 +19,10 @@ use crate::status::Status;
 pub(super) struct Checked {
     read_back: ReadBack,
     retried: Retried,
+    /// All was to be read back, and the source no longer holds some of what is on record.
+    is_part: bool,
+    /// All was to be read back.
+    all: bool,
 }
 
 /// How targets are checked.
@@ -68,8 +72,27 @@ pub(super) fn check(
         unreadable: &unreadable,
     };
     let read_back = readback::read_back(client, part, to, how.all, &known, on_read)?;
-    let retried = again::try_again(client, part, damages, how.all)?;
-    Ok(Some(Checked { read_back, retried }))
+    let spared = how.wrcmds.spared(dial, &part.name).cloned().collect();
+    let retried = again::try_again(client, part, damages, spared, how.all)?;
+    let is_part = how.all && to < recorded(&line, part);
+    Ok(Some(Checked {
+        read_back,
+        retried,
+        is_part,
+        all: how.all,
+    }))
+}
+
+/// The point of a line in a partition; the end where the arena is not there any more.
+fn recorded(line: &Place, part: &Part) -> Point {
+    let arenas = part.arenas.iter();
+    let arena = arenas
+        .enumerate()
+        .find(|(_, arena)| arena.head == line.head);
+    arena.map_or_else(
+        || part.rules.end(),
+        |(number, _)| Point::new(number, line.offset),
+    )
 }
 
 /// Takes in what a check has shown: it is said, and put on record.
@@ -83,8 +106,24 @@ pub(super) fn take_in(
     let Checked {
         mut read_back,
         retried,
+        is_part,
+        all,
     } = checked;
+    if is_part {
+        terminal.say(&format!(
+            "{}: only a part of what is on record in {} was read back, since the source has \
+             changed before its place; the rest is asked for: run --verify again",
+            target.dial, part.name
+        ));
+        target.status = target.status.worst(Status::Partly);
+    }
     let verdict = judge(&mut read_back, target, part, record, terminal);
+    if verdict != Verdict::AsRecorded {
+        terminal.say(&format!(
+            "{}: everything is asked for again from the first arena on, and sent where missing",
+            target.dial
+        ));
+    }
     target.read_back.right += read_back.right;
     target.read_back.missing += read_back.missing;
     target.read_back.damaged += read_back.damaged;
@@ -99,17 +138,50 @@ pub(super) fn take_in(
             target.dial, retried.untold, retried.stay
         ));
     }
+    if all && retried.there > 0 {
+        terminal.say(&format!(
+            "{}: damaged in the source and whole there: {} of the clumps of {}",
+            target.dial, retried.there, part.name
+        ));
+        target.status = target.status.worst(Status::Partly);
+    }
+    if retried.gone > 0 {
+        target.status = target.status.worst(Status::Unverified);
+    }
     if retried.stay > 0 {
         target.status = target.status.worst(Status::Partly);
     }
     // Otherwise the copy passes over the same damage, and counts it.
     if verdict == Verdict::AsRecorded {
         target.damaged += retried.stay;
+        target.damaged_there += retried.there;
     }
-    record.still_damaged(&target.dial, part, &retried.left);
+    record.still_damaged(&target.dial, part, &retried.left, &retried.spared);
     verdict
 }
 
+/// Takes in what was read back after everything was sent: what is missing is
+/// said, and left to the next run.
+pub(super) fn take_in_last(
+    mut read_back: ReadBack,
+    target: &mut Target,
+    part: &Part,
+    record: &mut Record,
+    terminal: &Terminal,
+) {
+    let verdict = judge(&mut read_back, target, part, record, terminal);
+    if verdict != Verdict::AsRecorded {
+        terminal.say(&format!(
+            "{}: the next run asks for everything again from the first arena on",
+            target.dial
+        ));
+    }
+    target.read_back.missing += read_back.missing;
+    target.read_back.damaged += read_back.damaged;
+    record.unreadable(&target.dial, part, &read_back.unreadable);
+}
+
+/// Says what was found, and puts a target back that lacks something.
 fn judge(
     read_back: &mut ReadBack,
     target: &mut Target,
@@ -139,9 +211,6 @@ fn judge(
     if read_back.missing == 0 {
         return Verdict::AsRecorded;
     }
-    terminal.say(&format!(
-        "{dial}: everything is asked for again from the first arena on, and sent where missing"
-    ));
     // Its line says what is not so until all is there again, however this run
     // ends.
     record.set_back(dial, part);

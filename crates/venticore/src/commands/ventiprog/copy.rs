@@ -12,7 +12,7 @@ use crate::copy::cursor::{self, Point};
 use crate::copy::replicate::{
     self, At, Checkpoint, Event, Job, Manner, Outcome, Place, Seat, Start, Trouble,
 };
-use crate::net::client::{Client, Error, Limits};
+use crate::net::client::{Asked, Client, Error, Limits};
 use crate::status::Status;
 
 /// Which target a seat is for, and in which partition.
@@ -177,14 +177,17 @@ impl Clerk<'_> {
                 seat,
                 place,
                 damage,
-            } => self.acknowledged(seat, place, damage),
+                there,
+            } => self.acknowledged(seat, place, damage, there),
             Event::Retry { seat, error, after } => {
                 let dial = self.dial(seat);
                 self.terminal
                     .detail(|| format!("{dial}: {error}; again in {after:?}"));
             }
             Event::Lost { seat, error } => {
-                self.terminal.say(&format!("{}: {error}", self.dial(seat)));
+                let dial = self.dial(seat);
+                self.terminal
+                    .say(&format!("{dial}: {error}{}", way_out(error)));
                 self.progress.lost(&self.seats_of_the_target_of(seat));
             }
         }
@@ -239,15 +242,37 @@ impl Clerk<'_> {
         }
     }
 
-    fn acknowledged(&mut self, seat: usize, place: Place, damage: &[replicate::Damage]) {
+    fn acknowledged(
+        &mut self,
+        seat: usize,
+        place: Place,
+        damage: &[replicate::Damage],
+        there: &[replicate::Damage],
+    ) {
         if self.dry_run {
             return;
         }
         if let Some(&Chair { part, target }) = self.chairs.get(seat)
             && let (Some(part), Some(target)) = (self.parts.get(part), self.targets.get(target))
         {
-            self.record.acknowledged(&target.dial, part, place, damage);
+            let record = &mut self.record;
+            record.acknowledged(&target.dial, part, place, damage, there);
         }
+    }
+}
+
+/// What helps where a target was lost.
+fn way_out(error: &Error) -> &'static str {
+    match error {
+        Error::Unreachable(_) | Error::Lost(_) => "; the next run catches up",
+        Error::Refused {
+            asked: Asked::Write(..),
+            text,
+            ..
+        } if text.contains("no space") => {
+            "; its arenas are full: give that venti another arena partition, then run again"
+        }
+        _ => "",
     }
 }
 
@@ -282,11 +307,16 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
     target
         .reached
         .push(point(outcome.place.map_or(from, |place| place.at)));
-    if outcome.lost > 0 || outcome.odd > 0 {
+    if outcome.lost > 0 || outcome.odd > 0 || run.options.verify && outcome.there > 0 {
         target.status = target.status.worst(Status::Partly);
     }
     let many = replicate::TOLD as u64;
-    if outcome.lost + outcome.there > many {
+    if outcome.lost == 0 && outcome.there > 0 {
+        run.terminal.say(&format!(
+            "{}: has each block that is damaged in the source ({}): nothing is lost there",
+            target.dial, outcome.there
+        ));
+    } else if outcome.lost + outcome.there > many {
         run.terminal.say(&format!(
             "{}: {} clumps are damaged in the source and not there, {} are damaged and there",
             target.dial, outcome.lost, outcome.there
@@ -326,7 +356,7 @@ fn remember_trusted(run: &mut Run<'_>, chair: Chair, at: At) {
     if let Some(before) = before {
         let last = Some(before.score);
         let place = Place { at, last };
-        run.record.acknowledged(&target.dial, part, place, &[]);
+        run.record.acknowledged(&target.dial, part, place, &[], &[]);
     }
 }
 

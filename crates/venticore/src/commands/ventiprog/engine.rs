@@ -53,7 +53,7 @@ impl Engine {
 enum Step {
     /// What is on record in a partition was checked; the answer is where the
     /// program starts.
-    Checked(Option<Checked>, Sender<Point>),
+    Checked(Option<Box<Checked>>, Sender<Point>),
     /// It came to this place.
     Reached(Place),
     /// It could not be checked, or the program failed; what was done before
@@ -122,7 +122,7 @@ fn enter(
     match step {
         Step::Checked(checked, answer) => {
             let verdict = checked.map_or(Verdict::AsRecorded, |checked| {
-                check::take_in(checked, target, part, record, terminal)
+                check::take_in(*checked, target, part, record, terminal)
             });
             let from = match verdict {
                 Verdict::AsRecorded => start,
@@ -132,7 +132,7 @@ fn enter(
             let _ = answer.send(from);
         }
         Step::Reached(place) => {
-            record.acknowledged(&target.dial, part, place, &[]);
+            record.acknowledged(&target.dial, part, place, &[], &[]);
             if let Some(reached) = target.reached.last_mut() {
                 *reached = Point::new(place.at.arena, place.at.offset);
             }
@@ -180,7 +180,7 @@ impl Server<'_> {
         let checked = self.check(target, part);
         let checked = checked.map_err(|e| Why(e.status(), e.to_string()))?;
         let (answer, from) = mpsc::channel();
-        tell(Step::Checked(checked, answer));
+        tell(Step::Checked(checked.map(Box::new), answer));
         match from.recv() {
             Ok(from) => self.send_part(target, part, from, tell),
             // The run was given up.

@@ -34,7 +34,7 @@ pub(super) fn forget(
     };
     let places = record.forget(target)?;
     if places == 0 && host_of.is_none() {
-        let cause = format!("{target}: has no line in wrcmds");
+        let cause = format!("{target}: has no line in wrcmds; {}", with_lines(record));
         return Err(Failure::report(Status::Failed, cause));
     }
     let lines = if places == 1 { "line" } else { "lines" };
@@ -57,6 +57,21 @@ pub(super) fn forget(
         ));
     }
     Ok(Status::Done)
+}
+
+/// Which targets have lines.
+fn with_lines(record: &Record) -> String {
+    let mut targets: Vec<String> = Vec::new();
+    for place in record.wrcmds.places() {
+        let target = place.target.to_string();
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    match targets.as_slice() {
+        [] => "no target has one".to_owned(),
+        targets => format!("these have: {}", targets.join(", ")),
+    }
 }
 
 fn is_host(wrcmd: &WrCmd, target: &Dial, config: &Config) -> Result<bool> {

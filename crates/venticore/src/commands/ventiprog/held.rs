@@ -1,43 +1,226 @@
-//! What a target's own index page says that it holds, compared with what it has
-//! acknowledged. A server whose disk is full acknowledges what it does not
-//! keep, and gives it back from memory until it is restarted; its page counts
-//! only what it keeps.
+//! What a target holds on its disk, where it has a web server that can be asked.
+//!
+//! A server whose disk is full acknowledges what it does not keep, and gives it
+//! back from memory until it is restarted. Its index page counts what it has
+//! put into its arenas, also where the disk below did not take that. So its
+//! caches are emptied before blocks are read back, and the page is compared
+//! with what it has acknowledged.
 
-use super::readback::clumps_before;
+use std::collections::HashSet;
+
+use eyre::{Result, WrapErr};
+
+use super::check;
+use super::engine::Engine;
+use super::readback::{self, blocks_before, clumps_before};
+use super::record::Record;
 use super::run::Run;
+use super::source::Part;
 use super::target::Target;
+use crate::codec::dial::Dial;
 use crate::codec::index;
-use crate::net::page;
+use crate::codec::score::Score;
+use crate::codec::wrcmds::{Damage, Unreadable};
+use crate::config::Config;
+use crate::host::terminal::Terminal;
+use crate::net;
+use crate::net::client::Client;
 use crate::status::Status;
 
-/// Asks the page of each target for which the configuration names one, and
-/// names the targets that hold less than they have acknowledged.
-pub(super) fn check(run: &mut Run<'_>) {
-    let pages = &run.config.target_index;
-    for target in run.targets.iter_mut().filter(|t| t.failure.is_none()) {
-        let of_target =
-            |(name, _): &(&String, _)| run.config.dial(name).is_ok_and(|dial| dial == target.dial);
-        let Some((_, url)) = pages.iter().find(of_target) else {
+/// What an operator can do about a full disk.
+const WAY_OUT: &str =
+    "its disk may be full; make room there, restart it, then run ventiprog --verify";
+
+/// Blocks that are told apart at a time.
+const AT_ONCE: u64 = 1 << 20;
+
+/// Checks the keys of `[target_index]` before anything is done.
+///
+/// # Errors
+/// One is not an address.
+pub(super) fn refuse_bad_keys(config: &Config) -> Result<()> {
+    for key in config.target_index.keys() {
+        let dial = config.dial(key);
+        dial.wrap_err_with(|| format!("configuration: [target_index]: key {key:?}"))?;
+    }
+    Ok(())
+}
+
+/// Names the keys of `[target_index]` that belong to no target of this run. One that
+/// belongs to no target at all is a slip, so `-q` does not hide it.
+pub(super) fn say_unused_keys(run: &Run<'_>) {
+    let mut keys: Vec<&String> = run.config.target_index.keys().collect();
+    keys.sort();
+    for key in keys {
+        let Ok(dial) = run.config.dial(key) else {
             continue;
         };
-        let acknowledged = acknowledged(target, &run.parts);
-        let (status, cause) = match page::fetch(url, run.config.limits) {
-            Ok(page) => match held(&page) {
-                held if held >= acknowledged => continue,
-                held => (Status::Unverified, short(held, acknowledged)),
-            },
-            Err(error) => (Status::Partly, format!("{url}: {error}")),
-        };
-        run.terminal.say(&format!("{}: {cause}", target.dial));
-        target.status = target.status.worst(status);
+        if run.targets.iter().any(|target| target.dial == dial) {
+            continue;
+        }
+        let listed = run.config.targets.iter();
+        let is_listed = listed
+            .flat_map(|text| run.config.dial(text))
+            .any(|of| of == dial);
+        let is_recorded = run.record.wrcmds.places().any(|of| of.target == dial);
+        let line = |what| format!("[target_index]: {key:?} is not {what}: its page is not asked");
+        match is_listed || is_recorded {
+            true => run.terminal.report(&line("a target of this run")),
+            false => run.terminal.say(&line(
+                "a target, neither configured nor on record in wrcmds",
+            )),
+        }
     }
 }
 
+/// Before anything is read back: the targets whose pages are known, and of
+/// which something is on record, empty their caches.
+pub(super) fn empty_caches(run: &mut Run<'_>) {
+    let known = run.targets.iter_mut();
+    for target in known.filter(|t| t.failure.is_none() && t.new.is_none()) {
+        if let Some(url) = page_of(run.config, &target.dial) {
+            empty(target, url, run.config, run.terminal);
+        }
+    }
+}
+
+/// After everything was sent: names the targets that hold less than they have
+/// acknowledged, by their pages and by a sample that comes from their disks.
+pub(super) fn check(run: &mut Run<'_>) {
+    let told = matches!(run.engine, Engine::Native);
+    for target in run.targets.iter_mut().filter(|t| t.failure.is_none()) {
+        let Some(url) = page_of(run.config, &target.dial) else {
+            continue;
+        };
+        compare(target, url, &run.parts, run.config, run.terminal);
+        let has_new = !told || target.tally.sent > 0;
+        if has_new && target.status != Status::Unverified {
+            let before = target.status;
+            read_back(
+                target,
+                url,
+                &run.parts,
+                run.config,
+                &mut run.record,
+                run.terminal,
+            );
+            if target.status == Status::Unverified && before != Status::Unverified {
+                run.terminal.say(&format!("{}: {WAY_OUT}", target.dial));
+            }
+        }
+    }
+}
+
+/// The URL of a target's index page, if the configuration has one.
+fn page_of<'a>(config: &'a Config, target: &Dial) -> Option<&'a str> {
+    let mut pages = config.target_index.iter();
+    let found = pages.find(|(name, _)| config.dial(name).is_ok_and(|dial| dial == *target));
+    found.map(|(_, url)| url.as_str())
+}
+
+/// Whether its caches are empty now; if not, that is said.
+fn empty(target: &mut Target, url: &str, config: &Config, terminal: &Terminal) -> bool {
+    let emptied = net::page::empty_caches(url, config.limits);
+    if let Err(error) = &emptied {
+        terminal.say(&format!(
+            "{}: its caches were not emptied, a loss may not be seen: {error}",
+            target.dial
+        ));
+        target.status = target.status.worst(Status::Partly);
+    }
+    emptied.is_ok()
+}
+
+fn compare(target: &mut Target, url: &str, parts: &[Part], config: &Config, terminal: &Terminal) {
+    let (status, cause) = match net::page::fetch(url, config.limits) {
+        Ok(page) => {
+            let held = held(&page);
+            // Few sources have a block twice, so this is the fast way.
+            if held >= acknowledged(target, parts) || held >= distinct(target, parts) {
+                return;
+            }
+            (Status::Unverified, short(held, distinct(target, parts)))
+        }
+        Err(error) => (Status::Partly, format!("{url}: {error}")),
+    };
+    terminal.say(&format!("{}: {cause}", target.dial));
+    target.status = target.status.worst(status);
+}
+
+/// A sample of what it has by now comes from its disk.
+fn read_back(
+    target: &mut Target,
+    url: &str,
+    parts: &[Part],
+    config: &Config,
+    record: &mut Record,
+    terminal: &Terminal,
+) {
+    if !empty(target, url, config, terminal) {
+        return;
+    }
+    let dial = target.dial.clone();
+    let mut client = match Client::dial(&dial, config.limits) {
+        Ok(client) => client,
+        Err(error) => return not_read(target, &error, terminal),
+    };
+    for (number, part) in parts.iter().enumerate() {
+        let Some(&to) = target.reached.get(number) else {
+            return;
+        };
+        let damages: Vec<Damage> = record.wrcmds.damages(&dial, &part.name).cloned().collect();
+        let unreadable = record.wrcmds.unreadable(&dial, &part.name);
+        let unreadable: Vec<Unreadable> = unreadable.cloned().collect();
+        let known = readback::Known {
+            damages: &damages,
+            unreadable: &unreadable,
+        };
+        match readback::read_back(&mut client, part, to, false, &known, &|_, _| ()) {
+            Ok(found) => check::take_in_last(found, target, part, record, terminal),
+            Err(error) => return not_read(target, &error, terminal),
+        }
+    }
+}
+
+fn not_read(target: &mut Target, error: &dyn std::fmt::Display, terminal: &Terminal) {
+    terminal.say(&format!(
+        "{}: what was sent was not read back: {error}",
+        target.dial
+    ));
+    target.status = target.status.worst(Status::Partly);
+}
+
 /// Blocks that the target has acknowledged, without those that the source lacks.
-fn acknowledged(target: &Target, parts: &[super::source::Part]) -> u64 {
+fn acknowledged(target: &Target, parts: &[Part]) -> u64 {
     let reached = target.reached.iter().zip(parts);
     let clumps = reached.flat_map(|(&at, part)| clumps_before(part, at));
     clumps.sum::<u64>().saturating_sub(target.damaged)
+}
+
+/// The same, where each block counts once however often the source has it. It
+/// takes some passes over the directories where there are many.
+fn distinct(target: &Target, parts: &[Part]) -> u64 {
+    let passes = acknowledged(target, parts).div_ceil(AT_ONCE).max(1);
+    let of_pass = |pass: u64| {
+        let mut seen = HashSet::new();
+        for (&at, part) in target.reached.iter().zip(parts) {
+            let blocks = blocks_before(part, at);
+            let keys = blocks.map(|(score, block_type)| (prefix(&score), block_type));
+            seen.extend(keys.filter(|(prefix, _)| prefix % passes == pass));
+        }
+        seen.len() as u64
+    };
+    let all: u64 = (0..passes).map(of_pass).sum();
+    all.saturating_sub(target.damaged)
+}
+
+/// Enough of a score to tell blocks apart.
+fn prefix(score: &Score) -> u64 {
+    let (first, _) = score
+        .as_bytes()
+        .split_first_chunk()
+        .unwrap_or((&[0; 8], &[]));
+    u64::from_be_bytes(*first)
 }
 
 fn held(page: &index::Page) -> u64 {
@@ -46,8 +229,5 @@ fn held(page: &index::Page) -> u64 {
 }
 
 fn short(held: u64, acknowledged: u64) -> String {
-    format!(
-        "has acknowledged {acknowledged} blocks, and its index page counts {held}: \
-         its disk may be full; make room there, restart it, then run ventiprog --verify"
-    )
+    format!("has acknowledged {acknowledged} blocks, and its index page counts {held}: {WAY_OUT}")
 }

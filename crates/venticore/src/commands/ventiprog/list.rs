@@ -1,5 +1,6 @@
 //! `-l`: where every target is, and how far behind.
 
+use std::fmt;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
@@ -12,17 +13,18 @@ use super::tell::{SCHEMA, json_line};
 use super::{Options, servers, unseen};
 use crate::codec::dial::Dial;
 use crate::codec::utc::Utc;
-use crate::codec::wrcmds::Wrcmds;
+use crate::codec::wrcmds::{Damage, Place, Wrcmds};
 use crate::config::Config;
 use crate::copy::cursor::{self, Behind, Point};
 use crate::host::terminal::Terminal;
-use crate::net::page;
+use crate::net;
 use crate::net::reach::Reach;
 use crate::status::Status;
+use crate::text::line_of;
 
 /// Prints a line for each target and partition on record, and for the targets
-/// asked for that have none: status 3 where one is behind and has acknowledged
-/// nothing for `older` hours.
+/// asked for that have none; with `-p` only for these partitions. Status 3 where one
+/// is behind and has acknowledged nothing for `older` hours, or has damage on record.
 pub(super) fn list(
     record: &Record,
     asked: Vec<Dial>,
@@ -41,25 +43,38 @@ pub(super) fn list(
     names.extend(record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned()));
     names.sort();
     names.dedup();
+    if !options.partitions.is_empty() {
+        names = source::named(&options.partitions, &names);
+    }
     let mut status = Status::Done;
     let mut parts = Vec::new();
     for name in &names {
         match Part::open(name, record.wrcmd.as_ref(), terminal) {
             Ok((part, _)) => parts.push(part),
             Err(error) => {
-                terminal.say(&format!("{error:#}"));
+                terminal.say(&line_of(&error));
                 status = status.worst(Status::Partly);
             }
         }
     }
     say_what_the_page_counts(&parts, options, config, terminal);
-    if config.index.is_none() && options.index.is_none() && !config.offline && !options.offline {
+    let has_page = config.index.is_some() || options.index.is_some();
+    if !has_page && options.partitions.is_empty() && !config.offline && !options.offline {
         let used_up = unseen::say_used_up(&parts, terminal);
         status = status.worst(older.map_or(Status::Done, |_| used_up));
     }
     let rules: Vec<_> = parts.iter().map(|part| part.rules.clone()).collect();
     let wrcmds = with_those_never_met(&record.wrcmds, asked, &rules)?;
-    let behind = cursor::behind(&wrcmds, &rules, &Asked(&parts))?;
+    let mut behind = cursor::behind(&wrcmds, &rules, &Asked(&parts))?;
+    behind.retain(|line| names.contains(&line.place.partition));
+    if behind.is_empty() && asked.is_empty() {
+        let dir = record.dir().display();
+        terminal.say(&match options.partitions.is_empty() {
+            true => format!("{dir}: nothing is on record there"),
+            false => format!("{dir}: nothing is on record there of {}", names.join(", ")),
+        });
+        status = status.worst(older.map_or(Status::Done, |_| Status::Partly));
+    }
     for target in asked {
         if !behind.iter().any(|line| line.place.target == *target) {
             terminal.say(&format!(
@@ -74,13 +89,14 @@ pub(super) fn list(
         for remark in &line.remarks {
             terminal.detail(|| remark.clone());
         }
-        if older.is_some_and(|hours| is_overdue(line, hours, now)) {
+        let faults = Faults::of(&line.place, &record.wrcmds);
+        if older.is_some_and(|hours| is_overdue(line, hours, now) || faults != Faults::default()) {
             status = status.worst(Status::Partly);
         }
         if options.json {
-            json_line(&mut output, &json(line))?;
+            json_line(&mut output, &json(line, faults))?;
         } else {
-            writeln!(output, "{}", text(line)).wrap_err("standard output")?;
+            writeln!(output, "{}{faults}", text(line)).wrap_err("standard output")?;
         }
     }
     output.flush().wrap_err("standard output")?;
@@ -99,7 +115,7 @@ fn say_what_the_page_counts(
     let Some(url) = url.filter(|_| options.partitions.is_empty()) else {
         return;
     };
-    match page::fetch(url, config.limits) {
+    match net::page::fetch(url, config.limits) {
         Ok(page) => {
             let (page, _) = source::on_page(&page, config, terminal);
             unseen::say_page_ahead(&page, parts, terminal);
@@ -137,6 +153,55 @@ fn is_overdue(line: &Behind, hours: u64, now: SystemTime) -> bool {
     line.bytes != Some(0) && silent.is_none_or(|silent| silent >= limit)
 }
 
+/// How much damage is on record of a target in a partition.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Faults {
+    /// Blocks that the target could not give back.
+    unreadable: u64,
+    /// There are more of them than are on record.
+    more: bool,
+    /// Clumps that are damaged in the source, and that the target does not have.
+    damaged: u64,
+    /// Clumps that are damaged in the source, and that the target has whole.
+    damaged_there: u64,
+}
+
+impl Faults {
+    fn of(place: &Place, wrcmds: &Wrcmds) -> Self {
+        let (target, partition) = (&place.target, &place.partition);
+        let mut faults = Faults::default();
+        for block in wrcmds.unreadable(target, partition) {
+            match block.block() {
+                Some(_) => faults.unreadable += 1,
+                None => faults.more = true,
+            }
+        }
+        let damages = wrcmds.damages(target, partition);
+        let open = damages.filter(|damage| !damage.accepted);
+        let clumps = |damage: &Damage| damage.clumps.max(1);
+        faults.damaged = open.map(clumps).sum();
+        faults.damaged_there = wrcmds.spared(target, partition).map(clumps).sum();
+        faults
+    }
+}
+
+impl fmt::Display for Faults {
+    /// What comes behind a line of the list: nothing where all is well.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Faults { more: true, .. } => write!(f, ", more than {} unreadable", self.unreadable)?,
+            Faults { unreadable: 0, .. } => {}
+            Faults { unreadable, .. } => write!(f, ", {unreadable} unreadable")?,
+        }
+        let counts = [
+            (self.damaged, "not there"),
+            (self.damaged_there, "whole there"),
+        ];
+        let mut met = counts.iter().filter(|(clumps, _)| *clumps > 0);
+        met.try_for_each(|(clumps, what)| write!(f, ", {clumps} damaged in the source and {what}"))
+    }
+}
+
 fn text(line: &Behind) -> String {
     let Behind {
         place,
@@ -172,9 +237,12 @@ struct ListLine {
     behind_clumps: Option<u64>,
     behind_bytes: Option<u64>,
     acknowledged: Option<String>,
+    unreadable: u64,
+    damaged: u64,
+    damaged_there: u64,
 }
 
-fn json(line: &Behind) -> ListLine {
+fn json(line: &Behind, faults: Faults) -> ListLine {
     let place = &line.place;
     ListLine {
         schema: SCHEMA,
@@ -186,5 +254,8 @@ fn json(line: &Behind) -> ListLine {
         behind_clumps: line.clumps,
         behind_bytes: line.bytes,
         acknowledged: acknowledged(line),
+        unreadable: faults.unreadable + u64::from(faults.more),
+        damaged: faults.damaged,
+        damaged_there: faults.damaged_there,
     }
 }

@@ -13,6 +13,7 @@ mod forget;
 mod held;
 mod list;
 mod origin;
+mod page;
 mod preflight;
 mod progress;
 mod readback;
@@ -22,6 +23,7 @@ mod servers;
 mod source;
 mod target;
 mod tell;
+mod uncovered;
 mod unseen;
 
 use std::ffi::OsString;
@@ -32,6 +34,7 @@ use eyre::{Result, WrapErr};
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
+use crate::net;
 use crate::ninefat::{self, Home, Visit};
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
@@ -101,6 +104,10 @@ pub enum Task {
 /// single targets is in the status.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let given = options.dir.as_deref();
+    held::refuse_bad_keys(config)?;
+    if let Some(url) = &options.index {
+        net::page::venti_of(url).wrap_err("-i")?;
+    }
     if options.reads_only() {
         let dir = config.state_dir(given);
         let state = match Home::existing(config, given)? {
@@ -111,12 +118,23 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         };
         return run_in(state, tool, options, config, terminal);
     }
-    if options.task == Task::Replicate {
-        refuse_without_target(options, config)?;
+    match options.task {
+        Task::Forget(_) => refuse_without_state(options, config)?,
+        _ => refuse_without_target(options, config)?,
     }
     let home = Home::open(config, given, terminal)?;
     let outcome = run_in(home.state().clone(), tool, options, config, terminal);
     home.close(outcome, terminal)
+}
+
+/// Where there is no state directory, nothing can be removed from it, and none is made.
+fn refuse_without_state(options: &Options, config: &Config) -> Result<()> {
+    let given = options.dir.as_deref();
+    let dir = config.state_dir(given);
+    if config.mount_at(&dir).is_none() && Home::existing(config, given)?.is_none() {
+        return Err(no_state(&dir));
+    }
+    Ok(())
 }
 
 /// A call that names no target anywhere does not make a state directory, nor a
@@ -184,6 +202,25 @@ fn perform(
 fn no_state(dir: &Path) -> eyre::Report {
     let cause = format!("{}: no such state directory", dir.display());
     Failure::report(Status::Failed, cause)
+}
+
+/// An age such as `48`, `48h` or `2d`, in hours.
+///
+/// # Errors
+/// The text is none.
+pub fn hours(text: &str) -> Result<u64> {
+    let wrong = || {
+        let cause = format!("expected hours or days such as 48, 48h or 2d, found {text:?}");
+        Failure::report(Status::Usage, cause)
+    };
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let each = match text.get(digits.len()..).unwrap_or_default() {
+        "" | "h" => 1,
+        "d" => 24,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(each).ok_or_else(wrong)
 }
 
 /// A rate such as `2M`: bytes a second, with k, m or g for powers of 1024.

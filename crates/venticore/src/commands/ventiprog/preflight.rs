@@ -5,15 +5,17 @@ use eyre::Result;
 
 use super::origin::Origin;
 use super::record::Record;
-use super::source::{self, Part};
-use super::target::{Target, some_asked_for};
-use super::{Options, servers, unseen};
+use super::source::{self, Part, Sought};
+use super::target::{Copied, Target, some_asked_for};
+use super::{Options, page, servers, unseen};
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
+use crate::net;
 use crate::net::reach::Reach;
 use crate::status::{Failure, Status};
+use crate::text::line_of;
 
 /// What is known before the source is read.
 pub(super) struct Preflight<'a> {
@@ -32,6 +34,8 @@ pub(super) struct Found {
     pub(super) status: Status,
     /// Something of the source is not seen.
     pub(super) incomplete: bool,
+    /// The source venti, where it has synced and has these partitions.
+    source: Option<Dial>,
 }
 
 impl<'a> Preflight<'a> {
@@ -48,8 +52,11 @@ impl<'a> Preflight<'a> {
         let url = source::page_url(record, options, config);
         let origin = Origin::of(options, config, url)?;
         let dials = some_asked_for(record.wrcmd.as_ref(), options, config)?;
-        let reach = Reach::look_up(dials.iter().chain(origin.dial()), config.limits.connect);
+        let recorded = record.targets();
+        let all = dials.iter().chain(origin.dial()).chain(&recorded);
+        let reach = Reach::look_up(all, config.limits.connect);
         servers::refuse_source(&origin, &dials, &reach)?;
+        servers::refuse_recorded(&origin, &recorded, &reach)?;
         let dials = servers::one_each(dials, &reach, terminal);
         Ok(Preflight {
             options,
@@ -81,29 +88,44 @@ impl<'a> Preflight<'a> {
         let has_wrcmd = record.wrcmd.is_some();
         let names = source::with_recorded(sought.names.clone(), &recorded, has_wrcmd);
         let mut contact = origin.sync(reach, config, terminal);
-        let (mut parts, opened) = self.open(&names, &sought.given, &recorded)?;
+        let (mut parts, opened) = self.open(&names, &sought, &recorded)?;
+        let compared = page::Compared::new(&sought, &parts, record);
+        if let Some(compared) = &compared {
+            compared.refuse_other(options, config)?;
+        }
+        let unlisted = compared.map(|compared| compared.say_unlisted(config, terminal));
         let mut gaps = contact.status().worst(sought.status);
+        gaps = gaps.worst(unlisted.unwrap_or(Status::Done));
         for part in &mut parts {
             let (synced, status) = contact.covers(origin, part, terminal);
             part.synced = synced;
             gaps = gaps.worst(status);
         }
+        let is_sure = parts.iter().all(|part| part.synced);
         let offline = *origin == Origin::Offline;
+        let sight = source::see_writers(&mut parts);
         servers::refuse_holder(&parts, dials, reach)?;
+        let port = sought
+            .url
+            .as_deref()
+            .and_then(|url| net::page::port_of(url).ok());
+        gaps = gaps.worst(servers::say_other_server(
+            origin, &mut parts, port, reach, terminal,
+        ));
         if !options.dry_run {
             servers::refuse_suspect(origin, &parts, dials, reach, config)?;
         }
-        if *origin == Origin::Unknown {
-            gaps = gaps.worst(unseen::say_unsynced(&parts, terminal));
-        }
+        gaps = gaps.worst(unseen::say_unsynced(origin, &parts, sight, terminal));
         gaps = gaps.worst(unseen::say_page_ahead(&sought.page, &parts, terminal));
-        let used_up = match offline || sought.has_page {
+        gaps = gaps.worst(page::say_behind(&sought, &parts, config, terminal));
+        let used_up = match offline || sought.url.is_some() {
             true => Status::Done,
             false => unseen::say_used_up(&parts, terminal),
         };
         Ok(Found {
             status: opened.worst(gaps).worst(used_up),
             incomplete: gaps != Status::Done || parts.len() < names.len(),
+            source: origin.dial().filter(|_| is_sure).cloned(),
             parts,
         })
     }
@@ -113,19 +135,25 @@ impl<'a> Preflight<'a> {
     fn open(
         &self,
         names: &[String],
-        given: &[String],
+        sought: &Sought,
         recorded: &[String],
     ) -> Result<(Vec<Part>, Status)> {
         let wrcmd = self.record.wrcmd.as_ref();
         let must_be_here = |name: &String| {
             names.len() == 1
-                || given.contains(name)
+                || sought.given.contains(name)
                 || wrcmd.is_some_and(|wrcmd| wrcmd.file() == *name)
         };
         let mut parts = Vec::new();
         let mut status = Status::Done;
         for name in names {
-            match Part::open(name, wrcmd, self.terminal) {
+            let is_on_page = sought.page.iter().any(|listed| listed.name == *name);
+            let opened = Part::open(name, wrcmd, self.terminal);
+            let opened = match is_on_page {
+                true => opened.map_err(source::hint),
+                false => opened,
+            };
+            match opened {
                 Ok((part, odd)) => {
                     parts.push(part);
                     status = status.worst(odd);
@@ -136,7 +164,7 @@ impl<'a> Preflight<'a> {
                         true => "; if it is gone for good, remove its lines from wrcmds",
                         false => "",
                     };
-                    self.terminal.say(&format!("{error:#}{cure}"));
+                    self.terminal.say(&format!("{}{cure}", line_of(&error)));
                     status = status.worst(Status::Partly);
                 }
             }
@@ -150,13 +178,14 @@ impl<'a> Preflight<'a> {
 
     /// The targets, with what is known before they are dialled: whether anything is
     /// on record of each, and that its name was not found.
-    pub(super) fn targets(&self) -> Vec<Target> {
+    pub(super) fn targets(&self, found: &Found) -> Vec<Target> {
         let host = self.record.wrcmd.as_ref().and_then(WrCmd::host);
         let host = host.and_then(|host| self.config.dial(host).ok());
         let new = |dial: &Dial| {
             let mut places = self.record.wrcmds.places();
             let is_new = host.as_ref() != Some(dial) && !places.any(|place| place.target == *dial);
-            let mut target = Target::new(dial.clone(), is_new);
+            let copied = is_new.then(|| self.copied(dial, found));
+            let mut target = Target::new(dial.clone(), copied);
             if let Some(why) = self.reach.unknown(dial).filter(|_| !self.options.dry_run) {
                 let why = format!("cannot connect: {why}");
                 self.terminal.say(&format!("{dial}: {why}"));
@@ -165,5 +194,15 @@ impl<'a> Preflight<'a> {
             target
         };
         self.dials.iter().map(new).collect()
+    }
+
+    /// What it would mean that this new target has everything.
+    fn copied(&self, target: &Dial, found: &Found) -> Copied {
+        match &found.source {
+            _ if self.record.wrcmds.was_forgotten(target) => Copied::Forgotten,
+            None => Copied::Unknown,
+            Some(source) if servers::is_another(source, target, &self.reach) => Copied::Elsewhere,
+            Some(source) => Copied::Perhaps(source.clone()),
+        }
     }
 }

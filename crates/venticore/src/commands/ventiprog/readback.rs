@@ -19,6 +19,13 @@ use crate::source::log::{Directory, Log, What};
 /// Clumps below a place that are read back, besides the last one and roots.
 const SAMPLE: u64 = 256;
 
+/// The newest clumps, of which [`OF_NEWEST`] are in the sample: what a server
+/// did not keep is among them first.
+const NEWEST: u64 = 1024;
+
+/// Clumps of the sample that are drawn from the newest.
+const OF_NEWEST: u64 = 64;
+
 /// Names of missing and damaged blocks that are kept to be told.
 const TOLD: usize = 20;
 
@@ -88,7 +95,9 @@ impl ReadBack {
             Err(error) => {
                 self.damaged += 1;
                 self.tell(format!(
-                    "{block_type} block {score} is damaged there ({error}); only that server can cure it"
+                    "{block_type} block {score} is damaged there ({error}); sending it again does not help: \
+                     if it holds only this backup and the source has no damage, start that \
+                     server with empty arenas and run again, or restore its arenas from a copy"
                 ));
                 self.keep(score, block_type);
             }
@@ -351,6 +360,17 @@ pub(super) fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
         .collect()
 }
 
+/// The blocks before a place, by the directories, in order; what is damaged
+/// there is left out.
+pub(super) fn blocks_before(
+    part: &Part,
+    to: Point,
+) -> impl Iterator<Item = (Score, BlockType)> + '_ {
+    let counts = clumps_before(part, to).into_iter().enumerate();
+    let wanted = counts.flat_map(move |(arena, count)| in_order(part, arena, count));
+    wanted.map(|wanted| (wanted.score, wanted.block_type))
+}
+
 /// The blocks before a place that no trailer counts yet: the log's own headers
 /// tell of them.
 fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = Wanted> {
@@ -415,7 +435,7 @@ impl Numbers {
     }
 }
 
-/// Random clumps.
+/// Random clumps, old and new.
 fn sample(counts: &[u64]) -> BTreeSet<(usize, u64)> {
     let total: u64 = counts.iter().sum();
     let mut numbers = BTreeSet::new();
@@ -423,9 +443,14 @@ fn sample(counts: &[u64]) -> BTreeSet<(usize, u64)> {
         numbers.extend(0..total);
     } else {
         let random = Numbers::new();
+        let newest = total.min(NEWEST);
         let mut drawn: u64 = 0;
         while (numbers.len() as u64) < SAMPLE {
-            numbers.insert(random.below(drawn, total));
+            let (from, among) = match (numbers.len() as u64) < OF_NEWEST {
+                true => (total - newest, newest),
+                false => (0, total),
+            };
+            numbers.insert(from + random.below(drawn, among));
             drawn += 1;
         }
     }
@@ -505,4 +530,29 @@ fn wanted(arena: usize, entry: &Entry) -> Option<Wanted> {
         block_type: header.block_type()?,
         offset: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_old_clumps_and_many_of_the_newest() {
+        let chosen = sample(&[70_000, 0, 30_000]);
+        assert_eq!(chosen.len() as u64, SAMPLE);
+        let is_new = |&&(arena, index): &&(usize, u64)| arena == 2 && index >= 30_000 - NEWEST;
+        let new = chosen.iter().filter(is_new).count() as u64;
+        assert!((OF_NEWEST..SAMPLE / 2).contains(&new), "{new}");
+        assert!(chosen.iter().all(|&(arena, index)| match arena {
+            0 => index < 70_000,
+            2 => index < 30_000,
+            _ => false,
+        }));
+    }
+
+    #[test]
+    fn a_small_archive_is_its_own_sample() {
+        assert_eq!(sample(&[3, 2]).len(), 5);
+        assert_eq!(sample(&[200, 100]).len() as u64, SAMPLE);
+    }
 }

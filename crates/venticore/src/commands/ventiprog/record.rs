@@ -1,6 +1,7 @@
 //! What is on record: wrcmd, wrcmds and the log, read once and written as the
 //! run goes.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use eyre::{Result, WrapErr};
@@ -49,19 +50,26 @@ impl Record {
         })
     }
 
+    /// The state directory.
+    pub(super) fn dir(&self) -> &Path {
+        self.state.path()
+    }
+
     /// The host of the wrcmd, by its address: once it has acknowledged
     /// anything, the wrcmd was obeyed.
     pub(super) fn set_host(&mut self, host: Option<Dial>) {
         self.host = host;
     }
 
-    /// A target has acknowledged everything before a place, save this damage.
+    /// A target has acknowledged everything before a place, except this damage; `there`
+    /// is damage in the source whose blocks it has.
     pub(super) fn acknowledged(
         &mut self,
         target: &Dial,
         part: &Part,
         place: replicate::Place,
         damage: &[replicate::Damage],
+        there: &[replicate::Damage],
     ) {
         let at = Point::new(place.at.arena, place.at.offset);
         let last = Some(place.last.unwrap_or(UNKNOWN));
@@ -75,9 +83,11 @@ impl Record {
         };
         let mut new = self.wrcmds.clone();
         let damage = damage.iter().filter_map(|damage| remembered(part, damage));
+        let there = there.iter().filter_map(|damage| remembered(part, damage));
         let set = new
             .set(&line)
-            .and_then(|()| new.add_damages(target, &part.name, damage));
+            .and_then(|()| new.add_damages(target, &part.name, damage))
+            .and_then(|()| new.add_spared(target, &part.name, there));
         if let Some(wrcmd) = &self.wrcmd
             && self.host.as_ref() == Some(target)
             && wrcmd.file() == part.name
@@ -87,10 +97,18 @@ impl Record {
         self.change(target, new, set);
     }
 
-    /// What of earlier damage a target still lacks.
-    pub(super) fn still_damaged(&mut self, target: &Dial, part: &Part, left: &[Damage]) {
+    /// What of earlier damage a target still lacks, and what of it the target has.
+    pub(super) fn still_damaged(
+        &mut self,
+        target: &Dial,
+        part: &Part,
+        left: &[Damage],
+        spared: &[Damage],
+    ) {
         let mut new = self.wrcmds.clone();
-        let set = new.set_damages(target, &part.name, left);
+        let set = new
+            .set_damages(target, &part.name, left)
+            .and_then(|()| new.set_spared(target, &part.name, spared));
         self.change(target, new, set);
     }
 
@@ -184,6 +202,29 @@ impl Record {
     pub(super) fn check_saved(&mut self) -> Result<()> {
         let unsaved = self.unsaved.take().map(eyre::Report::from);
         unsaved.or(self.refused.take()).map_or(Ok(()), Err)
+    }
+
+    /// All targets that have a line in wrcmds.
+    pub(super) fn targets(&self) -> Vec<Dial> {
+        let mut targets = Vec::new();
+        for place in self.wrcmds.places() {
+            if !targets.contains(&place.target) {
+                targets.push(place.target);
+            }
+        }
+        targets
+    }
+
+    /// All partitions on record, that of the wrcmd first.
+    pub(super) fn all_partitions(&self) -> Vec<String> {
+        let own = self.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned());
+        let mut names = Vec::from_iter(own);
+        for name in self.partitions(&self.targets()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// The partitions in which one of these targets has a line.

@@ -9,7 +9,7 @@ use super::preflight::Preflight;
 use super::record::Record;
 use super::source::{Asked, Part};
 use super::target::Target;
-use super::{Options, copy, held, tell};
+use super::{Options, copy, held, tell, uncovered};
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
@@ -51,7 +51,7 @@ impl<'a> Run<'a> {
         let engine = Engine::choose(options.engine.as_deref(), config)?;
         let preflight = Preflight::new(options, config, terminal, &record)?;
         let found = preflight.find()?;
-        let targets = preflight.targets();
+        let targets = preflight.targets(&found);
         let wrcmd = match wrcmd {
             Some(wrcmd) => wrcmd.clone(),
             None => first_wrcmd(&targets, &found.parts)?,
@@ -90,6 +90,14 @@ impl<'a> Run<'a> {
         for remark in starts.iter().flat_map(|start| &start.remarks) {
             self.terminal.say(remark);
         }
+        uncovered::say_unasked(&mut self)?;
+        held::say_unused_keys(&self);
+        if self.options.verify {
+            uncovered::say_unrecorded(&mut self);
+        }
+        if !self.options.dry_run {
+            held::empty_caches(&mut self);
+        }
         match &self.engine {
             Engine::External(program) if !self.options.dry_run => {
                 let program = program.clone();
@@ -103,12 +111,13 @@ impl<'a> Run<'a> {
         if !self.options.dry_run {
             held::check(&mut self);
         }
-        for target in self.targets.iter().filter(|t| t.had_everything()) {
-            self.terminal.say(&format!(
-                "{}: had every block already, the newest too: it is a copy made before, \
-                 or shares its disk with the source, or is the source itself",
-                target.dial
-            ));
+        for target in &self.targets {
+            let line = |copied| format!("{}: {copied}", target.dial);
+            match target.had_everything() {
+                Some(copied) if copied.is_expected() => self.terminal.report(&line(copied)),
+                Some(copied) => self.terminal.say(&line(copied)),
+                None => {}
+            }
         }
         self.finish()
     }

@@ -1,16 +1,20 @@
 //! Which targets are one server, and which is the source itself.
 
+use std::net::SocketAddr;
+
 use eyre::Result;
 
 use super::origin::{MOST, Origin};
 use super::source::Part;
+use super::unseen::SERVER;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::config::Config;
+use crate::host::holders::{self, Process};
 use crate::host::terminal::Terminal;
 use crate::net::client::{Client, Error};
-use crate::net::reach::{Listeners, Reach, Same};
+use crate::net::reach::{Listener, Listeners, Reach, Same};
 use crate::status::{Failure, Status};
 
 /// Of several names of one server only the first is a target. That is said, but
@@ -41,13 +45,72 @@ pub(super) fn refuse_source(origin: &Origin, targets: &[Dial], reach: &Reach) ->
 }
 
 fn is_the_source(target: &Dial, origin: &Origin) -> eyre::Report {
-    let way_out = match origin {
-        Origin::Venti { by_page: true, .. } => ", or the source (-s)",
-        _ => "",
-    };
     let source = origin.shown();
-    let cause = format!("{target}: is the source itself ({source}); name another venti{way_out}");
+    let cause = format!(
+        "{target}: is the source itself ({source}); name another target, or the right source with -s"
+    );
     Failure::report(Status::Usage, cause)
+}
+
+/// Refuses a source that is a target on record: it has a copy, and not all that the
+/// venti has whose partition it is.
+pub(super) fn refuse_recorded(origin: &Origin, recorded: &[Dial], reach: &Reach) -> Result<()> {
+    let Some(source) = origin.dial() else {
+        return Ok(());
+    };
+    let is_source = |target: &&Dial| reach.same(source, target) == Same::Yes;
+    let Some(target) = recorded.iter().find(is_source) else {
+        return Ok(());
+    };
+    let cause = format!(
+        "source {}: is {target}, a target on record; name the source venti (-s), \
+         or forget that target first (--forget)",
+        origin.shown()
+    );
+    Err(Failure::report(Status::Usage, cause))
+}
+
+/// Says which partitions are written by a server of this machine that is not the
+/// source. What the source has synced is then not what they hold.
+pub(super) fn say_other_server(
+    origin: &Origin,
+    parts: &mut [Part],
+    page_port: Option<u16>,
+    reach: &Reach,
+    terminal: &Terminal,
+) -> Status {
+    let own = origin.dial().map_or(&[][..], |source| reach.own(source));
+    if own.is_empty() || parts.iter().all(|part| part.writers.is_empty()) {
+        return Status::Done;
+    }
+    let listeners = Listeners::here();
+    let at_source = own.iter().filter_map(|&at| listeners.reached_by(at));
+    let at_source: Vec<&Listener> = at_source.collect();
+    let is_source = |writer: &Process| at_source.iter().any(|l| l.is_of(writer.pid));
+    // Other programs than ventis listen somewhere as well: an emulator, for one.
+    let is_other = |writer: &&Process| {
+        let listens = listeners.of(writer.pid);
+        let has_page = || listens.iter().any(|l| Some(l.address.port()) == page_port);
+        !listens.is_empty() && (writer.command == SERVER || has_page())
+    };
+    let mut status = Status::Done;
+    for part in parts {
+        if at_source.is_empty() || part.writers.iter().any(is_source) {
+            continue;
+        }
+        if let Some(writer) = part.writers.iter().find(is_other) {
+            terminal.say(&format!(
+                "{}: {writer} has it open for writing, and is not the server at the source's \
+                 address ({}): that is the partition of another venti; \
+                 name the right source (-s), partition (-p) or index page (-i)",
+                part.name,
+                origin.shown()
+            ));
+            part.synced = false;
+            status = Status::Partly;
+        }
+    }
+    status
 }
 
 /// Refuses a target at which a process listens that has one of the partitions
@@ -55,12 +118,12 @@ fn is_the_source(target: &Dial, origin: &Origin) -> eyre::Report {
 pub(super) fn refuse_holder(parts: &[Part], targets: &[Dial], reach: &Reach) -> Result<()> {
     let is_local = |target: &&Dial| !reach.own(target).is_empty();
     let local: Vec<&Dial> = targets.iter().filter(is_local).collect();
-    if local.is_empty() {
+    if local.is_empty() || parts.iter().all(|part| part.writers.is_empty()) {
         return Ok(());
     }
     let listeners = Listeners::here();
     for part in parts {
-        for writer in part.writers() {
+        for writer in &part.writers {
             let listens = |target: &&&Dial| {
                 let own = reach.own(target).iter();
                 let mut sockets = own.filter_map(|&address| listeners.reached_by(address));
@@ -70,13 +133,30 @@ pub(super) fn refuse_holder(parts: &[Part], targets: &[Dial], reach: &Reach) -> 
                 let name = &part.name;
                 let cause = format!(
                     "{target}: is the source itself: {writer} listens there and has {name} \
-                     open for writing; name another venti"
+                     open for writing; name another target, or the right partition with -p"
                 );
                 return Err(Failure::report(Status::Usage, cause));
             }
         }
     }
     Ok(())
+}
+
+/// Whether a target is certainly another server than the source: one at other
+/// addresses, elsewhere or of a venti of its own here. What else listens here may be
+/// a tunnel.
+pub(super) fn is_another(source: &Dial, target: &Dial, reach: &Reach) -> bool {
+    let own = reach.own(target);
+    if own.is_empty() {
+        return reach.same(source, target) == Same::No && reach.unknown(target).is_none();
+    }
+    let listeners = Listeners::here();
+    let ventis = holders::named(SERVER);
+    let is_venti = |&address: &SocketAddr| {
+        let socket = listeners.reached_by(address);
+        socket.is_some_and(|socket| ventis.iter().any(|&pid| socket.is_of(pid)))
+    };
+    reach.same(source, target) == Same::No && own.iter().all(is_venti)
 }
 
 /// Refuses a target that shares an address with the source, unless it lacks

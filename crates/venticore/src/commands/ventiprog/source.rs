@@ -16,13 +16,16 @@ use crate::codec::score::Score;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
 use crate::copy::cursor;
-use crate::host::holders::{self, Holders, Process};
+use crate::host::holders::{Process, Sight, Writers};
 use crate::host::partition::{self, Partition};
 use crate::host::terminal::Terminal;
 use crate::net;
+use crate::source::Arena;
+use crate::source::ArenaSource;
+use crate::source::Note;
+use crate::source::ReadAt;
 use crate::source::log::Log;
 use crate::source::notes;
-use crate::source::{Arena, ArenaSource, Note, ReadAt};
 use crate::status::{Failure, Status};
 use crate::text::line_of;
 
@@ -44,6 +47,8 @@ pub(super) struct Part {
     pub(super) whole: bool,
     /// Its server has put on disk what it had, before the arenas were read.
     pub(super) synced: bool,
+    /// The processes that are seen to have it open for writing ([`see_writers`]).
+    pub(super) writers: Vec<Process>,
 }
 
 /// A partition on the index page.
@@ -62,8 +67,10 @@ pub(super) struct Sought {
     pub(super) given: Vec<String>,
     /// What the index page says of each, where there is a page.
     pub(super) page: Vec<Listed>,
-    /// There is one.
-    pub(super) has_page: bool,
+    /// The URL of the page that was read.
+    pub(super) url: Option<String>,
+    /// All partitions of the page have a name here.
+    pub(super) all_named: bool,
     pub(super) status: Status,
 }
 
@@ -97,19 +104,21 @@ pub(super) fn sought(
     terminal: &Terminal,
 ) -> Result<Sought> {
     let own = record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned());
-    let named = |names: &[String]| named(names, own.as_deref());
+    let named = |names: &[String]| named(names, own.as_slice());
     let mut sought = Sought {
         names: Vec::new(),
         given: Vec::new(),
         page: Vec::new(),
-        has_page: false,
+        url: None,
+        all_named: true,
         status: Status::Done,
     };
     if options.partitions.is_empty() {
         let url = page_url(record, options, config);
         if let Some(url) = url {
             let page = page(url, is_known(record, config), config, terminal)?;
-            sought.has_page = page.is_some();
+            sought.url = page.is_some().then(|| url.to_owned());
+            sought.all_named = page.as_ref().is_some_and(|(_, s)| *s == Status::Done);
             (sought.page, sought.status) = page.unwrap_or((Vec::new(), Status::Partly));
         }
         sought.names = sought
@@ -117,7 +126,7 @@ pub(super) fn sought(
             .iter()
             .map(|listed| listed.name.clone())
             .collect();
-        if options.index.is_none() || !sought.has_page {
+        if options.index.is_none() || sought.url.is_none() {
             add(&mut sought.names, named(&config.arenas));
         }
     } else {
@@ -146,8 +155,8 @@ pub(super) fn sought(
 }
 
 /// Names that somebody gave, each once: absolute, since the wrcmd is run from
-/// anywhere, and as the wrcmd has it where it is the wrcmd's own.
-fn named(names: &[String], own: Option<&str>) -> Vec<String> {
+/// anywhere, and spelled as on record where that is the same partition.
+pub(super) fn named(names: &[String], recorded: &[String]) -> Vec<String> {
     let mut all = Vec::new();
     add(
         &mut all,
@@ -155,10 +164,9 @@ fn named(names: &[String], own: Option<&str>) -> Vec<String> {
             let absolute = std::path::absolute(name).ok();
             let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
             let given = absolute.unwrap_or_else(|| name.clone());
-            match own {
-                Some(own) if is_same_node(own, &given) => own.to_owned(),
-                _ => given,
-            }
+            let mut recorded = recorded.iter();
+            let known = recorded.find(|known| is_same_node(known, &given));
+            known.cloned().unwrap_or(given)
         }),
     );
     all
@@ -173,7 +181,7 @@ fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
 }
 
 /// Whether two paths are of one file or device.
-fn is_same_node(one: &str, other: &str) -> bool {
+pub(super) fn is_same_node(one: &str, other: &str) -> bool {
     let node = |path: &str| {
         let meta = fs::metadata(path).ok()?;
         Some(match meta.file_type().is_block_device() {
@@ -197,7 +205,7 @@ fn page(
 ) -> Result<Option<(Vec<Listed>, Status)>> {
     match net::page::fetch(url, config.limits) {
         Ok(page) => Ok(Some(on_page(&page, config, terminal))),
-        Err(error) if is_known => {
+        Err(error) if is_known && error.status() != Status::Usage => {
             let rest = "going on with the partitions that are known without it";
             terminal.say(&format!("{url}: {error}; {rest}"));
             Ok(None)
@@ -215,19 +223,30 @@ pub(super) fn on_page(
     terminal: &Terminal,
 ) -> (Vec<Listed>, Status) {
     let (mut listed, mut status) = (Vec::new(), Status::Done);
-    for of in page.partitions() {
-        match config.path_from_anywhere(of.partition) {
-            Ok(path) => listed.push(Listed {
-                name: path.into_owned(),
-                arenas: of.arenas.into_iter().cloned().collect(),
-            }),
+    for found in of_page(page, config) {
+        match found {
+            Ok(found) => listed.push(found),
             Err(error) => {
-                terminal.say(&format!("{error:#}"));
+                terminal.say(&line_of(&error));
                 status = Status::Partly;
             }
         }
     }
     (listed, status)
+}
+
+/// The same, and nothing is said.
+pub(super) fn listed(page: &index::Page, config: &Config) -> Vec<Listed> {
+    of_page(page, config).flatten().collect()
+}
+
+fn of_page(page: &index::Page, config: &Config) -> impl Iterator<Item = Result<Listed>> {
+    page.partitions().into_iter().map(|of| {
+        Ok(Listed {
+            name: config.path_from_anywhere(of.partition)?.into_owned(),
+            arenas: of.arenas.into_iter().cloned().collect(),
+        })
+    })
 }
 
 /// The same, with the partitions that `wrcmds` knows and nothing names any
@@ -256,7 +275,7 @@ impl Part {
         wrcmd: Option<&WrCmd>,
         terminal: &Terminal,
     ) -> Result<(Self, Status)> {
-        let opened = Partition::named(OsStr::new(name)).map_err(hint)?;
+        let opened = Partition::named(OsStr::new(name))?;
         let head = wrcmd.filter(|wrcmd| wrcmd.file() == name);
         let head = head.and_then(WrCmd::file_offset).unwrap_or(0);
         let found = ArenaSource::read(&opened, head).wrap_err_with(|| name.to_owned())?;
@@ -285,6 +304,7 @@ impl Part {
             arenas,
             rules,
             synced: false,
+            writers: Vec::new(),
         };
         Ok((part, status))
     }
@@ -301,14 +321,6 @@ impl Part {
         let arena = arenas.find(|arena| arena.live.used > 0)?;
         let header = self.before(arena, arena.live.used)?;
         Some((header.score, header.block_type()?))
-    }
-
-    /// The processes that are seen to have it open for writing.
-    pub(super) fn writers(&self) -> Vec<Process> {
-        let path = self.opened.path();
-        let mut processes = Holders::of(path).unwrap_or_default().processes;
-        processes.retain(|process| holders::writes(process.pid, path) == Some(true));
-        processes
     }
 
     /// Whether it has room for nothing more.
@@ -330,6 +342,21 @@ impl Part {
     }
 }
 
+/// Looks for the processes that have the partitions open for writing, once for all of
+/// them, and tells how much could be seen.
+pub(super) fn see_writers(parts: &mut [Part]) -> Sight {
+    let opened: Vec<_> = parts.iter().map(|part| Arc::clone(&part.opened)).collect();
+    let paths: Vec<_> = opened.iter().map(|opened| opened.path()).collect();
+    // A system that does not tell shows no more than one that hides the others.
+    let Ok(found) = Writers::of(&paths) else {
+        return Sight::Hidden;
+    };
+    for (part, writers) in parts.iter_mut().zip(found.processes) {
+        part.writers = writers;
+    }
+    found.sight
+}
+
 /// Says which trailers count nothing although their logs have clumps: after a
 /// sync of the source that is damage.
 pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
@@ -346,9 +373,9 @@ pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
     status
 }
 
-/// The error of a partition that cannot be opened, which names it. Where nothing is
-/// there, it may be called otherwise here than by its server.
-fn hint(error: Report) -> Report {
+/// The error of a partition of the index page that cannot be opened, which names it.
+/// Where nothing is there, it may be called otherwise here than by its server.
+pub(super) fn hint(error: Report) -> Report {
     match error.downcast_ref() {
         Some(partition::Error::NotFound(_)) => {
             let help = "a table [partitions] in the configuration tells where a server's partition lies here";

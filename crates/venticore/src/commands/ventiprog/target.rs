@@ -1,5 +1,6 @@
 //! The targets of a run: who they are, and what becomes of each.
 
+use std::fmt;
 use std::path::Path;
 
 use eyre::{Report, Result, WrapErr};
@@ -79,15 +80,57 @@ pub(super) struct Target {
     pub(super) reached: Vec<Point>,
     pub(super) from: Option<String>,
     pub(super) seconds: f64,
-    /// Nothing was on record of it before this run.
-    pub(super) is_new: bool,
+    /// Where nothing was on record of it before this run: what it would mean if
+    /// it had everything.
+    pub(super) new: Option<Copied>,
+}
+
+/// What it can mean that a new target has every block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Copied {
+    /// It was on record, and was forgotten.
+    Forgotten,
+    /// It is another server than the source.
+    Elsewhere,
+    /// Its address is another than this one of the source.
+    Perhaps(Dial),
+    /// The source is not known.
+    Unknown,
+}
+
+impl Copied {
+    /// Whether nothing needs to be looked into.
+    pub(super) fn is_expected(&self) -> bool {
+        matches!(self, Self::Forgotten | Self::Elsewhere)
+    }
+}
+
+impl fmt::Display for Copied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("had every block already")?;
+        match self {
+            Self::Forgotten => f.write_str(": it was up to date when it was forgotten"),
+            Self::Elsewhere => {
+                f.write_str(": it was copied before, and its place was not on record")
+            }
+            Self::Perhaps(source) => write!(
+                f,
+                ", the newest too: it was copied before and its place was lost, \
+                 or its address leads to the source {source} (a tunnel)"
+            ),
+            Self::Unknown => f.write_str(
+                ", the newest too: it is a copy made before, \
+                 or shares its disk with the source, or is the source itself",
+            ),
+        }
+    }
 }
 
 impl Target {
-    pub(super) fn new(dial: Dial, is_new: bool) -> Self {
+    pub(super) fn new(dial: Dial, new: Option<Copied>) -> Self {
         Target {
             dial,
-            is_new,
+            new,
             status: Status::Done,
             failure: None,
             waits: false,
@@ -101,10 +144,23 @@ impl Target {
         }
     }
 
-    /// Whether it is new and had every block, the newest too.
-    pub(super) fn had_everything(&self) -> bool {
+    /// If it is new and had every block, the newest too: what that means.
+    pub(super) fn had_everything(&self) -> Option<&Copied> {
         let replicate::Tally { sent, present, .. } = self.tally;
-        self.is_new && self.failure.is_none() && sent == 0 && present > 0
+        let had = self.failure.is_none() && sent == 0 && present > 0;
+        self.new.as_ref().filter(|_| had)
+    }
+
+    /// Whether it lacked what it had acknowledged, and has been sent it again.
+    pub(super) fn was_refilled(&self) -> bool {
+        self.read_back.missing > 0 && self.failure.is_none() && self.tally.sent > 0
+    }
+
+    /// Whether nothing else was wrong with it that the next run would meet again.
+    pub(super) fn is_whole_now(&self) -> bool {
+        let damaged = self.damaged + self.read_back.damaged;
+        let refilled = self.status == Status::Done || self.was_refilled();
+        refilled && damaged == 0 && !self.read_back.more_unreadable() && !self.waits
     }
 
     pub(super) fn fail(&mut self, status: Status, why: String) {

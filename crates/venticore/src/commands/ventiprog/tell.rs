@@ -9,6 +9,7 @@ use indicatif::{DecimalBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
 use super::engine::Engine;
+use super::readback::ReadBack;
 use super::run::Run;
 use super::target::Target;
 use crate::codec::wrcmd::WrCmd;
@@ -40,8 +41,29 @@ pub(super) fn tell(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -
     output.flush().wrap_err("standard output")?;
     if !run.options.dry_run {
         run.terminal.report(&summary(run, new, complete, status));
+        say_refilled(run);
     }
     Ok(())
+}
+
+/// What was missing on a target is there again: what the next run will show.
+fn say_refilled(run: &Run<'_>) {
+    let is_whole = run.status == Status::Done && !run.incomplete;
+    let next = match is_whole && run.targets.iter().all(Target::is_whole_now) {
+        true => "; the next run should end with 0",
+        false => "",
+    };
+    for target in run.targets.iter().filter(|target| target.was_refilled()) {
+        let sent = HumanCount(target.tally.sent);
+        let (blocks, were) = match target.tally.sent {
+            1 => ("block", "was"),
+            _ => ("blocks", "were"),
+        };
+        run.terminal.say(&format!(
+            "{}: {sent} {blocks} {were} missing there and {were} sent again{next}",
+            target.dial
+        ));
+    }
 }
 
 /// The run in one line.
@@ -64,8 +86,7 @@ fn summary(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> String
     };
     let of_all = |count: fn(&Target) -> u64| run.targets.iter().map(count).sum::<u64>();
     if run.options.verify {
-        let right = HumanCount(of_all(|target| target.read_back.right));
-        line = format!("{line}; {right} blocks read back and right");
+        line = format!("{line}; {}", verified(&run.targets));
     }
     let counts = [
         (tally.present, "were there already"),
@@ -93,6 +114,26 @@ fn summary(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> String
         line = format!("{line}; exit status {}", status.code());
     }
     line
+}
+
+/// What `--verify` has shown. The source's own blocks are not part of it.
+fn verified(targets: &[Target]) -> String {
+    let read = |target: &Target| {
+        let ReadBack {
+            right,
+            missing,
+            damaged,
+            ..
+        } = target.read_back;
+        right + missing + damaged
+    };
+    match targets.iter().map(read).sum() {
+        0 => "nothing was verified".to_owned(),
+        _ => format!(
+            "{} blocks read back and right (the source was not checked)",
+            HumanCount(targets.iter().map(|target| target.read_back.right).sum())
+        ),
+    }
 }
 
 /// A time for people: `0.3 s`, `12.0 s`, `3 minutes`.
@@ -139,6 +180,9 @@ fn current(targets: &[Target]) -> String {
 }
 
 fn would_send(target: &Target) -> String {
+    if target.tally.sent == 0 {
+        return format!("{}: nothing to send", target.dial);
+    }
     format!(
         "{}: would send {} clumps, {} bytes of log, except what it has already",
         target.dial, target.tally.sent, target.tally.log_bytes

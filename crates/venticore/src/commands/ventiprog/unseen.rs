@@ -4,10 +4,11 @@
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
+use super::origin::Origin;
 use super::source::{Listed, Part};
 use crate::codec::dial::Dial;
 use crate::codec::index;
-use crate::host::holders::{self, Holders, Sight};
+use crate::host::holders::{self, Sight};
 use crate::host::terminal::Terminal;
 use crate::net::reach::Listeners;
 use crate::source::Arena;
@@ -15,33 +16,52 @@ use crate::source::log::Log;
 use crate::status::Status;
 
 /// What a venti server is called.
-const SERVER: &str = "venti";
+pub(super) const SERVER: &str = "venti";
 
-/// Says of each partition that a server seems to write, where no source is known.
-pub(super) fn say_unsynced(parts: &[Part], terminal: &Terminal) -> Status {
+/// Says of each partition that a server seems to write, where no source is asked to
+/// sync: none is known, or the caller says that there is none, which only a process
+/// that is seen to write the partition contradicts.
+pub(super) fn say_unsynced(
+    origin: &Origin,
+    parts: &[Part],
+    sight: Sight,
+    terminal: &Terminal,
+) -> Status {
+    let unseen = "what it has not yet written to disk is not sent";
     let mut status = Status::Done;
     for part in parts {
-        let Some(why) = seems_live(part) else {
-            continue;
+        let seen = part.writers.first();
+        let seen = seen.map(|writer| format!("{writer} has it open for writing"));
+        let said = match origin {
+            Origin::Venti { .. } => None,
+            Origin::Unknown => unknown(part, seen, sight).map(|(why, way_out)| {
+                format!("{why}, and no source venti is known: {unseen}; name it (-s){way_out}")
+            }),
+            Origin::Offline => seen.map(|why| {
+                format!(
+                    "{why}, but --offline says that no server does: {unseen}; \
+                     name the source venti (-s) instead of --offline"
+                )
+            }),
         };
-        terminal.say(&format!(
-            "{}: {why}, and no source venti is known: what it has not yet written to disk \
-             is not sent; name it (-s), or say that no server writes the partition (--offline)",
-            part.name
-        ));
-        status = Status::Partly;
+        if let Some(said) = said {
+            terminal.say(&format!("{}: {said}", part.name));
+            status = Status::Partly;
+        }
     }
     status
 }
 
-/// Why a server seems to write a partition.
-fn seems_live(part: &Part) -> Option<String> {
-    let writers = part.writers();
-    if let Some(writer) = writers.first() {
-        return Some(format!("{writer} has it open for writing"));
-    }
-    let holders = Holders::of(part.opened.path()).ok()?;
-    if holders.sight == Sight::Full {
+/// Why a server seems to write a partition, and what helps besides naming it.
+fn unknown(part: &Part, seen: Option<String>, sight: Sight) -> Option<(String, &'static str)> {
+    let offline = ", or say that no server writes the partition (--offline)";
+    let seen = seen.map(|why| (why, ""));
+    seen.or_else(|| Some((may_be_live(part, sight)?, offline)))
+}
+
+/// Why a server may write a partition although none is seen to.
+fn may_be_live(part: &Part, sight: Sight) -> Option<String> {
+    if sight == Sight::Full {
         return None;
     }
     let servers = holders::unseen(SERVER);
@@ -55,12 +75,8 @@ fn seems_live(part: &Part) -> Option<String> {
         ));
     }
     let port = Dial::VENTI;
-    (device && Listeners::here().any_at(port)).then(|| {
-        format!(
-            "the server at port {port} of this machine may write it ({})",
-            holders.sight
-        )
-    })
+    (device && Listeners::here().any_at(port))
+        .then(|| format!("the server at port {port} of this machine may write it ({sight})"))
 }
 
 /// Says which arenas have more clumps by the index page than on disk.
@@ -92,8 +108,14 @@ fn missing(part: &Part, page: &index::Arena) -> Option<String> {
             )
         });
     };
+    if arena.name != page.name {
+        return Some(format!(
+            "the arena at {} is {}: that is not the partition of this page",
+            page.head, arena.name
+        ));
+    }
     let (used, clumps) = on_disk(part, arena, page.used());
-    let counted = page.written.clumps.max(page.indexed.clumps);
+    let counted = page.clumps();
     (page.used() > used).then(|| {
         format!(
             "the index page counts {counted} clumps, on disk are {clumps}: \

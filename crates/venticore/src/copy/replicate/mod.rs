@@ -202,6 +202,9 @@ pub enum Event<'a, F = ()> {
         place: Place,
         /// What lies before it and could not be sent.
         damage: &'a [Damage],
+        /// What lies before it, is damaged in the source, and was given back by
+        /// the target.
+        there: &'a [Damage],
     },
     /// A target failed and is dialled again after this time.
     Retry {

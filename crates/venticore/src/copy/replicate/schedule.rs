@@ -103,6 +103,8 @@ struct Account {
     outcome: Outcome,
     /// Damage in what it was given and has not yet acknowledged.
     damage: Vec<Damage>,
+    /// Of such damage, that whose blocks the target gave back.
+    there: Vec<Damage>,
 }
 
 impl Account {
@@ -117,27 +119,38 @@ impl Account {
             tries: 0,
             outcome: Outcome::default(),
             damage: Vec::new(),
+            there: Vec::new(),
         }
     }
 
     /// It has the blocks of these damaged clumps.
     fn found(&mut self, places: &HashSet<At>) {
-        let before = self.damage.len();
-        self.damage.retain(|damage| !places.contains(&damage.at));
-        self.outcome.there += (before - self.damage.len()) as u64;
+        let found = self
+            .damage
+            .extract_if(.., |damage| places.contains(&damage.at));
+        let found: Vec<Damage> = found.collect();
+        self.outcome.there += found.len() as u64;
+        self.there.extend(found);
     }
 
     /// The damage before a place, which the target has now acknowledged. A group
     /// that has not noticed yet that the target failed tells of some that the next
     /// one tells of again.
-    fn settle(&mut self, place: At) -> Vec<Damage> {
-        let (mut settled, left): (Vec<Damage>, _) = std::mem::take(&mut self.damage)
-            .into_iter()
-            .partition(|damage| damage.at < place);
-        self.damage = left;
-        settled.sort_by_key(|damage| damage.at);
-        settled.dedup();
-        settled
+    fn settle(&mut self, place: At) -> (Vec<Damage>, Vec<Damage>) {
+        let before = |list: &mut Vec<Damage>| {
+            let mut settled: Vec<Damage> =
+                list.extract_if(.., |damage| damage.at < place).collect();
+            settled.sort_by_key(|damage| damage.at);
+            settled.dedup();
+            settled
+        };
+        (before(&mut self.damage), before(&mut self.there))
+    }
+
+    /// What it was given and has not acknowledged is given again.
+    fn unsettle(&mut self) {
+        self.damage.clear();
+        self.there.clear();
     }
 }
 
@@ -357,11 +370,12 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         account.start.from = place.at;
         account.tries = 0;
         account.outcome.place = Some(place);
-        let damage = account.settle(place.at);
+        let (damage, there) = account.settle(place.at);
         (self.on_event)(Event::Acknowledged {
             seat,
             place,
             damage: &damage,
+            there: &there,
         });
         account.outcome.lost += damage.iter().map(|damage| damage.clumps).sum::<u64>();
     }
@@ -380,16 +394,16 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
                 self.leave(seat);
             }
             How::Behind => {
-                account.damage.clear();
+                account.unsettle();
                 self.approach(seat, Duration::ZERO);
             }
             // Without probes it may do.
             How::Nonsense => {
-                account.damage.clear();
+                account.unsettle();
                 self.approach(seat, Duration::ZERO);
             }
             How::Failed(error) => {
-                account.damage.clear();
+                account.unsettle();
                 self.failed(seat, error, true);
             }
         }
@@ -471,11 +485,14 @@ mod tests {
             after: None,
         });
         account.damage = [30, 10, 20, 30, 90].map(damage).into();
-        let settled = account.settle(At {
+        account.there = [40, 40, 60].map(damage).into();
+        let (settled, there) = account.settle(At {
             arena: 0,
             offset: 50,
         });
         assert_eq!(settled, [10, 20, 30].map(damage));
+        assert_eq!(there, [damage(40)]);
         assert_eq!(account.damage, [damage(90)]);
+        assert_eq!(account.there, [damage(60)]);
     }
 }

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use super::{Process, Sight};
 use crate::host::partition::overlap::{self as device, Wanted};
@@ -16,6 +17,9 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// The place of the flags among the fields after the command's name.
 const FLAGS: usize = 6;
+
+/// The place of the parent's number among them.
+const PARENT: usize = 1;
 
 /// The most bytes of a `stat` or `comm`: both are shorter.
 const STAT_MAX: u64 = 4096;
@@ -67,11 +71,7 @@ pub(super) fn processes(proc: &Path, wanted: &Wanted) -> io::Result<Seen> {
         }
     };
     look(&proc.join(own.to_string()));
-    let mut pids: Vec<u32> = fs::read_dir(proc)?
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    pids.sort_unstable();
+    let pids = pids(proc)?;
     for &pid in pids.iter().filter(|&&pid| pid != own) {
         let directory = proc.join(pid.to_string());
         look(&directory);
@@ -89,14 +89,91 @@ pub(super) fn processes(proc: &Path, wanted: &Wanted) -> io::Result<Seen> {
         }
     }
     seen.mounts = mounts.into_iter().collect();
-    seen.sight = match unseen {
+    seen.sight = sight(proc, &pids, unseen);
+    Ok(seen)
+}
+
+/// How much is seen where these processes are listed, and the open files of so many
+/// are not shown.
+fn sight(proc: &Path, pids: &[u32], unseen: usize) -> Sight {
+    match unseen {
         _ if is_contained(proc) => Sight::Contained,
         // The first process is always there; who cannot see it sees only his own.
         _ if !pids.contains(&1) => Sight::Hidden,
         0 => Sight::Full,
         count => Sight::Part(count),
-    };
-    Ok(seen)
+    }
+}
+
+/// The processes that are listed, by number.
+fn pids(proc: &Path) -> io::Result<Vec<u32>> {
+    let mut pids: Vec<u32> = fs::read_dir(proc)?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+/// Looks once at all processes but this one and its children, and only at what they
+/// have open for writing: for each of what is wanted, who has it.
+pub(super) fn writers(proc: &Path, wanted: &[Wanted]) -> io::Result<(Vec<Vec<Process>>, Sight)> {
+    let own = own(proc);
+    let pids = pids(proc)?;
+    let mut unseen = 0;
+    let mut writers = vec![Vec::new(); wanted.len()];
+    for &pid in pids.iter().filter(|&&pid| pid != own) {
+        let directory = proc.join(pid.to_string());
+        let written = match written(&directory, wanted) {
+            Ok(written) => written,
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                unseen += usize::from(!is_kernel_thread(&directory));
+                continue;
+            }
+            // It has ended.
+            Err(_) => continue,
+        };
+        // A child that has not yet executed its program has our open files.
+        if written.is_empty() || parent(&directory) == Some(own) {
+            continue;
+        }
+        let process = Process {
+            pid,
+            command: command(&directory),
+        };
+        for (number, writers) in writers.iter_mut().enumerate() {
+            if written.contains(&number) {
+                writers.push(process.clone());
+            }
+        }
+    }
+    Ok((writers, sight(proc, &pids, unseen)))
+}
+
+/// The numbers of those of what is wanted that a process has open for writing.
+fn written(directory: &Path, wanted: &[Wanted]) -> io::Result<BTreeSet<usize>> {
+    let mut numbers = BTreeSet::new();
+    for entry in fs::read_dir(directory.join("fd"))? {
+        let entry = entry?;
+        // The link has the modes of the open file.
+        if !entry.metadata().is_ok_and(|link| is_writable(&link)) {
+            continue;
+        }
+        match fs::metadata(entry.path()) {
+            Ok(meta) => {
+                let all = wanted.iter().enumerate();
+                numbers.extend(all.filter(|(_, wanted)| wanted.has(&meta)).map(|(n, _)| n));
+            }
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Err(e),
+            // Closed meanwhile.
+            Err(_) => {}
+        }
+    }
+    Ok(numbers)
+}
+
+fn is_writable(link: &fs::Metadata) -> bool {
+    link.mode() & 0o200 != 0
 }
 
 /// Whether a process holds what is wanted. Where its first thread has ended, which
@@ -159,13 +236,22 @@ pub(super) fn unseen(proc: &Path, name: &str) -> Vec<(Process, u32)> {
     found
 }
 
+/// The processes with this command name.
+pub(super) fn named(proc: &Path, name: &str) -> Vec<u32> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        (command(&entry.path()) == name).then_some(pid)
+    });
+    pids.collect()
+}
+
 /// Whether one of the descriptors of what is wanted is for writing; `None` where
 /// there is none.
 pub(super) fn writes(directory: &Path, wanted: &Wanted) -> Option<bool> {
     let entries = fs::read_dir(directory.join("fd")).ok()?.flatten();
     let open = entries.filter(|fd| fs::metadata(fd.path()).is_ok_and(|meta| wanted.has(&meta)));
-    // The link has the modes of the open file.
-    open.map(|fd| fd.metadata().is_ok_and(|link| link.mode() & 0o200 != 0))
+    open.map(|fd| fd.metadata().is_ok_and(|link| is_writable(&link)))
         .reduce(|one, other| one | other)
 }
 
@@ -192,14 +278,20 @@ fn command(directory: &Path) -> String {
 }
 
 fn is_kernel_thread(directory: &Path) -> bool {
-    let stat = read(&directory.join("stat"), STAT_MAX).unwrap_or_default();
+    stat::<u64>(directory, FLAGS).is_some_and(|flags| flags & KERNEL_THREAD != 0)
+}
+
+fn parent(directory: &Path) -> Option<u32> {
+    stat(directory, PARENT)
+}
+
+/// One of the fields of `stat` after the command's name.
+fn stat<T: FromStr>(directory: &Path, field: usize) -> Option<T> {
+    let stat = read(&directory.join("stat"), STAT_MAX).ok()?;
     let stat = String::from_utf8_lossy(&stat);
     // The name is in parentheses, and may have some itself.
-    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
-    let flags = fields.and_then(|fields| fields.split_ascii_whitespace().nth(FLAGS));
-    flags
-        .and_then(|flags| flags.parse::<u64>().ok())
-        .is_some_and(|flags| flags & KERNEL_THREAD != 0)
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(field)?.parse().ok()
 }
 
 /// The mount points in a `mountinfo` whose file system is on what is wanted.

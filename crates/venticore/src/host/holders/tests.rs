@@ -346,3 +346,38 @@ fn a_file_is_open_for_writing_or_not() {
     assert_eq!(writes(own, &path), Some(true));
     assert_eq!(writes(u32::MAX, &path), None);
 }
+
+#[test]
+fn who_writes_is_seen_in_one_look_without_the_own_process_and_its_children() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, "x").unwrap();
+        path
+    };
+    let (one, two, other) = (path("one"), path("two"), path("other"));
+    let system = System::new();
+    // The links of the stand-in are as those of files open for reading and writing.
+    system.process(20, "venti", &[&one, &two]);
+    system.process(21, "sh", &[&two]);
+    system.process(22, "child", &[&one]);
+    system.process(23, "other", &[&other]);
+    let proc = system.roots().proc;
+    let stat = |pid: u32, parent: u32| {
+        let text = format!("{pid} (a b) S {parent} 0 0");
+        fs::write(proc.join(pid.to_string()).join("stat"), text).unwrap();
+    };
+    stat(20, 1);
+    stat(22, std::process::id());
+    let gone = dir.path().join("gone");
+    let paths = [one.as_path(), two.as_path(), gone.as_path()];
+    let writers = Writers::of_in(&paths, &system.roots()).unwrap();
+    let pids: Vec<Vec<u32>> = writers
+        .processes
+        .iter()
+        .map(|all| all.iter().map(|process| process.pid).collect())
+        .collect();
+    assert_eq!(pids, [vec![20], vec![20, 21], vec![]]);
+    assert_eq!(writers.processes[0][0].command, "venti");
+    assert_eq!(writers.sight, system.holders(&one).sight);
+}

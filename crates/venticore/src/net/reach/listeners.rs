@@ -1,9 +1,11 @@
 //! Who on this machine accepts connections, by `/proc/net`: only Linux tells.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The most bytes of a table: some hundred thousand connections.
 const TABLE_MAX: u64 = 16 << 20;
@@ -60,6 +62,14 @@ impl Listeners {
             .or_else(|| of_port().next().filter(|_| address.ip().is_unspecified()))
     }
 
+    /// Those that are sockets of this process, as far as that can be seen.
+    #[must_use]
+    pub fn of(&self, pid: u32) -> Vec<&Listener> {
+        let sockets = sockets(pid);
+        let all = self.0.iter();
+        all.filter(|l| sockets.contains(&l.link())).collect()
+    }
+
     /// Whether one listens at this port.
     #[must_use]
     pub fn any_at(&self, port: u16) -> bool {
@@ -71,14 +81,21 @@ impl Listener {
     /// Whether it is a socket of this process, as far as that can be seen.
     #[must_use]
     pub fn is_of(&self, pid: u32) -> bool {
-        let name = format!("socket:[{}]", self.inode);
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
-        let mut descriptors = descriptors.into_iter().flatten().flatten();
-        descriptors.any(|entry| {
-            let link = fs::read_link(entry.path());
-            link.is_ok_and(|link| link.as_os_str() == name.as_str())
-        })
+        sockets(pid).contains(&self.link())
     }
+
+    /// What a descriptor of it links to.
+    fn link(&self) -> OsString {
+        format!("socket:[{}]", self.inode).into()
+    }
+}
+
+/// What the descriptors of a process link to.
+fn sockets(pid: u32) -> HashSet<OsString> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
+    let descriptors = descriptors.into_iter().flatten().flatten();
+    let links = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok());
+    links.map(PathBuf::into_os_string).collect()
 }
 
 /// `0: 0100007F:428A 00000000:0000 0A ... INODE ...`: number, local and remote
@@ -133,6 +150,10 @@ mod tests {
         assert_eq!(found.unwrap().address, all.local_addr().unwrap());
         assert!(found.unwrap().is_of(std::process::id()));
         assert!(!found.unwrap().is_of(1));
+        let of = listeners.of(std::process::id());
+        assert!(of.contains(&found.unwrap()), "{of:?}");
+        assert!(of.iter().any(|listener| listener.address == one));
+        assert_eq!(listeners.of(1).iter().find(|l| l.address == one), None);
         if let Ok(six) = six {
             let address = six.local_addr().unwrap();
             assert_eq!(listeners.reached_by(address).unwrap().address, address);
