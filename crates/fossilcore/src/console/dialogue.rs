@@ -138,6 +138,8 @@ impl Console {
             _ => self.ended(line, Some(cause.to_string())),
         })?;
         let mut collector = Collector::new(fenced);
+        // The beginning of a line that came before goes on in what comes now.
+        let _ = collector.push(&std::mem::take(&mut self.partial));
         loop {
             match self.transport.read(deadline) {
                 Heard::Bytes(bytes) => match collector.push(&bytes) {
@@ -147,6 +149,7 @@ impl Console {
                         for line in &reply.stderr {
                             self.complained(line);
                         }
+                        self.overhear(&collector.rest());
                         return Ok(reply);
                     }
                     Some(Err(cause)) => return Err(self.garbled(line, cause)),

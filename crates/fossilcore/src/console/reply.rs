@@ -120,6 +120,10 @@ pub struct Collector {
     /// What was said on standard error before the first token came. It may be of
     /// the command: the two streams are not in order.
     early: Vec<String>,
+    /// What other threads printed before the first token came.
+    asides: Vec<String>,
+    /// What came after the last token.
+    rest: Vec<u8>,
 }
 
 impl Collector {
@@ -132,11 +136,13 @@ impl Collector {
             begun: false,
             dropped: 0,
             early: Vec::new(),
+            asides: Vec::new(),
+            rest: Vec::new(),
         }
     }
 
     /// Takes the next bytes. Once the last token has come, the answer; what follows
-    /// it in these bytes is dropped.
+    /// it in these bytes is [`Collector::rest`].
     pub fn push(&mut self, bytes: &[u8]) -> Option<Result<Reply, Garbled>> {
         // A token may be split between what was there and what comes.
         let from = self.text.len().saturating_sub(TOKEN);
@@ -147,6 +153,7 @@ impl Collector {
                 let before = String::from_utf8_lossy(self.text.get(..at).unwrap_or_default());
                 let lines = before.lines().filter_map(|line| line.strip_prefix(STDERR));
                 self.early = lines.map(str::to_owned).collect();
+                self.asides = without_asides(&before).1;
                 self.text.drain(..at + first.len());
                 self.begun = true;
                 return self.end(0);
@@ -161,6 +168,12 @@ impl Collector {
         self.end(from)
     }
 
+    /// What came after the answer, in the same bytes as its end.
+    #[must_use]
+    pub fn rest(self) -> Vec<u8> {
+        self.rest
+    }
+
     /// What the broker said last, of a stream that has ended.
     #[must_use]
     pub fn last_words(&self) -> Option<String> {
@@ -170,6 +183,7 @@ impl Collector {
     fn end(&mut self, from: usize) -> Option<Result<Reply, Garbled>> {
         let last = self.fenced.tokens[1].as_bytes();
         if let Some(at) = find(self.text.get(from..).unwrap_or_default(), last) {
+            self.rest = self.text.split_off(from + at + last.len());
             self.text.truncate(from + at);
             return Some(self.reply());
         }
@@ -195,7 +209,7 @@ impl Collector {
         let answer = rest.get(..end).unwrap_or_default();
         Ok(Reply {
             text: without_prompt(answer).to_owned(),
-            asides,
+            asides: self.asides.iter().cloned().chain(asides).collect(),
             stderr: self.early.iter().cloned().chain(stderr).collect(),
             dropped: self.dropped,
         })

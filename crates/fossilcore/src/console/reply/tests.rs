@@ -39,14 +39,16 @@ const ARCHIVED: &str = "archive vac:f50b65b3911fc87ae786cc7970b2e34d1348bd00\n";
 
 proptest! {
     #[test]
-    fn an_archive_that_ends_anywhere_does_not_change_the_answer(
+    fn an_archive_that_ends_anywhere_is_heard_and_does_not_change_the_answer(
         at in 0usize..400, piece in 1usize..50, lines in 0usize..4,
     ) {
         let answer = "\tmain sync: wrote 0 blocks\n".repeat(lines);
         let fenced = fenced();
         let stream = stream(&fenced, &answer, ARCHIVED, at);
         let reply = collect(fenced, &stream, piece).unwrap();
-        prop_assert_eq!(reply.unwrap().text, answer);
+        let reply = reply.unwrap();
+        prop_assert_eq!(reply.text, answer);
+        prop_assert_eq!(reply.asides, [ARCHIVED.trim_end()]);
     }
 
     #[test]
@@ -115,6 +117,17 @@ fn the_brokers_lines_are_taken_out() {
     );
     assert_eq!(kept, "a\nmain: echo\nb\n");
     assert_eq!(said, ["one", "two", "three"]);
+}
+
+#[test]
+fn what_follows_an_answer_is_kept() {
+    let fenced = fenced();
+    let mut bytes = stream(&fenced, "", "", 0);
+    bytes.extend(format!("main: {ARCHIVED}").bytes());
+    let mut collector = Collector::new(fenced);
+    assert!(collector.push(&bytes).unwrap().unwrap().asides.is_empty());
+    let rest = String::from_utf8(collector.rest()).unwrap();
+    assert_eq!(rest, format!("\nmain: {ARCHIVED}"));
 }
 
 #[test]
