@@ -10,6 +10,7 @@ mod limits;
 mod mount;
 mod mtools;
 mod namespace;
+mod reading;
 mod remote;
 mod undo;
 
@@ -36,7 +37,6 @@ use crate::net::client::Limits;
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
 use environment::Environment;
-use file::File;
 use limits::seconds;
 use mtools::Mtools;
 use namespace::Namespace;
@@ -185,7 +185,7 @@ impl Config {
     }
 
     fn from(environment: &Environment) -> Result<Self, Error> {
-        let file = File::found_by(environment)?;
+        let file = reading::found_by(environment)?;
         let targets = environment.list("targetventis")?;
         let limits = file.limits.unwrap_or_default();
         let default = Config::default();

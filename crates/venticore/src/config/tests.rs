@@ -1,5 +1,6 @@
 //! Tests of the configuration.
 
+use super::file::File;
 use super::limits::FileLimits;
 use super::*;
 use std::fs;

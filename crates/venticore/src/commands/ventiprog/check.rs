@@ -5,6 +5,7 @@ use super::again::{self, Retried};
 use super::readback::{self, ReadBack};
 use super::record::Record;
 use super::source::{Asked, Part};
+
 use super::target::Target;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;

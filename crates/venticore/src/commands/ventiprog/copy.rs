@@ -7,6 +7,7 @@ use super::progress::Progress;
 use super::record::Record;
 use super::run::Run;
 use super::source::{self, Part};
+
 use super::target::Target;
 use crate::copy::cursor::{self, Point};
 use crate::copy::replicate::{

@@ -8,7 +8,9 @@ use eyre::{Result, WrapErr};
 use serde::Serialize;
 
 use super::record::Record;
-use super::source::{self, Asked, Part};
+use super::sought;
+use super::source::{Asked, Part};
+
 use super::tell::{SCHEMA, json_line};
 use super::{Options, servers, unseen};
 use crate::codec::dial::Dial;
@@ -44,7 +46,7 @@ pub(super) fn list(
     names.sort();
     names.dedup();
     if !options.partitions.is_empty() {
-        names = source::named(&options.partitions, &names);
+        names = sought::named(&options.partitions, &names);
     }
     let mut status = Status::Done;
     let mut parts = Vec::new();
@@ -117,7 +119,7 @@ fn say_what_the_page_counts(
     };
     match net::page::fetch(url, config.limits) {
         Ok(page) => {
-            let (page, _) = source::on_page(&page, config, terminal);
+            let (page, _) = sought::on_page(&page, config, terminal);
             unseen::say_page_ahead(&page, parts, terminal);
         }
         Err(error) => terminal.say(&format!("{url}: {error}; only what is on disk is listed")),

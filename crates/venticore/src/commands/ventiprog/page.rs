@@ -5,7 +5,8 @@ use eyre::Result;
 
 use super::Options;
 use super::record::Record;
-use super::source::{self, Listed, Part, Sought};
+use super::sought::{self, Listed, Sought};
+use super::source::Part;
 use crate::codec::arena::Name;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
@@ -81,7 +82,7 @@ impl<'a> Compared<'a> {
     fn is_listed(&self, name: &str) -> bool {
         let part = self.parts.iter().find(|part| part.name == name);
         let mut page = self.sought.page.iter();
-        page.any(|listed| source::is_same_node(&listed.name, name) || self.has_moved(name, listed))
+        page.any(|listed| sought::is_same_node(&listed.name, name) || self.has_moved(name, listed))
             || part.is_some_and(|part| part.arenas.iter().all(|arena| arena.live.used == 0))
     }
 
@@ -120,7 +121,7 @@ pub(super) fn say_behind(
         return Status::Done;
     }
     let page = match net::page::fetch(url, config.limits) {
-        Ok(page) => source::listed(&page, config),
+        Ok(page) => sought::listed(&page, config),
         Err(error) => {
             terminal.say(&format!("{url}: {error}"));
             return Status::Partly;

@@ -5,7 +5,8 @@ use eyre::Result;
 
 use super::origin::Origin;
 use super::record::Record;
-use super::source::{self, Part, Sought};
+use super::sought::{self, Sought};
+use super::source::{self, Part};
 use super::target::{Copied, Target, some_asked_for};
 use super::{Options, page, servers, unseen};
 use crate::codec::dial::Dial;
@@ -49,7 +50,7 @@ impl<'a> Preflight<'a> {
         terminal: &'a Terminal,
         record: &'a Record,
     ) -> Result<Self> {
-        let url = source::page_url(record, options, config);
+        let url = sought::page_url(record, options, config);
         let origin = Origin::of(options, config, url)?;
         let dials = some_asked_for(record.wrcmd.as_ref(), options, config)?;
         let recorded = record.targets();
@@ -83,10 +84,10 @@ impl<'a> Preflight<'a> {
             dials,
             reach,
         } = self;
-        let sought = source::sought(record, options, config, terminal)?;
+        let sought = sought::sought(record, options, config, terminal)?;
         let recorded = record.partitions(dials);
         let has_wrcmd = record.wrcmd.is_some();
-        let names = source::with_recorded(sought.names.clone(), &recorded, has_wrcmd);
+        let names = sought::with_recorded(sought.names.clone(), &recorded, has_wrcmd);
         let mut contact = origin.sync(reach, config, terminal);
         let (mut parts, opened) = self.open(&names, &sought, &recorded)?;
         let compared = page::Compared::new(&sought, &parts, record);
@@ -150,7 +151,7 @@ impl<'a> Preflight<'a> {
             let is_on_page = sought.page.iter().any(|listed| listed.name == *name);
             let opened = Part::open(name, wrcmd, self.terminal);
             let opened = match is_on_page {
-                true => opened.map_err(source::hint),
+                true => opened.map_err(sought::hint),
                 false => opened,
             };
             match opened {

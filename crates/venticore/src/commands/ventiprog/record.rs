@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use eyre::{Result, WrapErr};
 
 use super::source::{Part, UNKNOWN};
+
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
 use crate::codec::wrcmds::{self, Damage, Open, Place, Unreadable, Wrcmds};

@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use super::origin::Origin;
-use super::source::{Listed, Part};
+use super::sought::Listed;
+use super::source::Part;
 use crate::codec::dial::Dial;
 use crate::codec::index;
 use crate::host::holders::{self, Sight};

@@ -1,0 +1,228 @@
+//! The external engine: a wrarena program does the sending, arena by arena,
+//! for each target by itself.
+
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use eyre::Result;
+
+use super::check::{self, Checked, How, Verdict};
+use super::record::Record;
+use super::run::Run;
+use super::source::{self, Part};
+
+use super::target::Target;
+use crate::codec::dial::Dial;
+use crate::copy::cursor::{Point, Start};
+use crate::copy::external::{self, Program, Stretch};
+use crate::copy::replicate::{At, Place};
+use crate::host::terminal::Terminal;
+use crate::net::client::{self, Client, Limits};
+use crate::source::Arena;
+use crate::status::Status;
+
+/// What has happened to a target.
+enum Step {
+    /// What is on record in a partition was checked; the answer is where the
+    /// program starts.
+    Checked(Option<Box<Checked>>, Sender<Point>),
+    /// It came to this place.
+    Reached(Place),
+    /// It could not be checked, or the program failed; what was done before
+    /// stands.
+    Failed(Why),
+}
+
+/// Why a target did not get everything.
+struct Why(Status, String);
+
+/// Runs the program for every target, from where each one starts in each
+/// partition.
+pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
+    let uncounted = source::say_uncounted(&run.parts, run.terminal);
+    run.status = run.status.worst(uncounted);
+    let wrcmds = run.record.wrcmds.clone();
+    let server = Server {
+        program,
+        parts: &run.parts,
+        limits: run.config.limits,
+        how: How {
+            wrcmds: &wrcmds,
+            all: run.options.verify,
+            trust: run.options.trust,
+        },
+    };
+    let (steps, inbox) = mpsc::channel();
+    thread::scope(|scope| {
+        for (seat, target) in run.targets.iter().enumerate() {
+            if target.failure.is_some() {
+                continue;
+            }
+            let (steps, server) = (steps.clone(), &server);
+            let dial = target.dial.clone();
+            scope.spawn(move || {
+                let own = starts.iter().filter(|start| start.target == dial);
+                // Nobody listens any more when the run was given up.
+                server.serve(own, &dial, &mut |part, step| {
+                    let _ = steps.send((seat, part, step));
+                });
+            });
+        }
+        drop(steps);
+        for (seat, number, step) in inbox {
+            let (Some(target), Some(part)) = (run.targets.get_mut(seat), run.parts.get(number))
+            else {
+                continue;
+            };
+            let mut own = starts.iter().filter(|start| start.target == target.dial);
+            let start = own.find(|start| start.partition == number);
+            let start = start.map_or(Point::START, |start| start.at);
+            enter(step, target, part, start, &mut run.record, run.terminal);
+        }
+    });
+}
+
+/// Says and writes down what has happened to a target.
+fn enter(
+    step: Step,
+    target: &mut Target,
+    part: &Part,
+    start: Point,
+    record: &mut Record,
+    terminal: &Terminal,
+) {
+    match step {
+        Step::Checked(checked, answer) => {
+            let verdict = checked.map_or(Verdict::AsRecorded, |checked| {
+                check::take_in(*checked, target, part, record, terminal)
+            });
+            let from = match verdict {
+                Verdict::AsRecorded => start,
+                Verdict::Anew(_) => Point::START,
+            };
+            target.reached.push(from);
+            let _ = answer.send(from);
+        }
+        Step::Reached(place) => {
+            record.acknowledged(&target.dial, part, place, &[], &[]);
+            if let Some(reached) = target.reached.last_mut() {
+                *reached = Point::new(place.at.arena, place.at.offset);
+            }
+        }
+        Step::Failed(Why(status, why)) => {
+            terminal.say(&format!("{}: {why}", target.dial));
+            target.fail(status, why);
+        }
+    }
+}
+
+/// What every target's thread needs.
+struct Server<'a> {
+    program: &'a Program,
+    parts: &'a [Part],
+    limits: Limits,
+    how: How<'a>,
+}
+
+impl Server<'_> {
+    /// Sends what is new in every partition to one target.
+    fn serve<'s>(
+        &self,
+        starts: impl Iterator<Item = &'s Start>,
+        target: &Dial,
+        tell: &mut dyn FnMut(usize, Step),
+    ) {
+        for start in starts {
+            let number = start.partition;
+            let Some(part) = self.parts.get(number) else {
+                continue;
+            };
+            if let Err(why) = self.serve_part(target, part, &mut |step| tell(number, step)) {
+                return tell(number, Step::Failed(why));
+            }
+        }
+    }
+
+    fn serve_part(
+        &self,
+        target: &Dial,
+        part: &Part,
+        tell: &mut dyn FnMut(Step),
+    ) -> Result<(), Why> {
+        let checked = self.check(target, part);
+        let checked = checked.map_err(|e| Why(e.status(), e.to_string()))?;
+        let (answer, from) = mpsc::channel();
+        tell(Step::Checked(checked.map(Box::new), answer));
+        match from.recv() {
+            Ok(from) => self.send_part(target, part, from, tell),
+            // The run was given up.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Connects to a target of which something is on record, and looks at it.
+    fn check(&self, target: &Dial, part: &Part) -> Result<Option<Checked>, client::Error> {
+        if self.how.wrcmds.get(target, &part.name).is_none() {
+            return Ok(None);
+        }
+        let mut client = Client::dial(target, self.limits)?;
+        check::check(&mut client, target, part, self.how, &|_, _| ())
+    }
+
+    /// Sends every arena from a place on.
+    fn send_part(
+        &self,
+        target: &Dial,
+        part: &Part,
+        from: Point,
+        tell: &mut dyn FnMut(Step),
+    ) -> Result<(), Why> {
+        for (number, arena) in part.arenas.iter().enumerate().skip(from.arena) {
+            let offset = match number == from.arena {
+                true => from.offset,
+                false => 0,
+            };
+            if let Some((offset, last)) = send(self.program, target, part, arena, offset)? {
+                let at = At {
+                    arena: number,
+                    offset,
+                };
+                let last = Some(last);
+                tell(Step::Reached(Place { at, last }));
+            }
+            if !part.synced && !arena.sealed {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends one arena from an offset on. Returns the place it came to, and the
+/// score of the clump before it; nothing if there was nothing to send.
+fn send(
+    program: &Program,
+    target: &Dial,
+    part: &Part,
+    arena: &Arena,
+    from: u64,
+) -> Result<Option<(u64, crate::codec::score::Score)>, Why> {
+    if from >= arena.live.used {
+        return Ok(None);
+    }
+    let stretch = Stretch::of(arena, from);
+    let limits = &external::LIMITS;
+    let end = external::run(program, target, &part.opened, &stretch, limits);
+    let end = end.map_err(|e| Why(e.status(), e.to_string()))?;
+    if end == from {
+        return Ok(None);
+    }
+    let last = part.before(arena, end).ok_or_else(|| {
+        let why = format!(
+            "arena {}: the end offset {end:#x} is no place where a clump ends",
+            arena.name
+        );
+        Why(Status::Failed, why)
+    })?;
+    Ok(Some((end, last.score)))
+}

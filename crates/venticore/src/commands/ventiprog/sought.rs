@@ -1,0 +1,241 @@
+//! Which partitions the source has.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+use eyre::{Report, Result, WrapErr};
+
+use super::Options;
+use super::record::Record;
+use crate::codec::index;
+use crate::config::Config;
+use crate::host::partition::{self};
+use crate::host::terminal::Terminal;
+use crate::net;
+use crate::status::{Failure, Status};
+use crate::text::line_of;
+
+/// A partition on the index page.
+pub(super) struct Listed {
+    /// Its name here.
+    pub(super) name: String,
+    /// What the page says of its arenas.
+    pub(super) arenas: Vec<index::Arena>,
+}
+
+/// Which partitions are to be read.
+pub(super) struct Sought {
+    /// Their names, in the order in which the source fills them.
+    pub(super) names: Vec<String>,
+    /// Those of them that the call names (`-p`): they must be here.
+    pub(super) given: Vec<String>,
+    /// What the index page says of each, where there is a page.
+    pub(super) page: Vec<Listed>,
+    /// The URL of the page that was read.
+    pub(super) url: Option<String>,
+    /// All partitions of the page have a name here.
+    pub(super) all_named: bool,
+    pub(super) status: Status,
+}
+
+/// The index page that is asked: that of the call, of the configuration, or the
+/// usual one where nothing else names a partition.
+pub(super) fn page_url<'a>(
+    record: &Record,
+    options: &'a Options,
+    config: &'a Config,
+) -> Option<&'a str> {
+    let url = options.index.as_deref().or(config.index.as_deref());
+    let named = !options.partitions.is_empty() || is_known(record, config);
+    url.or_else(|| (!named).then_some(config.default_index.as_str()))
+}
+
+/// Whether a partition is known without a call that names one, and without a page.
+fn is_known(record: &Record, config: &Config) -> bool {
+    record.wrcmd.is_some() || !config.arenas.is_empty() || record.wrcmds.places().next().is_some()
+}
+
+/// The partitions to read: those of `-p`; else those of the index page, in its
+/// order, and of the configuration; else those of `wrcmds`. That of the wrcmd
+/// goes before them, where it is none of them.
+///
+/// # Errors
+/// No partition is named anywhere, or the only page that could is not there.
+pub(super) fn sought(
+    record: &Record,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Sought> {
+    let own = record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned());
+    let named = |names: &[String]| named(names, own.as_slice());
+    let mut sought = Sought {
+        names: Vec::new(),
+        given: Vec::new(),
+        page: Vec::new(),
+        url: None,
+        all_named: true,
+        status: Status::Done,
+    };
+    if options.partitions.is_empty() {
+        let url = page_url(record, options, config);
+        if let Some(url) = url {
+            let page = page(url, is_known(record, config), config, terminal)?;
+            sought.url = page.is_some().then(|| url.to_owned());
+            sought.all_named = page.as_ref().is_some_and(|(_, s)| *s == Status::Done);
+            (sought.page, sought.status) = page.unwrap_or((Vec::new(), Status::Partly));
+        }
+        sought.names = sought
+            .page
+            .iter()
+            .map(|listed| listed.name.clone())
+            .collect();
+        if options.index.is_none() || sought.url.is_none() {
+            add(&mut sought.names, named(&config.arenas));
+        }
+    } else {
+        sought.given = named(&options.partitions);
+        sought.names = sought.given.clone();
+    }
+    if sought.names.is_empty() && own.is_none() {
+        let places = record.wrcmds.places().map(|place| place.partition);
+        add(&mut sought.names, places);
+    }
+    if let Some(own) = own
+        && !sought.names.contains(&own)
+    {
+        sought.names.insert(0, own);
+    }
+    if sought.names.is_empty() {
+        let cause = match sought.status {
+            Status::Done => {
+                "the index page lists no arenas: nothing is stored yet, or name a partition (-p)"
+            }
+            _ => "the index page has no partition that can be found here",
+        };
+        return Err(Failure::report(Status::Failed, cause));
+    }
+    Ok(sought)
+}
+
+/// Names that somebody gave, each once: absolute, since the wrcmd is run from
+/// anywhere, and spelled as on record where that is the same partition.
+pub(super) fn named(names: &[String], recorded: &[String]) -> Vec<String> {
+    let mut all = Vec::new();
+    add(
+        &mut all,
+        names.iter().map(|name| {
+            let absolute = std::path::absolute(name).ok();
+            let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
+            let given = absolute.unwrap_or_else(|| name.clone());
+            let mut recorded = recorded.iter();
+            let known = recorded.find(|known| is_same_node(known, &given));
+            known.cloned().unwrap_or(given)
+        }),
+    );
+    all
+}
+
+fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
+    for name in more {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+}
+
+/// Whether two paths are of one file or device.
+pub(super) fn is_same_node(one: &str, other: &str) -> bool {
+    let node = |path: &str| {
+        let meta = fs::metadata(path).ok()?;
+        Some(match meta.file_type().is_block_device() {
+            true => (None, meta.rdev()),
+            false => (Some(meta.dev()), meta.ino()),
+        })
+    };
+    one == other || node(one).is_some_and(|found| node(other) == Some(found))
+}
+
+/// What the index page says of each partition, by its name here. Where other
+/// partitions are known, they are enough.
+///
+/// # Errors
+/// It cannot be had, and nothing else is known.
+fn page(
+    url: &str,
+    is_known: bool,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Option<(Vec<Listed>, Status)>> {
+    match net::page::fetch(url, config.limits) {
+        Ok(page) => Ok(Some(on_page(&page, config, terminal))),
+        Err(error) if is_known && error.status() != Status::Usage => {
+            let rest = "going on with the partitions that are known without it";
+            terminal.say(&format!("{url}: {error}; {rest}"));
+            Ok(None)
+        }
+        Err(error) => Err(error)
+            .wrap_err_with(|| format!("no wrcmd, no partition (-p), and no index page at {url}")),
+    }
+}
+
+/// The partitions of a page by their names here, each with its arenas. One that
+/// has no place here is said.
+pub(super) fn on_page(
+    page: &index::Page,
+    config: &Config,
+    terminal: &Terminal,
+) -> (Vec<Listed>, Status) {
+    let (mut listed, mut status) = (Vec::new(), Status::Done);
+    for found in of_page(page, config) {
+        match found {
+            Ok(found) => listed.push(found),
+            Err(error) => {
+                terminal.say(&line_of(&error));
+                status = Status::Partly;
+            }
+        }
+    }
+    (listed, status)
+}
+
+/// The same, and nothing is said.
+pub(super) fn listed(page: &index::Page, config: &Config) -> Vec<Listed> {
+    of_page(page, config).flatten().collect()
+}
+
+fn of_page(page: &index::Page, config: &Config) -> impl Iterator<Item = Result<Listed>> {
+    page.partitions().into_iter().map(|of| {
+        Ok(Listed {
+            name: config.path_from_anywhere(of.partition)?.into_owned(),
+            arenas: of.arenas.into_iter().cloned().collect(),
+        })
+    })
+}
+
+/// The same, with the partitions that `wrcmds` knows and nothing names any
+/// more: they go before the wrcmd's own, so that it does not cross into them.
+pub(super) fn with_recorded(
+    names: Vec<String>,
+    recorded: &[String],
+    has_wrcmd: bool,
+) -> Vec<String> {
+    let mut left: Vec<String> = recorded.to_vec();
+    left.retain(|name| !names.contains(name));
+    match has_wrcmd {
+        true => [left, names].concat(),
+        false => [names, left].concat(),
+    }
+}
+
+/// The error of a partition of the index page that cannot be opened, which names it.
+/// Where nothing is there, it may be called otherwise here than by its server.
+pub(super) fn hint(error: Report) -> Report {
+    match error.downcast_ref() {
+        Some(partition::Error::NotFound(_)) => {
+            let help = "a table [partitions] in the configuration tells where a server's partition lies here";
+            eyre::eyre!("{}; {help}", line_of(&error))
+        }
+        _ => error,
+    }
+}
