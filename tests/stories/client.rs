@@ -293,7 +293,7 @@ fn what_is_no_venti_is_told_from_its_first_line() {
         (b"\n", "\"\""),
         (
             &long,
-            "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"",
+            "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\"",
         ),
     ] {
         let fault = Fault::from(On::Connection, 1, How::Say(says.to_vec()));

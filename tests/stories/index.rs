@@ -315,7 +315,7 @@ fn what_is_no_index_page_is_told_apart() {
         (b"\n <HTML><body>404", "html"),
         (b"\x1b]0;x\x07\xff\n", "\\u{1b}]0;x"),
         (b"venti-04:02-libventi\n", "venti-04:02-libventi\\n"),
-        (long.as_bytes(), "nono\" ..."),
+        (long.as_bytes(), "nono...\""),
         (b"index=main\ntotal arenas=1\n", "line 1: "),
     ];
     for (text, shows) in cases {

@@ -78,10 +78,13 @@ pub fn excerpt(bytes: &[u8], most: usize) -> String {
     }
 }
 
-/// An [`excerpt`] in double quotes.
+/// The first `most` bytes of something binary, escaped and in double quotes, with `...` behind
+/// them if there are more.
 #[must_use]
 pub fn quoted(bytes: &[u8], most: usize) -> String {
-    format!("\"{}\"", excerpt(bytes, most))
+    let start = bytes.get(..most).unwrap_or(bytes);
+    let more = if bytes.len() > most { "..." } else { "" };
+    format!("\"{}\"{more}", start.escape_ascii())
 }
 
 #[cfg(test)]

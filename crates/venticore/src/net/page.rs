@@ -9,10 +9,9 @@ use ureq::http::{Response, Uri, header};
 use ureq::{Agent, Body, Timeout};
 
 use crate::codec::dial::Dial;
-use crate::codec::index::{EXCERPT, Error, Page};
+use crate::codec::index::{Error, Page, quoted};
 use crate::net::client::Limits;
 use crate::text::in_lower_case;
-use crate::text::quoted;
 
 /// The most bytes of a page that are taken.
 pub const PAGE_MAX: u64 = 64 * 1024 * 1024;
@@ -61,7 +60,7 @@ pub fn fetch(url: &str, limits: Limits) -> Result<Page, Error> {
 /// [`Error::NotEmptied`]: the server has no such pages; else as [`fetch`].
 pub fn empty_caches(url: &str, limits: Limits) -> Result<(), Error> {
     let base = url.strip_suffix("/index");
-    let base = base.ok_or_else(|| Error::Url(quoted(url.as_bytes(), EXCERPT)))?;
+    let base = base.ok_or_else(|| Error::Url(quoted(url.as_bytes())))?;
     for page in EMPTYING {
         let uri = uri(&format!("{base}/{page}"))?;
         let answer = agent(limits).get(&uri).call();
@@ -88,7 +87,7 @@ pub fn venti_of(url: &str) -> Result<Dial, Error> {
     let uri = uri(url)?;
     let host = uri.host().unwrap_or_default();
     let dial = Dial::with_default_port(host, Dial::VENTI);
-    dial.map_err(|_| Error::Url(quoted(url.as_bytes(), EXCERPT)))
+    dial.map_err(|_| Error::Url(quoted(url.as_bytes())))
 }
 
 /// The port at which an index page is asked for.
@@ -100,7 +99,7 @@ pub fn port_of(url: &str) -> Result<u16, Error> {
 }
 
 fn uri(url: &str) -> Result<Uri, Error> {
-    let wrong = || Error::Url(quoted(url.as_bytes(), EXCERPT));
+    let wrong = || Error::Url(quoted(url.as_bytes()));
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let authority = uri.authority().ok_or_else(wrong)?;
     let host = authority.host();
@@ -136,7 +135,7 @@ fn page_body(answer: Response<Body>) -> Result<Body, Error> {
     let location = answer.headers().get(header::LOCATION);
     Err(Error::Status {
         status: status.as_u16(),
-        location: location.map(|location| quoted(location.as_bytes(), EXCERPT)),
+        location: location.map(|location| quoted(location.as_bytes())),
     })
 }
 
@@ -192,7 +191,7 @@ fn greeting(uri: &Uri, limits: Limits) -> Option<String> {
     let mut said = [0; 64];
     let count = stream.read(&mut said).ok()?;
     let said = said.get(..count).filter(|said| !said.is_empty())?;
-    Some(quoted(said, EXCERPT))
+    Some(quoted(said))
 }
 
 #[cfg(test)]

@@ -137,8 +137,7 @@ impl std::error::Error for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::index::EXCERPT;
-    use crate::text::quoted;
+    use crate::codec::index::quoted;
 
     #[test]
     fn every_error_is_one_line_in_lower_case() {
@@ -150,24 +149,18 @@ mod tests {
             ),
             (Error::Slow(Duration::from_secs(3)), Status::Unreachable),
             (Error::Lost("closed".to_owned()), Status::Unreachable),
-            (
-                Error::NotHttp(quoted(b"venti-04:02-x\n", EXCERPT)),
-                Status::Failed,
-            ),
+            (Error::NotHttp(quoted(b"venti-04:02-x\n")), Status::Failed),
             (
                 Error::Status {
                     status: 302,
-                    location: Some(quoted(b"/else", EXCERPT)),
+                    location: Some(quoted(b"/else")),
                 },
                 Status::Failed,
             ),
             (Error::TooLong(1), Status::Failed),
             (Error::Empty, Status::Failed),
             (Error::Html, Status::Failed),
-            (
-                Error::NotIndex(quoted(b"a\r\n\x1b[2J\xff", EXCERPT)),
-                Status::Failed,
-            ),
+            (Error::NotIndex(quoted(b"a\r\n\x1b[2J\xff")), Status::Failed),
             (Error::NotEmptied("http://x/y".to_owned()), Status::Failed),
             (Error::Cut { line: 3 }, Status::Failed),
             (Error::TooMany(1), Status::Failed),
@@ -185,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_ventis_own_port_is_recognised() {
-        let text = Error::NotHttp(quoted(b"venti-04:02-libventi\n", EXCERPT)).to_string();
+        let text = Error::NotHttp(quoted(b"venti-04:02-libventi\n")).to_string();
         assert!(text.contains("httpaddr"), "{text}");
     }
 }

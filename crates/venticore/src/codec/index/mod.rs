@@ -15,6 +15,7 @@ use crate::codec::arena::Name;
 use crate::codec::arena::clump::HEADER_LEN;
 use crate::codec::arena::table::{self, Entry};
 use crate::codec::score::Score;
+use crate::text::excerpt;
 
 pub use error::Error;
 
@@ -24,8 +25,10 @@ pub const DEFAULT_URL: &str = "http://127.0.0.1:8000/index";
 /// Most arenas a page may list: those of sixteen full partitions.
 pub const MAX_ARENAS: usize = table::MAX_ENTRIES * 16;
 
-/// The most bytes of a page or an address that a message shows.
-pub const EXCERPT: usize = 60;
+/// The beginning of a page or an address, in double quotes.
+pub(crate) fn quoted(text: &[u8]) -> String {
+    format!("\"{}\"", excerpt(text, 60))
+}
 
 /// An index page.
 #[derive(Clone, Debug, PartialEq, Eq)]

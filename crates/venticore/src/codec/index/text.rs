@@ -13,11 +13,10 @@ use nom::combinator::{all_consuming, map, map_opt, map_res, opt, verify};
 use nom::sequence::{delimited, preceded, separated_pair};
 use nom::{IResult, Parser};
 
-use super::EXCERPT;
+use super::quoted;
 use super::{Arena, Counters, Error, MAX_ARENAS, Page};
 use crate::codec::arena::{Name, block_size_is_possible};
 use crate::codec::score::Score;
-use crate::text::quoted;
 
 /// How a page begins.
 const START: &[u8] = b"index=";
@@ -60,7 +59,7 @@ fn recognise(text: &[u8]) -> Result<(), Error> {
     } else if is_html(text) {
         Err(Error::Html)
     } else {
-        Err(Error::NotIndex(quoted(text, EXCERPT)))
+        Err(Error::NotIndex(quoted(text)))
     }
 }
 
@@ -222,7 +221,7 @@ impl<'a> Lines<'a> {
     }
 
     fn not_understood(&self, expected: &str, found: &[u8]) -> Error {
-        self.wrong(expected.to_owned(), &quoted(found, EXCERPT))
+        self.wrong(expected.to_owned(), &quoted(found))
     }
 
     /// What is wrong with the last line taken.
