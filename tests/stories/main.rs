@@ -44,6 +44,7 @@ mod real_reset;
 mod real_source;
 mod real_ventiprog;
 mod real_workflow;
+mod references;
 mod remembered;
 mod rollover;
 mod schedules;
