@@ -81,7 +81,7 @@ impl Last {
             if let Some(address) = address.filter(|&address| address >= blocks) {
                 return Err(Error::Format(FormatError {
                     record: "super block",
-                    at: base + at,
+                    at: Some(base + at),
                     expected: format!("a block address below {blocks}"),
                     found: address.to_string(),
                 }));

@@ -238,7 +238,10 @@ mod tests {
         let other = [&[9, 0, 2, 1, 2][..], &space, &[1, 0, 0]].concat();
         assert_eq!(DirEntry::parse(&with(&other)), Ok(entry));
         let twice = [space, space].concat();
-        assert_eq!(DirEntry::parse(&with(&twice)).unwrap_err().at, 74 + 19);
+        assert_eq!(
+            DirEntry::parse(&with(&twice)).unwrap_err().at,
+            Some(74 + 19)
+        );
         for wrong in [&[3, 0, 15][..], &[3, 0, 17], &[9, 0], &[9]] {
             let mut options = wrong.to_vec();
             if wrong.len() == 3 {

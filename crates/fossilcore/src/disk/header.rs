@@ -300,7 +300,7 @@ mod tests {
             let mut bytes = ARCHIVED_8K;
             bytes[at] = byte;
             let error = Header::parse(&bytes).unwrap_err();
-            assert_eq!(error.at, place, "{error}");
+            assert_eq!(error.at, Some(place), "{error}");
         }
         let error = Header::parse(&ARCHIVED_8K[..23]).unwrap_err();
         assert_eq!(
@@ -356,7 +356,7 @@ mod tests {
         ];
         for (header, at) in cases {
             let error = header.check(LEN).unwrap_err();
-            assert_eq!(error.at, at, "{error}");
+            assert_eq!(error.at, Some(at), "{error}");
         }
         let error = good.check(LEN - 1).unwrap_err().to_string();
         assert_eq!(

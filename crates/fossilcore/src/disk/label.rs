@@ -177,7 +177,7 @@ mod tests {
             let mut bytes = from;
             bytes[at] = byte;
             let error = Label::parse(&bytes).unwrap_err();
-            assert_eq!(error.at, place, "{error}");
+            assert_eq!(error.at, Some(place), "{error}");
         }
         assert!(Label::parse(&ROOT[..13]).is_err());
     }

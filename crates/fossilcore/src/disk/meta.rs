@@ -266,7 +266,7 @@ mod tests {
             let mut block = BLOCK;
             block[at] = byte;
             let error = MetaBlock::parse(&block).unwrap_err();
-            assert_eq!(error.at, place, "byte {at}: {error}");
+            assert_eq!(error.at, Some(place), "byte {at}: {error}");
         }
         assert!(MetaBlock::parse(&BLOCK[..11]).is_err());
         assert!(MetaBlock::parse(&[]).is_err());
@@ -281,7 +281,7 @@ mod tests {
         block[25] = 6;
         let meta = MetaBlock::parse(&block).unwrap();
         let error = meta.entries().next().unwrap().unwrap_err();
-        assert_eq!(error.at, 24, "{error}");
+        assert_eq!(error.at, Some(24), "{error}");
     }
 
     fn file(name: &str) -> DirEntry {
@@ -300,9 +300,9 @@ mod tests {
         let names: Vec<_> = meta.entries().map(|e| e.unwrap().elem).collect();
         assert_eq!(names, [b"a", b"b", b"c"]);
         assert_eq!(MetaBlock::parse(&meta.to_bytes()), Ok(meta));
-        assert_eq!(MetaBlock::of(&files, 3, len - 1).unwrap_err().at, 4);
-        assert_eq!(MetaBlock::of(&files, 2, 8192).unwrap_err().at, 8);
-        assert_eq!(MetaBlock::of(&[], 81, 100).unwrap_err().at, 8);
+        assert_eq!(MetaBlock::of(&files, 3, len - 1).unwrap_err().at, Some(4));
+        assert_eq!(MetaBlock::of(&files, 2, 8192).unwrap_err().at, Some(8));
+        assert_eq!(MetaBlock::of(&[], 81, 100).unwrap_err().at, Some(8));
         assert!(MetaBlock::of(&[], u16::MAX, u16::MAX).is_err());
     }
 

@@ -217,9 +217,12 @@ mod tests {
             let mut bytes = bytes();
             bytes[at] = byte;
             let error = SuperBlock::parse(&bytes).unwrap_err();
-            assert_eq!(error.at, place, "{error}");
+            assert_eq!(error.at, Some(place), "{error}");
         }
-        assert_eq!(SuperBlock::parse(&bytes()[..181]).unwrap_err().at, 181);
+        assert_eq!(
+            SuperBlock::parse(&bytes()[..181]).unwrap_err().at,
+            Some(181)
+        );
         let mut unmarked = bytes();
         unmarked[..4].fill(0);
         assert_eq!(

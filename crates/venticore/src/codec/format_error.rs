@@ -1,15 +1,15 @@
-//! A record that is not what its format says, and where that shows. For the
-//! codecs of hash trees (venti.md 8) and of fossil partitions (fossil.md 1).
+//! A record that is not what its format says, and where that shows. For the codecs of
+//! arenas (venti.md 2 to 5), of hash trees (8) and of fossil partitions (fossil.md 1).
 
 use std::fmt;
 
 /// A record that is not what the format says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatError {
-    /// What was being read: "root", "entry", "super block" ...
+    /// What was being read: "arena head", "root", "super block" ...
     pub record: &'static str,
-    /// The byte that shows it, counted from the start of the record.
-    pub at: u64,
+    /// The byte that shows it, counted from the start of the record, where it is told.
+    pub at: Option<u64>,
     /// What was expected there.
     pub expected: String,
     /// What was found.
@@ -26,9 +26,23 @@ impl FormatError {
     ) -> Self {
         FormatError {
             record,
-            at: at as u64,
+            at: Some(at as u64),
             expected: expected.into(),
             found: found.to_string(),
+        }
+    }
+
+    /// The record is not as `expected`; which byte shows it is not told.
+    pub fn whole(
+        record: &'static str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        FormatError {
+            record,
+            at: None,
+            expected: expected.into(),
+            found: found.into(),
         }
     }
 
@@ -49,7 +63,7 @@ impl FormatError {
     /// from where `base` is.
     #[must_use]
     pub fn within(mut self, base: u64) -> Self {
-        self.at = self.at.saturating_add(base);
+        self.at = self.at.map(|at| at.saturating_add(base));
         self
     }
 }
@@ -62,7 +76,11 @@ impl fmt::Display for FormatError {
             expected,
             found,
         } = self;
-        write!(f, "{record}: expected {expected} at {at}, found {found}")
+        write!(f, "{record}: expected {expected}")?;
+        if let Some(at) = at {
+            write!(f, " at {at}")?;
+        }
+        write!(f, ", found {found}")
     }
 }
 

@@ -48,6 +48,7 @@ impl fmt::Display for LayoutError {
                     record,
                     expected,
                     found,
+                    ..
                 } = error;
                 write!(
                     f,
@@ -309,7 +310,7 @@ impl Place {
         if self.total >= least && self.head.checked_add(self.total).is_some() {
             return Ok(());
         }
-        let error = FormatError::new(
+        let error = FormatError::whole(
             "arena",
             "at least three blocks that end below 2^64",
             format!("{} bytes", self.total),
@@ -340,7 +341,7 @@ impl Place {
         if (least..=room).contains(&live.used) {
             return Ok(());
         }
-        Err(FormatError::new(
+        Err(FormatError::whole(
             "arena trailer",
             format!("{} clumps in {least} to {room} bytes", live.clumps),
             format!("{} bytes used", live.used),

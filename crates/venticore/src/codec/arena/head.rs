@@ -37,12 +37,10 @@ impl Head {
         let (_, (magic, version, name, block_size, total, v5_magic)) =
             (be_u32, be_u32, name, be_u32, be_u64, be_u32)
                 .parse(bytes)
-                .map_err(|_: nom::Err<_>| {
-                    FormatError::short("arena head", Self::LEN, bytes.len())
-                })?;
-        let bad = |expected: &str, found: String| FormatError::new("arena head", expected, found);
+                .map_err(|_: nom::Err<_>| super::short("arena head", Self::LEN, bytes.len()))?;
+        let bad = |expected: &str, found: String| FormatError::whole("arena head", expected, found);
         if magic != Self::MAGIC {
-            return Err(FormatError::magic("arena head", Self::MAGIC, magic));
+            return Err(super::magic_error("arena head", Self::MAGIC, magic));
         }
         if !version_is_known(version) {
             return Err(bad("version 4 or 5", version.to_string()));

@@ -14,55 +14,16 @@ use nom::Parser;
 use nom::bytes::complete::take;
 use nom::combinator::map;
 
-/// A record on disk that is not what the format says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FormatError {
-    /// What was being read: "arena head", "arena table" ...
-    pub record: &'static str,
-    /// What was expected there.
-    pub expected: String,
-    /// What was found.
-    pub found: String,
+pub use crate::codec::format_error::FormatError;
+
+fn magic_error(record: &'static str, expected: u32, found: u32) -> FormatError {
+    let expected = format!("magic {expected:#010x}");
+    FormatError::whole(record, expected, format!("{found:#010x}"))
 }
 
-impl FormatError {
-    pub(crate) fn new(
-        record: &'static str,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-    ) -> Self {
-        FormatError {
-            record,
-            expected: expected.into(),
-            found: found.into(),
-        }
-    }
-
-    fn magic(record: &'static str, expected: u32, found: u32) -> Self {
-        FormatError::new(
-            record,
-            format!("magic {expected:#010x}"),
-            format!("{found:#010x}"),
-        )
-    }
-
-    fn short(record: &'static str, want: usize, have: usize) -> Self {
-        FormatError::new(record, format!("{want} bytes"), format!("{have}"))
-    }
+fn short(record: &'static str, want: usize, have: usize) -> FormatError {
+    FormatError::whole(record, format!("{want} bytes"), have.to_string())
 }
-
-impl fmt::Display for FormatError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FormatError {
-            record,
-            expected,
-            found,
-        } = self;
-        write!(f, "{record}: expected {expected}, found {found}")
-    }
-}
-
-impl std::error::Error for FormatError {}
 
 /// The name of an arena: at most 63 printable ASCII characters. Other bytes,
 /// which only damage or malice puts there, are kept in escaped form.

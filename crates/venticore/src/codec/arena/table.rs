@@ -32,25 +32,23 @@ impl Header {
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let (_, (magic, version, block_size, arena_base)) = (be_u32, be_u32, be_u32, be_u32)
             .parse(bytes)
-            .map_err(|_: nom::Err<()>| {
-                FormatError::short("arena partition header", 16, bytes.len())
-            })?;
+            .map_err(|_: nom::Err<()>| super::short("arena partition header", 16, bytes.len()))?;
         if magic != Self::MAGIC {
-            return Err(FormatError::magic(
+            return Err(super::magic_error(
                 "arena partition header",
                 Self::MAGIC,
                 magic,
             ));
         }
         if version != Self::VERSION {
-            return Err(FormatError::new(
+            return Err(FormatError::whole(
                 "arena partition header",
                 "version 3",
                 version.to_string(),
             ));
         }
         if !block_size_is_possible(block_size) {
-            return Err(FormatError::new(
+            return Err(FormatError::whole(
                 "arena partition header",
                 "a block size that is a power of two from 512 to 65536",
                 block_size.to_string(),
@@ -61,7 +59,7 @@ impl Header {
             arena_base,
         };
         if header.table_offset() >= u64::from(arena_base) {
-            return Err(FormatError::new(
+            return Err(FormatError::whole(
                 "arena partition header",
                 format!("a first arena after the table at {}", header.table_offset()),
                 arena_base.to_string(),
@@ -119,7 +117,7 @@ pub fn parse(text: &[u8], arena_base: u64) -> Result<Vec<Entry>, FormatError> {
         let entry = entry(line)?;
         let floor = entries.last().map_or(arena_base, |last| last.stop);
         if entry.start < floor || entry.stop <= entry.start {
-            return Err(FormatError::new(
+            return Err(FormatError::whole(
                 "arena table",
                 format!("arena {} from {floor} on, not empty", entry.name),
                 format!("[{},{})", entry.start, entry.stop),
@@ -128,7 +126,7 @@ pub fn parse(text: &[u8], arena_base: u64) -> Result<Vec<Entry>, FormatError> {
         entries.push(entry);
     }
     if entries.len() < count {
-        return Err(FormatError::new(
+        return Err(FormatError::whole(
             "arena table",
             format!("{count} arenas"),
             entries.len().to_string(),
@@ -184,7 +182,7 @@ fn count(line: &[u8]) -> Result<usize, FormatError> {
         .and_then(|n| usize::try_from(n).ok())
         .filter(|&n| n <= MAX_ENTRIES)
         .ok_or_else(|| {
-            FormatError::new(
+            FormatError::whole(
                 "arena table",
                 format!("a count of at most {MAX_ENTRIES}"),
                 quoted(line, 60),
@@ -202,7 +200,7 @@ fn entry(line: &[u8]) -> Result<Entry, FormatError> {
             stop: number(next()?)?,
         })
     });
-    entry.ok_or_else(|| FormatError::new("arena table", "name, start and stop", quoted(line, 60)))
+    entry.ok_or_else(|| FormatError::whole("arena table", "name, start and stop", quoted(line, 60)))
 }
 
 fn number(text: &[u8]) -> Option<u64> {

@@ -57,13 +57,13 @@ impl Trailer {
     /// A wrong magic, an unknown version, a clump magic of 0, or a byte that
     /// no server writes where one says yes or no.
     pub fn parse(block: &[u8]) -> Result<Self, FormatError> {
-        let short = |_: nom::Err<_>| FormatError::short("arena trailer", 135, block.len());
+        let short = |_: nom::Err<_>| super::short("arena trailer", 135, block.len());
         let (rest, (magic, version)) = (be_u32, be_u32).parse(block).map_err(short)?;
         if magic != Self::MAGIC {
-            return Err(FormatError::magic("arena trailer", Self::MAGIC, magic));
+            return Err(super::magic_error("arena trailer", Self::MAGIC, magic));
         }
         if !version_is_known(version) {
-            return Err(FormatError::new(
+            return Err(FormatError::whole(
                 "arena trailer",
                 "version 4 or 5",
                 version.to_string(),
@@ -84,7 +84,7 @@ impl Trailer {
             .parse(rest)
             .map_err(short)?;
         let bad =
-            |expected: &str, found: String| FormatError::new("arena trailer", expected, found);
+            |expected: &str, found: String| FormatError::whole("arena trailer", expected, found);
         if clump_magic == Some(0) {
             return Err(bad("a clump magic", "0".to_owned()));
         }

@@ -253,17 +253,17 @@ mod tests {
             stored_psize: 255,
             ..Entry::parse(&VAC)
         };
-        assert_eq!(small.check().unwrap_err().at, 4);
+        assert_eq!(small.check().unwrap_err().at, Some(4));
         let small = Entry {
             stored_dsize: 0,
             ..Entry::parse(&VAC)
         };
-        assert_eq!((small.check().unwrap_err().at, small.leaves()), (6, 0));
+        assert_eq!((small.check().unwrap_err().at, small.leaves()), (Some(6), 0));
         let flat = Entry {
             depth: 0,
             ..Entry::parse(&VAC)
         };
-        assert_eq!(flat.check().unwrap_err().at, 14);
+        assert_eq!(flat.check().unwrap_err().at, Some(14));
         let empty = Entry {
             score: Score::ZERO,
             stored_psize: 0,

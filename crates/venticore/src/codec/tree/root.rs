@@ -160,7 +160,11 @@ mod tests {
         for (at, byte, place) in [(1, 1, 0), (0, 1, 0), (278, 0, 278)] {
             let mut bytes = bytes();
             bytes[at] = byte;
-            assert_eq!(Root::parse(&bytes).unwrap_err().at, place, "byte {at}");
+            assert_eq!(
+                Root::parse(&bytes).unwrap_err().at,
+                Some(place),
+                "byte {at}"
+            );
         }
         let long = [bytes(), vec![0]].concat();
         for wrong in [&bytes()[..299], &long, &[]] {
