@@ -12,7 +12,8 @@ mod voice;
 use eyre::Result;
 
 use crate::remote::{Answer, End, Lost, Machine};
-use line::{Found, RootLine};
+use crate::rootline::RootLine;
+use line::Found;
 use venticore::codec::dial::Dial;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
@@ -166,7 +167,7 @@ impl Copy<'_> {
         let found = Found::in_lines(&answer.stdout);
         // With 3 and 2 it is on record all the same: see fossilize.
         if let (Found::One(line), End::Status(0 | 2 | 3)) = (&found, &answer.end) {
-            self.voice.print(&line.shown())?;
+            self.voice.print(&line.to_string())?;
             return Ok(Some(line.partition.clone()));
         }
         if found.is_no_root() || line::tells_no_root(&answer) {

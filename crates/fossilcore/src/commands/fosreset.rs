@@ -19,6 +19,7 @@ use crate::format::{
 };
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, Halt};
+use crate::rootline::RootLine;
 use venticore::codec::operand::Operand;
 use venticore::codec::utc::Utc;
 use venticore::config::Config;
@@ -452,22 +453,20 @@ impl Words {
         if line.contains('\n') {
             return Err(odd("several lines"));
         }
-        if line.chars().any(char::is_control) {
+        if line.chars().any(|c| c.is_control() && c != '\t') {
             return Err(odd("control characters"));
         }
-        let words: Vec<&str> = line.split(' ').collect();
-        let (score, partition, venti) = match *words {
-            [""] => return Err(odd("nothing")),
-            [score] if is_named => (score, None, None),
-            [_] => return Err(odd("one word")),
-            [score, partition] => (score, Some(partition), None),
-            [score, partition, venti] => (score, Some(partition), Some(venti)),
-            _ => return Err(odd(&format!("{} words", words.len()))),
+        let (score, partition, venti) = match RootLine::parse(line) {
+            Ok(line) => (line.score, Some(line.partition.into()), line.venti),
+            Err(0) => return Err(odd("nothing")),
+            Err(1) if is_named => (line.trim().to_owned(), None, None),
+            Err(1) => return Err(odd("one word")),
+            Err(words) => return Err(odd(&format!("{words} words"))),
         };
         Ok(Words {
-            score: score.to_owned(),
-            partition: partition.map(OsString::from),
-            venti: venti.map(str::to_owned),
+            score,
+            partition,
+            venti,
         })
     }
 }
@@ -486,6 +485,8 @@ mod tests {
             venti: Some("tcp!v!1".into()),
         };
         assert_eq!(parsed, expected);
+        let apart = Words::parse(b"vac:S  /dev/p\ttcp!v!1\n", false);
+        assert_eq!(apart.unwrap(), expected);
         assert_eq!(Words::parse(b"vac:S /dev/p", false).unwrap().venti, None);
         for odd in [
             &b""[..],

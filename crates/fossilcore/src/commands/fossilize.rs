@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::halt;
 use crate::last::{self, Last, UnderWay};
-use crate::rootline;
+use crate::rootline::{self, RootLine};
 use crate::snapshot::{self, ARCHIVER, Archive, Found};
 use crate::venti;
 use venticore::codec::operand::Operand;
@@ -88,9 +88,11 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     }
     let venti = venti.map(|venti| venti.text);
     let entry = Entry {
-        score: format!("vac:{score}"),
-        partition: name,
-        venti,
+        line: RootLine {
+            score: format!("vac:{score}"),
+            partition: name,
+            venti,
+        },
         under_way: last.under_way().is_some(),
     };
     let mut exported = Status::Done;
@@ -99,7 +101,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         (true, None) => {}
         (false, nine_fat) => {
             let home = Home::open(config, options.dir.as_deref(), terminal)?;
-            let lines = [entry.line()];
+            let lines = [entry.line.to_string()];
             let recorded = rootline::append(tool, home.state(), &lines, terminal);
             let outcome = recorded.map(|()| export(home.state(), nine_fat.as_ref(), terminal));
             exported = home.close(outcome, terminal)?;
@@ -195,7 +197,7 @@ fn old_score(entry: &Entry, under_way: UnderWay, options: &Options) -> String {
     };
     format!(
         "{under_way}: {} {what} recorded, the archive before it; {advice}",
-        entry.score
+        entry.line.score
     )
 }
 
@@ -213,16 +215,8 @@ fn export(state: &StateDir, nine_fat: Option<&NineFat>, terminal: &Terminal) -> 
 /// What is recorded and printed.
 #[derive(Debug)]
 struct Entry {
-    score: String,
-    partition: String,
-    venti: Option<String>,
+    line: RootLine,
     under_way: bool,
-}
-
-impl Entry {
-    fn line(&self) -> String {
-        rootline::line(&self.score, &self.partition, self.venti.as_deref())
-    }
 }
 
 /// The same as JSON.
@@ -242,16 +236,16 @@ fn print(entry: &Entry, options: &Options, status: Status) -> Result<()> {
     let line = if options.json {
         let line = Line {
             schema: SCHEMA,
-            score: &entry.score,
-            partition: &entry.partition,
-            venti: entry.venti.as_deref(),
+            score: &entry.line.score,
+            partition: &entry.line.partition,
+            venti: entry.line.venti.as_deref(),
             recorded: !options.dry_run,
             under_way: entry.under_way,
             status: status.code(),
         };
         serde_json::to_string(&line)?
     } else {
-        entry.line()
+        entry.line.to_string()
     };
     // One write, since a shell may append to a file that others append to.
     let printed = output.write_all(format!("{line}\n").as_bytes());

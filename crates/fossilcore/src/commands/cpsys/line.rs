@@ -5,16 +5,7 @@ use venticore::codec::score::{LabelledScore, Score};
 use venticore::text::excerpt;
 
 use crate::remote::Answer;
-use crate::rootline;
-
-/// `vac:SCORE PARTITION VENTI`, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RootLine {
-    /// With its label.
-    pub(super) score: String,
-    pub(super) partition: String,
-    pub(super) venti: Option<String>,
-}
+use crate::rootline::RootLine;
 
 /// What the output of fossilize holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,33 +55,18 @@ impl Found {
     }
 }
 
-fn parse(line: &str) -> Result<Found, String> {
-    let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    let (score, partition, venti) = match words[..] {
-        [score, partition] => (score, partition, None),
-        [score, partition, venti] => (score, partition, Some(venti)),
-        _ => return Err(format!("one of {} words", words.len())),
-    };
-    let parsed: LabelledScore = score.parse().map_err(|error| format!("{error}"))?;
+/// A line whose words are what they should be.
+fn parse(text: &str) -> Result<Found, String> {
+    let line = RootLine::parse(text).map_err(|words| format!("one of {words} words"))?;
+    let parsed: LabelledScore = line.score.parse().map_err(|error| format!("{error}"))?;
     if parsed.score == Score::ZERO || parsed.score == Score::from_bytes([0; Score::LEN]) {
         return Ok(Found::NoRoot);
     }
-    check_partition(partition)?;
-    if let Some(venti) = venti {
+    check_partition(&line.partition)?;
+    if let Some(venti) = &line.venti {
         check_venti(venti)?;
     }
-    Ok(Found::One(RootLine {
-        score: score.to_owned(),
-        partition: partition.to_owned(),
-        venti: venti.map(str::to_owned),
-    }))
-}
-
-impl RootLine {
-    /// The line again.
-    pub(super) fn shown(&self) -> String {
-        rootline::line(&self.score, &self.partition, self.venti.as_deref())
-    }
+    Ok(Found::One(line))
 }
 
 /// A partition's name that no shell and no command takes for anything else.
@@ -153,9 +129,9 @@ mod tests {
         let Found::One(one) = found(&format!("Welcome!\n\n{line}\r\nyou have mail\n")) else {
             panic!();
         };
-        assert_eq!(one.shown(), line);
+        assert_eq!(one.to_string(), line);
         let apart = format!("vac:{SCORE} /p /net.alt/tcp!10.0.0.1!17034");
-        assert!(matches!(found(&apart), Found::One(one) if one.shown() == apart));
+        assert!(matches!(found(&apart), Found::One(one) if one.to_string() == apart));
         let short = format!("vac:{SCORE} disk.img:fossil");
         assert!(matches!(
             found(&short),
@@ -202,7 +178,7 @@ mod tests {
         fn nothing_that_is_found_has_a_shell_in_it(text in "vac:[0-9a-f]{40} [ -~]{0,9} [ -~]{0,9}") {
             if let Found::One(line) = found(&text) {
                 let special = |c: char| "\"'`$;&|<>(){}*?\\".contains(c);
-                prop_assert!(!line.shown().contains(special));
+                prop_assert!(!line.to_string().contains(special));
             }
         }
     }

@@ -258,7 +258,10 @@ mod tests {
             stored_dsize: 0,
             ..Entry::parse(&VAC)
         };
-        assert_eq!((small.check().unwrap_err().at, small.leaves()), (Some(6), 0));
+        assert_eq!(
+            (small.check().unwrap_err().at, small.leaves()),
+            (Some(6), 0)
+        );
         let flat = Entry {
             depth: 0,
             ..Entry::parse(&VAC)
