@@ -11,6 +11,7 @@ use super::record::Record;
 use super::sought;
 use super::source::{Asked, Part};
 
+use super::target::unlisted_host;
 use super::tell::{SCHEMA, json_line};
 use super::{Options, servers, unseen};
 use crate::codec::dial::Dial;
@@ -36,7 +37,9 @@ pub(super) fn list(
     terminal: &Terminal,
 ) -> Result<Status> {
     let reach = Reach::look_up(&asked, config.limits.connect);
-    let asked = &servers::one_each(asked, &reach, terminal);
+    let own = unlisted_host(record.wrcmd.as_ref(), options, config)?;
+    let (asked, doubled) = servers::one_each(asked, own.as_ref(), &reach, terminal);
+    let asked = &asked;
     let mut names: Vec<String> = record
         .wrcmds
         .places()
@@ -48,7 +51,7 @@ pub(super) fn list(
     if !options.partitions.is_empty() {
         names = sought::named(&options.partitions, &names);
     }
-    let mut status = Status::Done;
+    let mut status = older.map_or(Status::Done, |_| doubled);
     let mut parts = Vec::new();
     for name in &names {
         match Part::open(name, record.wrcmd.as_ref(), terminal) {

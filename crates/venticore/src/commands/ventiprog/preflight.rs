@@ -7,7 +7,7 @@ use super::origin::Origin;
 use super::record::Record;
 use super::sought::{self, Sought};
 use super::source::{self, Part};
-use super::target::{Copied, Target, some_asked_for};
+use super::target::{Copied, Target, some_asked_for, unlisted_host};
 use super::{Options, page, servers, unseen};
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
@@ -26,6 +26,8 @@ pub(super) struct Preflight<'a> {
     record: &'a Record,
     origin: Origin,
     dials: Vec<Dial>,
+    /// Some of the names given are one server.
+    doubled: Status,
     reach: Reach,
 }
 
@@ -58,7 +60,8 @@ impl<'a> Preflight<'a> {
         let reach = Reach::look_up(all, config.limits.connect);
         servers::refuse_source(&origin, &dials, &reach)?;
         servers::refuse_recorded(&origin, &recorded, &reach)?;
-        let dials = servers::one_each(dials, &reach, terminal);
+        let own = unlisted_host(record.wrcmd.as_ref(), options, config)?;
+        let (dials, doubled) = servers::one_each(dials, own.as_ref(), &reach, terminal);
         Ok(Preflight {
             options,
             config,
@@ -66,6 +69,7 @@ impl<'a> Preflight<'a> {
             record,
             origin,
             dials,
+            doubled,
             reach,
         })
     }
@@ -82,6 +86,7 @@ impl<'a> Preflight<'a> {
             record,
             origin,
             dials,
+            doubled,
             reach,
         } = self;
         let sought = sought::sought(record, options, config, terminal)?;
@@ -124,7 +129,7 @@ impl<'a> Preflight<'a> {
             false => unseen::say_used_up(&parts, terminal),
         };
         Ok(Found {
-            status: opened.worst(gaps).worst(used_up),
+            status: opened.worst(gaps).worst(*doubled).worst(used_up),
             incomplete: gaps != Status::Done || parts.len() < names.len(),
             source: origin.dial().filter(|_| is_sure).cloned(),
             parts,

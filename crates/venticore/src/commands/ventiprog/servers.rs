@@ -17,19 +17,40 @@ use crate::net::client::{Client, Error};
 use crate::net::reach::{Listener, Listeners, Reach, Same};
 use crate::status::{Failure, Status};
 
-/// Of several names of one server only the first is a target. That is said, but
-/// for `-q`.
-pub(super) fn one_each(dials: Vec<Dial>, reach: &Reach, terminal: &Terminal) -> Vec<Dial> {
-    let mut kept: Vec<Dial> = Vec::new();
+/// Of several names of one server only the first is a target. Where two of them were
+/// given, that is said and makes the run a partial one: there are fewer copies than
+/// names. The host of the wrcmd, `own`, may have another name there.
+pub(super) fn one_each(
+    dials: Vec<Dial>,
+    own: Option<&Dial>,
+    reach: &Reach,
+    terminal: &Terminal,
+) -> (Vec<Dial>, Status) {
+    let mut status = Status::Done;
+    let (mut kept, mut given): (Vec<Dial>, Vec<Dial>) = (Vec::new(), Vec::new());
     for dial in dials {
-        match kept.iter().find(|kept| reach.same(kept, &dial) != Same::No) {
+        let is_same = |other: &&Dial| reach.same(other, &dial) != Same::No;
+        let doubled = given.iter().find(is_same);
+        if let Some(first) = doubled {
+            terminal.say(&format!(
+                "{dial}: the same server as {first}: that is one copy, not two; \
+                 leave one of the names out, or name another venti"
+            ));
+            status = Status::Partly;
+            continue;
+        }
+        let is_own = own == Some(&dial);
+        match kept.iter().find(is_same) {
             Some(first) => terminal.report(&format!(
-                "{dial}: the same server as {first}: both are one target"
+                "{dial}: the same server as {first}, which the wrcmd names: both are one target"
             )),
-            None => kept.push(dial),
+            None => kept.push(dial.clone()),
+        }
+        if !is_own {
+            given.push(dial);
         }
     }
-    kept
+    (kept, status)
 }
 
 /// Refuses a target that is certainly the source, by name or by address.

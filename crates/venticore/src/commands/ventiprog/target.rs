@@ -44,15 +44,36 @@ pub(super) fn asked_for(
     options: &Options,
     config: &Config,
 ) -> Result<Vec<Dial>> {
+    let own = host_of(wrcmd, config)?;
+    let listed = listed(own.as_ref(), options, config)?;
+    let others = listed.into_iter().filter(|dial| own.as_ref() != Some(dial));
+    Ok(own.iter().cloned().chain(others).collect())
+}
+
+/// The host of the wrcmd, where no list names it.
+pub(super) fn unlisted_host(
+    wrcmd: Option<&WrCmd>,
+    options: &Options,
+    config: &Config,
+) -> Result<Option<Dial>> {
+    let own = host_of(wrcmd, config)?;
+    let listed = listed(own.as_ref(), options, config)?;
+    Ok(own.filter(|own| !listed.contains(own)))
+}
+
+fn host_of(wrcmd: Option<&WrCmd>, config: &Config) -> Result<Option<Dial>> {
     let own = wrcmd.and_then(WrCmd::host).map(|host| config.dial(host));
-    let own = own.transpose().wrap_err("wrcmd")?;
-    let port = own.as_ref().map_or(Dial::VENTI, Dial::port);
-    let asked = if options.targets.is_empty() {
-        &config.targets
-    } else {
-        &options.targets
+    own.transpose().wrap_err("wrcmd")
+}
+
+/// The operands, else what the environment or the configuration lists; each once.
+fn listed(own: Option<&Dial>, options: &Options, config: &Config) -> Result<Vec<Dial>> {
+    let port = own.map_or(Dial::VENTI, Dial::port);
+    let asked = match options.targets.is_empty() {
+        true => &config.targets,
+        false => &options.targets,
     };
-    let mut dials: Vec<Dial> = own.into_iter().collect();
+    let mut dials: Vec<Dial> = Vec::new();
     for text in asked {
         let dial = Dial::parse(text, config.venti.as_deref(), port)
             .wrap_err_with(|| format!("target {text:?}"))?;
