@@ -12,8 +12,8 @@ use crate::status::Status;
 /// Targets that are named in one line; the rest is counted.
 const NAMED: usize = 20;
 
-/// Names the targets on record that this run was not asked for. With `--verify` and
-/// without operands that is status 3: the call asked for everything.
+/// Names the targets on record that this run was not asked for. Without operands that
+/// is status 3: the call asked for all there are.
 ///
 /// # Errors
 /// Bad text of an address.
@@ -30,10 +30,11 @@ pub(super) fn say_unasked(run: &mut Run<'_>) -> Result<()> {
     }
     let line = format!(
         "not asked for in this run, on record in wrcmds: {}; \
-         name it as an operand, or retire it with --forget",
+         list it in targets in the configuration, name it as an operand, \
+         or retire it with --forget",
         named(unasked.iter())
     );
-    if run.options.verify && run.options.targets.is_empty() {
+    if run.options.targets.is_empty() {
         run.terminal.say(&line);
         run.status = run.status.worst(Status::Partly);
     } else {
