@@ -269,3 +269,64 @@ fn a_page_without_arenas_and_a_page_of_something_else() {
         assert_eq!(site.file("wrcmd"), "");
     }
 }
+
+#[test]
+fn a_list_shows_a_partition_that_only_the_index_page_names() {
+    let two = Two::new();
+    let venti = Venti::start();
+    two.site.runs(&[&venti], 0);
+    let http = two.page();
+    let line = format!(
+        "{} {} other0 0x0 behind {BLOCKS} clumps ",
+        venti.dial(),
+        two.second.path().display()
+    );
+    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "48"], 3)] {
+        let list = two.site.ventiprog().config(&two.here()).args(options);
+        let output = list.args(["-i", &http.url()]).run();
+        assert_eq!((output.status, &*output.stderr), (status, ""));
+        let mut lines = output.stdout.lines();
+        let never = lines.find(|found| found.starts_with(&line));
+        let never = never.is_some_and(|found| found.ends_with(", acknowledged never"));
+        assert!(never, "{output:?}");
+    }
+    // By the configuration.
+    let config = format!("index = '{}'\n{}", http.url(), two.here());
+    let output = two.site.ventiprog().config(&config).arg("-l").run();
+    assert!(output.stdout.contains(&line), "{output:?}");
+}
+
+#[test]
+fn a_list_refuses_the_page_of_another_venti() {
+    let (two, other) = (Two::new(), Site::other(5));
+    let venti = Venti::start();
+    two.site.runs(&[&venti], 0);
+    let http = Http::page(index::page(&[(&other.partition, &other.part())]));
+    for options in [&["-l"][..], &["-l", "--older", "48"]] {
+        let output = two.site.ventiprog().args(options);
+        let output = output.args(["-i", &http.url()]).run();
+        output.assert_refused(2, "that is the page of another venti");
+    }
+}
+
+#[test]
+fn a_list_is_late_where_the_page_counts_more_than_is_on_disk_or_is_not_there() {
+    let mut site = Site::new(BLOCKS);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let before = std::fs::read(site.part()).unwrap();
+    site.add(5);
+    let http = Http::page(index::page(&[(&site.partition, &site.part())]));
+    std::fs::write(site.part(), before).unwrap();
+    let more = "the index page counts 35 clumps, on disk are 30";
+    for (url, said) in [
+        (http.url(), more),
+        ("http://127.0.0.1:1/index".to_owned(), "cannot connect"),
+    ] {
+        for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "48"], 3)] {
+            let output = site.ventiprog().args(options).args(["-i", &url]).run();
+            assert_eq!(output.status, status, "{output:?}");
+            assert!(output.stderr.contains(said), "{output:?}");
+        }
+    }
+}

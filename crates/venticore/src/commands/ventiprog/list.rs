@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use eyre::{Result, WrapErr};
 use serde::Serialize;
 
+use super::page::{self, Compared};
 use super::record::Record;
-use super::sought;
+use super::sought::{self, Sought};
 use super::source::{Asked, Part};
-
 use super::target::unlisted_host;
 use super::tell::{SCHEMA, json_line};
 use super::{Options, servers, unseen};
@@ -27,7 +27,11 @@ use crate::text::line_of;
 
 /// Prints a line for each target and partition on record, and for the targets
 /// asked for that have none; with `-p` only for these partitions. Status 3 where one
-/// is behind and has acknowledged nothing for `older` hours, or has damage on record.
+/// is behind and has acknowledged nothing for `older` hours, or has damage on record,
+/// or where not all is seen that the index page counts.
+///
+/// # Errors
+/// The index page is of another venti.
 pub(super) fn list(
     record: &Record,
     asked: Vec<Dial>,
@@ -48,13 +52,26 @@ pub(super) fn list(
     names.extend(record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned()));
     names.sort();
     names.dedup();
-    if !options.partitions.is_empty() {
+    let on_record = names.clone();
+    let late = |status: Status| older.map_or(Status::Done, |_| status);
+    let mut status = late(doubled);
+    let sought = match options.partitions.is_empty() {
+        true => of_page(&on_record, options, config, terminal),
+        false => None,
+    };
+    if let Some(sought) = &sought {
+        names.extend(sought.names.iter().cloned());
+    } else if !options.partitions.is_empty() {
         names = sought::named(&options.partitions, &names);
     }
-    let mut status = older.map_or(Status::Done, |_| doubled);
     let mut parts = Vec::new();
     for name in &names {
-        match Part::open(name, record.wrcmd.as_ref(), terminal) {
+        let opened = Part::open(name, record.wrcmd.as_ref(), terminal);
+        let opened = match on_record.contains(name) {
+            true => opened,
+            false => opened.map_err(sought::hint),
+        };
+        match opened {
             Ok((part, _)) => parts.push(part),
             Err(error) => {
                 terminal.say(&line_of(&error));
@@ -62,14 +79,17 @@ pub(super) fn list(
             }
         }
     }
-    say_what_the_page_counts(&parts, options, config, terminal);
+    if let Some(sought) = &sought {
+        let differs = compare(sought, &parts, record, options, config, terminal)?;
+        status = status.worst(late(differs));
+    }
     let has_page = config.index.is_some() || options.index.is_some();
     if !has_page && options.partitions.is_empty() && !config.offline && !options.offline {
         let used_up = unseen::say_used_up(&parts, terminal);
-        status = status.worst(older.map_or(Status::Done, |_| used_up));
+        status = status.worst(late(used_up));
     }
     let rules: Vec<_> = parts.iter().map(|part| part.rules.clone()).collect();
-    let wrcmds = with_those_never_met(&record.wrcmds, asked, &rules)?;
+    let wrcmds = with_those_never_met(record, asked, &rules, &on_record)?;
     let mut behind = cursor::behind(&wrcmds, &rules, &Asked(&parts))?;
     behind.retain(|line| names.contains(&line.place.partition));
     if behind.is_empty() && asked.is_empty() {
@@ -78,14 +98,14 @@ pub(super) fn list(
             true => format!("{dir}: nothing is on record there"),
             false => format!("{dir}: nothing is on record there of {}", names.join(", ")),
         });
-        status = status.worst(older.map_or(Status::Done, |_| Status::Partly));
+        status = status.worst(late(Status::Partly));
     }
     for target in asked {
         if !behind.iter().any(|line| line.place.target == *target) {
             terminal.say(&format!(
                 "{target}: has no place yet, no partition is on record"
             ));
-            status = status.worst(older.map_or(Status::Done, |_| Status::Partly));
+            status = status.worst(late(Status::Partly));
         }
     }
     let mut output = terminal.output();
@@ -108,37 +128,79 @@ pub(super) fn list(
     Ok(status)
 }
 
-/// What the list shows is what is on disk. Where an index page is known and
-/// counts more, that is said.
-fn say_what_the_page_counts(
-    parts: &[Part],
+/// What the index page lists, where one is known, by the names on record where
+/// those are of the same partition; none where no page is known.
+fn of_page(
+    on_record: &[String],
     options: &Options,
     config: &Config,
     terminal: &Terminal,
-) {
-    let url = options.index.as_ref().or(config.index.as_ref());
-    let Some(url) = url.filter(|_| options.partitions.is_empty()) else {
-        return;
+) -> Option<Sought> {
+    let url = options.index.as_ref().or(config.index.as_ref())?;
+    let mut sought = Sought {
+        names: Vec::new(),
+        given: Vec::new(),
+        page: Vec::new(),
+        url: None,
+        all_named: false,
+        status: Status::Partly,
     };
     match net::page::fetch(url, config.limits) {
         Ok(page) => {
-            let (page, _) = sought::on_page(&page, config, terminal);
-            unseen::say_page_ahead(&page, parts, terminal);
+            (sought.page, sought.status) = sought::on_page(&page, config, terminal);
+            sought.url = Some(url.clone());
+            sought.all_named = sought.status == Status::Done;
         }
         Err(error) => terminal.say(&format!("{url}: {error}; only what is on disk is listed")),
     }
+    for listed in &mut sought.page {
+        let mut recorded = on_record.iter();
+        if let Some(name) = recorded.find(|name| sought::is_same_node(name, &listed.name)) {
+            listed.name.clone_from(name);
+        } else if !sought.names.contains(&listed.name) {
+            sought.names.push(listed.name.clone());
+        }
+    }
+    Some(sought)
+}
+
+/// Compares the index page with what is on disk and on record, as a run does.
+///
+/// # Errors
+/// It is the page of another venti.
+fn compare(
+    sought: &Sought,
+    parts: &[Part],
+    record: &Record,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Status> {
+    let mut status = sought.status;
+    if let Some(compared) = Compared::new(sought, parts, record) {
+        compared.refuse_other(options, config)?;
+        status = status.worst(compared.say_unlisted(config, terminal));
+    }
+    Ok(status
+        .worst(unseen::say_page_ahead(&sought.page, parts, terminal))
+        .worst(page::say_behind(sought, parts, config, terminal)))
 }
 
 /// The lines on record, and one at the start of each partition for each target
-/// that was asked for and has none there.
+/// that was asked for and has none there; in a partition that is not `on_record` for
+/// each target that is.
 fn with_those_never_met(
-    wrcmds: &Wrcmds,
+    record: &Record,
     asked: &[Dial],
     partitions: &[cursor::Partition],
+    on_record: &[String],
 ) -> Result<Wrcmds> {
-    let mut all = wrcmds.clone();
+    let mut all = record.wrcmds.clone();
+    let mut known = record.targets();
+    known.retain(|target| !asked.contains(target));
     for partition in partitions {
-        for target in asked {
+        let is_new = !on_record.contains(&partition.name);
+        for target in asked.iter().chain(known.iter().filter(|_| is_new)) {
             let place = partition.place(target, Point::START, None, SystemTime::UNIX_EPOCH);
             if let (None, Some(mut place)) = (all.get(target, &partition.name), place) {
                 place.acknowledged = None;
