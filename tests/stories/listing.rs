@@ -541,3 +541,19 @@ fn an_option_with_a_slip_is_answered_with_the_one_that_was_meant() {
         output.assert_refused(2, &format!("ventiprog: invalid option {meant}"));
     }
 }
+
+#[test]
+fn a_place_that_the_source_no_longer_has_is_said_and_late() {
+    let (mut site, venti) = (Site::new(30), Venti::start());
+    site.runs(&[&venti], 0);
+    let empty = venti_tests::arena::PartitionBuilder::new().seed(77);
+    site.format_again(&empty.arenas(2, 8 << 20));
+    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "48"], 3)] {
+        let output = site.ventiprog().args(options).run();
+        assert_eq!(output.status, status, "{output:?}");
+        let said = "Z, the source no longer has this place\n";
+        assert!(output.stdout.ends_with(said), "{output:?}");
+    }
+    let output = site.ventiprog().args(["-l", "-j"]).run();
+    assert!(output.stdout.contains("\"gone\":true"), "{output:?}");
+}

@@ -159,7 +159,7 @@ fn a_source_formatted_again_is_probed_from_its_start() {
     site.write("wrcmd", &site.command(&venti.dial(), 0, 0));
     let output = site.ventiprog().run();
     assert_eq!(output.status, 0, "{output:?}");
-    insta::assert_snapshot!(site.hermetic(&output.remarks(), &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: the arena at 794624 was arena0 with clump magic 0x910a2dec, and is arena0 with 0x975835de: HOST is probed from the start of the arena on");
+    insta::assert_snapshot!(site.hermetic(&output.remarks(), &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: the source was formatted again or is another venti: the arena at 794624 was arena0 with clump magic 0x910a2dec, and is arena0 with 0x975835de: HOST is probed from the start of the arena on");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (70, 0));
     assert_quiet(&site.ventiprog().run());
 }

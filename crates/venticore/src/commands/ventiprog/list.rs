@@ -115,13 +115,16 @@ pub(super) fn list(
             terminal.detail(|| remark.clone());
         }
         let faults = Faults::of(&line.place, &record.wrcmds);
-        if older.is_some_and(|hours| is_overdue(line, hours, now) || faults != Faults::default()) {
+        if older.is_some_and(|hours| {
+            is_overdue(line, hours, now) || line.is_gone || faults != Faults::default()
+        }) {
             status = status.worst(Status::Partly);
         }
         if options.json {
             json_line(&mut output, &json(line, faults))?;
         } else {
-            writeln!(output, "{}{faults}", text(line)).wrap_err("standard output")?;
+            let gone = if line.is_gone { GONE } else { "" };
+            writeln!(output, "{}{gone}{faults}", text(line)).wrap_err("standard output")?;
         }
     }
     output.flush().wrap_err("standard output")?;
@@ -269,6 +272,9 @@ impl fmt::Display for Faults {
     }
 }
 
+/// What is said of a place that is not in the source any more.
+const GONE: &str = ", the source no longer has this place";
+
 fn text(line: &Behind) -> String {
     let Behind {
         place,
@@ -307,6 +313,7 @@ struct ListLine {
     unreadable: u64,
     damaged: u64,
     damaged_there: u64,
+    gone: bool,
 }
 
 fn json(line: &Behind, faults: Faults) -> ListLine {
@@ -324,5 +331,6 @@ fn json(line: &Behind, faults: Faults) -> ListLine {
         unreadable: faults.unreadable + u64::from(faults.more),
         damaged: faults.damaged,
         damaged_there: faults.damaged_there,
+        gone: line.is_gone,
     }
 }

@@ -17,6 +17,8 @@ pub struct Behind {
     pub bytes: Option<u64>,
     /// What has to be said, `PARTITION: ...`.
     pub remarks: Vec<String>,
+    /// The source no longer has this place.
+    pub is_gone: bool,
 }
 
 /// How far each line is behind what the arenas hold by their trailers.
@@ -41,6 +43,7 @@ pub fn behind(
                     place,
                     clumps: None,
                     bytes: None,
+                    is_gone: false,
                 }),
             }
         })
@@ -59,6 +62,7 @@ fn behind_in(place: Place, partition: &Partition, source: &dyn Source) -> Result
         clumps = clumps.zip(lacking).map(|(a, b)| a.saturating_add(b));
     }
     Ok(Behind {
+        is_gone: belief.is_gone,
         remarks: belief.remarks_in(partition),
         place,
         clumps,

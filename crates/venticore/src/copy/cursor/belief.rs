@@ -16,6 +16,8 @@ pub(super) struct Belief {
     /// What lies between it may have.
     probe_to: Option<Point>,
     remarks: Vec<String>,
+    /// The source no longer has the place of the line.
+    pub(super) is_gone: bool,
 }
 
 impl Belief {
@@ -64,7 +66,7 @@ impl Belief {
         let Place { target, head, .. } = line;
         let Some((index, arena)) = partition.find(*head) else {
             let probed = Belief::probed(Point::START, partition.end());
-            return Ok(probed.because(format!(
+            return Ok(probed.gone(true).because(format!(
                 "the place of {target} is in an arena at {head}, and none is there: \
                  probed from the first arena on"
             )));
@@ -91,7 +93,8 @@ impl Belief {
             (Some(doubt), stand) => {
                 let from = Point::new(if stand { index } else { 0 }, 0);
                 let told = doubt.told(line, arena);
-                Belief::probed(from, Point::end_of(index)).because(format!(
+                let probed = Belief::probed(from, Point::end_of(index));
+                probed.gone(doubt != Doubt::Unknown).because(format!(
                     "{told}: {target} is probed from the start of the {} on",
                     if stand { "arena" } else { "partition" }
                 ))
@@ -146,6 +149,7 @@ impl Belief {
             at,
             probe_to: None,
             remarks: Vec::new(),
+            is_gone: false,
         }
     }
 
@@ -154,7 +158,13 @@ impl Belief {
             at,
             probe_to: (at < to).then_some(to),
             remarks: Vec::new(),
+            is_gone: false,
         }
+    }
+
+    fn gone(mut self, is_gone: bool) -> Self {
+        self.is_gone = is_gone;
+        self
     }
 
     fn because(mut self, remark: String) -> Self {

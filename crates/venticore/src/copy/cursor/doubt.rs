@@ -59,7 +59,7 @@ impl Doubt {
         let offset = line.offset;
         match self {
             Self::OtherArena => format!(
-                "the arena at {head} was {} with clump magic {:#010x}, and is {name} with {magic:#010x}",
+                "the source was formatted again or is another venti: the arena at {head} was {} with clump magic {:#010x}, and is {name} with {magic:#010x}",
                 line.arena.as_ref().map_or("without name", Name::as_str),
                 line.magic.unwrap_or(0),
             ),
