@@ -219,3 +219,23 @@ fn the_page_of_a_target_does_not_make_its_copy_a_source() {
     let output = site.ventiprog("s", &["-s", &target, "-p", &part, &other]);
     assert_said(&output, 2, "is the source itself");
 }
+
+#[test]
+#[ignore = "needs plan9port: cargo xtask test --real"]
+fn a_server_that_has_moved_to_another_disk_is_said() {
+    let mut site = Site::new();
+    let (source, target, part) = (site.a.address(), site.b.address(), site.part());
+    let _ = site.store(5);
+    let args = ["-q", "-s", &source, "-p", &part, &target];
+    let output = site.ventiprog("s", &args);
+    assert_eq!((output.status, &*output.stderr), (0, ""), "{output:?}");
+    // The old disk stays where it was; the server has every block of it.
+    let old = site.path("old");
+    fs::copy(&part, &old).unwrap();
+    let _ = site.store(5);
+    let old = old.to_str().unwrap();
+    let args = ["-q", "-s", &source, "-p", old, &target];
+    let output = site.ventiprog("t", &args);
+    assert_said(&output, 3, "does not have it open");
+    assert!(!site.path("t").join("wrcmd").exists());
+}

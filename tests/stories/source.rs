@@ -743,3 +743,44 @@ fn a_target_on_record_is_not_the_source() {
     assert_eq!(forget.status, 0, "{forget:?}");
     assert_eq!(run().status, 0);
 }
+
+#[test]
+fn a_lost_partition_of_the_wrcmd_does_not_stop_the_others() {
+    let site = Site::new(20);
+    let target = Venti::start();
+    let mut second = second(&site, 10);
+    let other = site.path("second").to_str().unwrap().to_owned();
+    let args = ["-p", &site.part(), "-p", &other, &target.dial()];
+    assert_eq!(site.ventiprog().args(args).run().status, 0);
+    // Once the first is full the wrcmd names the other: here it names the first.
+    let wrcmd = site.file("wrcmd");
+    assert!(wrcmd.contains(&site.part()), "{wrcmd}");
+    fs::rename(site.part(), site.path("gone")).unwrap();
+    second.append(13, &Sample::new(78, 0).noise(BLOCK)).unwrap();
+    second.flush().unwrap();
+    let run = || site.ventiprog().arg(target.dial()).run();
+    let output = run();
+    let cure = "if it is gone for good, remove its lines from wrcmds, and wrcmd";
+    assert_said(&output, 3, cure);
+    assert_eq!((holes_in(&second, &target), site.file("wrcmd")), (0, wrcmd));
+    // And that is the way out.
+    fs::remove_file(site.state("wrcmd")).unwrap();
+    let lines = site.file("wrcmds");
+    let first = site.part();
+    let mut left = String::new();
+    let mut comments = String::new();
+    for line in lines.lines() {
+        match line.starts_with('#') && !line.starts_with("# seen") {
+            true => comments.push_str(&format!("{line}\n")),
+            false if line.contains(&first) => comments.clear(),
+            false => {
+                left.push_str(&format!("{comments}{line}\n"));
+                comments.clear();
+            }
+        }
+    }
+    fs::write(site.state("wrcmds"), left).unwrap();
+    let output = run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+    assert!(site.file("wrcmd").contains(&other));
+}

@@ -118,6 +118,7 @@ impl<'a> Preflight<'a> {
         gaps = gaps.worst(servers::say_other_server(
             origin, &mut parts, port, reach, terminal,
         ));
+        gaps = gaps.worst(servers::say_not_held(origin, &mut parts, reach, terminal));
         if !options.dry_run {
             servers::refuse_suspect(origin, &parts, dials, reach, config)?;
         }
@@ -137,7 +138,7 @@ impl<'a> Preflight<'a> {
     }
 
     /// Opens the partitions. One that is not here is said and left out, unless it
-    /// is the only one, the wrcmd's, or one that the call names.
+    /// is the only one, or one that the call names.
     fn open(
         &self,
         names: &[String],
@@ -145,11 +146,8 @@ impl<'a> Preflight<'a> {
         recorded: &[String],
     ) -> Result<(Vec<Part>, Status)> {
         let wrcmd = self.record.wrcmd.as_ref();
-        let must_be_here = |name: &String| {
-            names.len() == 1
-                || sought.given.contains(name)
-                || wrcmd.is_some_and(|wrcmd| wrcmd.file() == *name)
-        };
+        let must_be_here = |name: &String| names.len() == 1 || sought.given.contains(name);
+        let is_wrcmds = |name: &String| wrcmd.is_some_and(|wrcmd| wrcmd.file() == *name);
         let mut parts = Vec::new();
         let mut status = Status::Done;
         for name in names {
@@ -166,9 +164,12 @@ impl<'a> Preflight<'a> {
                 }
                 Err(error) if must_be_here(name) => return Err(error),
                 Err(error) => {
-                    let cure = match recorded.contains(name) {
-                        true => "; if it is gone for good, remove its lines from wrcmds",
-                        false => "",
+                    let cure = match (is_wrcmds(name), recorded.contains(name)) {
+                        (true, _) => {
+                            "; if it is gone for good, remove its lines from wrcmds, and wrcmd"
+                        }
+                        (false, true) => "; if it is gone for good, remove its lines from wrcmds",
+                        (false, false) => "",
                     };
                     self.terminal.say(&format!("{}{cure}", line_of(&error)));
                     status = status.worst(Status::Partly);

@@ -134,6 +134,51 @@ pub(super) fn say_other_server(
     status
 }
 
+/// Says which partitions a venti of this machine does not have open although it listens
+/// at the source's address: it was moved to another disk, say, and what is read is the
+/// old one, of which it still has every block.
+pub(super) fn say_not_held(
+    origin: &Origin,
+    parts: &mut [Part],
+    reach: &Reach,
+    terminal: &Terminal,
+) -> Status {
+    let own = origin.dial().map_or(&[][..], |source| reach.own(source));
+    if own.is_empty() || parts.iter().all(|part| !part.writers.is_empty()) {
+        return Status::Done;
+    }
+    let listeners = Listeners::here();
+    let at_source: Vec<&Listener> = own
+        .iter()
+        .filter_map(|&at| listeners.reached_by(at))
+        .collect();
+    // What listens there under another name may be a tunnel.
+    let mut ventis = holders::named(SERVER).into_iter();
+    let Some(pid) = ventis.find(|&pid| at_source.iter().any(|l| l.is_of(pid))) else {
+        return Status::Done;
+    };
+    let unseen = holders::unseen(SERVER);
+    if unseen.iter().any(|(process, _)| process.pid == pid) {
+        return Status::Done;
+    }
+    let mut status = Status::Done;
+    for part in parts.iter_mut().filter(|part| part.writers.is_empty()) {
+        if holders::writes(pid, part.opened.path()).is_some() {
+            continue;
+        }
+        terminal.say(&format!(
+            "{}: {SERVER} (pid {pid}), the server at the source's address ({}), does not have it \
+             open: what it stores is in another partition; name that (-p, or arenas or index in \
+             the configuration)",
+            part.name,
+            origin.shown()
+        ));
+        part.synced = false;
+        status = Status::Partly;
+    }
+    status
+}
+
 /// Refuses a target at which a process listens that has one of the partitions
 /// open for writing.
 pub(super) fn refuse_holder(parts: &[Part], targets: &[Dial], reach: &Reach) -> Result<()> {
