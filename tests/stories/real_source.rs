@@ -239,3 +239,20 @@ fn a_server_that_has_moved_to_another_disk_is_said() {
     assert_said(&output, 3, "does not have it open");
     assert!(!site.path("t").join("wrcmd").exists());
 }
+
+#[test]
+#[ignore = "needs plan9port: cargo xtask test --real"]
+fn the_page_of_another_venti_is_not_that_of_a_target() {
+    let mut site = Site::new();
+    let (source, target, part) = (site.a.address(), site.b.address(), site.part());
+    let _ = site.store(5);
+    for (page, status) in [(site.b.index(), 0), (site.a.index(), 3)] {
+        let table = format!("[target_index]\n{target:?} = {page:?}\n");
+        let command = Command::new("ventiprog").config(&table);
+        let command = command.arg("-d").arg(site.path("s"));
+        let output = command.args(["-s", &source, "-p", &part, &target]).run();
+        assert_eq!(output.status, status, "{output:?}");
+        let said = output.stderr.contains("is the page of another server");
+        assert_eq!(said, status == 3, "{output:?}");
+    }
+}

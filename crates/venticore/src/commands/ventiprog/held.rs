@@ -17,14 +17,17 @@ use super::record::Record;
 use super::run::Run;
 use super::source::Part;
 use super::target::Target;
+use super::unseen::SERVER;
 use crate::codec::dial::Dial;
 use crate::codec::index;
 use crate::codec::score::Score;
 use crate::codec::wrcmds::{Damage, Unreadable};
 use crate::config::Config;
+use crate::host::holders;
 use crate::host::terminal::Terminal;
 use crate::net;
 use crate::net::client::Client;
+use crate::net::reach::{Listeners, Reach};
 use crate::status::Status;
 
 /// What an operator can do about a full disk.
@@ -74,13 +77,46 @@ pub(super) fn say_unused_keys(run: &Run<'_>) {
 }
 
 /// Before anything is read back: the targets whose pages are known, and of
-/// which something is on record, empty their caches.
+/// which something is on record, empty their caches. A page of another server is said,
+/// and not asked in this run.
 pub(super) fn empty_caches(run: &mut Run<'_>) {
-    let known = run.targets.iter_mut();
-    for target in known.filter(|t| t.failure.is_none() && t.new.is_none()) {
-        if let Some(url) = page_of(run.config, &target.dial) {
+    for target in run.targets.iter_mut().filter(|t| t.failure.is_none()) {
+        let Some(url) = page_of(run.config, &target.dial) else {
+            continue;
+        };
+        if is_of_another(url, &target.dial, run.config) {
+            run.terminal.say(&format!(
+                "{}: {url} in [target_index] is the page of another server: it is not asked, and \
+                 a full disk of this target is not seen",
+                target.dial
+            ));
+            target.status = target.status.worst(Status::Partly);
+            target.has_page = false;
+        } else if target.new.is_none() {
             empty(target, url, run.config, run.terminal);
         }
+    }
+}
+
+/// Whether a page is certainly that of another venti of this machine. Of other hosts
+/// nothing is certain: they have several addresses, and pages come through tunnels.
+fn is_of_another(url: &str, target: &Dial, config: &Config) -> bool {
+    let (Ok(venti), Ok(port)) = (net::page::venti_of(url), net::page::port_of(url)) else {
+        return false;
+    };
+    let Ok(page) = format!("tcp!{}!{port}", venti.host()).parse::<Dial>() else {
+        return false;
+    };
+    let reach = Reach::look_up([target, &page], config.limits.connect);
+    let (listeners, ventis) = (Listeners::here(), holders::named(SERVER));
+    let venti_at = |dial: &Dial| {
+        let own = reach.own(dial).iter();
+        let mut sockets = own.filter_map(|&at| listeners.reached_by(at));
+        sockets.find_map(|socket| ventis.iter().find(|&&pid| socket.is_of(pid)).copied())
+    };
+    match (venti_at(target), venti_at(&page)) {
+        (Some(target), Some(page)) => target != page,
+        _ => false,
     }
 }
 
@@ -88,7 +124,8 @@ pub(super) fn empty_caches(run: &mut Run<'_>) {
 /// acknowledged, by their pages and by a sample that comes from their disks.
 pub(super) fn check(run: &mut Run<'_>) {
     let told = matches!(run.engine, Engine::Native);
-    for target in run.targets.iter_mut().filter(|t| t.failure.is_none()) {
+    let asked = |target: &&mut Target| target.failure.is_none() && target.has_page;
+    for target in run.targets.iter_mut().filter(asked) {
         let Some(url) = page_of(run.config, &target.dial) else {
             continue;
         };

@@ -101,6 +101,8 @@ pub(super) struct Target {
     pub(super) reached: Vec<Point>,
     pub(super) from: Option<String>,
     pub(super) seconds: f64,
+    /// A page in `[target_index]` may be its own.
+    pub(super) has_page: bool,
     /// Where nothing was on record of it before this run: what it would mean if
     /// it had everything.
     pub(super) new: Option<Copied>,
@@ -155,6 +157,7 @@ impl Target {
             status: Status::Done,
             failure: None,
             waits: false,
+            has_page: true,
             tally: replicate::Tally::default(),
             damaged: 0,
             damaged_there: 0,
