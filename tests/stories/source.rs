@@ -784,3 +784,25 @@ fn a_lost_partition_of_the_wrcmd_does_not_stop_the_others() {
     assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
     assert!(site.file("wrcmd").contains(&other));
 }
+
+#[test]
+fn a_list_shows_a_partition_that_only_the_configuration_names() {
+    let site = Site::new(20);
+    let target = Venti::start();
+    assert_eq!(first(&site, &target).run().status, 0);
+    let _second = second(&site, 10);
+    let other = site.path("second").to_str().unwrap().to_owned();
+    let config = format!("arenas = [{:?}, {other:?}]\n", site.part());
+    let list = site
+        .ventiprog()
+        .config(&config)
+        .args(["-l", "--older", "1"]);
+    let output = list.run();
+    assert_eq!(output.status, 3, "{output:?}");
+    let line = output.stdout.lines().find(|line| line.contains(&other));
+    let line = line.unwrap_or_else(|| panic!("{output:?}"));
+    assert!(
+        line.contains(" behind 10 clumps ") && line.ends_with("never"),
+        "{line}"
+    );
+}

@@ -61,15 +61,23 @@ pub(super) fn list(
     };
     if let Some(sought) = &sought {
         names.extend(sought.names.iter().cloned());
-    } else if !options.partitions.is_empty() {
+    }
+    if options.partitions.is_empty() {
+        let configured = sought::named(&config.arenas, &on_record);
+        let more = configured.into_iter().filter(|name| !names.contains(name));
+        names.extend(more.collect::<Vec<_>>());
+    } else {
         names = sought::named(&options.partitions, &names);
     }
     let mut parts = Vec::new();
     for name in &names {
         let opened = Part::open(name, record.wrcmd.as_ref(), terminal);
-        let opened = match on_record.contains(name) {
-            true => opened,
-            false => opened.map_err(sought::hint),
+        let is_on_page = sought
+            .as_ref()
+            .is_some_and(|sought| sought.names.contains(name));
+        let opened = match is_on_page && !on_record.contains(name) {
+            true => opened.map_err(sought::hint),
+            false => opened,
         };
         match opened {
             Ok((part, _)) => parts.push(part),
