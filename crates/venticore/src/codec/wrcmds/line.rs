@@ -263,7 +263,11 @@ impl Damage {
             head: number("head", fields.take("head")?)?,
             offset: number("offset", fields.take("offset")?)?,
             len: number("len", fields.take("len")?)?,
-            clumps: fields.number_if_there("clumps")?.unwrap_or(1),
+            // An arena counts its clumps in 32 bits; sums of these do not overflow.
+            clumps: fields
+                .number_if_there("clumps")?
+                .unwrap_or(1)
+                .min(u32::MAX.into()),
             block_type: fields.known("type", block_type)?,
             score: fields.known("score", score)?,
             arena: fields.arena().ok_or(Problem::Missing("arena"))?,

@@ -222,6 +222,17 @@ fn of_two_lines_for_one_target_the_one_with_less_progress_is_the_place() {
 }
 
 #[test]
+fn a_stretch_has_no_more_clumps_than_an_arena_can_count() {
+    let huge = "# damaged magic=1 head=2 offset=3 len=4 clumps=18446744073709551615 type=data score=unknown arena=x\n";
+    let before = "wrarena -h tcp!hostb";
+    let file = parse(&FILE.replace(before, &format!("{huge}{before}")));
+    let clumps = damages(&file, "hostb")
+        .into_iter()
+        .map(|damage| damage.clumps);
+    assert_eq!(clumps.max(), Some(u32::MAX.into()));
+}
+
+#[test]
 fn damage_is_remembered_until_it_is_mended_or_accepted() {
     let mut file = parse(FILE);
     let b = dial("hostb");
