@@ -400,3 +400,38 @@ fn a_page_of_no_target_of_the_run_is_named() {
     output.assert_refused(2, "[target_index]: key \"a!b!c!d\": expected tcp!host!port");
     assert_eq!(venti.counts(), before);
 }
+
+#[test]
+fn what_the_directory_does_not_name_is_read_back_by_the_log() {
+    let mut site = Site::new(30);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    // All that is lost there is what the directory does not name any more.
+    let lost: Vec<_> = (3..20).map(|number| site.score(0, number)).collect();
+    for number in 3..20 {
+        let at = site.partition.arenas()[0].entry_offset(number);
+        site.partition.write_raw(at, &[0; 25]).unwrap();
+    }
+    for score in &lost {
+        assert!(venti.forget(BlockType::Data, score));
+    }
+    let verify = |site: &Site| site.ventiprog().arg("--verify").run();
+    let output = verify(&site);
+    assert_eq!(output.status, 4, "{output:?}");
+    assert_eq!(site.holes(&venti), 0);
+    let output = verify(&site);
+    assert!(
+        output.stderr.contains("30 blocks read back and right"),
+        "{output:?}"
+    );
+
+    // Where the log is gone as well, nobody can tell, and that is said.
+    let at = site.partition.arenas()[0].base() + site.partition.arenas()[0].clumps()[5].offset;
+    site.partition.write_raw(at, &[0; 40]).unwrap();
+    let output = verify(&site);
+    assert_eq!(output.status, 3, "{output:?}");
+    assert!(
+        output.stderr.contains("cannot be named any more"),
+        "{output:?}"
+    );
+}

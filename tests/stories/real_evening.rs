@@ -417,7 +417,7 @@ fn every_restore_of_the_guide() {
     assert!(
         output
             .stderr
-            .contains("it was up to date when it was forgotten"),
+            .contains("it was on record before it was forgotten"),
         "{output:?}"
     );
 

@@ -351,16 +351,19 @@ fn a_new_target_that_has_everything_is_named() {
     assert_said(&output, 0, said);
     assert_said(&output, 0, &leads);
 
-    // One that was forgotten is not suspicious, also where no source is known.
-    for words in [vec!["-s".to_owned(), source.dial()], vec![]] {
+    // That it was forgotten does not tell where its address leads now.
+    let unknown = "or is the source itself".to_owned();
+    for (words, expected) in [
+        (vec!["-s".to_owned(), source.dial()], leads),
+        (vec![], unknown),
+    ] {
         let forget = site.ventiprog().args(["--forget", &relay.address()]);
         // It stays the host of the wrcmd, which is known again then.
         assert_eq!(forget.run().status, 3);
         fs::remove_file(site.state("wrcmd")).unwrap();
         let again = site.ventiprog().args(words).args(["-p", &site.part()]);
         let output = again.arg(relay.address()).run();
-        assert_said(&output, 0, "it was up to date when it was forgotten");
-        assert!(!output.stderr.contains("leads to"), "{output:?}");
+        assert_said(&output, 0, &expected);
     }
 
     // Nothing is known at all.
@@ -805,4 +808,20 @@ fn a_list_shows_a_partition_that_only_the_configuration_names() {
         line.contains(" behind 10 clumps ") && line.ends_with("never"),
         "{line}"
     );
+}
+
+#[test]
+fn a_page_that_lacks_an_arena_with_clumps_is_said() {
+    let mut site = Site::empty(2);
+    site.add(10);
+    site.seal();
+    let old = index::page(&[(&site.partition, &site.part())]);
+    site.add(10);
+    assert!(!old.contains("arena1"), "{old}");
+    let (source, target) = (source_of(&site), Venti::start());
+    let http = Http::page(old);
+    let args = ["-s", &source.dial(), "-i", &http.url(), &target.dial()];
+    let output = site.ventiprog().args(args).run();
+    let said = "arena arena1: the index page counts 0 clumps, on disk are already 10";
+    assert_said(&output, 3, said);
 }

@@ -253,24 +253,36 @@ impl Try<'_> {
             .write_all(blocks.map(|(ty, score, data)| (*ty, *score, data.as_slice())))
     }
 
+    /// A piece of the stretch that is tried.
+    fn piece(
+        &self,
+        offset: u64,
+        len: u64,
+        clumps: u64,
+        (score, block_type): (Option<Score>, Option<BlockType>),
+    ) -> Damage {
+        Damage {
+            offset,
+            len,
+            clumps,
+            score,
+            block_type,
+            ..self.damage.clone()
+        }
+    }
+
     /// The target gave these clumps back.
     fn is_there(
         &mut self,
         offset: u64,
         len: u64,
         clumps: u64,
-        (score, block_type): (Option<Score>, Option<BlockType>),
+        block: (Option<Score>, Option<BlockType>),
     ) {
         self.fate.there += clumps;
         if !self.damage.accepted {
-            self.spared.add(Damage {
-                offset,
-                len,
-                clumps,
-                score,
-                block_type,
-                ..self.damage.clone()
-            });
+            let piece = self.piece(offset, len, clumps, block);
+            self.spared.add(piece);
         }
     }
 
@@ -294,18 +306,12 @@ impl Try<'_> {
         offset: u64,
         len: u64,
         clumps: u64,
-        (score, block_type): (Option<Score>, Option<BlockType>),
+        block: (Option<Score>, Option<BlockType>),
     ) {
         self.fate.stay += clumps;
         if !self.damage.accepted {
-            self.left.add(Damage {
-                offset,
-                len,
-                clumps,
-                score,
-                block_type,
-                ..self.damage.clone()
-            });
+            let piece = self.piece(offset, len, clumps, block);
+            self.left.add(piece);
         }
     }
 }

@@ -201,6 +201,14 @@ fn judge(
             "{dial}: and {more} more that are missing or damaged"
         ));
     }
+    if read_back.unnamed > 0 {
+        terminal.say(&format!(
+            "{dial}: {} clumps of {} that were sent cannot be named any more, directory and log \
+             are damaged there: they were not read back",
+            read_back.unnamed, part.name
+        ));
+        target.status = target.status.worst(Status::Partly);
+    }
     if read_back.more_unreadable() {
         terminal.say(&format!(
             "{dial}: has more damaged blocks than wrcmds lists; --verify reads back all"

@@ -15,19 +15,18 @@ use super::engine::Engine;
 use super::readback::{self, blocks_before, clumps_before};
 use super::record::Record;
 use super::run::Run;
+use super::servers;
 use super::source::Part;
 use super::target::Target;
-use super::unseen::SERVER;
 use crate::codec::dial::Dial;
 use crate::codec::index;
 use crate::codec::score::Score;
 use crate::codec::wrcmds::{Damage, Unreadable};
 use crate::config::Config;
-use crate::host::holders;
 use crate::host::terminal::Terminal;
 use crate::net;
 use crate::net::client::Client;
-use crate::net::reach::{Listeners, Reach};
+use crate::net::reach::Reach;
 use crate::status::Status;
 
 /// What an operator can do about a full disk.
@@ -108,12 +107,7 @@ fn is_of_another(url: &str, target: &Dial, config: &Config) -> bool {
         return false;
     };
     let reach = Reach::look_up([target, &page], config.limits.connect);
-    let (listeners, ventis) = (Listeners::here(), holders::named(SERVER));
-    let venti_at = |dial: &Dial| {
-        let own = reach.own(dial).iter();
-        let mut sockets = own.filter_map(|&at| listeners.reached_by(at));
-        sockets.find_map(|socket| ventis.iter().find(|&&pid| socket.is_of(pid)).copied())
-    };
+    let venti_at = |dial: &Dial| servers::venti_at(reach.own(dial));
     match (venti_at(target), venti_at(&page)) {
         (Some(target), Some(page)) => target != page,
         _ => false,

@@ -143,16 +143,17 @@ fn behind(page: &[Listed], parts: &[Part]) -> Vec<String> {
     for Listed { name, arenas } in page {
         let part = parts.iter().find(|part| part.name == *name);
         for arena in part.map_or(&[][..], |part| &part.arenas) {
-            let by_page = arenas.iter().find(|listed| listed.head == arena.head);
-            let Some(by_page) = by_page.filter(|_| arena.notes.is_empty()) else {
+            if !arena.notes.is_empty() {
                 continue;
-            };
-            if by_page.used() < arena.live.used {
+            }
+            // An arena that it does not list has no clump there.
+            let by_page = arenas.iter().find(|listed| listed.head == arena.head);
+            if by_page.map_or(0, |listed| listed.used()) < arena.live.used {
                 said.push(format!(
                     "{name}: arena {}: the index page counts {} clumps, on disk are already {}: \
                      that is the page of another venti; give the page of the source (-i)",
                     arena.name,
-                    by_page.clumps(),
+                    by_page.map_or(0, |listed| listed.clumps()),
                     arena.live.clumps
                 ));
             }

@@ -206,9 +206,13 @@ impl<'a> Preflight<'a> {
     /// What it would mean that this new target has everything.
     fn copied(&self, target: &Dial, found: &Found) -> Copied {
         match &found.source {
-            _ if self.record.wrcmds.was_forgotten(target) => Copied::Forgotten,
             None => Copied::Unknown,
-            Some(source) if servers::is_another(source, target, &self.reach) => Copied::Elsewhere,
+            Some(source) if servers::is_another(source, target, &self.reach) => {
+                match self.record.wrcmds.was_forgotten(target) {
+                    true => Copied::Forgotten,
+                    false => Copied::Elsewhere,
+                }
+            }
             Some(source) => Copied::Perhaps(source.clone()),
         }
     }

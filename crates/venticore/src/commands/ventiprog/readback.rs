@@ -14,7 +14,7 @@ use crate::codec::wrcmds::{Damage, Unreadable};
 use crate::copy::cursor::Point;
 use crate::net::client::{Client, Error};
 use crate::source::Arena;
-use crate::source::log::{Directory, Log, What};
+use crate::source::log::{Directory, Item, Log, What};
 
 /// Clumps below a place that are read back, besides the last one and roots.
 const SAMPLE: u64 = 256;
@@ -62,6 +62,8 @@ pub(super) struct ReadBack {
     pub(super) missing: u64,
     /// Blocks it has and cannot give back.
     pub(super) damaged: u64,
+    /// Clumps before the place that nothing in the source names any more.
+    pub(super) unnamed: u64,
     /// The first of both: what and why.
     pub(super) told: Vec<String>,
     /// What is to be read back until it is right, [`Unreadable::MORE`] among it
@@ -282,8 +284,7 @@ pub(super) fn read_back(
     let before = before.filter(|&(arena, index)| directories.lone_block(arena, index) == last);
     let counted: Box<dyn Iterator<Item = Wanted>> = if all {
         let arenas = counts.iter().enumerate();
-        let blocks = arenas.flat_map(|(arena, &count)| in_order(part, arena, count));
-        Box::new(blocks)
+        Box::new(arenas.flat_map(|(arena, &count)| all_of(part, arena, count, to)))
     } else {
         let mut chosen = sample(&counts);
         chosen.retain(|clump| Some(*clump) != before);
@@ -333,6 +334,7 @@ pub(super) fn read_back(
     }
     if all {
         on_read(whole, whole);
+        result.unnamed = unnamed(part, &counts, to, &lost);
     }
     if !all && known.unreadable.contains(&Unreadable::MORE) && !result.more_unreadable() {
         result.unreadable.push(Unreadable::MORE);
@@ -360,14 +362,14 @@ pub(super) fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
         .collect()
 }
 
-/// The blocks before a place, by the directories, in order; what is damaged
-/// there is left out.
+/// The blocks before a place, in order: by the directories, and by the log where a
+/// directory does not name all.
 pub(super) fn blocks_before(
     part: &Part,
     to: Point,
 ) -> impl Iterator<Item = (Score, BlockType)> + '_ {
     let counts = clumps_before(part, to).into_iter().enumerate();
-    let wanted = counts.flat_map(move |(arena, count)| in_order(part, arena, count));
+    let wanted = counts.flat_map(move |(arena, count)| all_of(part, arena, count, to));
     wanted.map(|wanted| (wanted.score, wanted.block_type))
 }
 
@@ -375,31 +377,89 @@ pub(super) fn blocks_before(
 /// tell of them.
 fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = Wanted> {
     let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
-    arenas.flat_map(move |(number, arena)| {
-        let end = if number == to.arena {
-            to.offset
-        } else {
-            u64::MAX
-        };
-        let from = arena.live.used;
-        let log = (from < end && !arena.sealed)
-            .then(|| Log::open(Arc::clone(&part.source), arena, from, false).ok())
-            .flatten();
-        let items = log.into_iter().flatten();
-        items
-            .take_while(move |item| item.offset < end)
-            .filter_map(move |item| match item.what {
-                What::Clump {
-                    header, block_type, ..
-                } => Some(Wanted {
-                    arena: Some(number),
-                    score: header.score,
-                    block_type,
-                    offset: Some(item.offset),
-                }),
-                _ => None,
-            })
+    let growing = arenas.filter(|(_, arena)| !arena.sealed);
+    growing.flat_map(move |(number, arena)| {
+        let items = in_log(part, number, arena.live.used, end_in(number, to));
+        items.filter_map(move |item| by_header(number, &item))
     })
+}
+
+/// The counted blocks of an arena before a place.
+fn all_of(
+    part: &Part,
+    arena: usize,
+    count: u64,
+    to: Point,
+) -> Box<dyn Iterator<Item = Wanted> + '_> {
+    if names_all(part, arena, count) {
+        return Box::new(in_order(part, arena, count));
+    }
+    let items = in_log(part, arena, 0, end_of_counted(part, arena, to));
+    Box::new(items.filter_map(move |item| by_header(arena, &item)))
+}
+
+/// Clumps before a place that neither directory nor log names, and that were not on
+/// record as damaged: nobody can say whether the target has them.
+fn unnamed(part: &Part, counts: &[u64], to: Point, lost: &Lost) -> u64 {
+    let arenas = part.arenas.iter().zip(counts).enumerate();
+    let mut unnamed: u64 = 0;
+    for (number, (arena, &count)) in arenas {
+        if names_all(part, number, count) {
+            continue;
+        }
+        for item in in_log(part, number, 0, end_of_counted(part, number, to)) {
+            let clumps = match &item.what {
+                What::Clump { .. } => 0,
+                What::Lost(loss) => loss.clumps,
+                What::Corrupt(_) => 1,
+            };
+            if !lost.covers(arena, item.offset) {
+                unnamed = unnamed.saturating_add(clumps);
+            }
+        }
+    }
+    unnamed
+}
+
+/// Whether each of the first entries of a directory names a block.
+fn names_all(part: &Part, arena: usize, count: u64) -> bool {
+    in_order(part, arena, count).count() as u64 == count
+}
+
+/// Where a place ends an arena: nowhere in those before its own.
+fn end_in(arena: usize, to: Point) -> u64 {
+    match arena == to.arena {
+        true => to.offset,
+        false => u64::MAX,
+    }
+}
+
+fn end_of_counted(part: &Part, arena: usize, to: Point) -> u64 {
+    let used = part.arenas.get(arena).map_or(0, |arena| arena.live.used);
+    used.min(end_in(arena, to))
+}
+
+/// What the log of an arena has between two offsets; blocks are not read.
+fn in_log(part: &Part, arena: usize, from: u64, end: u64) -> impl Iterator<Item = Item> + use<> {
+    let arena = part.arenas.get(arena).filter(|_| from < end);
+    let log = arena.and_then(|arena| Log::open(Arc::clone(&part.source), arena, from, false).ok());
+    let items = log.into_iter().flatten();
+    items.take_while(move |item| item.offset < end)
+}
+
+/// The block of a clump, by its header.
+fn by_header(arena: usize, item: &Item) -> Option<Wanted> {
+    match &item.what {
+        What::Clump {
+            header, block_type, ..
+        } => Some(Wanted {
+            arena: Some(arena),
+            score: header.score,
+            block_type: *block_type,
+            offset: Some(item.offset),
+        }),
+        What::Lost(_) | What::Corrupt(_) => None,
+    }
 }
 
 /// Some of them, each as likely as any other.

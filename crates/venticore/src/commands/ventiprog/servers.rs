@@ -134,6 +134,18 @@ pub(super) fn say_other_server(
     status
 }
 
+/// The process called venti that listens at one of these addresses of this machine. What
+/// listens there under another name may be a tunnel.
+pub(super) fn venti_at(own: &[SocketAddr]) -> Option<u32> {
+    let listeners = Listeners::here();
+    let sockets: Vec<&Listener> = own
+        .iter()
+        .filter_map(|&at| listeners.reached_by(at))
+        .collect();
+    let mut ventis = holders::named(SERVER).into_iter();
+    ventis.find(|&pid| sockets.iter().any(|socket| socket.is_of(pid)))
+}
+
 /// Says which partitions a venti of this machine does not have open although it listens
 /// at the source's address: it was moved to another disk, say, and what is read is the
 /// old one, of which it still has every block.
@@ -147,14 +159,7 @@ pub(super) fn say_not_held(
     if own.is_empty() || parts.iter().all(|part| !part.writers.is_empty()) {
         return Status::Done;
     }
-    let listeners = Listeners::here();
-    let at_source: Vec<&Listener> = own
-        .iter()
-        .filter_map(|&at| listeners.reached_by(at))
-        .collect();
-    // What listens there under another name may be a tunnel.
-    let mut ventis = holders::named(SERVER).into_iter();
-    let Some(pid) = ventis.find(|&pid| at_source.iter().any(|l| l.is_of(pid))) else {
+    let Some(pid) = venti_at(own) else {
         return Status::Done;
     };
     let unseen = holders::unseen(SERVER);

@@ -111,7 +111,7 @@ pub(super) struct Target {
 /// What it can mean that a new target has every block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Copied {
-    /// It was on record, and was forgotten.
+    /// It is another server than the source, was on record, and was forgotten.
     Forgotten,
     /// It is another server than the source.
     Elsewhere,
@@ -132,7 +132,7 @@ impl fmt::Display for Copied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("had every block already")?;
         match self {
-            Self::Forgotten => f.write_str(": it was up to date when it was forgotten"),
+            Self::Forgotten => f.write_str(": it was on record before it was forgotten"),
             Self::Elsewhere => {
                 f.write_str(": it was copied before, and its place was not on record")
             }
