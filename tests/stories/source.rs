@@ -747,6 +747,25 @@ fn a_target_on_record_is_not_the_source() {
     assert_eq!(run().status, 0);
 }
 
+/// Removes the lines of a partition from wrcmds, and what is said of them above.
+fn remove_lines(site: &Site, partition: &str) {
+    let (mut left, mut comments) = (String::new(), String::new());
+    for line in site.file("wrcmds").lines() {
+        match line.starts_with('#') && !line.starts_with("# seen") {
+            true => comments.push_str(&format!("{line}\n")),
+            false if line.contains(partition) => comments.clear(),
+            false => {
+                left.push_str(&format!("{comments}{line}\n"));
+                comments.clear();
+            }
+        }
+    }
+    match left.is_empty() {
+        true => fs::remove_file(site.state("wrcmds")).unwrap(),
+        false => fs::write(site.state("wrcmds"), left).unwrap(),
+    }
+}
+
 #[test]
 fn a_lost_partition_of_the_wrcmd_does_not_stop_the_others() {
     let site = Site::new(20);
@@ -768,21 +787,7 @@ fn a_lost_partition_of_the_wrcmd_does_not_stop_the_others() {
     assert_eq!((holes_in(&second, &target), site.file("wrcmd")), (0, wrcmd));
     // And that is the way out.
     fs::remove_file(site.state("wrcmd")).unwrap();
-    let lines = site.file("wrcmds");
-    let first = site.part();
-    let mut left = String::new();
-    let mut comments = String::new();
-    for line in lines.lines() {
-        match line.starts_with('#') && !line.starts_with("# seen") {
-            true => comments.push_str(&format!("{line}\n")),
-            false if line.contains(&first) => comments.clear(),
-            false => {
-                left.push_str(&format!("{comments}{line}\n"));
-                comments.clear();
-            }
-        }
-    }
-    fs::write(site.state("wrcmds"), left).unwrap();
+    remove_lines(&site, &site.part());
     let output = run();
     assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
     assert!(site.file("wrcmd").contains(&other));
@@ -824,4 +829,37 @@ fn a_page_that_lacks_an_arena_with_clumps_is_said() {
     let output = site.ventiprog().args(args).run();
     let said = "arena arena1: the index page counts 0 clumps, on disk are already 10";
     assert_said(&output, 3, said);
+}
+
+#[test]
+fn a_partition_that_is_on_record_by_mistake_can_be_removed() {
+    let site = Site::new(20);
+    let wrong = second(&site, 10).path().display().to_string();
+    let source = source_of(&site);
+    let page = index::page(&[(&site.partition, &site.part())]);
+    let http = Http::page(page);
+    let of_page = ["-s", &source.dial(), "-i", &http.url()];
+    let of_part = ["-s", &source.dial(), "-p", &site.part()];
+    for (words, status) in [(of_part, 3), (of_page, 2)] {
+        for name in ["wrcmd", "wrcmds"] {
+            let _ = fs::remove_file(site.state(name));
+        }
+        let target = Venti::start();
+        let run = |words: &[&str]| site.ventiprog().args(words).arg(target.dial()).run();
+        // Nothing is on record of it: nothing can be removed.
+        let output = run(&["-s", &source.dial(), "-p", &wrong]);
+        assert_said(&output, 3, "does not have the newest block of");
+        assert!(!output.stderr.contains("by mistake"), "{output:?}");
+        assert_eq!(run(&["--offline", "-p", &wrong]).status, 0);
+        let cure = "; if it is on record by mistake, remove wrcmd, and its lines from wrcmds (or the whole file if it has no others)";
+        assert_said(&run(&words), status, cure);
+        // And that is the way out.
+        fs::remove_file(site.state("wrcmd")).unwrap();
+        remove_lines(&site, &wrong);
+        let output = run(&words);
+        assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+        assert_eq!(site.holes(&target), 0);
+        assert!(site.file("wrcmd").contains(&site.part()));
+        assert_eq!(run(&words[..2]).status, 0);
+    }
 }

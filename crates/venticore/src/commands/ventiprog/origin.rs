@@ -164,7 +164,8 @@ impl Contact {
                 terminal.say(&format!(
                     "source {source}: it does not have the newest block of {name} \
                      ({block_type} block {score}): that is the partition of another venti; \
-                     name the right source (-s) or partition (-p)"
+                     name the right source (-s) or partition (-p){}",
+                    part.if_by_mistake
                 ));
                 (false, Status::Partly)
             }

@@ -51,10 +51,11 @@ impl<'a> Compared<'a> {
         }
         let url = self.sought.url.as_deref().unwrap_or_default();
         let listed = &listed.name;
+        let if_by_mistake = self.record.if_by_mistake(first);
         let cause = format!(
             "{url}: it lists {listed} and not {first}, which is on record: that is the page of \
              another venti; give the page of the source (-i), \
-             or another state directory (-d) if {listed} is another source"
+             or another state directory (-d) if {listed} is another source{if_by_mistake}"
         );
         Err(Failure::report(Status::Usage, cause))
     }
@@ -63,13 +64,14 @@ impl<'a> Compared<'a> {
     pub(super) fn say_unlisted(&self, config: &Config, terminal: &Terminal) -> Status {
         let recorded = self.record.all_partitions();
         let mut status = Status::Done;
-        for Part { name, .. } in self.parts {
+        for part in self.parts {
+            let name = &part.name;
             let known = config.arenas.contains(name) || !recorded.contains(name);
             if !known && !self.is_listed(name) {
                 terminal.say(&format!(
                     "{name}: is on record, and the index page does not list it; \
-                     name it in arenas in the configuration if it belongs to the source, \
-                     or remove its lines from wrcmds"
+                     name it in arenas in the configuration if it belongs to the source{}",
+                    part.if_by_mistake
                 ));
                 status = Status::Partly;
             }
@@ -151,10 +153,11 @@ fn behind(page: &[Listed], parts: &[Part]) -> Vec<String> {
             if by_page.map_or(0, |listed| listed.used()) < arena.live.used {
                 said.push(format!(
                     "{name}: arena {}: the index page counts {} clumps, on disk are already {}: \
-                     that is the page of another venti; give the page of the source (-i)",
+                     that is the page of another venti; give the page of the source (-i){}",
                     arena.name,
                     by_page.map_or(0, |listed| listed.clumps()),
-                    arena.live.clumps
+                    arena.live.clumps,
+                    part.map_or("", |part| part.if_by_mistake)
                 ));
             }
         }

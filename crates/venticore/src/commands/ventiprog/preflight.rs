@@ -158,7 +158,8 @@ impl<'a> Preflight<'a> {
                 false => opened,
             };
             match opened {
-                Ok((part, odd)) => {
+                Ok((mut part, odd)) => {
+                    part.if_by_mistake = self.record.if_by_mistake(name);
                     parts.push(part);
                     status = status.worst(odd);
                 }

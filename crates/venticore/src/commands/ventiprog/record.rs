@@ -228,6 +228,25 @@ impl Record {
         names
     }
 
+    /// How a message about the wrong venti ends, where the partition that it is about may
+    /// be on record by mistake; nothing where it is not on record.
+    pub(super) fn if_by_mistake(&self, partition: &str) -> &'static str {
+        let mut places = self.wrcmds.places();
+        let has_line = places.any(|place| place.partition == partition);
+        let is_wrcmds = self.wrcmd.as_ref().map(WrCmd::file) == Some(partition);
+        match (has_line, is_wrcmds) {
+            (_, true) => {
+                "; if it is on record by mistake, remove wrcmd, and its lines from wrcmds \
+                 (or the whole file if it has no others)"
+            }
+            (true, false) => {
+                "; if it is on record by mistake, remove its lines from wrcmds \
+                 (or the whole file if it has no others)"
+            }
+            (false, false) => "",
+        }
+    }
+
     /// The partitions in which one of these targets has a line.
     pub(super) fn partitions(&self, targets: &[Dial]) -> Vec<String> {
         let mut names = Vec::new();

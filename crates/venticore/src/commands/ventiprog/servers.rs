@@ -123,9 +123,10 @@ pub(super) fn say_other_server(
             terminal.say(&format!(
                 "{}: {writer} has it open for writing, and is not the server at the source's \
                  address ({}): that is the partition of another venti; \
-                 name the right source (-s), partition (-p) or index page (-i)",
+                 name the right source (-s), partition (-p) or index page (-i){}",
                 part.name,
-                origin.shown()
+                origin.shown(),
+                part.if_by_mistake
             ));
             part.synced = false;
             status = Status::Partly;
@@ -174,9 +175,10 @@ pub(super) fn say_not_held(
         terminal.say(&format!(
             "{}: {SERVER} (pid {pid}), the server at the source's address ({}), does not have it \
              open: what it stores is in another partition; name that (-p, or arenas or index in \
-             the configuration)",
+             the configuration){}",
             part.name,
-            origin.shown()
+            origin.shown(),
+            part.if_by_mistake
         ));
         part.synced = false;
         status = Status::Partly;

@@ -41,6 +41,10 @@ pub(super) struct Part {
     pub(super) synced: bool,
     /// The processes that are seen to have it open for writing ([`see_writers`]).
     pub(super) writers: Vec<Process>,
+    /// What helps where it is on record and does not belong there ([`Record::if_by_mistake`]).
+    ///
+    /// [`Record::if_by_mistake`]: super::record::Record::if_by_mistake
+    pub(super) if_by_mistake: &'static str,
 }
 
 impl Part {
@@ -84,6 +88,7 @@ impl Part {
             rules,
             synced: false,
             writers: Vec::new(),
+            if_by_mistake: "",
         };
         Ok((part, status))
     }

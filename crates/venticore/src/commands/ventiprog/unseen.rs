@@ -104,15 +104,15 @@ fn missing(part: &Part, page: &index::Arena) -> Option<String> {
         return part.whole.then(|| {
             format!(
                 "the index page has it at {}, and no arena is there: \
-                 that is not the partition of this page",
-                page.head
+                 that is not the partition of this page{}",
+                page.head, part.if_by_mistake
             )
         });
     };
     if arena.name != page.name {
         return Some(format!(
-            "the arena at {} is {}: that is not the partition of this page",
-            page.head, arena.name
+            "the arena at {} is {}: that is not the partition of this page{}",
+            page.head, arena.name, part.if_by_mistake
         ));
     }
     let (used, clumps) = on_disk(part, arena, page.used());
