@@ -49,8 +49,8 @@ pub struct Job {
     pub program: Vec<String>,
     /// What is set in the fossil's environment.
     pub environment: Vec<(String, String)>,
-    /// Whether it ends, in order, with the process that started it.
-    pub follows: bool,
+    /// The number of the process that started it, if it ends, in order, with that.
+    pub follows: Option<i32>,
 }
 
 /// The number of a process of ours.

@@ -75,6 +75,8 @@ struct Broker {
     fossil: Pid,
     /// The fossil's first process, and no other that gets its number.
     handle: OwnedFd,
+    /// Who started it, until that ends, if it ends with that.
+    parent: Option<OwnedFd>,
     signals: UnixStream,
     bell: UnixStream,
     desk: Desk,
@@ -94,9 +96,7 @@ impl Broker {
         let mut text = String::new();
         io::stdin().take(1 << 20).read_to_string(&mut text)?;
         let job: Job = serde_json::from_str(&text).wrap_err("job")?;
-        if job.follows {
-            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
-        }
+        let parent = job.follows.map(parent).transpose()?;
         let (signals, signal) = UnixStream::pair()?;
         for number in [SIGTERM, SIGINT] {
             signal_hook::low_level::pipe::register(number, signal.try_clone()?)?;
@@ -136,6 +136,7 @@ impl Broker {
             stderr: Some(stderr),
             fossil,
             handle,
+            parent,
             signals,
             bell,
             desk,
@@ -156,6 +157,10 @@ impl Broker {
             let ready = self.wait(None);
             if ready.signals {
                 self.told_to_end();
+            }
+            if ready.parent {
+                self.parent = None;
+                self.left_alone();
             }
             if ready.stderr {
                 self.hear_stderr();
@@ -195,13 +200,16 @@ impl Broker {
         fds.extend(stderr.map(|stderr| PollFd::new(stderr, PollFlags::IN)));
         let socket = self.socket.as_ref();
         fds.extend(socket.map(|socket| PollFd::new(&socket.listener, PollFlags::IN)));
+        let parent = self.parent.as_ref();
+        fds.extend(parent.map(|parent| PollFd::new(parent, PollFlags::IN)));
         // What fails here fails again at the reading, which tells more.
         let _ = wait(&mut fds, limit);
         let ready = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
         Ready {
             signals: ready(0),
             bell: ready(1),
-            caller: socket.is_some() && ready(fds.len() - 1),
+            caller: socket.is_some() && ready(fds.len() - 1 - usize::from(parent.is_some())),
+            parent: parent.is_some() && ready(fds.len() - 1),
             clients: fds[2..clients].iter().map(PollFd::revents).collect(),
             console: console.is_some() && ready(clients),
             stderr: stderr.is_some() && ready(clients + usize::from(console.is_some())),
@@ -313,6 +321,21 @@ impl Broker {
             return;
         }
         self.diary.line("told to end: halts the file systems");
+        self.halt();
+    }
+
+    /// Who started it has ended: an end in order, and never "again". The kernel's
+    /// signal for that comes once for each thread that ends.
+    fn left_alone(&mut self) {
+        if self.told == 0 {
+            self.told = 1;
+            self.diary
+                .line("who started it has ended: halts the file systems");
+            self.halt();
+        }
+    }
+
+    fn halt(&mut self) {
         let (path, halt, limit) = (self.job.socket.clone(), self.halt, self.limit);
         match self.desk.another() {
             Ok(desk) => {
@@ -401,11 +424,24 @@ impl Broker {
     }
 }
 
+/// The process that started this one, as long as it is there.
+fn parent(number: i32) -> Result<OwnedFd> {
+    let gone = || eyre::eyre!("process {number}, which started it, has ended");
+    let parent = Pid::from_raw(number).ok_or_else(gone)?;
+    let handle = pidfd_open(parent, PidfdFlags::empty()).map_err(|_| gone())?;
+    // As long as it is our parent, the number is that process's and no other's.
+    match rustix::process::getppid() == Some(parent) {
+        true => Ok(handle),
+        false => Err(gone()),
+    }
+}
+
 /// What is ready.
 struct Ready {
     console: bool,
     stderr: bool,
     signals: bool,
+    parent: bool,
     bell: bool,
     caller: bool,
     clients: Vec<PollFlags>,

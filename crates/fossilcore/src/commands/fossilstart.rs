@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use eyre::{Report, Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::broker::{self, Job, Started};
@@ -187,7 +187,7 @@ impl Plan {
             log: format!("{console}.log"),
             environment: environment(&program, &namespace, &venti, config),
             program: program.into_iter().chain(["-t".to_owned()]).collect(),
-            follows: options.foreground,
+            follows: options.foreground.then(|| getpid().as_raw_nonzero().get()),
         };
         Ok(Plan {
             partition,
