@@ -11,9 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 use fossilcore::console::verdict::failure;
-use fossilcore::console::{Console, Error, Line};
+use fossilcore::console::{CommandLine, Console, ConsoleError};
 use fossilcore::last;
-use fossilcore::snapshot::Archive;
+use fossilcore::snapshot::ArchiveWait;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use venti_tests::golden;
 use venti_tests::standin::{Fault, Script, StandIn, answers};
@@ -60,7 +60,7 @@ fn what_was_recorded_comes_back() {
         let mut console = console(Script::default().playing(name), LIMIT);
         for (command, answer) in answers(name) {
             // `fsys` alone and comments are not for sending.
-            let Ok(line) = command.parse::<Line>() else {
+            let Ok(line) = command.parse::<CommandLine>() else {
                 assert!(command == "fsys" || command.is_empty(), "{name}: {command}");
                 continue;
             };
@@ -88,7 +88,7 @@ fn failures_are_told_from_answers() {
     for name in TRANSCRIPTS {
         writeln!(table, "{name}").unwrap();
         for (command, answer) in answers(name) {
-            if let Ok(line) = command.parse::<Line>() {
+            if let Ok(line) = command.parse::<CommandLine>() {
                 let verdict = failure(&line, &answer).unwrap_or("-");
                 writeln!(table, "    {line}: {verdict}").unwrap();
             }
@@ -102,7 +102,7 @@ fn a_console_without_a_prompt_is_given_up_and_named() {
     let script = Script::default().at("fsys main sync", Fault::Hang);
     let mut console = console(script, SHORT);
     let error = console.command("fsys main sync").unwrap_err();
-    assert!(matches!(error, Error::Silent { .. }), "{error}");
+    assert!(matches!(error, ConsoleError::Silent { .. }), "{error}");
     let expected = "cons: waited 0.3 seconds for an answer to fsys main sync: ";
     assert!(error.to_string().starts_with(expected), "{error}");
 }
@@ -119,13 +119,13 @@ fn a_death_in_the_middle_is_no_answer() {
     let script = Script::default().at("printconfig", Fault::Die);
     let mut console = console(script, LIMIT);
     let error = console.command("printconfig").unwrap_err();
-    assert!(matches!(error, Error::Ended { .. }), "{error}");
+    assert!(matches!(error, ConsoleError::Ended { .. }), "{error}");
     assert!(
         error.to_string().contains("an answer to printconfig"),
         "{error}"
     );
     let error = console.command("printconfig").unwrap_err();
-    assert!(matches!(error, Error::Ended { .. }), "{error}");
+    assert!(matches!(error, ConsoleError::Ended { .. }), "{error}");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn one_that_talks_without_end_is_given_up_all_the_same() {
     let mut console = Console::over("cons", File::from(OwnedFd::from(near)), SHORT).unwrap();
     for _ in 0..2 {
         let error = console.command("fsys main sync").unwrap_err();
-        assert!(matches!(error, Error::Silent { .. }), "{error}");
+        assert!(matches!(error, ConsoleError::Silent { .. }), "{error}");
         assert!(error.to_string().contains("an answer to fsys main sync"));
     }
     assert!(console.archives(SHORT).unwrap().is_empty());
@@ -201,7 +201,7 @@ fn one_that_reports_archives_without_end_is_given_up() {
     let (done, ended) = mpsc::channel();
     thread::spawn(move || {
         let (terminal, _) = Terminal::keeping("test");
-        let mut archive = Archive {
+        let mut archive = ArchiveWait {
             console: &mut console,
             name: "main",
             partition: &partition,
@@ -232,7 +232,7 @@ fn other_text_within_an_echo_is_said_not_guessed() {
     let script = Script::default().at("fsys main config /p", Fault::Aside("huh\n".to_owned()));
     let mut console = console(script, LIMIT);
     let error = console.command("fsys main config /p").unwrap_err();
-    assert!(matches!(error, Error::Garbled { .. }), "{error}");
+    assert!(matches!(error, ConsoleError::Garbled { .. }), "{error}");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn what_is_no_console_is_left_alone() {
         (&directory.path().join("none"), "No such file"),
     ] {
         let error = Console::open(path, LIMIT).unwrap_err();
-        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+        assert!(matches!(error, ConsoleError::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "text");
@@ -275,7 +275,7 @@ fn a_trap_is_never_sent() {
     let mut console = console(Script::default(), LIMIT);
     for text in ["fsys", "df\u{17}", "echo 50%", &"x".repeat(256), ""] {
         let error = console.command(text).unwrap_err();
-        assert!(matches!(error, Error::Line { .. }), "{error}");
+        assert!(matches!(error, ConsoleError::Line { .. }), "{error}");
     }
     assert!(console.command("printconfig").is_ok());
 }

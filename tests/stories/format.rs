@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use fossilcore::archive::Archive;
 use fossilcore::disk::{Header, Label, NIL, SuperBlock};
 use fossilcore::format::{
-    Disk, Format, Matches, Standing, Tag, Undo, UndoError, WriteError, save, write,
+    Disk, Format, Matches, Standing, Tag, UndoError, UndoFile, WriteError, save, write,
 };
 use fossilcore::last::{self, Last};
 use tempfile::TempDir;
@@ -264,18 +264,18 @@ fn judge(disk: &dyn ReadAt, old: &Last, new: &Format) -> &'static str {
         Ok(last) if last == *old => "old",
         Ok(last) if last.header == new.header && last.superblock == new.superblock() => "new",
         Ok(last) => panic!("a fossil that is neither: {last:?}"),
-        Err(last::Error::Unfinished { .. }) => "unfinished",
-        Err(last::Error::Format(_) | last::Error::Root { .. }) => "broken",
+        Err(last::LastError::Unfinished { .. }) => "unfinished",
+        Err(last::LastError::Format(_) | last::LastError::Root { .. }) => "broken",
         Err(error) => panic!("{error}"),
     }
 }
 
-fn undo_file(directory: &TempDir, disk: &dyn ReadAt, format: &Format, new: Score) -> Undo {
+fn undo_file(directory: &TempDir, disk: &dyn ReadAt, format: &Format, new: Score) -> UndoFile {
     let path = directory.path().join("undo");
     let mut bytes = Vec::new();
     save(&mut bytes, disk, format, "p", new).unwrap();
     std::fs::write(&path, bytes).unwrap();
-    Undo::open(&path).unwrap()
+    UndoFile::open(&path).unwrap()
 }
 
 /// Cuts the power at each write of a format, and at each of what puts the old
@@ -504,7 +504,7 @@ fn an_undo_file_that_is_cut_or_damaged_is_refused() {
             bad[random.below(bytes.len())] ^= 1 << random.below(8);
         }
         std::fs::write(&path, &bad).unwrap();
-        let error = Undo::open(&path).map(|_| ()).unwrap_err();
+        let error = UndoFile::open(&path).map(|_| ()).unwrap_err();
         assert!(matches!(error, UndoError::Format(_)), "{round}: {error}");
     }
 }
@@ -536,7 +536,7 @@ fn an_undo_file_without_the_whole_sector_of_its_super_block_is_refused() {
         let hash = Score::of(&made);
         made.extend(hash.as_bytes());
         std::fs::write(whole.path(), made).unwrap();
-        let error = Undo::open(whole.path()).map(|_| ()).unwrap_err();
+        let error = UndoFile::open(whole.path()).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains("area that cannot be"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use fossilcore::archive::{self, Archive, Dir};
 use fossilcore::disk::{Header, SuperBlock};
-use fossilcore::format::{Checked, Format, Job, Tag, perform};
+use fossilcore::format::{CheckedFormat, Format, FormatJob, Tag, perform};
 use fossilcore::last::{self, Last};
 use fossilcore::processes;
 use tempfile::TempDir;
@@ -165,7 +165,7 @@ impl Site {
         self.assert_untouched(&output, status, says);
     }
 
-    fn last(&self) -> Result<Last, last::Error> {
+    fn last(&self) -> Result<Last, last::LastError> {
         Last::read(&self.bytes())
     }
 }
@@ -1331,7 +1331,7 @@ fn a_partition_that_somebody_takes_or_writes_at_the_last_moment_is_left_alone() 
     let partition = Partition::open_rw(&operand).unwrap();
     let archive = archive(&site);
     let format = Format::of(&archive, partition.len(), None, Tag::random(), b"vfs").unwrap();
-    let checked = Checked {
+    let checked = CheckedFormat {
         format,
         score: archive.score,
         venti: site.venti.dial(),
@@ -1339,7 +1339,7 @@ fn a_partition_that_somebody_takes_or_writes_at_the_last_moment_is_left_alone() 
     };
     let (terminal, _) = Terminal::keeping("fosreset");
     let state = site.state();
-    let job = Job {
+    let job = FormatJob {
         tool: "fosreset",
         config: &Config::default(),
         terminal: &terminal,

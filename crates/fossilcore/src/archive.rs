@@ -21,8 +21,8 @@ use venticore::status::{Failure, Status};
 
 use crate::disk::{DirEntry, MetaBlock};
 
-pub use proof::{Depth, Findings, Found, prove};
-pub use tree::{Dir, File, TreeError, find, list, taken};
+pub use proof::{Depth, Finding, Findings, prove};
+pub use tree::{ArchiveFile, Dir, TreeError, find, list, taken};
 
 /// The root of an archive, and what a format needs of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,14 +94,14 @@ impl std::error::Error for Refusal {}
 
 /// An archive that cannot be used, or a venti that was lost.
 #[derive(Debug)]
-pub enum Error {
+pub enum ArchiveError {
     /// The score, or what is below it.
     Refusal(Box<Refusal>),
     /// The venti.
     Client(client::Error),
 }
 
-impl Error {
+impl ArchiveError {
     /// The error as a report about this score.
     pub fn report(self, score: &Score, venti: &dyn fmt::Display) -> eyre::Report {
         match self {
@@ -113,13 +113,13 @@ impl Error {
     }
 }
 
-impl From<Refusal> for Error {
+impl From<Refusal> for ArchiveError {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(Box::new(refusal))
     }
 }
 
-impl From<client::Error> for Error {
+impl From<client::Error> for ArchiveError {
     fn from(error: client::Error) -> Self {
         Self::Client(error)
     }
@@ -139,8 +139,8 @@ impl Archive {
     /// that a format needs, and nothing more.
     ///
     /// # Errors
-    /// [`Error`].
-    pub fn read(client: &mut Client, score: &Score) -> Result<Self, Error> {
+    /// [`ArchiveError`].
+    pub fn read(client: &mut Client, score: &Score) -> Result<Self, ArchiveError> {
         if score.is_nil() {
             return Err(Refusal::Nil.into());
         }
@@ -216,7 +216,7 @@ impl Archive {
     }
 }
 
-fn read_root(client: &mut Client, score: &Score) -> Result<Root, Error> {
+fn read_root(client: &mut Client, score: &Score) -> Result<Root, ArchiveError> {
     let damage = match hashtree::read_root(client, score)? {
         Ok(root) => return Ok(root),
         Err(damage) => damage,
@@ -243,7 +243,7 @@ fn read(
     what: &'static str,
     score: Score,
     ty: BlockType,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Vec<u8>, ArchiveError> {
     let error = match client.read(&score, ty, BLOCK) {
         Ok(block) => return Ok(block),
         Err(error) => error,

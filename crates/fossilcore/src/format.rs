@@ -29,11 +29,11 @@ use std::io;
 use venticore::host::partition::Partition;
 use venticore::source::ReadAt;
 
-pub use job::{Checked, Job, check, old_undo, perform, say_first};
+pub use job::{CheckedFormat, FormatJob, check, old_undo, perform, say_first};
 pub use kept::listed;
 pub use plan::{Area, Format, PlanError, Tag};
 pub use standing::{Standing, Whole};
-pub use undo::{Matches, Undo, UndoError, save};
+pub use undo::{Matches, UndoError, UndoFile, save};
 pub use write::{WriteError, write};
 
 /// Something that is formatted: a partition, or in tests what loses power

@@ -11,10 +11,10 @@ use std::time::Duration;
 use eyre::{Result, WrapErr};
 
 use crate::console::systems::System;
-use crate::console::{self, Console, Line, end, place, verdict};
+use crate::console::{self, CommandLine, Console, end, place, verdict};
 use crate::last;
 use crate::processes;
-use crate::snapshot::{Archive, Settled};
+use crate::snapshot::{ArchiveWait, Settled};
 use crate::venti;
 use venticore::codec::dial::Dial;
 use venticore::codec::operand::Operand;
@@ -61,14 +61,14 @@ pub struct Halted {
 
 /// What became of a console's file systems.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct HaltOutcome {
     /// Those that are halted.
     pub halted: Vec<Halted>,
     /// What went wrong: lines, each with its status.
     pub wrong: Vec<(Status, String)>,
 }
 
-impl Outcome {
+impl HaltOutcome {
     fn wrong(&mut self, error: &eyre::Report) {
         self.wrong.push((status_of(error), line_of(error)));
     }
@@ -83,7 +83,7 @@ impl Outcome {
 
 /// What one file system is found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum FsysState {
     Open,
     Halted,
     /// Configured, and never opened: there is nothing to halt.
@@ -108,12 +108,12 @@ impl Halt {
     ///
     /// # Errors
     /// The console cannot be talked to; what else goes wrong is in the outcome.
-    pub fn console(&self, console: &mut Console, terminal: &Terminal) -> Result<Outcome> {
-        let mut outcome = Outcome::default();
+    pub fn console(&self, console: &mut Console, terminal: &Terminal) -> Result<HaltOutcome> {
+        let mut outcome = HaltOutcome::default();
         let mut open = Vec::new();
         for system in systems(console)? {
             match state(console, &system.name)? {
-                State::Closed => {
+                FsysState::Closed => {
                     let text = format!("{}: {}: not open", console.name(), system.name);
                     terminal.detail(|| text);
                 }
@@ -130,7 +130,7 @@ impl Halt {
         self.sync_ventis(&open, &mut outcome);
         let mut waiting = false;
         for (system, found) in &open {
-            if *found == State::Open
+            if *found == FsysState::Open
                 && let Err(error) = self.archived(console, system, terminal)
             {
                 waiting |= !self.force;
@@ -182,7 +182,7 @@ impl Halt {
 
     /// `fsys all sync`: its errors may be those of file systems that are halted or
     /// closed, so each that is open must have its own line.
-    fn sync_all(&self, console: &mut Console, outcome: &mut Outcome) -> Result<()> {
+    fn sync_all(&self, console: &mut Console, outcome: &mut HaltOutcome) -> Result<()> {
         let reply = console.question("fsys all sync").map_err(|e| e.report())?;
         for line in reply.text.lines() {
             let expected = line.starts_with('\t')
@@ -204,7 +204,7 @@ impl Halt {
     }
 
     /// Syncs the ventis that the file systems archive to, each once.
-    fn sync_ventis(&self, systems: &[(System, State)], outcome: &mut Outcome) {
+    fn sync_ventis(&self, systems: &[(System, FsysState)], outcome: &mut HaltOutcome) {
         let all = systems.iter();
         let mut ventis: Vec<String> = all
             .filter_map(|(system, _)| self.venti_of(system))
@@ -240,7 +240,7 @@ fn wait(
     terminal: &Terminal,
     limit: Duration,
 ) -> Result<Settled> {
-    let mut archive = Archive {
+    let mut archive = ArchiveWait {
         console,
         name: &system.name,
         partition,
@@ -278,16 +278,16 @@ pub fn sync_venti(venti: &Dial, limits: Limits) -> Result<()> {
 }
 
 /// What a file system is, asked by a command that changes nothing.
-fn state(console: &mut Console, name: &str) -> Result<State> {
+fn state(console: &mut Console, name: &str) -> Result<FsysState> {
     let text = format!("fsys {name} epoch");
     let reply = console.question(&text).map_err(|e| e.report())?;
-    let line: Line = text.parse()?;
+    let line: CommandLine = text.parse()?;
     if verdict::halted(&reply.text) == Some(name) {
-        return Ok(State::Halted);
+        return Ok(FsysState::Halted);
     }
     match verdict::failure(&line, &reply.text) {
-        None => Ok(State::Open),
-        Some(failure) if failure.ends_with(" not open") => Ok(State::Closed),
+        None => Ok(FsysState::Open),
+        Some(failure) if failure.ends_with(" not open") => Ok(FsysState::Closed),
         Some(failure) => {
             let text = format!("{}: {line}: {failure}", console.name());
             Err(Failure::report(Status::Failed, text))
@@ -324,7 +324,7 @@ pub struct Consoles<'a> {
     pub terminal: &'a Terminal,
 }
 
-impl processes::Halt for Consoles<'_> {
+impl processes::HaltFirst for Consoles<'_> {
     /// Halts all that such a fossil has, on other partitions too, since all of it
     /// ends with its process. An archive under way is not waited for: it was said
     /// that it will be lost. A fossil without a console is ended without a halt.
@@ -356,7 +356,11 @@ impl processes::Halt for Consoles<'_> {
 
 impl Consoles<'_> {
     /// The console at a path, if its fossil has the partition.
-    fn on(&self, partition: &Partition, path: &Path) -> Result<Option<Console>, console::Error> {
+    fn on(
+        &self,
+        partition: &Partition,
+        path: &Path,
+    ) -> Result<Option<Console>, console::ConsoleError> {
         let mut console = Console::open(path, self.config.console)?;
         let systems = System::list(&mut console)?;
         let has = systems.iter().any(|system| system.is_on(partition.path()));

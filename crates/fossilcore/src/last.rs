@@ -44,9 +44,9 @@ impl Last {
     /// Reads it from a partition that a fossil may have open.
     ///
     /// # Errors
-    /// [`Error`]: the partition cannot be read, or is not one that a fossil
+    /// [`LastError`]: the partition cannot be read, or is not one that a fossil
     /// could open.
-    pub fn read(source: &dyn ReadAt) -> Result<Self, Error> {
+    pub fn read(source: &dyn ReadAt) -> Result<Self, LastError> {
         let bytes = read(source, "header", Header::AT, Header::LEN)?;
         let header = Header::parse(&bytes).map_err(|e| e.within(Header::AT))?;
         let inside = header.check(source.size());
@@ -61,15 +61,15 @@ impl Last {
             }
             found = again;
         }
-        Err(Error::Unsettled(header.superblock_at()))
+        Err(LastError::Unsettled(header.superblock_at()))
     }
 
-    fn check(source: &dyn ReadAt, header: Header, bytes: &[u8]) -> Result<Self, Error> {
+    fn check(source: &dyn ReadAt, header: Header, bytes: &[u8]) -> Result<Self, LastError> {
         let base = header.superblock_at();
         let superblock =
             SuperBlock::parse(bytes).map_err(|e| match SuperBlock::parse_unmarked(bytes) {
-                Some(SuperBlock { last, .. }) => Error::Unfinished { at: base, last },
-                None => Error::Format(e.within(base)),
+                Some(SuperBlock { last, .. }) => LastError::Unfinished { at: base, last },
+                None => LastError::Format(e.within(base)),
             })?;
         let blocks = header.data_blocks();
         let addresses = [
@@ -79,7 +79,7 @@ impl Last {
         ];
         for (at, address) in addresses {
             if let Some(address) = address.filter(|&address| address >= blocks) {
-                return Err(Error::Format(FormatError {
+                return Err(LastError::Format(FormatError {
                     record: "super block",
                     at: Some(base + at),
                     expected: format!("a block address below {blocks}"),
@@ -113,7 +113,11 @@ impl Last {
 }
 
 /// Checks that the live tree's root block is labelled as one.
-fn check_root(source: &dyn ReadAt, header: &Header, superblock: &SuperBlock) -> Result<(), Error> {
+fn check_root(
+    source: &dyn ReadAt,
+    header: &Header,
+    superblock: &SuperBlock,
+) -> Result<(), LastError> {
     let address = superblock.active;
     let at = header.label_at(address).unwrap_or(0);
     let bytes = read(source, "label", at, Label::LEN)?;
@@ -125,7 +129,7 @@ fn check_root(source: &dyn ReadAt, header: &Header, superblock: &SuperBlock) -> 
         ),
         Err(error) => error.to_string(),
     };
-    Err(Error::Root {
+    Err(LastError::Root {
         at,
         address,
         found,
@@ -135,7 +139,7 @@ fn check_root(source: &dyn ReadAt, header: &Header, superblock: &SuperBlock) -> 
 
 /// The sector with the super block's fields, read until it is the same twice:
 /// a fossil may be writing it, and half of a score is no score.
-fn settled(source: &dyn ReadAt, header: &Header) -> Result<Vec<u8>, Error> {
+fn settled(source: &dyn ReadAt, header: &Header) -> Result<Vec<u8>, LastError> {
     let read = || {
         read(
             source,
@@ -152,26 +156,31 @@ fn settled(source: &dyn ReadAt, header: &Header) -> Result<Vec<u8>, Error> {
         }
         before = now;
     }
-    Err(Error::Unsettled(header.superblock_at()))
+    Err(LastError::Unsettled(header.superblock_at()))
 }
 
-fn read(source: &dyn ReadAt, record: &'static str, at: u64, len: usize) -> Result<Vec<u8>, Error> {
+fn read(
+    source: &dyn ReadAt,
+    record: &'static str,
+    at: u64,
+    len: usize,
+) -> Result<Vec<u8>, LastError> {
     let want = at.saturating_add(len as u64);
     if want > source.size() {
-        return Err(Error::Short {
+        return Err(LastError::Short {
             record,
             want,
             len: source.size(),
         });
     }
     let mut bytes = vec![0; len];
-    source.read_at(&mut bytes, at).map_err(Error::Read)?;
+    source.read_at(&mut bytes, at).map_err(LastError::Read)?;
     Ok(bytes)
 }
 
 /// Why there is no telling what a partition's last archival score is.
 #[derive(Debug)]
-pub enum Error {
+pub enum LastError {
     /// The system could not read it.
     Read(io::Error),
     /// It ends before the record does.
@@ -210,13 +219,13 @@ pub enum Error {
     Unsettled(u64),
 }
 
-impl From<FormatError> for Error {
+impl From<FormatError> for LastError {
     fn from(error: FormatError) -> Self {
         Self::Format(error)
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for LastError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(error) => error.fmt(f),
@@ -267,7 +276,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for LastError {}
 
 /// No archive was ever completed, or none since the partition was formatted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,7 +324,7 @@ pub fn again(partition: &Partition) -> Result<Last> {
     partition.refresh();
     Last::read(partition).map_err(|error| match error {
         // It names the partition itself.
-        Error::Read(error) => Report::new(error),
+        LastError::Read(error) => Report::new(error),
         error => Report::new(error).wrap_err(partition.operand().to_string()),
     })
 }

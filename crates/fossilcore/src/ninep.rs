@@ -24,7 +24,7 @@ const R_ERROR: u8 = 107;
 
 /// A message to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request<'a> {
+pub enum Tmessage<'a> {
     /// Agree on a version and on the size of messages.
     Version,
     /// Take up a tree, without authentication.
@@ -36,7 +36,7 @@ pub enum Request<'a> {
     },
 }
 
-impl Request<'_> {
+impl Tmessage<'_> {
     /// The message: size, type, tag, fields; numbers little-endian.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -71,7 +71,7 @@ fn text(body: &mut Vec<u8>, text: &str) {
 
 /// A server's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum Rmessage {
     /// The version that it speaks.
     Version(String),
     /// The tree is there.
@@ -80,13 +80,13 @@ pub enum Reply {
     Error(String),
 }
 
-impl Reply {
+impl Rmessage {
     /// Reads a message's type, tag and fields, without its size.
     ///
     /// # Errors
     /// It is none of those that can be answers.
-    pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let bad = || Error::Reply(body.first().copied());
+    pub fn parse(body: &[u8]) -> Result<Self, NinepError> {
+        let bad = || NinepError::Reply(body.first().copied());
         let fields = body.get(3..).ok_or_else(bad)?;
         match body.first() {
             Some(&R_VERSION) => Ok(Self::Version(string(fields.get(4..)).ok_or_else(bad)?)),
@@ -112,35 +112,37 @@ pub fn answers(
     stream: &mut (impl Read + Write),
     user: &str,
     tree: &str,
-) -> Result<Option<String>, Error> {
-    match ask(stream, &Request::Version)? {
-        Reply::Version(version) if version == VERSION => {}
-        Reply::Version(version) => return Err(Error::Version(version)),
-        _ => return Err(Error::Reply(None)),
+) -> Result<Option<String>, NinepError> {
+    match ask(stream, &Tmessage::Version)? {
+        Rmessage::Version(version) if version == VERSION => {}
+        Rmessage::Version(version) => return Err(NinepError::Version(version)),
+        _ => return Err(NinepError::Reply(None)),
     }
-    match ask(stream, &Request::Attach { user, tree })? {
-        Reply::Attach => Ok(None),
-        Reply::Error(text) => Ok(Some(text)),
-        Reply::Version(_) => Err(Error::Reply(Some(R_VERSION))),
+    match ask(stream, &Tmessage::Attach { user, tree })? {
+        Rmessage::Attach => Ok(None),
+        Rmessage::Error(text) => Ok(Some(text)),
+        Rmessage::Version(_) => Err(NinepError::Reply(Some(R_VERSION))),
     }
 }
 
-fn ask(stream: &mut (impl Read + Write), request: &Request<'_>) -> Result<Reply, Error> {
-    stream.write_all(&request.to_bytes()).map_err(Error::Io)?;
+fn ask(stream: &mut (impl Read + Write), request: &Tmessage<'_>) -> Result<Rmessage, NinepError> {
+    stream
+        .write_all(&request.to_bytes())
+        .map_err(NinepError::Io)?;
     let mut size = [0; 4];
-    stream.read_exact(&mut size).map_err(Error::Io)?;
+    stream.read_exact(&mut size).map_err(NinepError::Io)?;
     let size = u32::from_le_bytes(size);
     if !(7..=MSIZE).contains(&size) {
-        return Err(Error::Size(size));
+        return Err(NinepError::Size(size));
     }
     let mut body = vec![0; usize::try_from(size).unwrap_or(0).saturating_sub(4)];
-    stream.read_exact(&mut body).map_err(Error::Io)?;
-    Reply::parse(&body)
+    stream.read_exact(&mut body).map_err(NinepError::Io)?;
+    Rmessage::parse(&body)
 }
 
 /// Why a server is not known to answer.
 #[derive(Debug)]
-pub enum Error {
+pub enum NinepError {
     /// The stream.
     Io(io::Error),
     /// A message of this size.
@@ -151,7 +153,7 @@ pub enum Error {
     Reply(Option<u8>),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for NinepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -169,7 +171,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for NinepError {}
 
 #[cfg(test)]
 mod tests {
@@ -180,27 +182,27 @@ mod tests {
     #[test]
     fn the_bytes_are_those_of_the_protocol() {
         let version = b"\x13\0\0\0\x64\xff\xff\x18\x20\0\0\x06\x009P2000";
-        assert_eq!(Request::Version.to_bytes(), version);
-        let attach = Request::Attach {
+        assert_eq!(Tmessage::Version.to_bytes(), version);
+        let attach = Tmessage::Attach {
             user: "adm",
             tree: "main",
         };
         let bytes = b"\x1a\0\0\0\x68\x01\0\0\0\0\0\xff\xff\xff\xff\x03\0adm\x04\0main";
         assert_eq!(attach.to_bytes(), bytes);
-        let reply = Reply::parse(b"\x65\xff\xff\x18\x20\0\0\x06\x009P2000");
-        assert_eq!(reply.unwrap(), Reply::Version("9P2000".to_owned()));
+        let reply = Rmessage::parse(b"\x65\xff\xff\x18\x20\0\0\x06\x009P2000");
+        assert_eq!(reply.unwrap(), Rmessage::Version("9P2000".to_owned()));
         assert_eq!(
-            Reply::parse(&[&[105, 1, 0][..], &[0; 13]].concat()).unwrap(),
-            Reply::Attach
+            Rmessage::parse(&[&[105, 1, 0][..], &[0; 13]].concat()).unwrap(),
+            Rmessage::Attach
         );
-        let refused = Reply::parse(b"\x6b\x01\0\x02\0no").unwrap();
-        assert_eq!(refused, Reply::Error("no".to_owned()));
+        let refused = Rmessage::parse(b"\x6b\x01\0\x02\0no").unwrap();
+        assert_eq!(refused, Rmessage::Error("no".to_owned()));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_taken(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
-            let _ = Reply::parse(&bytes);
+            let _ = Rmessage::parse(&bytes);
         }
     }
 
@@ -222,6 +224,6 @@ mod tests {
             }
         }
         let error = answers(&mut Stream, "", "").unwrap_err();
-        assert!(matches!(error, Error::Size(u32::MAX)), "{error}");
+        assert!(matches!(error, NinepError::Size(u32::MAX)), "{error}");
     }
 }

@@ -30,7 +30,7 @@ const PATIENCE: [(Signal, Duration); 2] = [
 ];
 
 /// Halts fossils before they are ended, so that what they hold is on disk.
-pub trait Halt {
+pub trait HaltFirst {
     /// Halts the file systems of these processes that lie on this partition.
     /// Says what was done, for the user.
     ///
@@ -44,7 +44,7 @@ pub trait Halt {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoConsole;
 
-impl Halt for NoConsole {
+impl HaltFirst for NoConsole {
     fn halt(&self, _partition: &Partition, fossils: &[Process]) -> Result<String> {
         Ok(format!("{} is ended without a halt", listed(fossils)))
     }

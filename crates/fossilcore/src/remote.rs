@@ -19,8 +19,8 @@ use venticore::config::{Config, Remote, Shell};
 use venticore::host::child::{self, Limits};
 use venticore::status::{Failure, Status};
 
-use answer::Heard;
-pub use answer::{Answer, End};
+use answer::Captured;
+pub use answer::{RemoteEnd, RemoteOutput};
 
 /// The most bytes that are taken from each stream of a far command.
 const OUTPUT_MAX: u64 = 256 << 10;
@@ -35,7 +35,7 @@ pub struct Machine {
 
 /// A far command that did not come to its end.
 #[derive(Debug)]
-pub struct Lost {
+pub struct RemoteFailure {
     /// What became of it.
     pub fault: child::Fault,
     /// What the program that leads there may lack; nothing, or `; ` and the text.
@@ -101,7 +101,7 @@ impl Machine {
     /// # Errors
     /// The program could not be started, or has outlived the limits: whether
     /// the far command has ended is not known.
-    pub fn run(&self, words: &[&str], input: &str) -> Result<Answer, Lost> {
+    pub fn run(&self, words: &[&str], input: &str) -> Result<RemoteOutput, RemoteFailure> {
         let mut line = shell::line(self.remote.shell, words);
         let mark = (!self.remote.status).then(shell::status_mark);
         if let Some(mark) = &mark {
@@ -114,11 +114,11 @@ impl Machine {
         });
         let mut command = Command::new(vector.next().unwrap_or_default());
         command.args(vector);
-        let ended = child::run::<Heard>(command, input.into(), &self.limits);
+        let ended = child::run::<Captured>(command, input.into(), &self.limits);
         let hint = self.hint();
-        let ended = ended.map_err(|fault| Lost { fault, hint })?;
-        let mut answer = Answer::new(ended, mark.as_deref());
-        if let End::Unknown(why) = &mut answer.end {
+        let ended = ended.map_err(|fault| RemoteFailure { fault, hint })?;
+        let mut answer = RemoteOutput::new(ended, mark.as_deref());
+        if let RemoteEnd::Unknown(why) = &mut answer.end {
             why.push_str(hint);
         }
         Ok(answer)
@@ -134,13 +134,13 @@ impl Machine {
     }
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for RemoteFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.fault, self.hint)
     }
 }
 
-impl std::error::Error for Lost {}
+impl std::error::Error for RemoteFailure {}
 
 /// What is known without configuration.
 fn built_in(name: &str) -> Remote {

@@ -40,7 +40,7 @@ const LATER: usize = 64;
 
 /// The fossil that has a partition open, by its console.
 #[derive(Debug)]
-pub struct Found {
+pub struct LiveFossil {
     /// The console.
     pub console: Console,
     /// The file system on the partition.
@@ -51,7 +51,7 @@ pub struct Found {
 ///
 /// # Errors
 /// None that answers has it.
-pub fn find(partition: &Path, config: &Config) -> Result<Found> {
+pub fn find(partition: &Path, config: &Config) -> Result<LiveFossil> {
     let places = place::consoles(config)?;
     let (mut asked, mut failed) = (Vec::new(), None);
     for place in places.consoles {
@@ -65,7 +65,7 @@ pub fn find(partition: &Path, config: &Config) -> Result<Found> {
             Ok((console, systems)) => {
                 let system = systems.into_iter().find(|system| system.is_on(partition));
                 if let Some(system) = system {
-                    return Ok(Found { console, system });
+                    return Ok(LiveFossil { console, system });
                 }
                 asked.push(name);
             }
@@ -105,7 +105,7 @@ enum Until {
 }
 
 /// What waiting for an archive needs.
-pub struct Archive<'a> {
+pub struct ArchiveWait<'a> {
     /// The fossil's console.
     pub console: &'a mut Console,
     /// The name of the file system.
@@ -118,7 +118,7 @@ pub struct Archive<'a> {
     pub limit: Duration,
 }
 
-impl Archive<'_> {
+impl ArchiveWait<'_> {
     /// Takes an archival snapshot, and waits until it is complete and on disk.
     ///
     /// # Errors
@@ -182,7 +182,7 @@ impl Archive<'_> {
     /// Waits while an archive is under way.
     ///
     /// # Errors
-    /// As [`Archive::take`].
+    /// As [`ArchiveWait::take`].
     pub fn wait(&mut self) -> Result<Settled> {
         self.settle(Instant::now(), Until::Archived)
     }

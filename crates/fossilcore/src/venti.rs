@@ -61,7 +61,7 @@ pub(crate) fn running(partition: &Path) -> Option<String> {
 
 /// A venti in a line that is copied to other machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
+pub(crate) struct RecordedVenti {
     pub(crate) text: String,
     /// It is a loopback, which is another machine for each that reads it.
     pub(crate) is_loopback: bool,
@@ -72,7 +72,7 @@ pub(crate) struct Written {
 ///
 /// # Errors
 /// It is no address, or the key `address` is none.
-pub(crate) fn written(text: &str, config: &Config) -> Result<Written> {
+pub(crate) fn written(text: &str, config: &Config) -> Result<RecordedVenti> {
     let dial = config.dial(text).wrap_err("venti")?;
     let text = match text.contains('$') {
         true => dial.to_string(),
@@ -88,7 +88,7 @@ pub(crate) fn written(text: &str, config: &Config) -> Result<Written> {
         }
         (None, true) => own_name(dial.port(), config.limits.connect),
     };
-    Ok(Written {
+    Ok(RecordedVenti {
         is_loopback: known.is_none(),
         text: known.unwrap_or(text),
     })

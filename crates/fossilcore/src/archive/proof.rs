@@ -13,7 +13,7 @@ use std::fmt;
 use eyre::Result;
 
 use super::tree::{self, Dir};
-use super::{Archive, Error, Refusal};
+use super::{Archive, ArchiveError, Refusal};
 use crate::disk::DirEntry;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
@@ -60,18 +60,18 @@ pub struct Findings {
     /// Directories of `active`.
     pub directories: u64,
     /// The first of what the venti lacks or has damaged.
-    pub damaged: Vec<Found>,
+    pub damaged: Vec<Finding>,
     /// How many there are.
     pub total: u64,
     /// The first of what is invalid, and stored as it was written.
-    pub invalid: Vec<Found>,
+    pub invalid: Vec<Finding>,
     /// How many there are.
     pub total_invalid: u64,
 }
 
 /// Something missing or damaged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Finding {
     /// The directory it was met in, or what is walked.
     pub place: String,
     /// The block.
@@ -80,7 +80,7 @@ pub struct Found {
     dir: Option<Dir>,
 }
 
-impl Found {
+impl Finding {
     /// Puts the name of the file in the place of the number of its entry, where the
     /// directory can be read.
     fn named(mut self, client: &mut Client) -> Self {
@@ -96,7 +96,7 @@ impl Found {
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.damage)
     }
@@ -117,13 +117,13 @@ impl Findings {
         *total += 1;
         if all.len() < NAMED {
             let place = place.to_owned();
-            all.push(Found { place, damage, dir });
+            all.push(Finding { place, damage, dir });
         }
     }
 
     /// With the names of files.
     fn named(self, client: &mut Client) -> Self {
-        let mut named = |all: Vec<Found>| all.into_iter().map(|one| one.named(client)).collect();
+        let mut named = |all: Vec<Finding>| all.into_iter().map(|one| one.named(client)).collect();
         Findings {
             damaged: named(self.damaged),
             invalid: named(self.invalid),
@@ -186,7 +186,7 @@ fn prove_tree(
     // A root directory that cannot be read has told so itself.
     if proof.findings.directories < 2 && proof.findings.is_whole() {
         let refusal = Refusal::Shape("expected a directory active in it, found none".into());
-        return Err(Error::from(refusal).report(&archive.score, &"venti"));
+        return Err(ArchiveError::from(refusal).report(&archive.score, &"venti"));
     }
     if depth == Depth::Every {
         proof.every(archive)?;
@@ -273,7 +273,7 @@ impl Proof<'_> {
 
     /// Reads the entries of a batch; puts the subdirectories on the list.
     fn entries(&mut self, batch: &[Pending], subs: Vec<Vec<Sub>>) -> Result<()> {
-        let mut visit = Entries {
+        let mut visit = EntryVisitor {
             batch,
             roles: subs.iter().map(|subs| roles(subs)).collect(),
             subs,
@@ -440,7 +440,7 @@ impl Visit for Metadata<'_> {
 }
 
 /// Takes the entries of a batch.
-struct Entries<'b> {
+struct EntryVisitor<'b> {
     batch: &'b [Pending],
     roles: Vec<HashMap<u64, (usize, usize)>>,
     subs: Vec<Vec<Sub>>,
@@ -448,7 +448,7 @@ struct Entries<'b> {
     findings: &'b mut Findings,
 }
 
-impl Visit for Entries<'_> {
+impl Visit for EntryVisitor<'_> {
     fn entry(&mut self, id: usize, number: u64, entry: &Entry) -> Option<Plan> {
         let role = self.roles.get(id).and_then(|roles| roles.get(&number));
         let Some(&(sub, which)) = role else {

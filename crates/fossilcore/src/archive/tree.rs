@@ -25,7 +25,7 @@ pub struct Dir {
 
 /// A file or directory that was found by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct ArchiveFile {
     /// Its name, owners, mode and times.
     pub info: DirEntry,
     /// Its bytes, or its entries: see [`venticore::net::tree::copy`].
@@ -121,7 +121,7 @@ pub(super) fn entries(block: &[u8]) -> Result<Vec<DirEntry>, FormatError> {
 ///
 /// # Errors
 /// [`TreeError`].
-pub fn find(client: &mut Client, dir: &Dir, name: &[u8]) -> Result<Option<File>, TreeError> {
+pub fn find(client: &mut Client, dir: &Dir, name: &[u8]) -> Result<Option<ArchiveFile>, TreeError> {
     let files = list(client, dir)?;
     match files.into_iter().find(|file| file.elem == name) {
         Some(info) => open(client, dir, info),
@@ -130,7 +130,7 @@ pub fn find(client: &mut Client, dir: &Dir, name: &[u8]) -> Result<Option<File>,
 }
 
 /// The file that a directory lists like this.
-fn open(client: &mut Client, dir: &Dir, info: DirEntry) -> Result<Option<File>, TreeError> {
+fn open(client: &mut Client, dir: &Dir, info: DirEntry) -> Result<Option<ArchiveFile>, TreeError> {
     let entry = entry(client, dir, info.entry)?;
     if !entry.active {
         return Ok(None);
@@ -140,7 +140,7 @@ fn open(client: &mut Client, dir: &Dir, info: DirEntry) -> Result<Option<File>, 
         let meta = self::entry(client, dir, info.meta_entry)?;
         directory = Some(Dir { entry, meta });
     }
-    Ok(Some(File {
+    Ok(Some(ArchiveFile {
         info,
         entry,
         directory,

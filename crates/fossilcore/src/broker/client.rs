@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 
 /// A connection, what it still types and what it has yet to read.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct ConsoleClient {
     stream: UnixStream,
     input: Input,
     outbox: Outbox,
@@ -21,7 +21,7 @@ pub(super) struct Client {
     gone: bool,
 }
 
-impl Client {
+impl ConsoleClient {
     /// A new client, who gets this first.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl Client {
         stream.set_nonblocking(true)?;
         let mut outbox = Outbox::default();
         outbox.push(history);
-        Ok(Client {
+        Ok(ConsoleClient {
             stream,
             input: Input::default(),
             outbox,

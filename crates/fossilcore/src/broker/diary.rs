@@ -29,7 +29,7 @@ pub(super) struct Diary {
 
 /// Whose bytes they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum Origin {
     /// The console's.
     Console,
     /// The fossil's standard error.
@@ -64,10 +64,10 @@ impl Diary {
     }
 
     /// Bytes that were said; whole lines are logged, and returned.
-    pub(super) fn said(&mut self, source: Source, bytes: &[u8]) -> Vec<String> {
+    pub(super) fn said(&mut self, source: Origin, bytes: &[u8]) -> Vec<String> {
         let (who, rest) = match source {
-            Source::Console => ("console", &mut self.console),
-            Source::Stderr => ("stderr", &mut self.stderr),
+            Origin::Console => ("console", &mut self.console),
+            Origin::Stderr => ("stderr", &mut self.stderr),
         };
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {

@@ -1,6 +1,6 @@
 //! What one client types: whole lines, and only those that a console may get.
 
-use crate::console::line::Line;
+use crate::console::line::CommandLine;
 
 /// The most bytes of a line that is waited for; more is no line.
 const LIMIT: usize = 4096;
@@ -47,7 +47,7 @@ impl Input {
             return Ok(b"\n".to_vec());
         }
         let text = std::str::from_utf8(bytes).map_err(|_| "line not passed on: no text")?;
-        let line: Result<Line, _> = text.parse();
+        let line: Result<CommandLine, _> = text.parse();
         line.map(|line| format!("{line}\n").into_bytes())
             .map_err(|cause| format!("line not passed on: {cause}"))
     }

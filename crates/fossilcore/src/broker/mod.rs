@@ -29,7 +29,7 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 pub use crate::console::end::AS_BROKER;
-pub use server::{Halt, run};
+pub use server::{HaltFn, run};
 pub use shim::become_fossil;
 pub use started::{Started, end, start};
 
@@ -38,7 +38,7 @@ pub const AS_FOSSIL: &str = "--as-fossil";
 
 /// What a broker is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Job {
+pub struct BrokerJob {
     /// Where it serves the console.
     pub socket: PathBuf,
     /// The directory of its log.

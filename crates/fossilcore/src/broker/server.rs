@@ -17,13 +17,13 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::client::{Client, passing};
+use super::client::{ConsoleClient, passing};
 use super::desk::{Desk, News};
-use super::diary::{Diary, Source};
+use super::diary::{Diary, Origin};
 use super::shim::spawn;
 use super::socket::Socket;
 use super::tape::Tape;
-use super::{Job, pid, terminal, word};
+use super::{BrokerJob, pid, terminal, word};
 use crate::console::kin;
 use crate::console::reply::{BROKER, STDERR};
 use crate::console::transport::wait;
@@ -41,14 +41,14 @@ const TYPED: usize = 64 << 10;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Ends the file systems of a console in order, no longer than this.
-pub type Halt = fn(&Path, Duration) -> Result<()>;
+pub type HaltFn = fn(&Path, Duration) -> Result<()>;
 
 /// Runs a broker: the job comes on standard input, the word that it serves goes
 /// to standard output. Returns when the fossil has ended.
 ///
 /// # Errors
 /// It does not serve; that was said.
-pub fn run(halt: Halt, limit: Duration) -> Result<Status> {
+pub fn run(halt: HaltFn, limit: Duration) -> Result<Status> {
     // The leader of a group has a session already that nobody else is in.
     let _ = rustix::process::setsid();
     let mut broker = match Broker::start(halt, limit) {
@@ -64,7 +64,7 @@ pub fn run(halt: Halt, limit: Duration) -> Result<Status> {
 
 /// A broker at work.
 struct Broker {
-    job: Job,
+    job: BrokerJob,
     /// Until the end: then no more callers are taken.
     socket: Option<Socket>,
     /// Our end of the terminal, until it hangs up.
@@ -81,21 +81,21 @@ struct Broker {
     bell: UnixStream,
     desk: Desk,
     news: Receiver<News>,
-    clients: Vec<Client>,
+    clients: Vec<ConsoleClient>,
     typed: VecDeque<u8>,
     tape: Tape,
     diary: Diary,
-    halt: Halt,
+    halt: HaltFn,
     limit: Duration,
     /// It was told to end: once, and may be told again.
     told: u32,
 }
 
 impl Broker {
-    fn start(halt: Halt, limit: Duration) -> Result<Self> {
+    fn start(halt: HaltFn, limit: Duration) -> Result<Self> {
         let mut text = String::new();
         io::stdin().take(1 << 20).read_to_string(&mut text)?;
-        let job: Job = serde_json::from_str(&text).wrap_err("job")?;
+        let job: BrokerJob = serde_json::from_str(&text).wrap_err("job")?;
         let parent = job.follows.map(parent).transpose()?;
         let (signals, signal) = UnixStream::pair()?;
         for number in [SIGTERM, SIGINT] {
@@ -228,7 +228,7 @@ impl Broker {
             let _ = (&stream).write_all(text.as_bytes());
             return;
         }
-        if let Ok(client) = Client::new(stream, &self.tape.history()) {
+        if let Ok(client) = ConsoleClient::new(stream, &self.tape.history()) {
             self.clients.push(client);
         }
     }
@@ -285,7 +285,7 @@ impl Broker {
                 // What was said on standard error before this is there by now, and
                 // belongs before it.
                 self.hear_stderr();
-                self.diary.said(Source::Console, bytes);
+                self.diary.said(Origin::Console, bytes);
                 let stream = self.tape.printed(bytes);
                 self.tell(&stream);
             }
@@ -300,7 +300,7 @@ impl Broker {
         match self.stderr.as_mut().map(|from| from.read(&mut buffer)) {
             Some(Ok(count @ 1..)) => {
                 let bytes = buffer.get(..count).unwrap_or_default();
-                for line in self.diary.said(Source::Stderr, bytes) {
+                for line in self.diary.said(Origin::Stderr, bytes) {
                     let stream = self.tape.note(STDERR, &line);
                     self.tell(&stream);
                 }
@@ -411,7 +411,7 @@ impl Broker {
                 client.flush(&[]);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.clients.iter().all(Client::has_all) {
+            if left.is_zero() || self.clients.iter().all(ConsoleClient::has_all) {
                 break;
             }
             self.wait(Some(left));

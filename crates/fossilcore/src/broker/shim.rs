@@ -9,14 +9,14 @@ use std::process::{Child, Command, Stdio};
 
 use eyre::{Result, WrapErr};
 
-use super::{AS_FOSSIL, Job};
+use super::{AS_FOSSIL, BrokerJob};
 use crate::console::kin;
 use venticore::status::Status;
 
 /// Starts it, on its end of the terminal. What the broker got as its standard error is
 /// the claim on the partition, open for reading: the fossil has it as standard
 /// output, to which it prints nothing, and the broker keeps none of it.
-pub(super) fn spawn(job: &Job, terminal: File) -> Result<Child> {
+pub(super) fn spawn(job: &BrokerJob, terminal: File) -> Result<Child> {
     let mut command = Command::new(myself());
     command.arg(AS_FOSSIL).args(&job.program);
     let environment = job.environment.iter().map(|(name, value)| (name, value));

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::shim::myself;
-use super::{AS_BROKER, Job, pid, word};
+use super::{AS_BROKER, BrokerJob, pid, word};
 use crate::console::kin;
 use crate::console::transport::wait;
 use venticore::status::{Failure, Status};
@@ -29,7 +29,7 @@ pub struct Started {
 ///
 /// # Errors
 /// It cannot, and says why; or it says nothing before the limit. None is left then.
-pub fn start(job: &Job, claim: File, limit: Duration) -> Result<Started> {
+pub fn start(job: &BrokerJob, claim: File, limit: Duration) -> Result<Started> {
     // A lock that a caller holds in a descriptor must not last as long as a fossil.
     close_fds::set_fds_cloexec(3, &[]);
     let mut command = Command::new(myself());
@@ -50,7 +50,7 @@ pub fn start(job: &Job, claim: File, limit: Duration) -> Result<Started> {
 }
 
 /// Gives a broker its job and takes its word: the number of its fossil.
-fn employ(broker: &mut Child, job: &Job, limit: Duration) -> Result<u32> {
+fn employ(broker: &mut Child, job: &BrokerJob, limit: Duration) -> Result<u32> {
     let mut stdin = broker.stdin.take();
     let text = serde_json::to_string(job)?;
     if let Some(stdin) = &mut stdin {

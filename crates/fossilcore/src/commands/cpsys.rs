@@ -11,9 +11,9 @@ mod voice;
 
 use eyre::Result;
 
-use crate::remote::{Answer, End, Lost, Machine};
+use crate::remote::{Machine, RemoteEnd, RemoteFailure, RemoteOutput};
 use crate::rootline::RootLine;
-use line::Found;
+use line::FoundRoot;
 use venticore::codec::dial::Dial;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
@@ -164,9 +164,9 @@ impl Copy<'_> {
     fn record(&self, partition: Option<&str>) -> Result<Option<String>> {
         let machine = &self.dest;
         let answer = self.call(machine, &self.fossilize(machine, partition))?;
-        let found = Found::in_lines(&answer.stdout);
+        let found = FoundRoot::in_lines(&answer.stdout);
         // With 3 and 2 it is on record all the same: see fossilize.
-        if let (Found::One(line), End::Status(0 | 2 | 3)) = (&found, &answer.end) {
+        if let (FoundRoot::One(line), RemoteEnd::Status(0 | 2 | 3)) = (&found, &answer.end) {
             self.voice.print(&line.to_string())?;
             return Ok(Some(line.partition.clone()));
         }
@@ -176,7 +176,7 @@ impl Copy<'_> {
             return Ok(None);
         }
         let why = match answer.end {
-            End::Status(0) => found.why_not(),
+            RemoteEnd::Status(0) => found.why_not(),
             _ => ended(machine, "fossilize", &answer.end),
         };
         let text = format!("{why}; its state is not on record, so it is not reset");
@@ -188,7 +188,7 @@ impl Copy<'_> {
         let machine = &self.source;
         let asked = self.options.source_partition.as_deref();
         let answer = self.call(machine, &self.fossilize(machine, asked))?;
-        if answer.end == End::Status(3) {
+        if answer.end == RemoteEnd::Status(3) {
             let text = format!(
                 "{}: an archive is under way there, what it records is the one before: \
                  run again when it is done; nothing was reset",
@@ -197,15 +197,15 @@ impl Copy<'_> {
             return Err(Failure::report(Status::Partly, text));
         }
         // It says so where only the venti of its line is unusable.
-        let without_venti = answer.end == End::Status(2) && given.venti.is_some();
+        let without_venti = answer.end == RemoteEnd::Status(2) && given.venti.is_some();
         if !answer.end.is_success() && !without_venti {
             let why = ended(machine, "fossilize", &answer.end);
             let text = format!("{why}; nothing was reset");
             return Err(Failure::report(far_status(&answer.end), text));
         }
-        match Found::in_lines(&answer.stdout) {
-            Found::One(line) if asked.is_none_or(|asked| asked == line.partition) => Ok(line),
-            Found::One(line) => {
+        match FoundRoot::in_lines(&answer.stdout) {
+            FoundRoot::One(line) if asked.is_none_or(|asked| asked == line.partition) => Ok(line),
+            FoundRoot::One(line) => {
                 let text = format!(
                     "{}: fossilize: expected the line of {}, found that of {}; nothing was reset",
                     machine.host(),
@@ -249,9 +249,9 @@ impl Copy<'_> {
         }
         match &answer.end {
             end if end.is_success() => Ok(Status::Done),
-            End::Unknown(why) => Err(self.reset_lost(why)),
+            RemoteEnd::Unknown(why) => Err(self.reset_lost(why)),
             // A shell's word for a signal, which may have come at any moment.
-            End::Status(status) if *status > SIGNALS && !self.options.dry_run => {
+            RemoteEnd::Status(status) if *status > SIGNALS && !self.options.dry_run => {
                 Err(self.reset_lost(&answer.end.to_string()))
             }
             end => {
@@ -314,7 +314,7 @@ impl Copy<'_> {
             let text = format!("{why}; the reset is done, start the fossil there");
             Failure::report(Status::Partly, text)
         };
-        let lost = |lost: Lost| failed(format!("{}: fossilstart: {lost}", machine.host()));
+        let lost = |lost: RemoteFailure| failed(format!("{}: fossilstart: {lost}", machine.host()));
         let answer = self.run(machine, &words).map_err(lost)?;
         for line in &answer.stdout {
             self.voice.print(line)?;
@@ -346,7 +346,7 @@ impl Copy<'_> {
     }
 
     /// Runs a command that comes before the reset.
-    fn call(&self, machine: &Machine, words: &[&str]) -> Result<Answer> {
+    fn call(&self, machine: &Machine, words: &[&str]) -> Result<RemoteOutput> {
         self.run(machine, words).map_err(|lost| {
             let name = words.first().copied().unwrap_or_default();
             let text = format!("{}: {name}: {lost}; nothing was reset", machine.host());
@@ -355,7 +355,7 @@ impl Copy<'_> {
     }
 
     /// Runs a command that changes nothing that could not be done again.
-    fn run(&self, machine: &Machine, words: &[&str]) -> Result<Answer, Lost> {
+    fn run(&self, machine: &Machine, words: &[&str]) -> Result<RemoteOutput, RemoteFailure> {
         self.voice.terminal.wait("waiting for the other machine");
         let answer = machine.run(words, "");
         self.voice.terminal.clear();
@@ -365,7 +365,7 @@ impl Copy<'_> {
     }
 
     /// What the far command said on standard error.
-    fn pass_on(&self, machine: &Machine, answer: &Answer) {
+    fn pass_on(&self, machine: &Machine, answer: &RemoteOutput) {
         for line in &answer.stderr {
             self.voice.say(format!("{}: {line}", machine.host()));
         }
@@ -373,19 +373,19 @@ impl Copy<'_> {
 }
 
 /// Which command, on which machine, ended how.
-fn ended(machine: &Machine, command: &str, end: &End) -> String {
+fn ended(machine: &Machine, command: &str, end: &RemoteEnd) -> String {
     format!("{}: {command}: {end}", machine.host())
 }
 
 /// What the end of a far command stands for here. A usage error there is none
 /// of this call.
-fn far_status(end: &End) -> Status {
+fn far_status(end: &RemoteEnd) -> Status {
     match end {
-        End::Unknown(_) => Status::Unreachable,
-        End::Status(3) => Status::Partly,
-        End::Status(4) => Status::Unverified,
-        End::Status(5) => Status::Locked,
-        End::Status(6) => Status::Unreachable,
-        End::Status(_) | End::Text(_) => Status::Failed,
+        RemoteEnd::Unknown(_) => Status::Unreachable,
+        RemoteEnd::Status(3) => Status::Partly,
+        RemoteEnd::Status(4) => Status::Unverified,
+        RemoteEnd::Status(5) => Status::Locked,
+        RemoteEnd::Status(6) => Status::Unreachable,
+        RemoteEnd::Status(_) | RemoteEnd::Text(_) => Status::Failed,
     }
 }

@@ -7,8 +7,8 @@ use std::io;
 use eyre::{Result, WrapErr};
 
 use crate::archive::Depth;
-use crate::format::source::{LABEL, Proving, Source, open, root_score, venti};
-use crate::format::{Job, Standing, check, old_undo, perform};
+use crate::format::source::{ArchiveSource, LABEL, Proving, open, root_score, venti};
+use crate::format::{FormatJob, Standing, check, old_undo, perform};
 use crate::processes;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
@@ -62,7 +62,7 @@ pub fn block_size(text: &str) -> Result<u64> {
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let score = root_score(&options.score)?;
     let (venti, dial) = venti(options.host.as_deref(), config)?;
-    let source = Source {
+    let source = ArchiveSource {
         score,
         venti: &venti,
         dial: &dial,
@@ -71,7 +71,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let operand = partition.operand();
     processes::prove_free(&partition, config)?;
     processes::claim(&partition)?;
-    let job = Job {
+    let job = FormatJob {
         tool,
         config,
         terminal,

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::console::reply::{is_fence, is_prompt};
 use crate::console::transport::{stream, wait};
-use crate::console::{Console, Error, Line, line, place, verdict};
+use crate::console::{CommandLine, Console, ConsoleError, line, place, verdict};
 use venticore::config::Config;
 use venticore::host::terminal::Output;
 use venticore::host::terminal::Terminal;
@@ -47,7 +47,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         }
     };
     if let Some(text) = &command {
-        let _: Line = text
+        let _: CommandLine = text
             .parse()
             .map_err(|e| Failure::report(Status::Usage, format!("{text}: {e}")))?;
     }
@@ -58,7 +58,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     if command.is_none() && io::stdin().is_terminal() {
         let stream = stream(&path, limit).map_err(|cause| {
             let name = path.display().to_string();
-            Error::Unreachable { name, cause }.report()
+            ConsoleError::Unreachable { name, cause }.report()
         })?;
         return interactive(stream, terminal);
     }
@@ -103,7 +103,7 @@ fn only(config: &Config, terminal: &Terminal) -> Result<PathBuf> {
     }
 }
 
-fn names<'a>(places: impl Iterator<Item = &'a place::Place>) -> Vec<String> {
+fn names<'a>(places: impl Iterator<Item = &'a place::FoundConsole>) -> Vec<String> {
     places
         .map(|place| place.path.display().to_string())
         .collect()
@@ -111,7 +111,7 @@ fn names<'a>(places: impl Iterator<Item = &'a place::Place>) -> Vec<String> {
 
 /// One command and its answer.
 fn one(console: &mut Console, text: &str, terminal: &Terminal) -> Result<Status> {
-    let line: Line = text
+    let line: CommandLine = text
         .parse()
         .map_err(|e| Failure::report(Status::Usage, format!("{text}: {e}")))?;
     let reply = console.ask(&line).map_err(|e| e.report())?;
@@ -216,7 +216,7 @@ fn pass_on(
         };
         let text = text.trim_end();
         if !text.is_empty()
-            && let Err(error) = text.parse::<Line>()
+            && let Err(error) = text.parse::<CommandLine>()
         {
             terminal.say(&error.to_string());
             continue;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use eyre::{Result, WrapErr};
 
-use crate::console::place::{self, Place, Places};
+use crate::console::place::{self, FoundConsole, Places};
 use crate::console::{Console, end, kin};
-use crate::halt::{Halt, Outcome};
+use crate::halt::{Halt, HaltOutcome};
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::status::{Failure, Status};
@@ -85,7 +85,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
 
 /// The consoles that were named, whoever owns them.
 fn given(paths: &[PathBuf]) -> Places {
-    let place = |path: &PathBuf| Place {
+    let place = |path: &PathBuf| FoundConsole {
         path: path.clone(),
         // If not, it will be said.
         served: true,
@@ -136,7 +136,7 @@ fn console(path: &Path, options: &Options, config: &Config, terminal: &Terminal)
 }
 
 /// One line for each file system: `halted NAME PARTITION CONSOLE`.
-fn tell(path: &Path, outcome: &Outcome, dry_run: bool, terminal: &Terminal) -> Result<()> {
+fn tell(path: &Path, outcome: &HaltOutcome, dry_run: bool, terminal: &Terminal) -> Result<()> {
     let word = if dry_run { "would halt" } else { "halted" };
     let mut output = terminal.output();
     for one in &outcome.halted {
@@ -165,7 +165,7 @@ fn dead(path: &Path, terminal: &Terminal) -> Result<Status> {
 
 /// Fossils of this namespace whose broker was killed, and whose console's file is
 /// gone as well.
-fn orphans(places: &[Place], namespace: &Path, terminal: &Terminal) -> Status {
+fn orphans(places: &[FoundConsole], namespace: &Path, terminal: &Terminal) -> Status {
     let namespace = std::path::absolute(namespace).unwrap_or_else(|_| namespace.to_owned());
     let mut status = Status::Done;
     for kin in kin::all() {

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use eyre::{Result, WrapErr, eyre};
 
 use crate::archive::{self, Archive, Depth};
-use crate::format::source::{LABEL, Proving, Source, open, root_score, venti};
+use crate::format::source::{ArchiveSource, LABEL, Proving, open, root_score, venti};
 use crate::format::{
-    self, Job, Matches, Standing, Undo, UndoError, check, old_undo, perform, say_first,
+    self, FormatJob, Matches, Standing, UndoError, UndoFile, check, old_undo, perform, say_first,
 };
 use crate::last::{Last, UnderWay};
-use crate::processes::{self, Halt};
+use crate::processes::{self, HaltFirst};
 use crate::rootline::RootLine;
 use venticore::codec::operand::Operand;
 use venticore::codec::utc::Utc;
@@ -65,7 +65,7 @@ pub struct Options {
 
 /// The three words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Words {
+struct ResetOperands {
     score: String,
     partition: Option<OsString>,
     venti: Option<String>,
@@ -81,7 +81,7 @@ pub fn run(
     options: &Options,
     config: &Config,
     terminal: &Terminal,
-    halt: &dyn Halt,
+    halt: &dyn HaltFirst,
 ) -> Result<Status> {
     if options.list {
         return list(&config.keep_dir(options.dir.as_deref()), terminal);
@@ -98,7 +98,7 @@ fn reset(
     options: &Options,
     config: &Config,
     terminal: &Terminal,
-    halt: &dyn Halt,
+    halt: &dyn HaltFirst,
 ) -> Result<Status> {
     let (words, mut answers) = words(options)?;
     let score = root_score(&words.score)?;
@@ -110,7 +110,7 @@ fn reset(
     refuse_address(&operand)?;
     let (venti, dial) = venti(words.venti.as_deref(), config)?;
     let partition = open(&operand, options.dry_run)?;
-    let job = Job {
+    let job = FormatJob {
         tool,
         config,
         terminal,
@@ -128,7 +128,7 @@ fn reset(
     if fossils.is_empty() {
         processes::claim(&partition)?;
     }
-    let source = Source {
+    let source = ArchiveSource {
         score,
         venti: &venti,
         dial: &dial,
@@ -191,7 +191,7 @@ fn reset(
 /// does.
 fn end_fossils(
     partition: &Partition,
-    halt: &dyn Halt,
+    halt: &dyn HaltFirst,
     config: &Config,
     terminal: &Terminal,
 ) -> Result<()> {
@@ -280,10 +280,10 @@ fn lost(standing: &Standing, client: &mut Client, fossils: &[Process]) -> Vec<St
 fn readable(client: &mut Client, score: &venticore::codec::score::Score) -> String {
     let archive = match Archive::read(client, score) {
         Ok(archive) => archive,
-        Err(archive::Error::Refusal(refusal)) => {
+        Err(archive::ArchiveError::Refusal(refusal)) => {
             return format!("not readable on this venti: {refusal}");
         }
-        Err(archive::Error::Client(error)) => {
+        Err(archive::ArchiveError::Client(error)) => {
             return format!("not readable on this venti: {error}");
         }
     };
@@ -320,7 +320,7 @@ fn put_back(
     config: &Config,
     terminal: &Terminal,
 ) -> Result<Status> {
-    let undo = Undo::open(path).wrap_err_with(|| path.display().to_string())?;
+    let undo = UndoFile::open(path).wrap_err_with(|| path.display().to_string())?;
     let given = options.partition.clone();
     let given = given.unwrap_or_else(|| undo.partition.clone().into());
     refuse_address(&given)?;
@@ -385,8 +385,8 @@ type Answers = Option<Box<dyn BufRead>>;
 
 /// The words of the command line, or of the line on standard input; and where
 /// answers come from: a terminal, or nowhere.
-fn words(options: &Options) -> Result<(Words, Answers)> {
-    let given = Words {
+fn words(options: &Options) -> Result<(ResetOperands, Answers)> {
+    let given = ResetOperands {
         score: options.score.clone(),
         partition: options.partition.clone(),
         venti: options.venti.clone(),
@@ -404,7 +404,7 @@ fn words(options: &Options) -> Result<(Words, Answers)> {
     let Some(line) = line else {
         return Ok((given, answers));
     };
-    let line = Words::parse(&line, given.partition.is_some())?;
+    let line = ResetOperands::parse(&line, given.partition.is_some())?;
     // A line from a pipe leaves no room for answers there; the user of
     // the session may be asked all the same.
     if !terminal
@@ -413,7 +413,7 @@ fn words(options: &Options) -> Result<(Words, Answers)> {
     {
         answers = Some(Box::new(BufReader::new(tty)));
     }
-    let words = Words {
+    let words = ResetOperands {
         score: line.score,
         partition: given.partition.or(line.partition),
         venti: given.venti.or(line.venti),
@@ -432,7 +432,7 @@ fn read_line(terminal: bool) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl Words {
+impl ResetOperands {
     /// The line that fossilize prints: `vac:SCORE PARTITION VENTI`, the last
     /// where it is known; the first alone where the partition is named elsewhere, so
     /// that a line that was cut does not reset the default partition.
@@ -463,7 +463,7 @@ impl Words {
             Err(1) => return Err(odd("one word")),
             Err(words) => return Err(odd(&format!("{words} words"))),
         };
-        Ok(Words {
+        Ok(ResetOperands {
             score,
             partition,
             venti,
@@ -478,16 +478,19 @@ mod tests {
 
     #[test]
     fn the_line_of_fossilize_has_two_or_three_words() {
-        let parsed = Words::parse(b"vac:S /dev/p tcp!v!1\n", false).unwrap();
-        let expected = Words {
+        let parsed = ResetOperands::parse(b"vac:S /dev/p tcp!v!1\n", false).unwrap();
+        let expected = ResetOperands {
             score: "vac:S".into(),
             partition: Some("/dev/p".into()),
             venti: Some("tcp!v!1".into()),
         };
         assert_eq!(parsed, expected);
-        let apart = Words::parse(b"vac:S  /dev/p\ttcp!v!1\n", false);
+        let apart = ResetOperands::parse(b"vac:S  /dev/p\ttcp!v!1\n", false);
         assert_eq!(apart.unwrap(), expected);
-        assert_eq!(Words::parse(b"vac:S /dev/p", false).unwrap().venti, None);
+        assert_eq!(
+            ResetOperands::parse(b"vac:S /dev/p", false).unwrap().venti,
+            None
+        );
         for odd in [
             &b""[..],
             b"\n",
@@ -499,14 +502,16 @@ mod tests {
             b"vac:S p \xff",
             &[&b"vac:S p v"[..], &[b'v'; 1 << 14]].concat(),
         ] {
-            let error = Words::parse(odd, false).unwrap_err();
+            let error = ResetOperands::parse(odd, false).unwrap_err();
             assert_eq!(status_of(&error), Status::Usage, "{odd:?}");
             assert!(error.to_string().contains("line of fossilize"), "{error}");
         }
-        let error = Words::parse(b"vac:S\n", false).unwrap_err().to_string();
+        let error = ResetOperands::parse(b"vac:S\n", false)
+            .unwrap_err()
+            .to_string();
         assert!(error.ends_with("found one word"), "{error}");
         assert!(error.contains("| fosreset -)"), "{error}");
-        let alone = Words::parse(b"vac:S\n", true).unwrap();
+        let alone = ResetOperands::parse(b"vac:S\n", true).unwrap();
         assert_eq!((&*alone.score, alone.partition), ("vac:S", None));
     }
 

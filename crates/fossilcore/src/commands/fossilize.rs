@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::halt;
 use crate::last::{self, Last, UnderWay};
 use crate::rootline::{self, RootLine};
-use crate::snapshot::{self, ARCHIVER, Archive, Found};
+use crate::snapshot::{self, ARCHIVER, ArchiveWait, LiveFossil};
 use crate::venti;
 use venticore::codec::operand::Operand;
 use venticore::config::{Config, NineFat};
@@ -87,7 +87,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         ));
     }
     let venti = venti.map(|venti| venti.text);
-    let entry = Entry {
+    let entry = RootRecord {
         line: RootLine {
             score: format!("vac:{score}"),
             partition: name,
@@ -138,7 +138,7 @@ fn take(
     config: &Config,
     terminal: &Terminal,
 ) -> Result<(Last, Option<String>)> {
-    let Found {
+    let LiveFossil {
         mut console,
         system,
     } = snapshot::find(partition.operand().as_path(), config)?;
@@ -151,7 +151,7 @@ fn take(
         true => config.archive,
         false => options.wait,
     };
-    let mut archive = Archive {
+    let mut archive = ArchiveWait {
         console: &mut console,
         name: &system.name,
         partition,
@@ -187,7 +187,7 @@ fn settle(partition: &Partition, first: Last, wait: Duration, terminal: &Termina
 }
 
 /// What is said of a score that will soon be an old one.
-fn old_score(entry: &Entry, under_way: UnderWay, options: &Options) -> String {
+fn old_score(entry: &RootRecord, under_way: UnderWay, options: &Options) -> String {
     let what = if options.dry_run { "would be" } else { "is" };
     let advice = match under_way {
         UnderWay::Waiting(_) if options.wait >= ARCHIVER => {
@@ -214,14 +214,14 @@ fn export(state: &StateDir, nine_fat: Option<&NineFat>, terminal: &Terminal) -> 
 
 /// What is recorded and printed.
 #[derive(Debug)]
-struct Entry {
+struct RootRecord {
     line: RootLine,
     under_way: bool,
 }
 
 /// The same as JSON.
 #[derive(Serialize)]
-struct Line<'a> {
+struct JsonRoot<'a> {
     schema: u32,
     score: &'a str,
     partition: &'a str,
@@ -231,10 +231,10 @@ struct Line<'a> {
     status: u8,
 }
 
-fn print(entry: &Entry, options: &Options, status: Status) -> Result<()> {
+fn print(entry: &RootRecord, options: &Options, status: Status) -> Result<()> {
     let mut output = Output::stdout();
     let line = if options.json {
-        let line = Line {
+        let line = JsonRoot {
             schema: SCHEMA,
             score: &entry.line.score,
             partition: &entry.line.partition,

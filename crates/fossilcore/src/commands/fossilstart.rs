@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::broker::{self, Job, Started};
+use crate::broker::{self, BrokerJob, Started};
 use crate::console::line::quote;
 use crate::console::place::{NAME, namespace};
 use crate::console::transport::{is_served, wait};
@@ -99,7 +99,7 @@ pub fn behind(mut arguments: impl Iterator<Item = OsString>) -> Option<Result<St
 /// # Errors
 /// A step failed; what was started is ended then.
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
-    let plan = Plan::new(options, config)?;
+    let plan = StartPlan::new(options, config)?;
     // Two that start a fossil here at once would both find the partition free.
     let claim = plan.claim()?;
     plan.check(config, terminal)?;
@@ -157,7 +157,7 @@ fn not_told(signals: &UnixStream) -> Result<()> {
 }
 
 /// All that is to be done.
-struct Plan {
+struct StartPlan {
     partition: PathBuf,
     operand: Operand,
     venti: Dial,
@@ -165,10 +165,10 @@ struct Plan {
     name: String,
     console: PathBuf,
     service: PathBuf,
-    job: Job,
+    job: BrokerJob,
 }
 
-impl Plan {
+impl StartPlan {
     fn new(options: &Options, config: &Config) -> Result<Self> {
         let operand = config.fossil_partition(options.partition.as_deref());
         let (operand, partition) = path(&operand)?;
@@ -181,7 +181,7 @@ impl Plan {
         let namespace = std::path::absolute(namespace(config))?;
         let program = program(&setup, config)?;
         let directory = std::path::absolute(config.keep_dir(options.dir.as_deref()))?;
-        let job = Job {
+        let job = BrokerJob {
             socket: namespace.join(&console),
             directory,
             log: format!("{console}.log"),
@@ -189,7 +189,7 @@ impl Plan {
             program: program.into_iter().chain(["-t".to_owned()]).collect(),
             follows: options.foreground.then(|| getpid().as_raw_nonzero().get()),
         };
-        Ok(Plan {
+        Ok(StartPlan {
             partition,
             operand,
             venti,
@@ -502,7 +502,7 @@ fn prepare(namespace: &Path) -> Result<()> {
 }
 
 /// Stays until the fossil ends; a signal ends it in order.
-fn stay(started: &mut Started, plan: &Plan, signals: &UnixStream) -> Result<Status> {
+fn stay(started: &mut Started, plan: &StartPlan, signals: &UnixStream) -> Result<Status> {
     let pid = number(&started.broker)?;
     let gone = pidfd_open(pid, PidfdFlags::empty())?;
     loop {

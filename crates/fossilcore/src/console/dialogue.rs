@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use eyre::Report;
 use rustix::process::Pid;
 
-use super::line::{Line, LineError};
-use super::reply::{Collector, Fenced, Garbled, Reply, STDERR, archived, last_words};
-use super::transport::{Heard, Transport};
+use super::line::{CommandLine, LineError};
+use super::reply::{ConsoleReply, Fenced, Garbled, ReplyCollector, STDERR, archived, last_words};
+use super::transport::{Received, Transport};
 use super::verdict;
 use venticore::status::{Failure, Status};
 
@@ -51,24 +51,24 @@ impl Console {
     /// Reaches the console at a path. A command has so long to answer.
     ///
     /// # Errors
-    /// [`Error::Unreachable`].
-    pub fn open(path: &Path, limit: Duration) -> Result<Self, Error> {
+    /// [`ConsoleError::Unreachable`].
+    pub fn open(path: &Path, limit: Duration) -> Result<Self, ConsoleError> {
         let name = path.display().to_string();
         match Transport::open(path, limit) {
             Ok(transport) => Ok(Self::of(name, transport, limit)),
-            Err(cause) => Err(Error::Unreachable { name, cause }),
+            Err(cause) => Err(ConsoleError::Unreachable { name, cause }),
         }
     }
 
     /// A console over a stream that is open: the near end of a pseudo-terminal.
     ///
     /// # Errors
-    /// [`Error::Unreachable`]: the system refuses a thread.
-    pub fn over(name: &str, stream: File, limit: Duration) -> Result<Self, Error> {
+    /// [`ConsoleError::Unreachable`]: the system refuses a thread.
+    pub fn over(name: &str, stream: File, limit: Duration) -> Result<Self, ConsoleError> {
         let name = name.to_owned();
         match Transport::over(stream) {
             Ok(transport) => Ok(Self::of(name, transport, limit)),
-            Err(cause) => Err(Error::Unreachable { name, cause }),
+            Err(cause) => Err(ConsoleError::Unreachable { name, cause }),
         }
     }
 
@@ -106,11 +106,11 @@ impl Console {
     /// # Errors
     /// The console takes nothing, ends, is silent past the limit, or what it
     /// says cannot be told apart.
-    pub fn ask(&mut self, line: &Line) -> Result<Reply, Error> {
+    pub fn ask(&mut self, line: &CommandLine) -> Result<ConsoleReply, ConsoleError> {
         let deadline = Instant::now() + self.limit;
         if !std::mem::replace(&mut self.met, true) {
             // What it said to others comes first, and is of no concern.
-            let nothing = "#".parse().map_err(|cause| Error::Line {
+            let nothing = "#".parse().map_err(|cause| ConsoleError::Line {
                 name: self.name.clone(),
                 text: "#".to_owned(),
                 cause,
@@ -126,7 +126,12 @@ impl Console {
     }
 
     /// Sends what is fenced, for a command, and takes the answer.
-    fn exchange(&mut self, line: &Line, fenced: Fenced, deadline: Instant) -> Result<Reply, Error> {
+    fn exchange(
+        &mut self,
+        line: &CommandLine,
+        fenced: Fenced,
+        deadline: Instant,
+    ) -> Result<ConsoleReply, ConsoleError> {
         let typed = fenced.typed();
         let sent = self.transport.write(typed.as_bytes(), deadline);
         sent.map_err(|cause| match cause.kind() {
@@ -137,12 +142,12 @@ impl Console {
             }
             _ => self.ended(line, Some(cause.to_string())),
         })?;
-        let mut collector = Collector::new(fenced);
+        let mut collector = ReplyCollector::new(fenced);
         // The beginning of a line that came before goes on in what comes now.
         let _ = collector.push(&std::mem::take(&mut self.partial));
         loop {
             match self.transport.read(deadline) {
-                Heard::Bytes(bytes) => match collector.push(&bytes) {
+                Received::Bytes(bytes) => match collector.push(&bytes) {
                     None => {}
                     Some(Ok(reply)) => {
                         self.asides.extend(reply.asides.iter().cloned());
@@ -154,8 +159,8 @@ impl Console {
                     }
                     Some(Err(cause)) => return Err(self.garbled(line, cause)),
                 },
-                Heard::Nothing => return Err(self.silent(line)),
-                Heard::End(cause) => {
+                Received::Nothing => return Err(self.silent(line)),
+                Received::End(cause) => {
                     let last = collector.last_words();
                     let cause = last.or(cause.map(|cause| cause.to_string()));
                     return Err(self.ended(line, cause));
@@ -167,13 +172,13 @@ impl Console {
     /// [`Console::ask`], where an answer that the console calls an error is one.
     ///
     /// # Errors
-    /// As there, or [`Error::Refused`], or [`Error::Line`]: nothing was sent.
-    pub fn command(&mut self, text: &str) -> Result<Reply, Error> {
+    /// As there, or [`ConsoleError::Refused`], or [`ConsoleError::Line`]: nothing was sent.
+    pub fn command(&mut self, text: &str) -> Result<ConsoleReply, ConsoleError> {
         let line = self.line(text)?;
         let reply = self.ask(&line)?;
         match verdict::failure(&line, &reply.text) {
             None => Ok(reply),
-            Some(failure) => Err(Error::Refused {
+            Some(failure) => Err(ConsoleError::Refused {
                 name: self.name.clone(),
                 line,
                 said: said(failure, &reply.stderr),
@@ -186,19 +191,19 @@ impl Console {
     ///
     /// # Errors
     /// As [`Console::ask`].
-    pub fn question(&mut self, text: &str) -> Result<Reply, Error> {
+    pub fn question(&mut self, text: &str) -> Result<ConsoleReply, ConsoleError> {
         let line = self.line(text)?;
         let mut tries = 1;
         loop {
             match self.ask(&line) {
-                Err(Error::Garbled { .. }) if tries < TRIES => tries += 1,
+                Err(ConsoleError::Garbled { .. }) if tries < TRIES => tries += 1,
                 done => return done,
             }
         }
     }
 
-    fn line(&self, text: &str) -> Result<Line, Error> {
-        text.parse().map_err(|cause| Error::Line {
+    fn line(&self, text: &str) -> Result<CommandLine, ConsoleError> {
+        text.parse().map_err(|cause| ConsoleError::Line {
             name: self.name.clone(),
             text: text.to_owned(),
             cause,
@@ -209,8 +214,8 @@ impl Console {
     /// asked; waits for one no longer than the limit.
     ///
     /// # Errors
-    /// [`Error::Ended`].
-    pub fn archives(&mut self, limit: Duration) -> Result<Vec<String>, Error> {
+    /// [`ConsoleError::Ended`].
+    pub fn archives(&mut self, limit: Duration) -> Result<Vec<String>, ConsoleError> {
         let deadline = Instant::now() + limit;
         loop {
             let asides = std::mem::take(&mut self.asides);
@@ -222,10 +227,10 @@ impl Console {
                 return Ok(scores);
             }
             match self.transport.read(deadline) {
-                Heard::Bytes(bytes) => self.overhear(&bytes),
-                Heard::Nothing => return Ok(Vec::new()),
-                Heard::End(cause) => {
-                    return Err(Error::Ended {
+                Received::Bytes(bytes) => self.overhear(&bytes),
+                Received::Nothing => return Ok(Vec::new()),
+                Received::End(cause) => {
+                    return Err(ConsoleError::Ended {
                         name: self.name.clone(),
                         waited: "an archive".to_owned(),
                         cause: cause.map(|cause| cause.to_string()),
@@ -265,8 +270,8 @@ impl Console {
         self.complaint.as_deref()
     }
 
-    fn silent(&self, line: &Line) -> Error {
-        Error::Silent {
+    fn silent(&self, line: &CommandLine) -> ConsoleError {
+        ConsoleError::Silent {
             name: self.name.clone(),
             waited: format!("an answer to {line}"),
             limit: self.limit,
@@ -276,7 +281,7 @@ impl Console {
     /// What the broker said before it closed a stream that takes nothing now.
     fn last_words(&mut self, deadline: Instant) -> Option<String> {
         let mut said = Vec::new();
-        while let Heard::Bytes(bytes) = self.transport.read(deadline) {
+        while let Received::Bytes(bytes) = self.transport.read(deadline) {
             said.extend(bytes);
             let cut = said.len().saturating_sub(PARTIAL);
             said.drain(..cut);
@@ -284,16 +289,16 @@ impl Console {
         last_words(&said)
     }
 
-    fn ended(&self, line: &Line, cause: Option<String>) -> Error {
-        Error::Ended {
+    fn ended(&self, line: &CommandLine, cause: Option<String>) -> ConsoleError {
+        ConsoleError::Ended {
             name: self.name.clone(),
             waited: format!("an answer to {line}"),
             cause,
         }
     }
 
-    fn garbled(&self, line: &Line, cause: Garbled) -> Error {
-        Error::Garbled {
+    fn garbled(&self, line: &CommandLine, cause: Garbled) -> ConsoleError {
+        ConsoleError::Garbled {
             name: self.name.clone(),
             line: line.clone(),
             cause,
@@ -311,7 +316,7 @@ fn said(failure: &str, stderr: &[String]) -> String {
 
 /// Why a console did not do what it was asked.
 #[derive(Debug)]
-pub enum Error {
+pub enum ConsoleError {
     /// Nobody serves it, or it cannot be opened.
     Unreachable {
         /// The console.
@@ -342,7 +347,7 @@ pub enum Error {
         /// The console.
         name: String,
         /// The command.
-        line: Line,
+        line: CommandLine,
         /// What it says.
         said: String,
     },
@@ -351,7 +356,7 @@ pub enum Error {
         /// The console.
         name: String,
         /// The command.
-        line: Line,
+        line: CommandLine,
         /// Why not.
         cause: Garbled,
     },
@@ -366,7 +371,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl ConsoleError {
     /// How a run ends that fails by this.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -383,7 +388,7 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ConsoleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable { name, cause } => {
@@ -425,4 +430,4 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for ConsoleError {}

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 /// A command line of at most 255 bytes, without its newline.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Line(String);
+pub struct CommandLine(String);
 
-impl Line {
+impl CommandLine {
     /// The most bytes that a fossil keeps of a line; it drops what follows, and
     /// executes the rest.
     pub const MAX: usize = 255;
@@ -39,7 +39,7 @@ impl Line {
     }
 }
 
-impl FromStr for Line {
+impl FromStr for CommandLine {
     type Err = LineError;
 
     fn from_str(text: &str) -> Result<Self, LineError> {
@@ -62,11 +62,11 @@ impl FromStr for Line {
         if first == "fsys" && words.len() == 1 {
             return Err(LineError::BareFsys);
         }
-        Ok(Line(text.to_owned()))
+        Ok(CommandLine(text.to_owned()))
     }
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -139,12 +139,12 @@ impl fmt::Display for LineError {
             Self::Long(len) => write!(
                 f,
                 "expected a line of at most {} bytes, found {len}: a fossil would cut it and execute the rest",
-                Line::MAX
+                CommandLine::MAX
             ),
             Self::Words(count) => write!(
                 f,
                 "expected at most {} words, found {count}: a fossil would drop the others",
-                Line::WORDS
+                CommandLine::WORDS
             ),
             Self::Control(byte) => write!(
                 f,
@@ -185,11 +185,11 @@ mod tests {
             ("\t fsys  ", LineError::BareFsys),
             (" \t", LineError::Empty),
         ] {
-            assert_eq!(text.parse::<Line>(), Err(error), "{text:?}");
+            assert_eq!(text.parse::<CommandLine>(), Err(error), "{text:?}");
         }
-        assert!("x".repeat(255).parse::<Line>().is_ok());
-        assert!("w ".repeat(19).parse::<Line>().is_ok());
-        assert!("fsys main".parse::<Line>().is_ok());
+        assert!("x".repeat(255).parse::<CommandLine>().is_ok());
+        assert!("w ".repeat(19).parse::<CommandLine>().is_ok());
+        assert!("fsys main".parse::<CommandLine>().is_ok());
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_command_stands_behind_the_file_system() {
-        let command = |text: &str| text.parse::<Line>().unwrap().command();
+        let command = |text: &str| text.parse::<CommandLine>().unwrap().command();
         assert_eq!(command("fsys all halt"), ["halt"]);
         assert_eq!(command("srv -A fossil"), ["srv", "-A", "fossil"]);
         assert!(command("fsys main").is_empty());

@@ -15,5 +15,5 @@ pub mod transport;
 pub mod trust;
 pub mod verdict;
 
-pub use dialogue::{Console, Error};
-pub use line::Line;
+pub use dialogue::{Console, ConsoleError};
+pub use line::CommandLine;

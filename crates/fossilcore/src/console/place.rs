@@ -23,14 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     /// The consoles, by name.
-    pub consoles: Vec<Place>,
+    pub consoles: Vec<FoundConsole>,
     /// What stands where consoles are looked for, and is not used.
     pub refused: Vec<Refused>,
 }
 
 /// A console that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FoundConsole {
     /// Its path.
     pub path: PathBuf,
     /// Whether somebody serves it; a socket that nobody serves had a broker that
@@ -105,7 +105,7 @@ pub fn consoles(config: &Config) -> io::Result<Places> {
 }
 
 /// What stands at a path in a directory that is ours.
-fn look(path: &Path) -> Result<Place, Refused> {
+fn look(path: &Path) -> Result<FoundConsole, Refused> {
     let meta = fs::metadata(path);
     if let Ok(meta) = &meta {
         let owner = User(meta.uid());
@@ -121,7 +121,7 @@ fn look(path: &Path) -> Result<Place, Refused> {
         }
     }
     let socket = meta.is_ok_and(|meta| meta.file_type().is_socket());
-    Ok(Place {
+    Ok(FoundConsole {
         path: path.to_owned(),
         // One that cannot be asked hides no other: who opens it says why not.
         served: !socket || is_served(path, PATIENCE).unwrap_or(true),

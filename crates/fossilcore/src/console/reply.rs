@@ -18,7 +18,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use super::line::Line;
+use super::line::CommandLine;
 
 /// What stands before a line of the fossil's standard error in the stream of our
 /// broker.
@@ -33,14 +33,14 @@ const KEPT: usize = 1 << 20;
 /// A command between two fences.
 #[derive(Debug)]
 pub struct Fenced {
-    line: Line,
+    line: CommandLine,
     tokens: [String; 2],
 }
 
 impl Fenced {
     /// The command, between tokens that no other has.
     #[must_use]
-    pub fn new(line: &Line) -> Self {
+    pub fn new(line: &CommandLine) -> Self {
         let token = || format!("{:016x}", RandomState::new().build_hasher().finish());
         Fenced {
             line: line.clone(),
@@ -74,7 +74,7 @@ pub fn is_fence(line: &str) -> bool {
 
 /// What a console said to a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reply {
+pub struct ConsoleReply {
     /// Its answer: lines, without echo and prompt.
     pub text: String,
     /// Lines that other threads of the fossil printed meanwhile.
@@ -111,7 +111,7 @@ impl fmt::Display for Garbled {
 
 /// Takes the stream in pieces until a command's answer is whole.
 #[derive(Debug)]
-pub struct Collector {
+pub struct ReplyCollector {
     fenced: Fenced,
     /// The stream since the first token; before that, its last bytes.
     text: Vec<u8>,
@@ -126,11 +126,11 @@ pub struct Collector {
     rest: Vec<u8>,
 }
 
-impl Collector {
+impl ReplyCollector {
     /// For the answer to this command.
     #[must_use]
     pub fn new(fenced: Fenced) -> Self {
-        Collector {
+        ReplyCollector {
             fenced,
             text: Vec::new(),
             begun: false,
@@ -142,8 +142,8 @@ impl Collector {
     }
 
     /// Takes the next bytes. Once the last token has come, the answer; what follows
-    /// it in these bytes is [`Collector::rest`].
-    pub fn push(&mut self, bytes: &[u8]) -> Option<Result<Reply, Garbled>> {
+    /// it in these bytes is [`ReplyCollector::rest`].
+    pub fn push(&mut self, bytes: &[u8]) -> Option<Result<ConsoleReply, Garbled>> {
         // A token may be split between what was there and what comes.
         let from = self.text.len().saturating_sub(TOKEN);
         self.text.extend_from_slice(bytes);
@@ -180,7 +180,7 @@ impl Collector {
         last_words(&self.text)
     }
 
-    fn end(&mut self, from: usize) -> Option<Result<Reply, Garbled>> {
+    fn end(&mut self, from: usize) -> Option<Result<ConsoleReply, Garbled>> {
         let last = self.fenced.tokens[1].as_bytes();
         if let Some(at) = find(self.text.get(from..).unwrap_or_default(), last) {
             self.rest = self.text.split_off(from + at + last.len());
@@ -196,7 +196,7 @@ impl Collector {
         None
     }
 
-    fn reply(&self) -> Result<Reply, Garbled> {
+    fn reply(&self) -> Result<ConsoleReply, Garbled> {
         let text = String::from_utf8_lossy(&self.text);
         let (text, stderr) = without_stderr(&text);
         let (text, asides) = without_asides(&text);
@@ -207,7 +207,7 @@ impl Collector {
         let typed = fence(&self.fenced.tokens[1]);
         let end = rest.rfind(&typed).ok_or_else(unclear)?;
         let answer = rest.get(..end).unwrap_or_default();
-        Ok(Reply {
+        Ok(ConsoleReply {
             text: without_prompt(answer).to_owned(),
             asides: self.asides.iter().cloned().chain(asides).collect(),
             stderr: self.early.iter().cloned().chain(stderr).collect(),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dialogue::{Console, Error};
+use super::dialogue::{Console, ConsoleError};
 
 /// One file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl System {
     ///
     /// # Errors
     /// As [`Console::question`].
-    pub fn list(console: &mut Console) -> Result<Vec<Self>, Error> {
+    pub fn list(console: &mut Console) -> Result<Vec<Self>, ConsoleError> {
         let reply = console.question("printconfig")?;
         Ok(Self::parse(&reply.text))
     }

@@ -34,7 +34,7 @@ pub struct Transport {
 
 /// What came within a limit.
 #[derive(Debug)]
-pub enum Heard {
+pub enum Received {
     /// Bytes of the stream, at least one.
     Bytes(Vec<u8>),
     /// Nothing.
@@ -104,16 +104,16 @@ impl Transport {
 
     /// The next piece of the stream, before the deadline: after it nothing is
     /// taken, even from a console that talks without end.
-    pub fn read(&mut self, deadline: Instant) -> Heard {
+    pub fn read(&mut self, deadline: Instant) -> Received {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Heard::Nothing;
+            return Received::Nothing;
         }
         match self.heard.recv_timeout(left) {
-            Ok(Ok(bytes)) => Heard::Bytes(bytes),
-            Ok(Err(error)) => Heard::End(Some(error)),
-            Err(RecvTimeoutError::Timeout) => Heard::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Heard::End(None),
+            Ok(Ok(bytes)) => Received::Bytes(bytes),
+            Ok(Err(error)) => Received::End(Some(error)),
+            Err(RecvTimeoutError::Timeout) => Received::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Received::End(None),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Whether an answer is a success: a console has no exit status, only texts
 //! (fossil.md 6.3).
 
-use super::line::Line;
+use super::line::CommandLine;
 
 /// Commands that say nothing when they succeed.
 const SILENT: &[&str] = &[
@@ -57,7 +57,7 @@ const FAILURES: &[&str] = &[
 
 /// The line that says that a command failed, if one does.
 #[must_use]
-pub fn failure<'a>(line: &Line, answer: &'a str) -> Option<&'a str> {
+pub fn failure<'a>(line: &CommandLine, answer: &'a str) -> Option<&'a str> {
     let words = line.command();
     // `fsys NAME` alone chooses a file system, and says nothing.
     let command = words.first().map_or("config", String::as_str);

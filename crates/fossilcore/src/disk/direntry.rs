@@ -7,7 +7,7 @@ use nom::multi::length_data;
 use nom::number::complete::{be_u8, be_u16, be_u32, be_u64};
 use nom::{IResult, Parser};
 
-use super::{Failed, FormatError};
+use super::{EndsEarly, FormatError};
 
 /// A directory entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl DirEntry {
     /// A wrong magic or version; something is cut short; an option of the
     /// wrong length, or twice.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let cut = |_: Failed<'_>| bad(bytes.len(), "more bytes", &bytes.len());
+        let cut = |_: EndsEarly<'_>| bad(bytes.len(), "more bytes", &bytes.len());
         let (rest, (magic, version)) = (be_u32, be_u16).parse(bytes).map_err(cut)?;
         if magic != Self::MAGIC {
             return Err(FormatError::magic("directory entry", Self::MAGIC, magic));
@@ -98,7 +98,7 @@ impl DirEntry {
         if self.qid_space.is_some() {
             return Err(bad(at, "one qid space", &"another"));
         }
-        let wrong = |_: Failed<'_>| bad(at, "a qid space of 16 bytes", &option.len());
+        let wrong = |_: EndsEarly<'_>| bad(at, "a qid space of 16 bytes", &option.len());
         let (rest, (offset, max)) = (be_u64, be_u64).parse(option).map_err(wrong)?;
         if !rest.is_empty() {
             return Err(bad(at, "a qid space of 16 bytes", &option.len()));

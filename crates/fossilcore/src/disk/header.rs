@@ -5,7 +5,7 @@ use std::fmt;
 use nom::Parser;
 use nom::number::complete::{be_u16, be_u32};
 
-use super::{Failed, FormatError, Label, NIL};
+use super::{EndsEarly, FormatError, Label, NIL};
 
 /// The header of a partition: its block size, and where its parts begin, in
 /// blocks from the start of the partition.
@@ -48,7 +48,7 @@ impl Header {
     /// Too few bytes, a wrong magic or version, a block size that is no
     /// multiple of 512.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let short = |_: Failed<'_>| FormatError::short("header", Self::FIELDS, bytes.len());
+        let short = |_: EndsEarly<'_>| FormatError::short("header", Self::FIELDS, bytes.len());
         let (rest, (magic, version, block_size)) =
             (be_u32, be_u16, be_u16).parse(bytes).map_err(short)?;
         if magic != Self::MAGIC {
@@ -99,20 +99,20 @@ impl Header {
     /// A block size that the header cannot hold or that is no multiple of
     /// 512, a partition that is too short, or too long for addresses of 32
     /// bits.
-    pub fn layout(len: u64, block_size: u64) -> Result<Self, LayoutError> {
+    pub fn layout(len: u64, block_size: u64) -> Result<Self, GeometryError> {
         let size = u16::try_from(block_size).ok();
         let size = size.filter(|&size| size > 0 && size % Self::SECTOR == 0);
-        let size = size.ok_or(LayoutError::BlockSize(block_size))?;
+        let size = size.ok_or(GeometryError::BlockSize(block_size))?;
         let blocks = len / block_size;
         if blocks < Self::MIN_PARTITION / block_size {
-            return Err(LayoutError::Short(len));
+            return Err(GeometryError::Short(len));
         }
         let per_block = block_size / Label::LEN as u64;
         let superblock = (Self::AT + 2 * block_size) / block_size;
         let label = superblock + 1;
         let data_blocks = u128::from(per_block) * u128::from(blocks.saturating_sub(label))
             / u128::from(per_block + 1);
-        let long = |_| LayoutError::Long(len);
+        let long = |_| GeometryError::Long(len);
         let data_blocks = u32::try_from(data_blocks).map_err(long)?;
         let data = label + u64::from(data_blocks).div_ceil(per_block);
         let end = u32::try_from(data + u64::from(data_blocks)).map_err(long)?;
@@ -209,7 +209,7 @@ impl Header {
 
 /// Why a partition cannot be laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LayoutError {
+pub enum GeometryError {
     /// The block size asked for.
     BlockSize(u64),
     /// The length in bytes of a partition that is too short.
@@ -218,7 +218,7 @@ pub enum LayoutError {
     Long(u64),
 }
 
-impl fmt::Display for LayoutError {
+impl fmt::Display for GeometryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BlockSize(size) => write!(
@@ -238,7 +238,7 @@ impl fmt::Display for LayoutError {
     }
 }
 
-impl std::error::Error for LayoutError {}
+impl std::error::Error for GeometryError {}
 
 #[cfg(test)]
 mod tests {
@@ -368,14 +368,17 @@ mod tests {
     #[test]
     fn what_cannot_be_laid_out_is_refused() {
         for size in [0, 1, 511, 8191, 65536, u64::MAX] {
-            assert_eq!(Header::layout(LEN, size), Err(LayoutError::BlockSize(size)));
+            assert_eq!(
+                Header::layout(LEN, size),
+                Err(GeometryError::BlockSize(size))
+            );
         }
         assert!(Header::layout(1_310_720, 8192).is_ok());
         let error = Header::layout(1_310_719, 8192);
-        assert_eq!(error, Err(LayoutError::Short(1_310_719)));
+        assert_eq!(error, Err(GeometryError::Short(1_310_719)));
         assert_eq!(
             Header::layout(u64::MAX, 512),
-            Err(LayoutError::Long(u64::MAX))
+            Err(GeometryError::Long(u64::MAX))
         );
         assert!(Header::layout(1 << 45, 65024).is_ok());
     }

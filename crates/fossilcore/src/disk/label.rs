@@ -3,7 +3,7 @@
 use nom::Parser;
 use nom::number::complete::{be_u8, be_u32};
 
-use super::{Failed, FormatError, NIL};
+use super::{EndsEarly, FormatError, NIL};
 
 /// The label of a data block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Label {
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let (_, (state, kind, epoch, epoch_close, tag)) = (be_u8, be_u8, be_u32, be_u32, be_u32)
             .parse(bytes)
-            .map_err(|_: Failed<'_>| FormatError::short("label", Self::LEN, bytes.len()))?;
+            .map_err(|_: EndsEarly<'_>| FormatError::short("label", Self::LEN, bytes.len()))?;
         let label = Label {
             state,
             kind,

@@ -5,7 +5,7 @@ use nom::Parser;
 use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u32};
 
-use super::{Failed, FormatError};
+use super::{EndsEarly, FormatError};
 use venticore::codec::score::Score;
 
 /// A block of the partition, as an entry leads to it.
@@ -32,7 +32,7 @@ impl Local {
     /// and a full score: a fossil misreads them.
     pub fn parse(score: Score) -> Result<Self, FormatError> {
         let bytes = score.as_bytes();
-        let short = |_: Failed<'_>| FormatError::short("local block", Score::LEN, bytes.len());
+        let short = |_: EndsEarly<'_>| FormatError::short("local block", Score::LEN, bytes.len());
         let (_, (zeros, archive, snap, tag, address)) =
             (take(Self::ZEROS), be_u8, be_u32, be_u32, be_u32)
                 .parse(bytes.as_slice())

@@ -5,7 +5,7 @@ use nom::multi::count;
 use nom::number::complete::{be_u16, be_u32};
 use nom::{IResult, Parser};
 
-use super::{DirEntry, Failed, FormatError};
+use super::{DirEntry, EndsEarly, FormatError};
 
 /// A meta block: where its entries are, and their bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,21 +19,21 @@ pub struct MetaBlock {
     /// How many slots the index has room for.
     pub slots: u16,
     /// The slots in use, sorted by name.
-    pub index: Vec<Slot>,
+    pub index: Vec<MetaSlot>,
     /// What follows the slots in use, up to the end of the block.
     body: Vec<u8>,
 }
 
 /// One slot of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct MetaSlot {
     /// Where the entry is, bytes from the start of the block.
     pub offset: u16,
     /// How many bytes it has.
     pub len: u16,
 }
 
-impl Slot {
+impl MetaSlot {
     /// Bytes of a slot.
     const LEN: usize = 2 + 2;
 }
@@ -55,7 +55,7 @@ impl MetaBlock {
     /// A wrong magic; sizes that do not fit in the block or in one another;
     /// a slot that leads to no entry.
     pub fn parse(block: &[u8]) -> Result<Self, FormatError> {
-        let short = |_: Failed<'_>| FormatError::short("meta block", Self::FIELDS, block.len());
+        let short = |_: EndsEarly<'_>| FormatError::short("meta block", Self::FIELDS, block.len());
         let (body, (magic, used, free, slots, entries)) = (be_u32, be_u16, be_u16, be_u16, be_u16)
             .parse(block)
             .map_err(short)?;
@@ -87,12 +87,12 @@ impl MetaBlock {
             body: body.to_vec(),
         };
         for (number, &slot) in meta.index.iter().enumerate() {
-            meta.check(slot, Self::FIELDS + number * Slot::LEN)?;
+            meta.check(slot, Self::FIELDS + number * MetaSlot::LEN)?;
         }
         Ok(meta)
     }
 
-    fn check(&self, slot: Slot, at: usize) -> Result<(), FormatError> {
+    fn check(&self, slot: MetaSlot, at: usize) -> Result<(), FormatError> {
         let first = Self::entries_at(self.slots);
         let end = usize::from(slot.offset) + usize::from(slot.len);
         if usize::from(slot.offset) < first || end > usize::from(self.used) {
@@ -116,11 +116,11 @@ impl MetaBlock {
 
     /// Where the entries may begin, with an index of so many slots.
     fn entries_at(slots: u16) -> usize {
-        Self::FIELDS + usize::from(slots) * Slot::LEN
+        Self::FIELDS + usize::from(slots) * MetaSlot::LEN
     }
 
-    fn bytes_of(&self, slot: Slot) -> &[u8] {
-        let slots = Self::FIELDS + self.index.len() * Slot::LEN;
+    fn bytes_of(&self, slot: MetaSlot) -> &[u8] {
+        let slots = Self::FIELDS + self.index.len() * MetaSlot::LEN;
         let from = usize::from(slot.offset).checked_sub(slots);
         let range = from.map(|from| from..from + usize::from(slot.len));
         range
@@ -156,20 +156,20 @@ impl MetaBlock {
         let mut sorted: Vec<&DirEntry> = entries.iter().collect();
         sorted.sort_by(|a, b| a.elem.cmp(&b.elem));
         let mut index = Vec::new();
-        let mut body = vec![0; (usize::from(slots) - entries.len()) * Slot::LEN];
+        let mut body = vec![0; (usize::from(slots) - entries.len()) * MetaSlot::LEN];
         let mut end = Self::entries_at(slots);
         for entry in sorted {
             let bytes = entry.to_bytes()?;
             let (offset, len) = (u16::try_from(end), u16::try_from(bytes.len()));
             end += bytes.len();
             match (offset, len) {
-                (Ok(offset), Ok(len)) if end <= most => index.push(Slot { offset, len }),
+                (Ok(offset), Ok(len)) if end <= most => index.push(MetaSlot { offset, len }),
                 _ => return Err(full(4, "all entries")),
             }
             body.extend(bytes);
         }
         let used = u16::try_from(end).map_err(|_| full(4, "all entries"))?;
-        body.resize(most - Self::FIELDS - index.len() * Slot::LEN, 0);
+        body.resize(most - Self::FIELDS - index.len() * MetaSlot::LEN, 0);
         Ok(MetaBlock {
             magic: Self::MAGIC,
             used,
@@ -202,9 +202,9 @@ impl MetaBlock {
     }
 }
 
-fn slot(input: &[u8]) -> IResult<&[u8], Slot> {
+fn slot(input: &[u8]) -> IResult<&[u8], MetaSlot> {
     let (input, (offset, len)) = (be_u16, be_u16).parse(input)?;
-    Ok((input, Slot { offset, len }))
+    Ok((input, MetaSlot { offset, len }))
 }
 
 fn bad(at: usize, expected: impl Into<String>, found: impl std::fmt::Display) -> FormatError {
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!((meta.used, meta.free, meta.slots), (81, 0, 2));
         assert_eq!(
             meta.index,
-            [Slot {
+            [MetaSlot {
                 offset: 20,
                 len: 61
             }]

@@ -16,10 +16,10 @@ mod meta;
 mod superblock;
 
 pub use direntry::{DirEntry, QidSpace};
-pub use header::{Header, LayoutError};
+pub use header::{GeometryError, Header};
 pub use label::Label;
 pub use local::Local;
-pub use meta::{MetaBlock, Slot};
+pub use meta::{MetaBlock, MetaSlot};
 pub use superblock::SuperBlock;
 pub use venticore::codec::format_error::FormatError;
 
@@ -27,7 +27,7 @@ pub use venticore::codec::format_error::FormatError;
 pub const NIL: u32 = 0xffff_ffff;
 
 /// What nom says of bytes that end too early.
-type Failed<'a> = nom::Err<nom::error::Error<&'a [u8]>>;
+type EndsEarly<'a> = nom::Err<nom::error::Error<&'a [u8]>>;
 
 /// A block address; [`NIL`] is none.
 fn address(value: u32) -> Option<u32> {

@@ -7,7 +7,7 @@ use nom::bytes::complete::take;
 use nom::combinator::map;
 use nom::number::complete::{be_u16, be_u32, be_u64};
 
-use super::{Failed, FormatError, NIL, address};
+use super::{EndsEarly, FormatError, NIL, address};
 use venticore::codec::score::Score;
 
 /// A super block.
@@ -58,7 +58,7 @@ impl SuperBlock {
     /// # Errors
     /// Too few bytes, a wrong magic or version, epochs or a qid that cannot be.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let short = |_: Failed<'_>| FormatError::short("super block", Self::LEN, bytes.len());
+        let short = |_: EndsEarly<'_>| FormatError::short("super block", Self::LEN, bytes.len());
         let (rest, (magic, version)) = (be_u32, be_u16).parse(bytes).map_err(short)?;
         if magic != Self::MAGIC {
             return Err(FormatError::magic("super block", Self::MAGIC, magic));

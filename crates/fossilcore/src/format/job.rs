@@ -10,7 +10,7 @@ use eyre::{Report, Result, WrapErr, eyre};
 use super::kept::{self, SUFFIX};
 use super::plan::Format;
 use super::standing::Standing;
-use super::undo::{Matches, Undo, UndoError, save};
+use super::undo::{Matches, UndoError, UndoFile, save};
 use super::write::{WriteError, write};
 use crate::{rootline, venti};
 use venticore::codec::score::Score;
@@ -26,7 +26,7 @@ const NAME_MAX: usize = 64;
 
 /// What is to be done, and for whom.
 #[derive(Clone, Copy)]
-pub struct Job<'a> {
+pub struct FormatJob<'a> {
     /// The command: named in the log.
     pub tool: &'a str,
     /// The environment.
@@ -43,7 +43,7 @@ pub struct Job<'a> {
 
 /// A format that may be carried out.
 #[derive(Debug)]
-pub struct Checked {
+pub struct CheckedFormat {
     /// What is written.
     pub format: Format,
     /// The score it comes from.
@@ -75,12 +75,12 @@ pub fn check(partition: &Partition, standing: &Standing, force: bool) -> Result<
 ///
 /// # Errors
 /// The partition cannot be read.
-pub fn old_undo(job: &Job<'_>, standing: &Standing) -> Result<Option<Undo>> {
+pub fn old_undo(job: &FormatJob<'_>, standing: &Standing) -> Result<Option<UndoFile>> {
     if matches!(standing, Standing::Whole(_)) {
         return Ok(None);
     }
     for path in kept::newest_first(&job.config.keep_dir(job.dir)) {
-        let Ok(undo) = Undo::open(&path) else {
+        let Ok(undo) = UndoFile::open(&path) else {
             continue;
         };
         match undo.matches(job.partition) {
@@ -94,7 +94,7 @@ pub fn old_undo(job: &Job<'_>, standing: &Standing) -> Result<Option<Undo>> {
 }
 
 /// Only what we kept, or root, is put back unasked.
-fn trusted(undo: Undo) -> Result<Undo> {
+fn trusted(undo: UndoFile) -> Result<UndoFile> {
     let owner = undo.owner()?;
     match venticore::state::is_trusted(owner) {
         true => Ok(undo),
@@ -112,8 +112,8 @@ fn trusted(undo: Undo) -> Result<Undo> {
 /// # Errors
 /// Up to the first write nothing was changed; afterwards the message says how to go on.
 pub fn perform(
-    job: &Job<'_>,
-    checked: &Checked,
+    job: &FormatJob<'_>,
+    checked: &CheckedFormat,
     still_free: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
     // So that what is a hole is known.
@@ -153,7 +153,7 @@ pub fn perform(
 }
 
 /// Says that an earlier format is undone before anything else.
-pub fn say_first(job: &Job<'_>, undo: &Undo) {
+pub fn say_first(job: &FormatJob<'_>, undo: &UndoFile) {
     job.terminal.say(&format!(
         "{}: an earlier format did not end: first, what it replaced is put back from {}",
         job.partition.operand(),
@@ -162,7 +162,7 @@ pub fn say_first(job: &Job<'_>, undo: &Undo) {
 }
 
 /// Appends the old last score and the new one to the log.
-fn log(job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
+fn log(job: &FormatJob<'_>, checked: &CheckedFormat, old: Option<Score>) -> Result<()> {
     let partition = rootline::word(job.partition.operand())?;
     let new_venti = venti::written(&checked.venti, job.config);
     let new_venti = new_venti.map_or_else(|_| checked.venti.clone(), |written| written.text);
@@ -180,7 +180,7 @@ fn log(job: &Job<'_>, checked: &Checked, old: Option<Score>) -> Result<()> {
 }
 
 /// Keeps what will be overwritten.
-fn keep(job: &Job<'_>, checked: &Checked) -> Result<PathBuf> {
+fn keep(job: &FormatJob<'_>, checked: &CheckedFormat) -> Result<PathBuf> {
     let state = StateDir::open(&job.config.keep_dir(job.dir))?;
     let operand = job.partition.operand().to_string();
     let path = state.keep_with(&name_to_keep(job), |file| {
@@ -193,7 +193,7 @@ fn keep(job: &Job<'_>, checked: &Checked) -> Result<PathBuf> {
         )
     })?;
     // What cannot be read back is no undo file.
-    let undo = Undo::open(&path);
+    let undo = UndoFile::open(&path);
     let matches = undo.and_then(|undo| undo.matches(job.partition));
     match matches.map_err(Report::new) {
         Ok(Matches::Old) => Ok(path),
@@ -203,7 +203,7 @@ fn keep(job: &Job<'_>, checked: &Checked) -> Result<PathBuf> {
 }
 
 /// `fosreset.20261122T035612Z.dev_sdC0_fossil.undo`.
-fn name_to_keep(job: &Job<'_>) -> String {
+fn name_to_keep(job: &FormatJob<'_>) -> String {
     let time = Utc(SystemTime::now()).to_string().replace(['-', ':'], "");
     let operand = job.partition.operand().to_string();
     let name = operand.replace(
@@ -218,7 +218,7 @@ fn name_to_keep(job: &Job<'_>) -> String {
 }
 
 /// Prints the command that undoes the format.
-fn announce(job: &Job<'_>, undo: &Path) -> Result<()> {
+fn announce(job: &FormatJob<'_>, undo: &Path) -> Result<()> {
     let line = format!("{}\n", undo_command(job, undo));
     let mut output = job.terminal.output();
     let printed = std::io::Write::write_all(&mut output, line.as_bytes());
@@ -228,7 +228,7 @@ fn announce(job: &Job<'_>, undo: &Path) -> Result<()> {
 }
 
 /// The command that puts back what an undo file has, for a shell.
-fn undo_command(job: &Job<'_>, undo: &Path) -> String {
+fn undo_command(job: &FormatJob<'_>, undo: &Path) -> String {
     let [file, partition] = [undo.as_os_str(), job.partition.operand().as_os_str()].map(quoted);
     let end = if partition.starts_with('-') {
         "-- "
@@ -249,7 +249,7 @@ fn quoted(word: &OsStr) -> String {
 }
 
 /// A look at the header and super block just before they go.
-fn unchanged(job: &Job<'_>, undo: &Path, standing: &Standing) -> Result<()> {
+fn unchanged(job: &FormatJob<'_>, undo: &Path, standing: &Standing) -> Result<()> {
     let now = Standing::of(job.partition)?;
     if now == *standing {
         return Ok(());
@@ -262,7 +262,7 @@ fn unchanged(job: &Job<'_>, undo: &Path, standing: &Standing) -> Result<()> {
 }
 
 /// What to do about a partition that is half written.
-fn unfinished(job: &Job<'_>, error: &dyn std::fmt::Display, undo: &Path) -> Report {
+fn unfinished(job: &FormatJob<'_>, error: &dyn std::fmt::Display, undo: &Path) -> Report {
     eyre!(
         "{}: not a fossil now: {error}: run again, or put the old one back: {}",
         job.partition.operand(),

@@ -11,7 +11,7 @@ use venticore::host::partition::Partition;
 use venticore::host::terminal::Terminal;
 use venticore::text::one_line;
 
-use super::undo::{Undo, UndoError};
+use super::undo::{UndoError, UndoFile};
 
 /// How the name of an undo file ends.
 pub(super) const SUFFIX: &str = "undo";
@@ -45,7 +45,7 @@ pub(super) fn newest_first(dir: &Path) -> Vec<PathBuf> {
 /// when it was made, the last archive before, bytes. Or why a file is none.
 #[must_use]
 pub fn listed(dir: &Path) -> Vec<Result<String, (PathBuf, UndoError)>> {
-    let line = |path: PathBuf| match Undo::open(&path) {
+    let line = |path: PathBuf| match UndoFile::open(&path) {
         Ok(undo) => {
             let old = undo
                 .old
@@ -82,7 +82,7 @@ pub(super) fn prune(
     let operand = partition.operand().to_string();
     let mut count = 1;
     for path in newest_first(dir) {
-        let Ok(undo) = Undo::open(&path) else {
+        let Ok(undo) = UndoFile::open(&path) else {
             continue;
         };
         let same = undo.partition == operand && undo.length == partition.len();

@@ -8,7 +8,7 @@ use venticore::codec::tree::Entry;
 
 use super::Piece;
 use crate::archive::Archive;
-use crate::disk::{Header, Label, LayoutError, Local, NIL, SuperBlock};
+use crate::disk::{GeometryError, Header, Label, Local, NIL, SuperBlock};
 
 /// The tag of the block with the root sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Area {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlanError {
     /// The block size, or the size of the partition.
-    Layout(LayoutError),
+    Layout(GeometryError),
     /// The archive's blocks are larger.
     Blocks {
         /// The least block size.

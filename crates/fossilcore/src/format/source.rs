@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use eyre::{Result, WrapErr};
 
-use super::job::Checked;
+use super::job::CheckedFormat;
 use super::plan::{Format, Tag};
 use crate::archive::{Archive, Depth, prove};
 use crate::{rootline, venti};
@@ -83,13 +83,13 @@ pub(crate) struct Proving<'a> {
 }
 
 /// What is proved: an archive on a venti.
-pub(crate) struct Source<'a> {
+pub(crate) struct ArchiveSource<'a> {
     pub(crate) score: Score,
     pub(crate) venti: &'a str,
     pub(crate) dial: &'a Dial,
 }
 
-impl Source<'_> {
+impl ArchiveSource<'_> {
     /// Connects to the venti.
     pub(crate) fn dial(&self, config: &Config) -> Result<Client> {
         Client::dial(self.dial, config.limits).wrap_err_with(|| self.dial.to_string())
@@ -102,12 +102,12 @@ impl Source<'_> {
         partition: &Partition,
         block_size: Option<u64>,
         label: &[u8],
-    ) -> Result<(Archive, Checked)> {
+    ) -> Result<(Archive, CheckedFormat)> {
         let read = Archive::read(client, &self.score);
         let archive = read.map_err(|error| error.report(&self.score, self.dial))?;
         let format = Format::of(&archive, partition.len(), block_size, Tag::random(), label)
             .wrap_err_with(|| partition.operand().to_string())?;
-        let checked = Checked {
+        let checked = CheckedFormat {
             format,
             score: self.score,
             venti: self.venti.to_owned(),

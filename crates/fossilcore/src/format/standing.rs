@@ -64,8 +64,8 @@ impl Standing {
             Ok(Last { header, superblock }) => {
                 return Ok(Self::Whole(Box::new(Whole { header, superblock })));
             }
-            Err(last::Error::Read(error)) => return Err(error),
-            Err(last::Error::Unfinished { last, .. }) => {
+            Err(last::LastError::Read(error)) => return Err(error),
+            Err(last::LastError::Unfinished { last, .. }) => {
                 return Ok(Self::Unfinished(Some(last).filter(|last| !last.is_nil())));
             }
             Err(error) => {

@@ -25,7 +25,7 @@ use venticore::codec::score::{LabelledScore, Score};
 use venticore::codec::utc::Utc;
 
 use super::{Piece, SECTOR, repeats};
-use reader::Reader;
+use reader::HashingReader;
 
 pub use recorder::save;
 
@@ -46,7 +46,7 @@ const HEAD: usize = 1 + 8 + 8 + 4;
 
 /// Which of the two a record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+enum RecordSide {
     Old = 0,
     New = 1,
 }
@@ -122,7 +122,7 @@ pub enum Matches {
 
 /// An undo file that is whole.
 #[derive(Debug)]
-pub struct Undo {
+pub struct UndoFile {
     file: File,
     path: PathBuf,
     /// The partition, as it was called.
@@ -138,11 +138,11 @@ pub struct Undo {
     mark: Option<u64>,
     superblock: u64,
     areas: Vec<(String, u64, u64)>,
-    records: [Vec<Record>; 2],
+    records: [Vec<UndoRecord>; 2],
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Record {
+struct UndoRecord {
     how: Stored,
     at: u64,
     len: u64,
@@ -151,7 +151,7 @@ struct Record {
     stored: u32,
 }
 
-impl Undo {
+impl UndoFile {
     /// Opens a file and checks all of it.
     ///
     /// # Errors
@@ -163,13 +163,15 @@ impl Undo {
             return Err(bad("no regular file"));
         }
         let file = File::open(path)?;
-        let mut input = Reader::of(file.try_clone()?);
+        let mut input = HashingReader::of(file.try_clone()?);
         let text = input.text()?;
         let mut undo = Self::described(file, path, &text)?;
         while let Some((side, record)) = input.record()? {
             let records = undo.records.get_mut(side);
             let records = records.ok_or_else(|| bad("a record of an unknown kind"))?;
-            let after = records.last().map_or(0, |last: &Record| last.at + last.len);
+            let after = records
+                .last()
+                .map_or(0, |last: &UndoRecord| last.at + last.len);
             let inside = record
                 .at
                 .checked_add(record.len)
@@ -226,7 +228,7 @@ impl Undo {
             _ => Some(score("old")?),
         };
         let mark = words.get("mark").map(|_| number("mark")).transpose()?;
-        let undo = Undo {
+        let undo = UndoFile {
             file,
             path: path.to_owned(),
             partition: get("partition")?.to_owned(),
@@ -272,7 +274,7 @@ impl Undo {
     }
 
     /// Some bytes as they were, or as they were written.
-    fn content(&self, side: Side, at: u64, len: usize) -> Result<Piece, UndoError> {
+    fn content(&self, side: RecordSide, at: u64, len: usize) -> Result<Piece, UndoError> {
         let records = &self.records[side as usize];
         let number = records.partition_point(|record| record.at <= at);
         let first = number.checked_sub(1).and_then(|n| records.get(n));
@@ -304,7 +306,7 @@ impl Undo {
         Ok(Piece::Bytes(bytes))
     }
 
-    fn unpack(&self, record: &Record) -> Result<Vec<u8>, UndoError> {
+    fn unpack(&self, record: &UndoRecord) -> Result<Vec<u8>, UndoError> {
         let mut stored = vec![0; usize::try_from(record.stored).unwrap_or(0)];
         self.file.read_exact_at(&mut stored, record.place)?;
         if record.how == Stored::Plain {

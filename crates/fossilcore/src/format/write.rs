@@ -89,7 +89,7 @@ pub fn write(disk: &dyn Disk, format: &Format, old: Option<u64>) -> Result<(), W
 }
 
 /// A write, to be read back.
-struct Written<'a> {
+struct WrittenBlock<'a> {
     area: &'a Area,
     at: u64,
     len: usize,
@@ -106,7 +106,7 @@ fn unmarked(superblock: &Area) -> Area {
 }
 
 /// Writes what an area does not hold yet, in large pieces.
-fn put<'a>(disk: &dyn Disk, area: &'a Area) -> io::Result<Vec<Written<'a>>> {
+fn put<'a>(disk: &dyn Disk, area: &'a Area) -> io::Result<Vec<WrittenBlock<'a>>> {
     let mut written = Vec::new();
     each_chunk(disk, area.start, area.len, |at, found| {
         let len = found.len();
@@ -114,7 +114,7 @@ fn put<'a>(disk: &dyn Disk, area: &'a Area) -> io::Result<Vec<Written<'a>>> {
         if piece.is(found) {
             return Ok(());
         }
-        written.push(Written { area, at, len });
+        written.push(WrittenBlock { area, at, len });
         disk.write_at(&piece.into_bytes(), at)
     })?;
     Ok(written)
@@ -122,7 +122,7 @@ fn put<'a>(disk: &dyn Disk, area: &'a Area) -> io::Result<Vec<Written<'a>>> {
 
 /// Reads back what was written. What was found right and left alone is not
 /// read again.
-fn compare(disk: &dyn Disk, write: &Written<'_>) -> Result<(), WriteError> {
+fn compare(disk: &dyn Disk, write: &WrittenBlock<'_>) -> Result<(), WriteError> {
     let found = bytes_at(disk, write.at, write.len)?;
     let piece = write.area.piece(write.at, write.len);
     if piece.is(&found) {

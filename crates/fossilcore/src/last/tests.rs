@@ -261,5 +261,5 @@ fn a_super_block_that_never_settles_is_given_up() {
         .collect();
     let source = changing(&states.iter().collect::<Vec<_>>());
     let error = Last::read(&source).unwrap_err();
-    assert!(matches!(error, Error::Unsettled(147_456)), "{error}");
+    assert!(matches!(error, LastError::Unsettled(147_456)), "{error}");
 }

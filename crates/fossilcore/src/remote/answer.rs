@@ -18,12 +18,12 @@ const SSH_FAILED: i32 = 255;
 
 /// A stream, whole: the limit on a program's output bounds it.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct Captured {
     bytes: Vec<u8>,
     broke: Option<String>,
 }
 
-impl Listen for Heard {
+impl Listen for Captured {
     fn hear(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -35,7 +35,7 @@ impl Listen for Heard {
 
 /// How a far command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum RemoteEnd {
     /// With this exit status.
     Status(i32),
     /// With this text, as commands of Plan 9 fail.
@@ -44,7 +44,7 @@ pub enum End {
     Unknown(String),
 }
 
-impl End {
+impl RemoteEnd {
     /// It ended well.
     #[must_use]
     pub fn is_success(&self) -> bool {
@@ -52,7 +52,7 @@ impl End {
     }
 }
 
-impl fmt::Display for End {
+impl fmt::Display for RemoteEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(code) => write!(f, "exit status {code}"),
@@ -64,9 +64,9 @@ impl fmt::Display for End {
 
 /// What a far command has said, and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct RemoteOutput {
     /// How.
-    pub end: End,
+    pub end: RemoteEnd,
     /// The lines of its standard output.
     pub stdout: Vec<String>,
     /// The lines of its standard error, and of the program that led there;
@@ -74,17 +74,17 @@ pub struct Answer {
     pub stderr: Vec<String>,
 }
 
-impl Answer {
+impl RemoteOutput {
     /// With a mark, the line that it begins tells how the command ended; without,
     /// the program that led there does.
-    pub(super) fn new(ended: Ended<Heard>, mark: Option<&str>) -> Self {
+    pub(super) fn new(ended: Ended<Captured>, mark: Option<&str>) -> Self {
         let mut stdout = lines(&ended.stdout.bytes);
-        let broke = ended.stdout.broke.map(End::Unknown);
+        let broke = ended.stdout.broke.map(RemoteEnd::Unknown);
         let end = match mark {
             None => of_program(ended.status),
             Some(mark) => told(&mut stdout, mark, ended.status),
         };
-        Answer {
+        RemoteOutput {
             end: broke.unwrap_or(end),
             stdout,
             stderr: few(&lines(&ended.stderr.bytes)),
@@ -93,32 +93,32 @@ impl Answer {
 }
 
 /// How the program ended that brings the far command's status.
-fn of_program(status: ExitStatus) -> End {
+fn of_program(status: ExitStatus) -> RemoteEnd {
     match (status.code(), status.signal()) {
-        (Some(SSH_FAILED), _) => End::Unknown(format!(
+        (Some(SSH_FAILED), _) => RemoteEnd::Unknown(format!(
             "no connection, or one that was lost: exit status {SSH_FAILED}"
         )),
-        (Some(code), _) => End::Status(code),
-        (None, Some(signal)) => End::Unknown(format!("ended by signal {signal}")),
-        (None, None) => End::Unknown(status.to_string()),
+        (Some(code), _) => RemoteEnd::Status(code),
+        (None, Some(signal)) => RemoteEnd::Unknown(format!("ended by signal {signal}")),
+        (None, None) => RemoteEnd::Unknown(status.to_string()),
     }
 }
 
 /// The status that the far shell printed, as the last line of all.
-fn told(stdout: &mut Vec<String>, mark: &str, status: ExitStatus) -> End {
+fn told(stdout: &mut Vec<String>, mark: &str, status: ExitStatus) -> RemoteEnd {
     let last = stdout.last().and_then(|line| line.strip_prefix(mark));
     let Some(text) = last.map(|text| text.trim().to_owned()) else {
         let why = match of_program(status) {
-            End::Unknown(why) => why,
+            RemoteEnd::Unknown(why) => why,
             end => format!("{end}, and no word from the shell there of how the command ended"),
         };
-        return End::Unknown(why);
+        return RemoteEnd::Unknown(why);
     };
     stdout.pop();
     match text.parse() {
-        Ok(code) => End::Status(code),
-        Err(_) if text.is_empty() => End::Status(0),
-        Err(_) => End::Text(excerpt(text.as_bytes(), SHOWN)),
+        Ok(code) => RemoteEnd::Status(code),
+        Err(_) if text.is_empty() => RemoteEnd::Status(0),
+        Err(_) => RemoteEnd::Text(excerpt(text.as_bytes(), SHOWN)),
     }
 }
 
@@ -144,8 +144,8 @@ fn few(lines: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn answer(stdout: &str, code: i32, brings_status: bool) -> Answer {
-        let heard = |text: &str| Heard {
+    fn answer(stdout: &str, code: i32, brings_status: bool) -> RemoteOutput {
+        let heard = |text: &str| Captured {
             bytes: text.into(),
             broke: None,
         };
@@ -154,19 +154,25 @@ mod tests {
             stdout: heard(stdout),
             stderr: heard("one\n\n\x1b[1mtwo\n"),
         };
-        Answer::new(ended, (!brings_status).then_some("far-status-1:"))
+        RemoteOutput::new(ended, (!brings_status).then_some("far-status-1:"))
     }
 
     #[test]
     fn a_status_comes_from_the_program_or_from_the_last_line() {
-        assert_eq!(answer("x\n", 0, true).end, End::Status(0));
-        assert_eq!(answer("x\nfar-status-1: 0\n", 4, true).end, End::Status(4));
+        assert_eq!(answer("x\n", 0, true).end, RemoteEnd::Status(0));
+        assert_eq!(
+            answer("x\nfar-status-1: 0\n", 4, true).end,
+            RemoteEnd::Status(4)
+        );
         let told = answer("x\nfar-status-1: 4\n", 0, false);
-        assert_eq!(told.end, End::Status(4));
+        assert_eq!(told.end, RemoteEnd::Status(4));
         assert_eq!(told.stdout, ["x"]);
-        assert_eq!(answer("far-status-1: \r\n", 0, false).end, End::Status(0));
+        assert_eq!(
+            answer("far-status-1: \r\n", 0, false).end,
+            RemoteEnd::Status(0)
+        );
         let text = answer("far-status-1: fosreset 12: no.venti\n", 0, false).end;
-        assert_eq!(text, End::Text("fosreset 12: no.venti".into()));
+        assert_eq!(text, RemoteEnd::Text("fosreset 12: no.venti".into()));
     }
 
     #[test]
@@ -181,7 +187,7 @@ mod tests {
             ("x\n", 255, true),
         ] {
             let end = answer(stdout, code, brings).end;
-            assert!(matches!(end, End::Unknown(_)), "{stdout:?}");
+            assert!(matches!(end, RemoteEnd::Unknown(_)), "{stdout:?}");
         }
     }
 

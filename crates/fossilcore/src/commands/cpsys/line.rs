@@ -4,12 +4,12 @@ use venticore::codec::dial::Dial;
 use venticore::codec::score::{LabelledScore, Score};
 use venticore::text::excerpt;
 
-use crate::remote::Answer;
+use crate::remote::RemoteOutput;
 use crate::rootline::RootLine;
 
 /// What the output of fossilize holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum FoundRoot {
     /// One line as it should be.
     One(RootLine),
     /// None, but this one is almost one.
@@ -22,7 +22,7 @@ pub(super) enum Found {
     NoRoot,
 }
 
-impl Found {
+impl FoundRoot {
     /// Looks through the lines of an output.
     pub(super) fn in_lines(lines: &[String]) -> Self {
         let begun: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
@@ -56,17 +56,17 @@ impl Found {
 }
 
 /// A line whose words are what they should be.
-fn parse(text: &str) -> Result<Found, String> {
+fn parse(text: &str) -> Result<FoundRoot, String> {
     let line = RootLine::parse(text).map_err(|words| format!("one of {words} words"))?;
     let parsed: LabelledScore = line.score.parse().map_err(|error| format!("{error}"))?;
     if parsed.score == Score::ZERO || parsed.score == Score::from_bytes([0; Score::LEN]) {
-        return Ok(Found::NoRoot);
+        return Ok(FoundRoot::NoRoot);
     }
     check_partition(&line.partition)?;
     if let Some(venti) = &line.venti {
         check_venti(venti)?;
     }
-    Ok(Found::One(line))
+    Ok(FoundRoot::One(line))
 }
 
 /// A partition's name that no shell and no command takes for anything else.
@@ -98,7 +98,7 @@ pub(super) fn check_venti(address: &str) -> Result<(), String> {
 
 /// The far fossilize failed because there is no archive to be recorded: ours
 /// says so on standard error, the script on standard output.
-pub(super) fn tells_no_root(answer: &Answer) -> bool {
+pub(super) fn tells_no_root(answer: &RemoteOutput) -> bool {
     let ours = [
         "no archival snapshot",
         "is it a fossil partition?",
@@ -118,38 +118,41 @@ mod tests {
 
     const SCORE: &str = "0123456789abcdef0123456789abcdef01234567";
 
-    fn found(text: &str) -> Found {
+    fn found(text: &str) -> FoundRoot {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        Found::in_lines(&lines)
+        FoundRoot::in_lines(&lines)
     }
 
     #[test]
     fn the_line_is_found_among_others() {
         let line = format!("vac:{SCORE} /dev/sdC0/fossil tcp!10.0.0.1!17034");
-        let Found::One(one) = found(&format!("Welcome!\n\n{line}\r\nyou have mail\n")) else {
+        let FoundRoot::One(one) = found(&format!("Welcome!\n\n{line}\r\nyou have mail\n")) else {
             panic!();
         };
         assert_eq!(one.to_string(), line);
         let apart = format!("vac:{SCORE} /p /net.alt/tcp!10.0.0.1!17034");
-        assert!(matches!(found(&apart), Found::One(one) if one.to_string() == apart));
+        assert!(matches!(found(&apart), FoundRoot::One(one) if one.to_string() == apart));
         let short = format!("vac:{SCORE} disk.img:fossil");
         assert!(matches!(
             found(&short),
-            Found::One(RootLine { venti: None, .. })
+            FoundRoot::One(RootLine { venti: None, .. })
         ));
     }
 
     #[test]
     fn no_other_line_will_do() {
         let upper = SCORE.to_uppercase();
-        assert!(matches!(found(&format!("vac:{upper} /p v")), Found::One(_)));
+        assert!(matches!(
+            found(&format!("vac:{upper} /p v")),
+            FoundRoot::One(_)
+        ));
         for text in [
             "",
             "no score?!",
             &format!("score vac:{SCORE} /p v"),
             &format!("{SCORE} /p v"),
         ] {
-            assert_eq!(found(text), Found::Nothing, "{text}");
+            assert_eq!(found(text), FoundRoot::Nothing, "{text}");
         }
         for text in [
             "vac:",
@@ -165,18 +168,21 @@ mod tests {
             &format!("vac:{SCORE} /p tcp!a!b!c!d"),
             &format!("vac:{SCORE} .. v"),
         ] {
-            assert!(matches!(found(text), Found::Odd(_)), "{text}");
+            assert!(matches!(found(text), FoundRoot::Odd(_)), "{text}");
         }
         let twice = format!("vac:{SCORE} /p v\nvac:{SCORE} /p v");
-        assert_eq!(found(&twice), Found::Several(2));
-        assert_eq!(found(&format!("vac:{} /p v", Score::ZERO)), Found::NoRoot);
-        assert_eq!(found(&format!("vac:{:040} /p v", 0)), Found::NoRoot);
+        assert_eq!(found(&twice), FoundRoot::Several(2));
+        assert_eq!(
+            found(&format!("vac:{} /p v", Score::ZERO)),
+            FoundRoot::NoRoot
+        );
+        assert_eq!(found(&format!("vac:{:040} /p v", 0)), FoundRoot::NoRoot);
     }
 
     proptest! {
         #[test]
         fn nothing_that_is_found_has_a_shell_in_it(text in "vac:[0-9a-f]{40} [ -~]{0,9} [ -~]{0,9}") {
-            if let Found::One(line) = found(&text) {
+            if let FoundRoot::One(line) = found(&text) {
                 let special = |c: char| "\"'`$;&|<>(){}*?\\".contains(c);
                 prop_assert!(!line.to_string().contains(special));
             }

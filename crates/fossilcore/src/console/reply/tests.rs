@@ -26,8 +26,8 @@ fn stream(fenced: &Fenced, answer: &str, aside: &str, at: usize) -> Vec<u8> {
     stream.into_bytes()
 }
 
-fn collect(fenced: Fenced, stream: &[u8], piece: usize) -> Option<Result<Reply, Garbled>> {
-    let mut collector = Collector::new(fenced);
+fn collect(fenced: Fenced, stream: &[u8], piece: usize) -> Option<Result<ConsoleReply, Garbled>> {
+    let mut collector = ReplyCollector::new(fenced);
     stream.chunks(piece.max(1)).find_map(|p| collector.push(p))
 }
 
@@ -124,7 +124,7 @@ fn what_follows_an_answer_is_kept() {
     let fenced = fenced();
     let mut bytes = stream(&fenced, "", "", 0);
     bytes.extend(format!("main: {ARCHIVED}").bytes());
-    let mut collector = Collector::new(fenced);
+    let mut collector = ReplyCollector::new(fenced);
     assert!(collector.push(&bytes).unwrap().unwrap().asides.is_empty());
     let rest = String::from_utf8(collector.rest()).unwrap();
     assert_eq!(rest, format!("\nmain: {ARCHIVED}"));
@@ -136,7 +136,7 @@ fn megabytes_are_bounded() {
     let answer = "x".repeat(99).to_owned() + "\n";
     let answer = answer.repeat(70_000);
     let stream = stream(&fenced, &answer, "", 0);
-    let mut collector = Collector::new(fenced);
+    let mut collector = ReplyCollector::new(fenced);
     let mut reply = None;
     for piece in stream.chunks(5000) {
         reply = reply.or(collector.push(piece));

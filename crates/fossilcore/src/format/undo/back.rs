@@ -3,11 +3,11 @@
 
 use venticore::source::ReadAt;
 
-use super::{Matches, Side, Undo, UndoError};
+use super::{Matches, RecordSide, UndoError, UndoFile};
 use crate::format::write::MAGIC;
 use crate::format::{Disk, SECTOR, each_chunk};
 
-impl Undo {
+impl UndoFile {
     /// Compares a disk with the file.
     ///
     /// # Errors
@@ -22,8 +22,8 @@ impl Undo {
         let (mut is_old, mut is_new) = (true, true);
         for &(_, start, len) in &self.areas {
             each_chunk(disk, start, len, |at, found| {
-                let old = self.content(Side::Old, at, found.len())?;
-                let new = self.content(Side::New, at, found.len())?;
+                let old = self.content(RecordSide::Old, at, found.len())?;
+                let new = self.content(RecordSide::New, at, found.len())?;
                 let (as_old, as_new) = (old.is(found), new.is(found));
                 is_old &= as_old;
                 is_new &= as_new;
@@ -82,7 +82,7 @@ impl Undo {
     /// is no fossil.
     ///
     /// # Errors
-    /// As [`Undo::matches`]; what could not be written; [`UndoError::Differs`].
+    /// As [`UndoFile::matches`]; what could not be written; [`UndoError::Differs`].
     pub fn put_back(&self, disk: &dyn Disk) -> Result<Matches, UndoError> {
         // So that what is a hole is known.
         disk.sync()?;
@@ -120,7 +120,7 @@ impl Undo {
     fn put(&self, disk: &dyn Disk, start: u64, len: u64, but: &[u64]) -> Result<(), UndoError> {
         each_chunk(disk, start, len, |at, found| {
             let len = found.len();
-            let old = self.content(Side::Old, at, len)?;
+            let old = self.content(RecordSide::Old, at, len)?;
             if old.is(found) {
                 return Ok(());
             }
@@ -151,7 +151,7 @@ impl Undo {
     fn compare(&self, disk: &dyn ReadAt) -> Result<(), UndoError> {
         for &(_, start, len) in &self.areas {
             each_chunk(disk, start, len, |at, found| {
-                match self.content(Side::Old, at, found.len())?.is(found) {
+                match self.content(RecordSide::Old, at, found.len())?.is(found) {
                     true => Ok(()),
                     false => Err(UndoError::Differs(at)),
                 }

@@ -5,22 +5,22 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use sha1::{Digest, Sha1};
 
-use super::{END, FIRST, HEAD, Record, Stored, UndoError};
+use super::{END, FIRST, HEAD, Stored, UndoError, UndoRecord};
 use crate::format::CHUNK;
 
 /// The most bytes of the text.
 const TEXT_MAX: u64 = 64 << 10;
 
 /// Reads a file and hashes what was read.
-pub(super) struct Reader {
+pub(super) struct HashingReader {
     input: BufReader<File>,
     hash: Sha1,
     at: u64,
 }
 
-impl Reader {
+impl HashingReader {
     pub(super) fn of(file: File) -> Self {
-        Reader {
+        HashingReader {
             input: BufReader::new(file),
             hash: Sha1::new(),
             at: 0,
@@ -58,7 +58,7 @@ impl Reader {
     }
 
     /// The next record and its side; `None` at the end.
-    pub(super) fn record(&mut self) -> Result<Option<(usize, Record)>, UndoError> {
+    pub(super) fn record(&mut self) -> Result<Option<(usize, UndoRecord)>, UndoError> {
         let kind = self.take(1)?;
         let kind = kind.first().copied().unwrap_or(END);
         if kind == END {
@@ -88,7 +88,7 @@ impl Reader {
         }
         let place = self.at;
         self.take(usize::try_from(stored).unwrap_or(0))?;
-        let record = Record {
+        let record = UndoRecord {
             how,
             at,
             len,

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use sha1::{Digest, Sha1};
 
-use super::{END, FIRST, HEAD, Side, Stored};
+use super::{END, FIRST, HEAD, RecordSide, Stored};
 use crate::format::plan::Format;
 use crate::format::standing::Standing;
 use crate::format::{Piece, SECTOR, are_zeros, bytes_at, chunks, each_chunk, repeats};
@@ -85,13 +85,15 @@ fn save_about(
     text += "\n";
     to.put(text.as_bytes())?;
     for (name, start, len) in ranges {
-        each_chunk(disk, start, len, |at, old| to.record(Side::Old, at, old))?;
+        each_chunk(disk, start, len, |at, old| {
+            to.record(RecordSide::Old, at, old)
+        })?;
         let area = areas.iter().find(|area| area.name == name);
         for (at, len) in chunks(start, len) {
             match area.map(|area| area.piece(at, len)) {
-                Some(Piece::Zeros(len)) => to.zeros(Side::New, at, len as u64)?,
-                Some(Piece::Bytes(new)) => to.record(Side::New, at, &new)?,
-                None => to.record(Side::New, at, &bytes_at(disk, at, len)?)?,
+                Some(Piece::Zeros(len)) => to.zeros(RecordSide::New, at, len as u64)?,
+                Some(Piece::Bytes(new)) => to.record(RecordSide::New, at, &new)?,
+                None => to.record(RecordSide::New, at, &bytes_at(disk, at, len)?)?,
             }
         }
     }
@@ -102,7 +104,7 @@ struct Recorder<'w> {
     to: &'w mut dyn Write,
     hash: Sha1,
     /// A piece of zeros that may go on: side, start, length.
-    zeros: Option<(Side, u64, u64)>,
+    zeros: Option<(RecordSide, u64, u64)>,
 }
 
 impl Recorder<'_> {
@@ -112,7 +114,7 @@ impl Recorder<'_> {
     }
 
     /// Zeros, which may go on from the ones before.
-    fn zeros(&mut self, side: Side, at: u64, len: u64) -> io::Result<()> {
+    fn zeros(&mut self, side: RecordSide, at: u64, len: u64) -> io::Result<()> {
         self.zeros = match self.zeros {
             Some((of, start, before)) if of == side && start + before == at => {
                 Some((of, start, before + len))
@@ -125,7 +127,7 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    fn record(&mut self, side: Side, at: u64, bytes: &[u8]) -> io::Result<()> {
+    fn record(&mut self, side: RecordSide, at: u64, bytes: &[u8]) -> io::Result<()> {
         let len = bytes.len() as u64;
         if are_zeros(bytes) {
             return self.zeros(side, at, len);
@@ -138,7 +140,14 @@ impl Recorder<'_> {
         }
     }
 
-    fn head(&mut self, side: Side, how: Stored, at: u64, len: u64, bytes: &[u8]) -> io::Result<()> {
+    fn head(
+        &mut self,
+        side: RecordSide,
+        how: Stored,
+        at: u64,
+        len: u64,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         let stored = u32::try_from(bytes.len()).map_err(io::Error::other)?;
         let mut record = Vec::with_capacity(HEAD + bytes.len());
         record.push((side as u8) << 4 | how as u8);
