@@ -122,6 +122,10 @@ fn the_partition_in_which_a_venti_goes_on_is_asked_for_and_found() {
     let said = "every arena is used up";
     let output = site.ventiprog("s", &["-s", &source, "-p", &part, &target]);
     assert_said(&output, 3, said);
+    // The page of a full venti shows no way on.
+    let index = site.a.index();
+    let output = site.ventiprog("full", &["-s", &source, "-i", &index, &target]);
+    assert_said(&output, 3, "and the index page lists no other");
     let second = site.add_partition();
     let stored = site.store(5);
     let output = site.ventiprog("s", &["-s", &source, &target]);

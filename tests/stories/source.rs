@@ -482,6 +482,56 @@ fn an_index_page_shows_the_next_partition() {
 }
 
 #[test]
+fn a_page_that_lists_only_arenas_that_are_used_up_does_not_hide_that_the_source_is_full() {
+    let mut site = Site::empty(1);
+    site.add(30);
+    site.seal();
+    let (source, target) = (source_of(&site), Venti::start());
+    let second = site.path("second").display().to_string();
+    let here = (&site.partition, &*site.part());
+    let config = |http: &Http| {
+        let (url, source) = (http.url(), source.dial());
+        format!("index = '{url}'\nsource = '{source}'\n{LIMITS}")
+    };
+    let run = |config: &str, args: &[&str]| site.ventiprog().config(config).args(args).run();
+    let http = Http::page(index::page(&[here]));
+    let full = config(&http);
+    let said = "every arena is used up, and the index page lists no other: ";
+    for _ in 0..2 {
+        assert_said(&run(&full, &[&target.dial()]), 3, said);
+    }
+    assert_eq!(site.holes(&target), 0);
+    assert_said(&run(&full, &["-l"]), 0, said);
+    assert_said(&run(&full, &["-l", "--older", "1"]), 3, said);
+    let named = format!("arenas = ['{second}']\n{full}");
+    let quiet = |output: Output| {
+        assert_eq!((output.status, &*output.remarks()), (0, ""));
+    };
+
+    // The partition that it has now is not here, or is without a clump, or has some.
+    let mut next = PartitionBuilder::new().name("second").seed(5);
+    next = next.arenas(2, 4 << 20);
+    let mut next = next.create(&site.path("second")).unwrap();
+    quiet(run(&named, &[]));
+    quiet(run(&full, &["-p", &second]));
+    let block = Sample::new(77, 0).noise(BLOCK);
+    next.append(13, &block).unwrap();
+    next.flush().unwrap();
+    source.insert(BlockType::Data, &block);
+    let http = Http::page(index::page(&[here, (&next, &second)]));
+    let both = config(&http);
+    fs::rename(&second, site.path("away")).unwrap();
+    for args in [&[][..], &["-l", "--older", "1"]] {
+        let output = run(&both, args);
+        assert_said(&output, 3, &second);
+        assert!(!output.stderr.contains("used up"), "{output:?}");
+    }
+    fs::rename(site.path("away"), &second).unwrap();
+    quiet(run(&both, &[]));
+    assert_eq!(holes_in(&next, &target), 0);
+}
+
+#[test]
 fn the_keys_for_arenas_need_neither_page_nor_wrcmd() {
     let site = Site::new(20);
     let second = second(&site, 10);

@@ -91,9 +91,8 @@ pub(super) fn list(
         let differs = compare(sought, &parts, record, options, config, terminal)?;
         status = status.worst(late(differs));
     }
-    let has_page = config.index.is_some() || options.index.is_some();
-    if !has_page && options.partitions.is_empty() && !config.offline && !options.offline {
-        let used_up = unseen::say_used_up(&parts, terminal);
+    if options.partitions.is_empty() && !config.offline && !options.offline {
+        let used_up = unseen::say_used_up(&parts, sought.as_ref(), terminal);
         status = status.worst(late(used_up));
     }
     let rules: Vec<_> = parts.iter().map(|part| part.rules.clone()).collect();

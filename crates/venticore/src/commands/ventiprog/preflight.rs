@@ -125,9 +125,9 @@ impl<'a> Preflight<'a> {
         gaps = gaps.worst(unseen::say_unsynced(origin, &parts, sight, terminal));
         gaps = gaps.worst(unseen::say_page_ahead(&sought.page, &parts, terminal));
         gaps = gaps.worst(page::say_behind(&sought, &parts, config, terminal));
-        let used_up = match offline || sought.url.is_some() {
+        let used_up = match offline {
             true => Status::Done,
-            false => unseen::say_used_up(&parts, terminal),
+            false => unseen::say_used_up(&parts, Some(&sought), terminal),
         };
         Ok(Found {
             status: opened.worst(gaps).worst(*doubled).worst(used_up),

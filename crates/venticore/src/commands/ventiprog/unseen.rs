@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use super::origin::Origin;
-use super::sought::Listed;
+use super::sought::{Listed, Sought};
 use super::source::Part;
 use crate::codec::dial::Dial;
 use crate::codec::index;
@@ -140,17 +140,31 @@ fn on_disk(part: &Part, arena: &Arena, by_page: u64) -> (u64, u64) {
     (used, clumps)
 }
 
-/// Says that nothing new can come to the partitions that are known.
-pub(super) fn say_used_up(parts: &[Part], terminal: &Terminal) -> Status {
+/// Says that nothing new can come to the partitions that are known, unless the index page
+/// lists another one: that one was said where it is not here.
+pub(super) fn say_used_up(parts: &[Part], sought: Option<&Sought>, terminal: &Terminal) -> Status {
     let mut tables = parts.iter().filter(|part| part.is_table).peekable();
     if tables.peek().is_none() || !tables.all(Part::is_used_up) {
         return Status::Done;
     }
+    let with_page = sought.filter(|sought| sought.url.is_some());
+    let is_read = |listed: &Listed| parts.iter().any(|part| part.name == listed.name);
+    if with_page.is_some_and(|sought| !sought.all_named || !sought.page.iter().all(is_read)) {
+        return Status::Done;
+    }
     let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-    terminal.say(&format!(
-        "{}: every arena is used up: what the source stores from now on lies elsewhere; \
-         name that partition (-p, or arenas in the configuration) or the index page (-i)",
-        names.join(", ")
-    ));
+    let names = names.join(", ");
+    terminal.say(&match with_page {
+        Some(_) => format!(
+            "{names}: every arena is used up, and the index page lists no other: \
+             the source is full, or goes on in a partition that the page does not list yet; \
+             give the source another partition, or name the one that it has \
+             (arenas in the configuration)"
+        ),
+        None => format!(
+            "{names}: every arena is used up: what the source stores from now on lies elsewhere; \
+             name that partition (-p, or arenas in the configuration) or the index page (-i)"
+        ),
+    });
     Status::Partly
 }
