@@ -700,6 +700,66 @@ fn a_partition_that_the_page_knows_by_another_name_is_the_one_on_record() {
 }
 
 #[test]
+fn a_partition_has_one_name_whichever_of_its_paths_is_given() {
+    let site = Site::new(20);
+    let (source, target) = (source_of(&site), Venti::start());
+    let second = second(&site, 10);
+    let mut sample = Sample::new(77, 0);
+    for _ in second.clumps() {
+        source.insert(BlockType::Data, &sample.noise(BLOCK));
+    }
+    let link = |name: &str, of: &std::path::Path| {
+        std::os::unix::fs::symlink(of, site.path(name)).unwrap();
+        site.path(name).display().to_string()
+    };
+    let (first, path) = (site.part(), second.path().display().to_string());
+    let alias = link("link", site.partition.path());
+    let other = link("link2", second.path());
+    let names = |site: &Site| {
+        let places = site.wrcmds();
+        let mut names: Vec<String> = places.places().map(|place| place.partition).collect();
+        names.sort();
+        names
+    };
+    let run = |config: &str, args: &[&str]| {
+        let command = site.ventiprog().config(&format!("{config}\n{LIMITS}"));
+        let command = command.args(args).args(["-s", &source.dial()]);
+        let output = command.arg(target.dial()).run();
+        assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+        names(&site)
+    };
+    // Two names in one call.
+    assert_eq!(run("", &["-p", &first, "-p", &alias]), [&*first]);
+    let recorded = [&*first, &*path];
+    assert_eq!(run("", &["-p", &path, "-p", &alias]), recorded);
+    let (wrcmd, writes) = (site.file("wrcmd"), target.counts().writes);
+    let http = Http::page(index::page(&[(&site.partition, &alias), (&second, &other)]));
+    let page = format!("index = '{}'", http.url());
+    assert_eq!(run(&page, &[]), recorded, "the index page");
+    assert_eq!(run("", &["-p", &other]), recorded, "-p");
+    let arenas = format!("arenas = ['{alias}', '{other}']");
+    assert_eq!(run(&arenas, &[]), recorded, "arenas");
+    // The configuration names one that the page does not list.
+    let http = Http::page(index::page(&[(&site.partition, &alias)]));
+    let page = format!("index = '{}'", http.url());
+    assert_eq!(run(&format!("{arenas}\n{page}"), &[]), recorded, "both");
+    assert_eq!(
+        (site.file("wrcmd"), target.counts().writes),
+        (wrcmd, writes)
+    );
+    // Nothing is on record.
+    fs::remove_file(site.state("wrcmd")).unwrap();
+    fs::remove_file(site.state("wrcmds")).unwrap();
+    let config = format!("arenas = ['{first}', '{path}']\n{page}\n{LIMITS}");
+    let command = site
+        .ventiprog()
+        .config(&config)
+        .args(["-s", &source.dial()]);
+    assert_eq!(command.arg(Venti::start().dial()).run().status, 0);
+    assert_eq!(names(&site), [&*alias, &*path]);
+}
+
+#[test]
 fn a_partition_on_record_that_the_page_does_not_list_is_said() {
     let site = Site::new(20);
     let target = Venti::start();
@@ -753,10 +813,15 @@ fn a_page_that_counts_less_than_is_on_disk_is_said() {
     assert_eq!((output.status, &*output.remarks()), (0, ""));
     assert_eq!(growing.paths().len(), 2);
 
-    let output = run(&Http::page(old));
+    let link = site.path("link");
+    std::os::unix::fs::symlink(site.part(), &link).unwrap();
+    let by_link = old.replace(&site.part(), &link.display().to_string());
+    let pages = [old, by_link].map(|page| run(&Http::page(page)));
     let said = "arena arena0: the index page counts 20 clumps, on disk are already 25: \
                 that is the page of another venti";
-    assert_said(&output, 3, said);
+    for output in pages {
+        assert_said(&output, 3, said);
+    }
     assert_eq!(site.holes(&target), 0);
 }
 

@@ -63,7 +63,7 @@ pub(super) fn list(
         names.extend(sought.names.iter().cloned());
     }
     if options.partitions.is_empty() {
-        let configured = sought::named(&config.arenas, &on_record);
+        let configured = sought::named(&config.arenas, &names);
         let more = configured.into_iter().filter(|name| !names.contains(name));
         names.extend(more.collect::<Vec<_>>());
     } else {
@@ -157,20 +157,15 @@ fn of_page(
     };
     match net::page::fetch(url, config.limits) {
         Ok(page) => {
-            (sought.page, sought.status) = sought::on_page(&page, config, terminal);
+            (sought.page, sought.status) = sought::on_page(&page, on_record, config, terminal);
             sought.url = Some(url.clone());
             sought.all_named = sought.status == Status::Done;
         }
         Err(error) => terminal.say(&format!("{url}: {error}; only what is on disk is listed")),
     }
-    for listed in &mut sought.page {
-        let mut recorded = on_record.iter();
-        if let Some(name) = recorded.find(|name| sought::is_same_node(name, &listed.name)) {
-            listed.name.clone_from(name);
-        } else if !sought.names.contains(&listed.name) {
-            sought.names.push(listed.name.clone());
-        }
-    }
+    let names = sought.page.iter().map(|listed| listed.name.clone());
+    let new = names.filter(|name| !on_record.contains(name));
+    sought::add(&mut sought.names, new);
     Some(sought)
 }
 

@@ -41,7 +41,7 @@ impl<'a> Compared<'a> {
     /// It is the page of another venti.
     pub(super) fn refuse_other(&self, options: &Options, config: &Config) -> Result<()> {
         let recorded = self.record.all_partitions();
-        let by_config = |name: &String| options.index.is_none() && config.arenas.contains(name);
+        let by_config = |name: &String| options.index.is_none() && is_named(name, config);
         let known = |name: &String| by_config(name) || self.is_listed(name);
         let (Some(first), Some(listed)) = (recorded.first(), self.sought.page.first()) else {
             return Ok(());
@@ -66,7 +66,7 @@ impl<'a> Compared<'a> {
         let mut status = Status::Done;
         for part in self.parts {
             let name = &part.name;
-            let known = config.arenas.contains(name) || !recorded.contains(name);
+            let known = is_named(name, config) || !recorded.contains(name);
             if !known && !self.is_listed(name) {
                 terminal.say(&format!(
                     "{name}: is on record, and the index page does not list it; \
@@ -107,6 +107,12 @@ impl<'a> Compared<'a> {
     }
 }
 
+/// Whether the configuration names a partition, by this or another path.
+fn is_named(name: &str, config: &Config) -> bool {
+    let mut arenas = config.arenas.iter();
+    arenas.any(|given| sought::is_same_node(given, name))
+}
+
 /// Says which arenas have fewer clumps by the index page than on disk. A server counts
 /// a clump before it is on disk, so that is the page of another one. What was written
 /// since the page was read is told by a second look.
@@ -123,7 +129,10 @@ pub(super) fn say_behind(
         return Status::Done;
     }
     let page = match net::page::fetch(url, config.limits) {
-        Ok(page) => sought::listed(&page, config),
+        Ok(page) => {
+            let known: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
+            sought::listed(&page, &known, config)
+        }
         Err(error) => {
             terminal.say(&format!("{url}: {error}"));
             return Status::Partly;

@@ -68,7 +68,7 @@ pub(super) fn sought(
     terminal: &Terminal,
 ) -> Result<Sought> {
     let own = record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned());
-    let named = |names: &[String]| named(names, own.as_slice());
+    let recorded = record.all_partitions();
     let mut sought = Sought {
         names: Vec::new(),
         given: Vec::new(),
@@ -80,21 +80,19 @@ pub(super) fn sought(
     if options.partitions.is_empty() {
         let url = page_url(record, options, config);
         if let Some(url) = url {
-            let page = page(url, is_known(record, config), config, terminal)?;
+            let page = page(url, &recorded, is_known(record, config), config, terminal)?;
             sought.url = page.is_some().then(|| url.to_owned());
             sought.all_named = page.as_ref().is_some_and(|(_, s)| *s == Status::Done);
             (sought.page, sought.status) = page.unwrap_or((Vec::new(), Status::Partly));
         }
-        sought.names = sought
-            .page
-            .iter()
-            .map(|listed| listed.name.clone())
-            .collect();
+        let on_page = sought.page.iter().map(|listed| listed.name.clone());
+        add(&mut sought.names, on_page);
         if options.index.is_none() || sought.url.is_none() {
-            add(&mut sought.names, named(&config.arenas));
+            let known = [&recorded[..], &sought.names].concat();
+            add(&mut sought.names, named(&config.arenas, &known));
         }
     } else {
-        sought.given = named(&options.partitions);
+        sought.given = named(&options.partitions, &recorded);
         sought.names = sought.given.clone();
     }
     if sought.names.is_empty() && own.is_none() {
@@ -118,25 +116,30 @@ pub(super) fn sought(
     Ok(sought)
 }
 
-/// Names that somebody gave, each once: absolute, since the wrcmd is run from
-/// anywhere, and spelled as on record where that is the same partition.
-pub(super) fn named(names: &[String], recorded: &[String]) -> Vec<String> {
+/// Names that somebody gave, each partition once: absolute, since the wrcmd is run from
+/// anywhere, and spelled as those that are known.
+pub(super) fn named(names: &[String], known: &[String]) -> Vec<String> {
     let mut all = Vec::new();
-    add(
-        &mut all,
-        names.iter().map(|name| {
-            let absolute = std::path::absolute(name).ok();
-            let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
-            let given = absolute.unwrap_or_else(|| name.clone());
-            let mut recorded = recorded.iter();
-            let known = recorded.find(|known| is_same_node(known, &given));
-            known.cloned().unwrap_or(given)
-        }),
-    );
+    for name in names {
+        let absolute = std::path::absolute(name).ok();
+        let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
+        let given = spelled(absolute.unwrap_or_else(|| name.clone()), known);
+        let given = spelled(given, &all);
+        add(&mut all, [given]);
+    }
     all
 }
 
-fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
+/// The name of a partition, or the one that is known where that is of the same partition:
+/// lines on record are found by their spelling.
+fn spelled(name: String, known: &[String]) -> String {
+    let mut all = known.iter();
+    let same = all.find(|known| is_same_node(known, &name));
+    same.cloned().unwrap_or(name)
+}
+
+/// Adds names, each once.
+pub(super) fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
     for name in more {
         if !names.contains(&name) {
             names.push(name);
@@ -163,12 +166,13 @@ pub(super) fn is_same_node(one: &str, other: &str) -> bool {
 /// It cannot be had, and nothing else is known.
 fn page(
     url: &str,
+    recorded: &[String],
     is_known: bool,
     config: &Config,
     terminal: &Terminal,
 ) -> Result<Option<(Vec<Listed>, Status)>> {
     match net::page::fetch(url, config.limits) {
-        Ok(page) => Ok(Some(on_page(&page, config, terminal))),
+        Ok(page) => Ok(Some(on_page(&page, recorded, config, terminal))),
         Err(error) if is_known && error.status() != Status::Usage => {
             let rest = "going on with the partitions that are known without it";
             terminal.say(&format!("{url}: {error}; {rest}"));
@@ -179,15 +183,16 @@ fn page(
     }
 }
 
-/// The partitions of a page by their names here, each with its arenas. One that
-/// has no place here is said.
+/// The partitions of a page by their names here, spelled as those that are known, each
+/// with its arenas. One that has no place here is said.
 pub(super) fn on_page(
     page: &index::Page,
+    known: &[String],
     config: &Config,
     terminal: &Terminal,
 ) -> (Vec<Listed>, Status) {
     let (mut listed, mut status) = (Vec::new(), Status::Done);
-    for found in of_page(page, config) {
+    for found in of_page(page, known, config) {
         match found {
             Ok(found) => listed.push(found),
             Err(error) => {
@@ -200,14 +205,19 @@ pub(super) fn on_page(
 }
 
 /// The same, and nothing is said.
-pub(super) fn listed(page: &index::Page, config: &Config) -> Vec<Listed> {
-    of_page(page, config).flatten().collect()
+pub(super) fn listed(page: &index::Page, known: &[String], config: &Config) -> Vec<Listed> {
+    of_page(page, known, config).flatten().collect()
 }
 
-fn of_page(page: &index::Page, config: &Config) -> impl Iterator<Item = Result<Listed>> {
+fn of_page(
+    page: &index::Page,
+    known: &[String],
+    config: &Config,
+) -> impl Iterator<Item = Result<Listed>> {
     page.partitions().into_iter().map(|of| {
+        let name = config.path_from_anywhere(of.partition)?.into_owned();
         Ok(Listed {
-            name: config.path_from_anywhere(of.partition)?.into_owned(),
+            name: spelled(name, known),
             arenas: of.arenas.into_iter().cloned().collect(),
         })
     })
