@@ -55,3 +55,24 @@ fn targets_before_the_first_run_are_said() {
         assert_eq!(output.remarks(), said);
     }
 }
+
+/// A line that an operator wrote is a hint: nobody has acknowledged its place.
+#[test]
+fn a_line_that_nothing_confirms_is_not_up_to_date() {
+    let site = Site::new(20);
+    let target = closed_port();
+    let command = site.command(&target, 0, site.end(0));
+    site.write("wrcmds", &format!("{command}\n"));
+    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "1000000"], 3)] {
+        let output = site.ventiprog().args(options).run();
+        assert_eq!(output.status, status, "{output:?}");
+        let listed = site.hermetic(&output.stdout, &[(&target, "HINTED")]);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(listed, @"HINTED DIR/arenas ? 0x142f8 behind ? clumps ? bytes on disk, acknowledged never");
+        }
+    }
+    let json = site.ventiprog().args(["-l", "-j"]).run().stdout;
+    for unknown in ["behind_clumps", "behind_bytes", "acknowledged"] {
+        assert!(json.contains(&format!("{unknown:?}:null")), "{json}");
+    }
+}

@@ -216,13 +216,19 @@ fn with_those_never_met(
     Ok(all)
 }
 
+/// Whether a line lacks something and was last acknowledged that long ago. Where
+/// nothing was ever acknowledged, a place in a log counts as not reached.
 fn is_overdue(line: &Behind, hours: u64, now: SystemTime) -> bool {
     let limit = Duration::from_secs(hours.saturating_mul(3600));
     let silent = line
         .place
         .acknowledged
         .and_then(|time| now.duration_since(time).ok());
-    line.bytes != Some(0) && silent.is_none_or(|silent| silent >= limit)
+    let lacks = match line.place.acknowledged {
+        None => line.bytes != Some(0) || line.place.offset > 0,
+        Some(_) => line.bytes != Some(0),
+    };
+    lacks && silent.is_none_or(|silent| silent >= limit)
 }
 
 /// How much damage is on record of a target in a partition.

@@ -11,9 +11,10 @@ use crate::codec::wrcmds::{Place, Wrcmds};
 pub struct Behind {
     /// The line.
     pub place: Place,
-    /// Clumps the target lacks or may lack; `None` where that cannot be said.
+    /// Clumps the target lacks or may lack; `None` where that is not known.
     pub clumps: Option<u64>,
-    /// Bytes of log the target lacks or may lack; `None` where the partition was not read.
+    /// Bytes of log the target lacks or may lack; `None` where the partition was not
+    /// read, or nothing says that the target acknowledged the place of the line.
     pub bytes: Option<u64>,
     /// What has to be said, `PARTITION: ...`.
     pub remarks: Vec<String>,
@@ -51,8 +52,27 @@ pub fn behind(
 }
 
 fn behind_in(place: Place, partition: &Partition, source: &dyn Source) -> Result<Behind> {
-    let belief = Belief::of_line(&place, partition, true, source)?;
-    let Point { arena, offset } = belief.at;
+    let belief = Belief::of_line(&place, partition, false, source)?;
+    let lacks = match belief.is_hint {
+        true => (None, None),
+        false => after(belief.at, partition, source)?,
+    };
+    Ok(Behind {
+        is_gone: belief.is_gone,
+        remarks: belief.remarks_in(partition),
+        place,
+        clumps: lacks.0,
+        bytes: lacks.1,
+    })
+}
+
+/// Clumps and bytes of log after a point.
+fn after(
+    at: Point,
+    partition: &Partition,
+    source: &dyn Source,
+) -> Result<(Option<u64>, Option<u64>)> {
+    let Point { arena, offset } = at;
     let mut bytes = 0_u64;
     let mut clumps = Some(0_u64);
     for (index, found) in partition.arenas.iter().enumerate().skip(arena) {
@@ -61,13 +81,7 @@ fn behind_in(place: Place, partition: &Partition, source: &dyn Source) -> Result
         let lacking = clumps_from(partition, found, from, source)?;
         clumps = clumps.zip(lacking).map(|(a, b)| a.saturating_add(b));
     }
-    Ok(Behind {
-        is_gone: belief.is_gone,
-        remarks: belief.remarks_in(partition),
-        place,
-        clumps,
-        bytes: Some(bytes),
-    })
+    Ok((clumps, Some(bytes)))
 }
 
 fn clumps_from(

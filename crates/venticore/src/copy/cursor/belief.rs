@@ -18,6 +18,8 @@ pub(super) struct Belief {
     remarks: Vec<String>,
     /// The source no longer has the place of the line.
     pub(super) is_gone: bool,
+    /// The line is a hint: nothing says that the target acknowledged its place.
+    pub(super) is_hint: bool,
 }
 
 impl Belief {
@@ -106,7 +108,11 @@ impl Belief {
         if trust {
             return Belief::exact(at);
         }
-        Belief::probed(Point::START, at).because(format!(
+        let probed = Belief {
+            is_hint: true,
+            ..Belief::probed(Point::START, at)
+        };
+        probed.because(format!(
             "the line of {target} has no `# place` comment to check it by: \
              probed from the first arena on (--trust believes it)"
         ))
@@ -150,6 +156,7 @@ impl Belief {
             probe_to: None,
             remarks: Vec::new(),
             is_gone: false,
+            is_hint: false,
         }
     }
 
@@ -159,6 +166,7 @@ impl Belief {
             probe_to: (at < to).then_some(to),
             remarks: Vec::new(),
             is_gone: false,
+            is_hint: false,
         }
     }
 
