@@ -560,7 +560,7 @@ fn three_clients_one_of_them_not_reading() {
         }
     });
     for _ in 0..2 {
-        let output = site.ask(&["printconfig"]);
+        let output = site.ask(&["-t", "120", "printconfig"]);
         assert!(
             output.stdout.starts_with(&format!("{:063}\n", 0)),
             "{}",
@@ -571,7 +571,7 @@ fn three_clients_one_of_them_not_reading() {
     let answers: Vec<_> = (0..8)
         .map(|_| {
             site.command("foscons")
-                .args(["fsys", "main", "sync"])
+                .args(["-t", "120", "fsys", "main", "sync"])
                 .start()
         })
         .collect();

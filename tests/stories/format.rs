@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use fossilcore::archive::Archive;
 use fossilcore::disk::{Header, Label, NIL, SuperBlock};
 use fossilcore::format::{
-    Disk, Format, Matches, Standing, Tag, UndoError, UndoFile, WriteError, save, write,
+    ChangeError, Disk, Format, Matches, Standing, Tag, UndoFile, save, write,
 };
 use fossilcore::last::{self, Last};
 use tempfile::TempDir;
@@ -384,7 +384,7 @@ fn a_write_that_the_disk_lost_is_found() {
         let disk = Shaky::losing(&old, lost);
         match write(&disk, &format, superblock) {
             Ok(()) => assert!(disk.now() == made, "write {lost} is missing"),
-            Err(WriteError::Differs { area, .. }) => *found.entry(area).or_default() += 1,
+            Err(ChangeError::Differs { area, .. }) => *found.entry(area).or_default() += 1,
             Err(error) => panic!("{error}"),
         }
     }
@@ -395,7 +395,7 @@ fn a_write_that_the_disk_lost_is_found() {
         let disk = Shaky::losing(&made, lost);
         match undo.put_back(&disk) {
             Ok(_) => assert!(disk.now() == old, "write {lost} is missing"),
-            Err(UndoError::Differs(_)) => {}
+            Err(ChangeError::Differs { .. }) => {}
             Err(error) => panic!("{error}"),
         }
         if disk.state().writes < lost {
@@ -465,10 +465,10 @@ fn an_undo_file_is_refused_on_another_partition_and_after_a_write() {
     let longer = [made.clone(), vec![0; 512]].concat();
     assert!(matches!(
         undo.matches(&longer),
-        Err(UndoError::Length { .. })
+        Err(ChangeError::Length { .. })
     ));
     let other = formatted(&archive, &old, None, 98, "new");
-    assert!(matches!(undo.matches(&other), Err(UndoError::Written(_))));
+    assert!(matches!(undo.matches(&other), Err(ChangeError::Written(_))));
     // One byte anywhere that the format wrote.
     let header = format.header;
     let mut random = Random::new(4);
@@ -479,7 +479,7 @@ fn an_undo_file_is_refused_on_another_partition_and_after_a_write() {
         written[at] ^= 0x10;
         let disk = Shaky::of(&written, usize::MAX);
         match undo.put_back(&disk) {
-            Err(UndoError::Written(place)) => assert_eq!(place, at as u64 / 512 * 512),
+            Err(ChangeError::Written(place)) => assert_eq!(place, at as u64 / 512 * 512),
             other => panic!("at {at}: {other:?}"),
         }
         assert!(disk.now() == written);
@@ -505,7 +505,7 @@ fn an_undo_file_that_is_cut_or_damaged_is_refused() {
         }
         std::fs::write(&path, &bad).unwrap();
         let error = UndoFile::open(&path).map(|_| ()).unwrap_err();
-        assert!(matches!(error, UndoError::Format(_)), "{round}: {error}");
+        assert!(matches!(error, ChangeError::Format(_)), "{round}: {error}");
     }
 }
 

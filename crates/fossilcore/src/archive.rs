@@ -22,7 +22,7 @@ use venticore::status::{Failure, Status};
 use crate::disk::{DirEntry, MetaBlock};
 
 pub use proof::{Depth, Finding, Findings, prove};
-pub use tree::{ArchiveFile, Dir, TreeError, find, list, taken};
+pub use tree::{ArchiveFile, Dir, find, list, taken};
 
 /// The root of an archive, and what a format needs of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,84 +44,47 @@ pub struct Archive {
 }
 
 /// Why a score cannot become a fossil.
-#[derive(Debug)]
-pub enum Refusal {
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
     /// It is the score of nothing.
+    #[error(
+        "not a fossil root: the score of nothing stands for a fossil that was never archived: {ADVICE}"
+    )]
     Nil,
     /// A block on the way is missing or damaged.
+    #[error("{what}: {damage}: give the venti that has the archive, or another score")]
     Damage {
         /// What the block is for.
         what: &'static str,
         /// What is wrong with it.
-        damage: Damage,
+        damage: Box<Damage>,
     },
     /// The score is that of a block of another type.
+    #[error("not a fossil root: expected a root block, found a {0} block of this score: {ADVICE}")]
     NoRoot(BlockType),
     /// A plain archive of vac(1), and how that shows.
+    #[error(
+        "not a fossil root: a plain vac archive, {0}: unvac can read it, no fossil can: {ADVICE}"
+    )]
     Vac(String),
     /// A root, but not one that a fossil wrote.
+    #[error("not a fossil root: {0}: {ADVICE}")]
     Shape(String),
+    /// The venti was lost.
+    #[error("{0}")]
+    Client(#[from] client::Error),
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ADVICE: &str = "give a score that fossilize printed";
-        match self {
-            Self::Nil => write!(
-                f,
-                "not a fossil root: the score of nothing stands for a fossil that was never archived: {ADVICE}"
-            ),
-            Self::Damage { what, damage } => {
-                write!(
-                    f,
-                    "{what}: {damage}: give the venti that has the archive, or another score"
-                )
-            }
-            Self::NoRoot(ty) => write!(
-                f,
-                "not a fossil root: expected a root block, found a {ty} block of this score: {ADVICE}"
-            ),
-            Self::Vac(how) => write!(
-                f,
-                "not a fossil root: a plain vac archive, {how}: unvac can read it, no fossil can: {ADVICE}"
-            ),
-            Self::Shape(how) => write!(f, "not a fossil root: {how}: {ADVICE}"),
-        }
-    }
-}
-
-impl std::error::Error for Refusal {}
-
-/// An archive that cannot be used, or a venti that was lost.
-#[derive(Debug)]
-pub enum ArchiveError {
-    /// The score, or what is below it.
-    Refusal(Box<Refusal>),
-    /// The venti.
-    Client(client::Error),
-}
+/// The way out of a score that is not a fossil's.
+const ADVICE: &str = "give a score that fossilize printed";
 
 impl ArchiveError {
     /// The error as a report about this score.
     pub fn report(self, score: &Score, venti: &dyn fmt::Display) -> eyre::Report {
         match self {
-            Self::Refusal(refusal) => {
-                Failure::report(Status::Unverified, format!("vac:{score}: {refusal}"))
-            }
             Self::Client(error) => eyre::Report::new(error).wrap_err(venti.to_string()),
+            refusal => Failure::report(Status::Unverified, format!("vac:{score}: {refusal}")),
         }
-    }
-}
-
-impl From<Refusal> for ArchiveError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refusal(Box::new(refusal))
-    }
-}
-
-impl From<client::Error> for ArchiveError {
-    fn from(error: client::Error) -> Self {
-        Self::Client(error)
     }
 }
 
@@ -142,12 +105,14 @@ impl Archive {
     /// [`ArchiveError`].
     pub fn read(client: &mut Client, score: &Score) -> Result<Self, ArchiveError> {
         if score.is_nil() {
-            return Err(Refusal::Nil.into());
+            return Err(ArchiveError::Nil);
         }
         let root = read_root(client, score)?;
         if root.kind != b"vac" {
             let kind = root.kind.escape_ascii();
-            return Err(Refusal::Shape(format!("expected type vac, found \"{kind}\"")).into());
+            return Err(ArchiveError::Shape(format!(
+                "expected type vac, found \"{kind}\""
+            )));
         }
         let mut block = read(client, "root sources", root.score, BlockType::Dir)?;
         let mut top = None;
@@ -162,13 +127,13 @@ impl Archive {
                 "expected 3 root sources in 120 bytes, found {} bytes",
                 block.len()
             );
-            return Err(Refusal::Shape(text).into());
+            return Err(ArchiveError::Shape(text));
         }
         let source = |n: usize| Entry::parse(block.get(n * Entry::LEN..).unwrap_or_default());
         let sources = [0, 1, 2].map(source);
         if sources.iter().any(|source| source.local) {
             let text = "with the local flag on its entries".to_owned();
-            return Err(Refusal::Vac(text).into());
+            return Err(ArchiveError::Vac(text));
         }
         for (number, source) in sources.iter().enumerate() {
             check_sizes(number, source)?;
@@ -182,10 +147,12 @@ impl Archive {
         )?;
         let own = own_entry(&meta)?;
         let Some(space) = own.qid_space else {
-            return Err(Refusal::Vac("without a qid space on its root".into()).into());
+            return Err(ArchiveError::Vac("without a qid space on its root".into()));
         };
         if space.max == 0 {
-            return Err(Refusal::Shape("expected a qid of at least 1, found 0".into()).into());
+            return Err(ArchiveError::Shape(
+                "expected a qid of at least 1, found 0".into(),
+            ));
         }
         Ok(Archive {
             score: *score,
@@ -225,16 +192,18 @@ fn read_root(client: &mut Client, score: &Score) -> Result<Root, ArchiveError> {
         let others = [BlockType::Dir, BlockType::Data, BlockType::Pointer(1)];
         for ty in others {
             if matches!(client.probe(score, ty)?, Presence::Present { .. }) {
-                return Err(Refusal::NoRoot(ty).into());
+                return Err(ArchiveError::NoRoot(ty));
             }
         }
     }
     let what = "root";
     Err(match damage.fault {
-        Fault::Format(text) => Refusal::Shape(text),
-        _ => Refusal::Damage { what, damage },
-    }
-    .into())
+        Fault::Format(text) => ArchiveError::Shape(text),
+        _ => ArchiveError::Damage {
+            what,
+            damage: Box::new(damage),
+        },
+    })
 }
 
 /// Reads a block that the root leads to.
@@ -254,20 +223,22 @@ fn read(
         client::Error::WrongScore { found, .. } => Fault::Wrong(found),
         error => return Err(error.into()),
     };
-    let damage = Damage {
+    let damage = Box::new(Damage {
         path: Vec::new(),
         ty,
         score,
         fault,
-    };
-    Err(Refusal::Damage { what, damage }.into())
+    });
+    Err(ArchiveError::Damage { what, damage })
 }
 
 /// A source of one leaf, which a format reads without looking at its depth.
-fn check_source(what: &str, source: &Entry, directory: bool) -> Result<(), Refusal> {
-    let shape = |text: String| Err(Refusal::Shape(format!("{what}: {text}")));
+fn check_source(what: &str, source: &Entry, directory: bool) -> Result<(), ArchiveError> {
+    let shape = |text: String| Err(ArchiveError::Shape(format!("{what}: {text}")));
     if source.local {
-        return Err(Refusal::Vac("with the local flag on its entries".into()));
+        return Err(ArchiveError::Vac(
+            "with the local flag on its entries".into(),
+        ));
     }
     if !source.active || source.directory != directory || source.score.is_nil() {
         let kind = if directory { "a directory" } else { "a file" };
@@ -280,8 +251,8 @@ fn check_source(what: &str, source: &Entry, directory: bool) -> Result<(), Refus
 }
 
 /// What a format asks of each root source.
-fn check_sizes(number: usize, source: &Entry) -> Result<(), Refusal> {
-    let shape = |text: String| Err(Refusal::Shape(format!("root source {number}: {text}")));
+fn check_sizes(number: usize, source: &Entry) -> Result<(), ArchiveError> {
+    let shape = |text: String| Err(ArchiveError::Shape(format!("root source {number}: {text}")));
     if !source.active {
         return shape("not in use".into());
     }
@@ -300,12 +271,13 @@ fn check_sizes(number: usize, source: &Entry) -> Result<(), Refusal> {
     }
     source
         .check()
-        .map_err(|error| Refusal::Shape(format!("root source {number}: {error}")))
+        .map_err(|error| ArchiveError::Shape(format!("root source {number}: {error}")))
 }
 
 /// The directory entry in the metadata of the root itself.
-fn own_entry(block: &[u8]) -> Result<DirEntry, Refusal> {
-    let shape = |error: &dyn fmt::Display| Refusal::Shape(format!("the root's metadata: {error}"));
+fn own_entry(block: &[u8]) -> Result<DirEntry, ArchiveError> {
+    let shape =
+        |error: &dyn fmt::Display| ArchiveError::Shape(format!("the root's metadata: {error}"));
     let meta = MetaBlock::parse(&tree::padded(block)).map_err(|e| shape(&e))?;
     let first = meta.entries().next();
     let entry = first.ok_or_else(|| shape(&"expected an entry, found none"))?;

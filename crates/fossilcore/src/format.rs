@@ -15,6 +15,7 @@
 //! Only this module writes to partitions, beside the configuration regions of
 //! [`venticore::codec::confregion`].
 
+mod change_error;
 mod job;
 mod kept;
 mod plan;
@@ -29,12 +30,13 @@ use std::io;
 use venticore::host::partition::Partition;
 use venticore::source::ReadAt;
 
+pub use change_error::ChangeError;
 pub use job::{CheckedFormat, FormatJob, check, old_undo, perform, say_first};
 pub use kept::listed;
-pub use plan::{Area, Format, PlanError, Tag};
+pub use plan::{Area, Format, Tag};
 pub use standing::{Standing, Whole};
-pub use undo::{Matches, UndoError, UndoFile, save};
-pub use write::{WriteError, write};
+pub use undo::{Matches, UndoFile, save};
+pub use write::write;
 
 /// Something that is formatted: a partition, or in tests what loses power
 /// between two writes.

@@ -94,12 +94,11 @@ impl Last {
     /// The score of the last archive.
     ///
     /// # Errors
-    /// [`NoSnapshot`] where none was ever completed.
-    pub fn score(&self) -> Result<Score, NoSnapshot> {
+    /// [`LastError::NoSnapshot`] where none was ever completed.
+    pub fn score(&self) -> Result<Score, LastError> {
         let score = self.superblock.last;
         if score.is_nil() {
-            let under_way = self.under_way();
-            return Err(NoSnapshot { under_way });
+            return Err(LastError::NoSnapshot(self.under_way()));
         }
         Ok(score)
     }
@@ -179,11 +178,22 @@ fn read(
 }
 
 /// Why there is no telling what a partition's last archival score is.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum LastError {
+    /// No archive was ever completed, or none since the partition was formatted; the
+    /// first one, where it is under way.
+    #[error(
+        "no archival snapshot: never archived, or not since it was formatted; {}",
+        way_to_one(.0.as_ref())
+    )]
+    NoSnapshot(Option<UnderWay>),
     /// The system could not read it.
+    #[error(transparent)]
     Read(io::Error),
     /// It ends before the record does.
+    #[error(
+        "{record}: expected a partition of at least {want} bytes, found {len}: is it a whole fossil partition?"
+    )]
     Short {
         /// The record.
         record: &'static str,
@@ -194,9 +204,14 @@ pub enum LastError {
     },
     /// A record that is not what the format says; its byte is counted from the
     /// start of the partition.
-    Format(FormatError),
+    #[error("{}", with_advice(.0))]
+    Format(#[from] FormatError),
     /// The root block of the live tree is not labelled as one: a format was
     /// begun and did not succeed.
+    #[error(
+        "label of root block {address}: expected type 8, tag 1, in use at {at}, found {found}: cleared by a format that failed{}",
+        standing(last, "? ", " still stands in the super block, format from it")
+    )]
     Root {
         /// Where the label is, bytes from the start of the partition.
         at: u64,
@@ -209,6 +224,10 @@ pub enum LastError {
     },
     /// The super block is whole but for its magic: a format was begun that
     /// made it invalid, and did not end.
+    #[error(
+        "super block: expected a magic at {at}, found zeros: a format was begun and did not end: run fosreset again, or undo it with fosreset -u{}",
+        standing(last, "; ", " still stands there")
+    )]
     Unfinished {
         /// Where it is, bytes from the start of the partition.
         at: u64,
@@ -216,86 +235,35 @@ pub enum LastError {
         last: Score,
     },
     /// The super block, which begins at this byte, differed at each read.
+    #[error(
+        "super block: expected the same bytes in two reads at {0}, found others {TRIES} times: run again"
+    )]
     Unsettled(u64),
 }
 
-impl From<FormatError> for LastError {
-    fn from(error: FormatError) -> Self {
-        Self::Format(error)
+/// How a first archive comes about.
+fn way_to_one(under_way: Option<&UnderWay>) -> String {
+    match under_way {
+        Some(under_way) => format!("{under_way}, run again when that is done"),
+        None => "take one on the console: snap -a".into(),
     }
 }
 
-impl fmt::Display for LastError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read(error) => error.fmt(f),
-            Self::Short { record, want, len } => write!(
-                f,
-                "{record}: expected a partition of at least {want} bytes, found {len}: is it a whole fossil partition?"
-            ),
-            Self::Format(error) if error.record == "header" => {
-                write!(f, "{error}: is it a fossil partition?")
-            }
-            Self::Format(error) => write!(
-                f,
-                "{error}: the file system is damaged, a score on record may bring it back"
-            ),
-            Self::Root {
-                at,
-                address,
-                found,
-                last,
-            } => {
-                write!(
-                    f,
-                    "label of root block {address}: expected type 8, tag 1, in use at {at}, found {found}: cleared by a format that failed"
-                )?;
-                match last.is_nil() {
-                    true => Ok(()),
-                    false => write!(
-                        f,
-                        "? vac:{last} still stands in the super block, format from it"
-                    ),
-                }
-            }
-            Self::Unfinished { at, last } => {
-                write!(
-                    f,
-                    "super block: expected a magic at {at}, found zeros: a format was begun and did not end: run fosreset again, or undo it with fosreset -u"
-                )?;
-                match last.is_nil() {
-                    true => Ok(()),
-                    false => write!(f, "; vac:{last} still stands there"),
-                }
-            }
-            Self::Unsettled(at) => write!(
-                f,
-                "super block: expected the same bytes in two reads at {at}, found others {TRIES} times: run again"
-            ),
-        }
+/// A record that is not what it should be, and what that means.
+fn with_advice(error: &FormatError) -> String {
+    match error.record {
+        "header" => format!("{error}: is it a fossil partition?"),
+        _ => format!("{error}: the file system is damaged, a score on record may bring it back"),
     }
 }
 
-impl std::error::Error for LastError {}
-
-/// No archive was ever completed, or none since the partition was formatted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoSnapshot {
-    /// The first one, where it is under way.
-    pub under_way: Option<UnderWay>,
-}
-
-impl fmt::Display for NoSnapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no archival snapshot: never archived, or not since it was formatted")?;
-        match self.under_way {
-            Some(under_way) => write!(f, "; {under_way}, run again when that is done"),
-            None => f.write_str("; take one on the console: snap -a"),
-        }
+/// A score that still stands in a super block, where there is one.
+fn standing(last: &Score, before: &str, after: &str) -> String {
+    match last.is_nil() {
+        true => String::new(),
+        false => format!("{before}vac:{last}{after}"),
     }
 }
-
-impl std::error::Error for NoSnapshot {}
 
 impl fmt::Display for UnderWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

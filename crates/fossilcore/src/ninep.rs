@@ -1,7 +1,6 @@
 //! Enough of 9P2000 to know that a file server answers: a version, an attach.
 //! Messages to bytes and back; [`answers`] does the talking.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 
 /// The size of message that is offered; replies are shorter.
@@ -85,8 +84,8 @@ impl Rmessage {
     ///
     /// # Errors
     /// It is none of those that can be answers.
-    pub fn parse(body: &[u8]) -> Result<Self, NinepError> {
-        let bad = || NinepError::Reply(body.first().copied());
+    pub fn parse(body: &[u8]) -> io::Result<Self> {
+        let bad = || odd(format!("expected an answer, found 9P {}", kind(body)));
         let fields = body.get(3..).ok_or_else(bad)?;
         match body.first() {
             Some(&R_VERSION) => Ok(Self::Version(string(fields.get(4..)).ok_or_else(bad)?)),
@@ -112,66 +111,52 @@ pub fn answers(
     stream: &mut (impl Read + Write),
     user: &str,
     tree: &str,
-) -> Result<Option<String>, NinepError> {
+) -> io::Result<Option<String>> {
     match ask(stream, &Tmessage::Version)? {
         Rmessage::Version(version) if version == VERSION => {}
-        Rmessage::Version(version) => return Err(NinepError::Version(version)),
-        _ => return Err(NinepError::Reply(None)),
+        Rmessage::Version(version) => {
+            return Err(odd(format!("expected {VERSION}, found {version:?}")));
+        }
+        _ => return Err(odd("expected an answer, found another message".into())),
     }
     match ask(stream, &Tmessage::Attach { user, tree })? {
         Rmessage::Attach => Ok(None),
         Rmessage::Error(text) => Ok(Some(text)),
-        Rmessage::Version(_) => Err(NinepError::Reply(Some(R_VERSION))),
+        Rmessage::Version(_) => Err(odd(format!(
+            "expected an answer, found 9P type {R_VERSION}"
+        ))),
     }
 }
 
-fn ask(stream: &mut (impl Read + Write), request: &Tmessage<'_>) -> Result<Rmessage, NinepError> {
-    stream
-        .write_all(&request.to_bytes())
-        .map_err(NinepError::Io)?;
+fn ask(stream: &mut (impl Read + Write), request: &Tmessage<'_>) -> io::Result<Rmessage> {
+    let late = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
+        _ => error,
+    };
+    stream.write_all(&request.to_bytes()).map_err(late)?;
     let mut size = [0; 4];
-    stream.read_exact(&mut size).map_err(NinepError::Io)?;
+    stream.read_exact(&mut size).map_err(late)?;
     let size = u32::from_le_bytes(size);
     if !(7..=MSIZE).contains(&size) {
-        return Err(NinepError::Size(size));
+        return Err(odd(format!(
+            "expected a 9P message of 7 to {MSIZE} bytes, found one of {size}: no 9P server"
+        )));
     }
     let mut body = vec![0; usize::try_from(size).unwrap_or(0).saturating_sub(4)];
-    stream.read_exact(&mut body).map_err(NinepError::Io)?;
+    stream.read_exact(&mut body).map_err(late)?;
     Rmessage::parse(&body)
 }
 
-/// Why a server is not known to answer.
-#[derive(Debug)]
-pub enum NinepError {
-    /// The stream.
-    Io(io::Error),
-    /// A message of this size.
-    Size(u32),
-    /// It speaks another version.
-    Version(String),
-    /// A message of another type than was asked for.
-    Reply(Option<u8>),
+/// The type of a message, in words.
+fn kind(body: &[u8]) -> String {
+    body.first()
+        .map_or("message without a type".into(), |ty| format!("type {ty}"))
 }
 
-impl fmt::Display for NinepError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                f.write_str("no answer in time")
-            }
-            Self::Io(error) => error.fmt(f),
-            Self::Size(size) => write!(
-                f,
-                "expected a 9P message of 7 to {MSIZE} bytes, found one of {size}: no 9P server"
-            ),
-            Self::Version(version) => write!(f, "expected {VERSION}, found {version:?}"),
-            Self::Reply(Some(found)) => write!(f, "expected an answer, found 9P type {found}"),
-            Self::Reply(None) => f.write_str("expected an answer, found another message"),
-        }
-    }
+/// What came is not what a server says.
+fn odd(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
-
-impl std::error::Error for NinepError {}
 
 #[cfg(test)]
 mod tests {
@@ -224,6 +209,9 @@ mod tests {
             }
         }
         let error = answers(&mut Stream, "", "").unwrap_err();
-        assert!(matches!(error, NinepError::Size(u32::MAX)), "{error}");
+        assert!(
+            error.to_string().contains("found one of 4294967295"),
+            "{error}"
+        );
     }
 }

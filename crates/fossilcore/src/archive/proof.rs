@@ -13,13 +13,13 @@ use std::fmt;
 use eyre::Result;
 
 use super::tree::{self, Dir};
-use super::{Archive, ArchiveError, Refusal};
+use super::{Archive, ArchiveError};
 use crate::disk::DirEntry;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 use venticore::codec::tree::{Entry, block_type};
 use venticore::net::client::Client;
-use venticore::net::tree::{Counts, Damage, Fault, Leaf, Plan, Visit, WalkError, Walker, Wanted};
+use venticore::net::tree::{Counts, Damage, Fault, Leaf, Plan, TreeError, Visit, Walker, Wanted};
 use venticore::status::{Failure, Status};
 use venticore::text::one_line;
 
@@ -185,8 +185,8 @@ fn prove_tree(
     proof.directories()?;
     // A root directory that cannot be read has told so itself.
     if proof.findings.directories < 2 && proof.findings.is_whole() {
-        let refusal = Refusal::Shape("expected a directory active in it, found none".into());
-        return Err(ArchiveError::from(refusal).report(&archive.score, &"venti"));
+        let refusal = ArchiveError::Shape("expected a directory active in it, found none".into());
+        return Err(refusal.report(&archive.score, &"venti"));
     }
     if depth == Depth::Every {
         proof.every(archive)?;
@@ -328,11 +328,12 @@ fn too_many(most: usize, place: &str) -> eyre::Report {
 
 fn run(walker: &mut Walker<'_>, wanted: Vec<Wanted>, visit: &mut dyn Visit) -> Result<()> {
     walker.run(wanted, visit).map_err(|error| match error {
-        WalkError::Client(error) => error.into(),
-        WalkError::TooMany => {
+        TreeError::TooMany => {
             let text = format!("{error}: use --shallow and check the archive otherwise");
             Failure::report(Status::Failed, text)
         }
+        TreeError::Client(error) => error.into(),
+        error => error.into(),
     })
 }
 

@@ -1,12 +1,11 @@
 //! Directories and files of an archive, by name.
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use venticore::codec::tree::Entry;
 use venticore::net::client::Client;
 use venticore::net::tree as hashtree;
-use venticore::net::tree::StreamError;
+use venticore::net::tree::TreeError;
 
 use super::Archive;
 use crate::disk::{DirEntry, FormatError, MetaBlock};
@@ -34,59 +33,16 @@ pub struct ArchiveFile {
     pub directory: Option<Dir>,
 }
 
-/// Why a directory could not be read.
-#[derive(Debug)]
-pub enum TreeError {
-    /// Its blocks could not.
-    Stream(StreamError),
-    /// They are not what the format says.
-    Format(FormatError),
-    /// It is too large to be listed at once: bytes of metadata.
-    Large(u64),
-}
-
-impl From<StreamError> for TreeError {
-    fn from(error: StreamError) -> Self {
-        Self::Stream(error)
-    }
-}
-
-impl From<FormatError> for TreeError {
-    fn from(error: FormatError) -> Self {
-        Self::Format(error)
-    }
-}
-
-impl fmt::Display for TreeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stream(error) => error.fmt(f),
-            Self::Format(error) => error.fmt(f),
-            Self::Large(size) => write!(
-                f,
-                "expected at most {META_MAX} bytes of metadata, found {size}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for TreeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Stream(error) => Some(error),
-            Self::Format(error) => Some(error),
-            Self::Large(_) => None,
-        }
-    }
-}
-
 /// What is in a directory, in the order of its metadata.
 ///
 /// # Errors
 /// [`TreeError`].
 pub fn list(client: &mut Client, dir: &Dir) -> Result<Vec<DirEntry>, TreeError> {
     if dir.meta.size > META_MAX {
-        return Err(TreeError::Large(dir.meta.size));
+        return Err(TreeError::Large {
+            most: META_MAX,
+            found: dir.meta.size,
+        });
     }
     let mut bytes = Vec::new();
     hashtree::copy(client, &dir.meta, &mut bytes)?;

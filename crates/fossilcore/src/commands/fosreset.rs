@@ -15,7 +15,7 @@ use eyre::{Result, WrapErr, eyre};
 use crate::archive::{self, Archive, Depth};
 use crate::format::source::{ArchiveSource, LABEL, Proving, open, root_score, venti};
 use crate::format::{
-    self, FormatJob, Matches, Standing, UndoError, UndoFile, check, old_undo, perform, say_first,
+    self, ChangeError, FormatJob, Matches, Standing, UndoFile, check, old_undo, perform, say_first,
 };
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, HaltFirst};
@@ -280,12 +280,7 @@ fn lost(standing: &Standing, client: &mut Client, fossils: &[Process]) -> Vec<St
 fn readable(client: &mut Client, score: &venticore::codec::score::Score) -> String {
     let archive = match Archive::read(client, score) {
         Ok(archive) => archive,
-        Err(archive::ArchiveError::Refusal(refusal)) => {
-            return format!("not readable on this venti: {refusal}");
-        }
-        Err(archive::ArchiveError::Client(error)) => {
-            return format!("not readable on this venti: {error}");
-        }
+        Err(error) => return format!("not readable on this venti: {error}"),
     };
     match archive::taken(client, &archive) {
         Ok(Some(time)) => format!("taken {}, its root is readable on this venti", Utc(time)),
@@ -329,7 +324,7 @@ fn put_back(
         true => Partition::open(&operand)?,
         false => holders::open_rw(&operand)?,
     };
-    let named = |error: UndoError| eyre!("{operand}: {}: {error}", path.display());
+    let named = |error: ChangeError| eyre!("{operand}: {}: {error}", path.display());
     processes::prove_free(&partition, config)?;
     processes::claim(&partition)?;
     let matches = undo.matches(&partition).map_err(named)?;
@@ -367,7 +362,9 @@ fn put_back(
     undo.put_back(&partition).map_err(|error| {
         let report = eyre!("{operand}: {}: {error}: run again", path.display());
         match error {
-            UndoError::Differs(_) => Failure::report(Status::Unverified, format!("{report:#}")),
+            ChangeError::Differs { .. } => {
+                Failure::report(Status::Unverified, format!("{report:#}"))
+            }
             _ => report,
         }
     })?;

@@ -116,51 +116,33 @@ fn blank(c: char) -> bool {
 }
 
 /// Why a line may not be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// It has no words.
+    #[error("expected a command, found none")]
     Empty,
     /// It has so many bytes.
+    #[error(
+        "expected a line of at most {most} bytes, found {0}: a fossil would cut it and execute the rest",
+        most = CommandLine::MAX
+    )]
     Long(usize),
     /// It has so many words.
+    #[error(
+        "expected at most {most} words, found {0}: a fossil would drop the others",
+        most = CommandLine::WORDS
+    )]
     Words(usize),
     /// It holds this byte.
+    #[error("expected a line of printable characters, found byte {0:#04x}, which would edit it")]
     Control(u8),
     /// It is an echo with a `%`, which would be a format.
+    #[error("expected an echo without %, which a fossil takes for a format")]
     Percent,
     /// It is `fsys` alone.
+    #[error("fsys alone kills a fossil that has no file system: printconfig lists them")]
     BareFsys,
 }
-
-impl fmt::Display for LineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("expected a command, found none"),
-            Self::Long(len) => write!(
-                f,
-                "expected a line of at most {} bytes, found {len}: a fossil would cut it and execute the rest",
-                CommandLine::MAX
-            ),
-            Self::Words(count) => write!(
-                f,
-                "expected at most {} words, found {count}: a fossil would drop the others",
-                CommandLine::WORDS
-            ),
-            Self::Control(byte) => write!(
-                f,
-                "expected a line of printable characters, found byte {byte:#04x}, which would edit it"
-            ),
-            Self::Percent => {
-                f.write_str("expected an echo without %, which a fossil takes for a format")
-            }
-            Self::BareFsys => f.write_str(
-                "fsys alone kills a fossil that has no file system: printconfig lists them",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for LineError {}
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,5 @@
 //! The header (fossil.md 1.2), and where everything else is (1.3).
 
-use std::fmt;
-
 use nom::Parser;
 use nom::number::complete::{be_u16, be_u32};
 
@@ -207,38 +205,29 @@ impl Header {
     }
 }
 
-/// Why a partition cannot be laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a fossil cannot be laid out on a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GeometryError {
     /// The block size asked for.
+    #[error("expected a block size that is a multiple of 512 from 512 to 65024, found {0}")]
     BlockSize(u64),
+    /// The archive's blocks are larger than the block size.
+    #[error(
+        "expected a block size of at least {least}, that of the archive, found {found}: a fossil could not open it"
+    )]
+    Blocks {
+        /// The least block size.
+        least: u64,
+        /// The one asked for.
+        found: u64,
+    },
     /// The length in bytes of a partition that is too short.
+    #[error("expected a partition of at least {min} bytes, found {0}", min = Header::MIN_PARTITION)]
     Short(u64),
     /// The length in bytes of a partition that is too long.
+    #[error("expected a partition of less than 2^32 blocks, found {0} bytes: use larger blocks")]
     Long(u64),
 }
-
-impl fmt::Display for GeometryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BlockSize(size) => write!(
-                f,
-                "expected a block size that is a multiple of 512 from 512 to 65024, found {size}"
-            ),
-            Self::Short(len) => write!(
-                f,
-                "expected a partition of at least {} bytes, found {len}",
-                Header::MIN_PARTITION
-            ),
-            Self::Long(len) => write!(
-                f,
-                "expected a partition of less than 2^32 blocks, found {len} bytes: use larger blocks"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for GeometryError {}
 
 #[cfg(test)]
 mod tests {

@@ -7,11 +7,12 @@ use std::time::SystemTime;
 
 use eyre::{Report, Result, WrapErr, eyre};
 
+use super::ChangeError;
 use super::kept::{self, SUFFIX};
 use super::plan::Format;
 use super::standing::Standing;
-use super::undo::{Matches, UndoError, UndoFile, save};
-use super::write::{WriteError, write};
+use super::undo::{Matches, UndoFile, save};
+use super::write::write;
 use crate::{rootline, venti};
 use venticore::codec::score::Score;
 use venticore::codec::utc::Utc;
@@ -86,7 +87,7 @@ pub fn old_undo(job: &FormatJob<'_>, standing: &Standing) -> Result<Option<UndoF
         match undo.matches(job.partition) {
             Ok(Matches::Between | Matches::New) => return trusted(undo).map(Some),
             Ok(Matches::Old) => {}
-            Err(UndoError::Io(error)) => return Err(error.into()),
+            Err(ChangeError::Io(error)) => return Err(error.into()),
             Err(_) => {}
         }
     }
@@ -136,10 +137,10 @@ pub fn perform(
     write(job.partition, &checked.format, old).map_err(|error| {
         let report = unfinished(job, &error, &undo);
         match error {
-            WriteError::Io(_) => report,
-            WriteError::Differs { .. } => {
+            ChangeError::Differs { .. } => {
                 Failure::report(Status::Unverified, format!("{report:#}"))
             }
+            _ => report,
         }
     })?;
     kept::prune(

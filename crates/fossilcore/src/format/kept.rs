@@ -11,7 +11,8 @@ use venticore::host::partition::Partition;
 use venticore::host::terminal::Terminal;
 use venticore::text::one_line;
 
-use super::undo::{UndoError, UndoFile};
+use super::ChangeError;
+use super::undo::UndoFile;
 
 /// How the name of an undo file ends.
 pub(super) const SUFFIX: &str = "undo";
@@ -44,7 +45,7 @@ pub(super) fn newest_first(dir: &Path) -> Vec<PathBuf> {
 /// A line for each undo file of a directory, the newest first: file, partition,
 /// when it was made, the last archive before, bytes. Or why a file is none.
 #[must_use]
-pub fn listed(dir: &Path) -> Vec<Result<String, (PathBuf, UndoError)>> {
+pub fn listed(dir: &Path) -> Vec<Result<String, (PathBuf, ChangeError)>> {
     let line = |path: PathBuf| match UndoFile::open(&path) {
         Ok(undo) => {
             let old = undo

@@ -1,6 +1,5 @@
 //! What a format writes, and where (fossil.md 3.2). No I/O.
 
-use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use venticore::codec::score::Score;
@@ -97,53 +96,25 @@ impl Area {
     }
 }
 
-/// Why an archive cannot be put on a partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PlanError {
-    /// The block size, or the size of the partition.
-    Layout(GeometryError),
-    /// The archive's blocks are larger.
-    Blocks {
-        /// The least block size.
-        least: u64,
-        /// The one asked for.
-        found: u64,
-    },
-}
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Layout(error) => error.fmt(f),
-            Self::Blocks { least, found } => write!(
-                f,
-                "expected a block size of at least {least}, that of the archive, found {found}: a fossil could not open it"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for PlanError {}
-
 impl Format {
     /// The format of a partition of `len` bytes. Without a block size it is
     /// the archive's own.
     ///
     /// # Errors
-    /// [`PlanError`].
+    /// [`GeometryError`].
     pub fn of(
         archive: &Archive,
         len: u64,
         block_size: Option<u64>,
         tag: Tag,
         label: &[u8],
-    ) -> Result<Self, PlanError> {
+    ) -> Result<Self, GeometryError> {
         let least = archive.block_size();
         let found = block_size.unwrap_or(least);
         // A size that cannot be at all is told as that.
-        let header = Header::layout(len, found).map_err(PlanError::Layout)?;
+        let header = Header::layout(len, found)?;
         if found < least {
-            return Err(PlanError::Blocks { least, found });
+            return Err(GeometryError::Blocks { least, found });
         }
         let label = label.iter().copied().take_while(|&byte| byte != 0);
         Ok(Format {

@@ -14,7 +14,6 @@ mod reader;
 mod recorder;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -24,6 +23,7 @@ use std::time::SystemTime;
 use venticore::codec::score::{LabelledScore, Score};
 use venticore::codec::utc::Utc;
 
+use super::ChangeError;
 use super::{Piece, SECTOR, repeats};
 use reader::HashingReader;
 
@@ -58,56 +58,6 @@ enum Stored {
     Plain = 1,
     Packed = 2,
 }
-
-/// Why an undo file cannot be used.
-#[derive(Debug)]
-pub enum UndoError {
-    /// The file, or the partition, could not be read or written.
-    Io(io::Error),
-    /// The file is not what it should be.
-    Format(String),
-    /// The partition has another length.
-    Length {
-        /// That of the one the file is of.
-        expected: u64,
-        /// That of the one at hand.
-        found: u64,
-    },
-    /// The partition holds something that is neither the old nor the new, from
-    /// this byte on.
-    Written(u64),
-    /// What was read back from here on is not what was written.
-    Differs(u64),
-}
-
-impl From<io::Error> for UndoError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl fmt::Display for UndoError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::Format(what) => write!(f, "expected an undo file, found {what}"),
-            Self::Length { expected, found } => write!(
-                f,
-                "expected a partition of {expected} bytes, found {found}: the undo file is of another one"
-            ),
-            Self::Written(at) => write!(
-                f,
-                "expected what the format wrote, or what it replaced, found something else at {at}: the undo file is of another partition, or this one was written since"
-            ),
-            Self::Differs(at) => write!(
-                f,
-                "read back at {at}: expected what was written, found something else"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for UndoError {}
 
 /// What a partition holds, compared with an undo file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,9 +105,9 @@ impl UndoFile {
     /// Opens a file and checks all of it.
     ///
     /// # Errors
-    /// [`UndoError::Io`], [`UndoError::Format`].
-    pub fn open(path: &Path) -> Result<Self, UndoError> {
-        let bad = |what: &str| UndoError::Format(what.to_owned());
+    /// [`ChangeError::Io`], [`ChangeError::Format`].
+    pub fn open(path: &Path) -> Result<Self, ChangeError> {
+        let bad = |what: &str| ChangeError::Format(what.to_owned());
         let meta = fs::metadata(path)?;
         if !meta.is_file() {
             return Err(bad("no regular file"));
@@ -194,8 +144,8 @@ impl UndoFile {
     }
 
     /// What the lines at the start say.
-    fn described(file: File, path: &Path, text: &str) -> Result<Self, UndoError> {
-        let bad = |what: String| UndoError::Format(what);
+    fn described(file: File, path: &Path, text: &str) -> Result<Self, ChangeError> {
+        let bad = |what: String| ChangeError::Format(what);
         let (mut words, mut areas) = (HashMap::new(), Vec::new());
         for line in text.lines().skip(1) {
             let (word, value) = line.split_once(' ').unwrap_or((line, ""));
@@ -274,7 +224,7 @@ impl UndoFile {
     }
 
     /// Some bytes as they were, or as they were written.
-    fn content(&self, side: RecordSide, at: u64, len: usize) -> Result<Piece, UndoError> {
+    fn content(&self, side: RecordSide, at: u64, len: usize) -> Result<Piece, ChangeError> {
         let records = &self.records[side as usize];
         let number = records.partition_point(|record| record.at <= at);
         let first = number.checked_sub(1).and_then(|n| records.get(n));
@@ -289,7 +239,7 @@ impl UndoFile {
             let record = number.checked_sub(1).and_then(|n| records.get(n));
             let record = record.filter(|record| next - record.at < record.len);
             let Some(record) = record else {
-                return Err(UndoError::Format(format!("no bytes for {next}")));
+                return Err(ChangeError::Format(format!("no bytes for {next}")));
             };
             let skip = next - record.at;
             let left = usize::try_from(record.len - skip).unwrap_or(usize::MAX);
@@ -306,7 +256,7 @@ impl UndoFile {
         Ok(Piece::Bytes(bytes))
     }
 
-    fn unpack(&self, record: &UndoRecord) -> Result<Vec<u8>, UndoError> {
+    fn unpack(&self, record: &UndoRecord) -> Result<Vec<u8>, ChangeError> {
         let mut stored = vec![0; usize::try_from(record.stored).unwrap_or(0)];
         self.file.read_exact_at(&mut stored, record.place)?;
         if record.how == Stored::Plain {
@@ -315,6 +265,6 @@ impl UndoFile {
         let bytes = usize::try_from(record.len)
             .ok()
             .and_then(|len| repeats::unpack(&stored, len));
-        bytes.ok_or_else(|| UndoError::Format("packed bytes that cannot be unpacked".into()))
+        bytes.ok_or_else(|| ChangeError::Format("packed bytes that cannot be unpacked".into()))
     }
 }

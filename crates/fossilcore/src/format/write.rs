@@ -7,57 +7,20 @@
 //! magic of the new super block comes last: the old header may lead to it as
 //! well, but to other data.
 
-use std::fmt;
 use std::io;
 
 use super::plan::{Area, Format};
-use super::{Disk, bytes_at, each_chunk};
+use super::{ChangeError, Disk, bytes_at, each_chunk};
 
 /// Bytes of the magic of a super block.
 pub(super) const MAGIC: usize = 4;
-
-/// Why a partition was not formatted, or perhaps not.
-#[derive(Debug)]
-pub enum WriteError {
-    /// The system could not read or write it.
-    Io(io::Error),
-    /// What was read back at this place is not what was written.
-    Differs {
-        /// What is there: `labels`, `super` ...
-        area: &'static str,
-        /// The first byte that differs.
-        at: u64,
-    },
-}
-
-impl From<io::Error> for WriteError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::Differs { area, at } => {
-                write!(
-                    f,
-                    "{area}: read back at {at}: expected what was written, found something else"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for WriteError {}
 
 /// Formats a disk. `old` is where the super block of the fossil is that is
 /// on it now.
 ///
 /// # Errors
-/// [`WriteError`]: the disk is not formatted, or only in part.
-pub fn write(disk: &dyn Disk, format: &Format, old: Option<u64>) -> Result<(), WriteError> {
+/// [`ChangeError`]: the disk is not formatted, or only in part.
+pub fn write(disk: &dyn Disk, format: &Format, old: Option<u64>) -> Result<(), ChangeError> {
     let [labels, data, superblock, header] = format.areas();
     let areas = [&labels, &data, &superblock, &header];
     let magic = old.map(|at| bytes_at(disk, at, MAGIC)).transpose()?;
@@ -122,7 +85,7 @@ fn put<'a>(disk: &dyn Disk, area: &'a Area) -> io::Result<Vec<WrittenBlock<'a>>>
 
 /// Reads back what was written. What was found right and left alone is not
 /// read again.
-fn compare(disk: &dyn Disk, write: &WrittenBlock<'_>) -> Result<(), WriteError> {
+fn compare(disk: &dyn Disk, write: &WrittenBlock<'_>) -> Result<(), ChangeError> {
     let found = bytes_at(disk, write.at, write.len)?;
     let piece = write.area.piece(write.at, write.len);
     if piece.is(&found) {
@@ -130,7 +93,7 @@ fn compare(disk: &dyn Disk, write: &WrittenBlock<'_>) -> Result<(), WriteError> 
     }
     let expected = piece.into_bytes();
     let differs = found.iter().zip(&expected).position(|(f, e)| f != e);
-    Err(WriteError::Differs {
+    Err(ChangeError::Differs {
         area: write.area.name,
         at: write.at + differs.unwrap_or(0) as u64,
     })

@@ -3,7 +3,8 @@
 
 use venticore::source::ReadAt;
 
-use super::{Matches, RecordSide, UndoError, UndoFile};
+use super::{Matches, RecordSide, UndoFile};
+use crate::format::ChangeError;
 use crate::format::write::MAGIC;
 use crate::format::{Disk, SECTOR, each_chunk};
 
@@ -11,10 +12,10 @@ impl UndoFile {
     /// Compares a disk with the file.
     ///
     /// # Errors
-    /// [`UndoError::Length`], [`UndoError::Written`], and what cannot be read.
-    pub fn matches(&self, disk: &dyn ReadAt) -> Result<Matches, UndoError> {
+    /// [`ChangeError::Length`], [`ChangeError::Written`], and what cannot be read.
+    pub fn matches(&self, disk: &dyn ReadAt) -> Result<Matches, ChangeError> {
         if disk.size() != self.length {
-            return Err(UndoError::Length {
+            return Err(ChangeError::Length {
                 expected: self.length,
                 found: disk.size(),
             });
@@ -41,7 +42,7 @@ impl UndoFile {
     }
 
     /// Checks that each sector is as it was before or after.
-    fn sectors(&self, at: u64, found: &[u8], old: &[u8], new: &[u8]) -> Result<(), UndoError> {
+    fn sectors(&self, at: u64, found: &[u8], old: &[u8], new: &[u8]) -> Result<(), ChangeError> {
         let size = usize::try_from(SECTOR).unwrap_or(usize::MAX);
         let sectors = found
             .chunks(size)
@@ -52,7 +53,7 @@ impl UndoFile {
             if found == old || found == new || self.is_unmarked(at, found, &[old, new]) {
                 continue;
             }
-            return Err(UndoError::Written(at));
+            return Err(ChangeError::Written(at));
         }
         Ok(())
     }
@@ -82,8 +83,8 @@ impl UndoFile {
     /// is no fossil.
     ///
     /// # Errors
-    /// As [`UndoFile::matches`]; what could not be written; [`UndoError::Differs`].
-    pub fn put_back(&self, disk: &dyn Disk) -> Result<Matches, UndoError> {
+    /// As [`UndoFile::matches`]; what could not be written; [`ChangeError::Differs`].
+    pub fn put_back(&self, disk: &dyn Disk) -> Result<Matches, ChangeError> {
         // So that what is a hole is known.
         disk.sync()?;
         let before = self.matches(disk)?;
@@ -117,7 +118,7 @@ impl UndoFile {
     }
 
     /// Writes what was there before, but for some sectors.
-    fn put(&self, disk: &dyn Disk, start: u64, len: u64, but: &[u64]) -> Result<(), UndoError> {
+    fn put(&self, disk: &dyn Disk, start: u64, len: u64, but: &[u64]) -> Result<(), ChangeError> {
         each_chunk(disk, start, len, |at, found| {
             let len = found.len();
             let old = self.content(RecordSide::Old, at, len)?;
@@ -148,12 +149,15 @@ impl UndoFile {
         })
     }
 
-    fn compare(&self, disk: &dyn ReadAt) -> Result<(), UndoError> {
+    fn compare(&self, disk: &dyn ReadAt) -> Result<(), ChangeError> {
         for &(_, start, len) in &self.areas {
             each_chunk(disk, start, len, |at, found| {
                 match self.content(RecordSide::Old, at, found.len())?.is(found) {
                     true => Ok(()),
-                    false => Err(UndoError::Differs(at)),
+                    false => Err(ChangeError::Differs {
+                        area: "partition",
+                        at,
+                    }),
                 }
             })?;
         }

@@ -5,8 +5,9 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use sha1::{Digest, Sha1};
 
-use super::{END, FIRST, HEAD, Stored, UndoError, UndoRecord};
+use super::{END, FIRST, HEAD, Stored, UndoRecord};
 use crate::format::CHUNK;
+use crate::format::ChangeError;
 
 /// The most bytes of the text.
 const TEXT_MAX: u64 = 64 << 10;
@@ -28,27 +29,27 @@ impl HashingReader {
     }
 
     /// The lines up to the empty one.
-    pub(super) fn text(&mut self) -> Result<String, UndoError> {
+    pub(super) fn text(&mut self) -> Result<String, ChangeError> {
         let mut text = Vec::new();
         while !text.ends_with(b"\n\n") {
             let room = TEXT_MAX.saturating_sub(text.len() as u64);
             let count = (&mut self.input).take(room).read_until(b'\n', &mut text)?;
             if count == 0 || !text.starts_with(FIRST.as_bytes()) {
-                return Err(UndoError::Format("another kind of file".into()));
+                return Err(ChangeError::Format("another kind of file".into()));
             }
         }
         self.hash.update(&text);
         self.at += text.len() as u64;
-        String::from_utf8(text).map_err(|_| UndoError::Format("bytes that are no text".into()))
+        String::from_utf8(text).map_err(|_| ChangeError::Format("bytes that are no text".into()))
     }
 
-    fn take(&mut self, len: usize) -> Result<Vec<u8>, UndoError> {
+    fn take(&mut self, len: usize) -> Result<Vec<u8>, ChangeError> {
         let mut bytes = vec![0; len];
         self.input
             .read_exact(&mut bytes)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => {
-                    UndoError::Format("the end of the file too early".into())
+                    ChangeError::Format("the end of the file too early".into())
                 }
                 _ => error.into(),
             })?;
@@ -58,13 +59,13 @@ impl HashingReader {
     }
 
     /// The next record and its side; `None` at the end.
-    pub(super) fn record(&mut self) -> Result<Option<(usize, UndoRecord)>, UndoError> {
+    pub(super) fn record(&mut self) -> Result<Option<(usize, UndoRecord)>, ChangeError> {
         let kind = self.take(1)?;
         let kind = kind.first().copied().unwrap_or(END);
         if kind == END {
             return Ok(None);
         }
-        let odd = |what: &str| UndoError::Format(what.to_owned());
+        let odd = |what: &str| ChangeError::Format(what.to_owned());
         let numbers = self.take(HEAD - 1)?;
         let number = |from: usize, len: usize| {
             let bytes = numbers.iter().skip(from).take(len);
@@ -99,13 +100,13 @@ impl HashingReader {
     }
 
     /// Checks that the hash follows, and nothing else.
-    pub(super) fn end(self) -> Result<(), UndoError> {
+    pub(super) fn end(self) -> Result<(), ChangeError> {
         let expected = self.hash.finalize();
         let mut found = Vec::new();
         self.input.take(64).read_to_end(&mut found)?;
         match *expected == *found {
             true => Ok(()),
-            false => Err(UndoError::Format(
+            false => Err(ChangeError::Format(
                 "another hash than that of its bytes: it was cut short or damaged".into(),
             )),
         }

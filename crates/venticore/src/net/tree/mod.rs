@@ -2,11 +2,13 @@
 //! one stream.
 
 mod damage;
+mod error;
 mod seen;
 mod stream;
 mod task;
 mod walk;
 
 pub use damage::{Damage, Fault};
-pub use stream::{StreamError, copy, read};
-pub use walk::{Counts, Leaf, Plan, Visit, WalkError, Walker, Wanted, read_root};
+pub use error::TreeError;
+pub use stream::{copy, read};
+pub use walk::{Counts, Leaf, Plan, Visit, Walker, Wanted, read_root};

@@ -1,78 +1,27 @@
 //! The bytes of one stream (venti.md 8.3): a file, a directory's entries.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::ops::{ControlFlow, Range};
 
+use super::TreeError;
 use crate::codec::score::Score;
-use crate::codec::tree::{Entry, FormatError, block_type, scores};
-use crate::net::client::{self, Client};
+use crate::codec::tree::{Entry, block_type, scores};
+use crate::net::client::Client;
 
 /// Leaves that are held at a time.
 const AHEAD: u64 = 128;
-
-/// Why a stream could not be read.
-#[derive(Debug)]
-pub enum StreamError {
-    /// A block is missing or damaged, or the server was lost.
-    Client(client::Error),
-    /// The entry cannot be.
-    Format(FormatError),
-    /// A block is longer than its entry allows.
-    Long {
-        /// The block.
-        score: Score,
-        /// The most bytes.
-        most: u64,
-        /// What there are.
-        found: usize,
-    },
-    /// What was read could not be written.
-    Write(io::Error),
-}
-
-impl From<client::Error> for StreamError {
-    fn from(error: client::Error) -> Self {
-        Self::Client(error)
-    }
-}
-
-impl fmt::Display for StreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client(error) => error.fmt(f),
-            Self::Format(error) => error.fmt(f),
-            Self::Long { score, most, found } => write!(
-                f,
-                "block {score}: expected at most {most} bytes, found {found}"
-            ),
-            Self::Write(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for StreamError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Client(error) => Some(error),
-            Self::Format(error) => Some(error),
-            Self::Write(error) => Some(error),
-            Self::Long { .. } => None,
-        }
-    }
-}
 
 /// Reads at most `count` bytes of a stream, from `offset` on: fewer where it
 /// ends before.
 ///
 /// # Errors
-/// [`StreamError`].
+/// [`TreeError`].
 pub fn read(
     client: &mut Client,
     entry: &Entry,
     offset: u64,
     count: usize,
-) -> Result<Vec<u8>, StreamError> {
+) -> Result<Vec<u8>, TreeError> {
     let mut bytes = Vec::new();
     let end = offset.saturating_add(count as u64);
     pour(client, entry, offset..end, &mut bytes)?;
@@ -83,8 +32,8 @@ pub fn read(
 /// does not depend on that.
 ///
 /// # Errors
-/// [`StreamError`]; part of it may have been written.
-pub fn copy(client: &mut Client, entry: &Entry, to: &mut dyn Write) -> Result<u64, StreamError> {
+/// [`TreeError`]; part of it may have been written.
+pub fn copy(client: &mut Client, entry: &Entry, to: &mut dyn Write) -> Result<u64, TreeError> {
     pour(client, entry, 0..entry.size, to)
 }
 
@@ -93,13 +42,13 @@ fn pour(
     entry: &Entry,
     range: Range<u64>,
     to: &mut dyn Write,
-) -> Result<u64, StreamError> {
+) -> Result<u64, TreeError> {
     let end = range.end.min(entry.size);
     let empty = entry.dsize() == 0 && entry.score.is_nil();
     if range.start >= end || !entry.active || empty {
         return Ok(0);
     }
-    entry.check().map_err(StreamError::Format)?;
+    entry.check()?;
     let dsize = entry.dsize();
     let leaves = range.start / dsize..end.div_ceil(dsize);
     let mut first = leaves.start;
@@ -109,7 +58,7 @@ fn pour(
             let start = number * dsize;
             let from = range.start.saturating_sub(start);
             let until = dsize.min(end - start);
-            write_leaf(&data, from..until, to).map_err(StreamError::Write)?;
+            write_leaf(&data, from..until, to).map_err(TreeError::Write)?;
         }
         first = last;
     }
@@ -139,7 +88,7 @@ fn read_leaves(
     client: &mut Client,
     entry: &Entry,
     leaves: Range<u64>,
-) -> Result<Vec<Vec<u8>>, StreamError> {
+) -> Result<Vec<Vec<u8>>, TreeError> {
     // The blocks of the level that are needed: the number of the first, their scores.
     let (mut first, mut level) = (0, vec![entry.score]);
     for depth in (1..=entry.depth).rev() {
@@ -166,7 +115,7 @@ fn read_level(
     entry: &Entry,
     level: u8,
     wanted: &[Score],
-) -> Result<Vec<Vec<u8>>, StreamError> {
+) -> Result<Vec<Vec<u8>>, TreeError> {
     let ty = block_type(entry.directory, level);
     let most = match level {
         0 => entry.dsize(),
@@ -178,7 +127,7 @@ fn read_level(
         let error = match (block, blocks.get_mut(number), wanted.get(number)) {
             (Ok(data), Some(_), Some(&score)) if data.len() as u64 > most => {
                 let found = data.len();
-                StreamError::Long { score, most, found }
+                TreeError::Long { score, most, found }
             }
             (Ok(data), Some(block), _) => {
                 *block = data.to_vec();

@@ -9,12 +9,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
+use super::TreeError;
 use super::damage::{Damage, Fault};
-use super::seen::{SEEN_MAX, Seen};
+use super::seen::Seen;
 use super::task::{Above, Child, Frame, Stream, Task};
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
@@ -88,42 +88,6 @@ pub trait Visit {
     /// A block is not there, or is not what it should be; what lies below it
     /// is not looked at, except where only the size of its stream is invalid. The caller's name is that of the stream asked for.
     fn damage(&mut self, id: usize, damage: Damage);
-}
-
-/// Why a walk did not come to its end.
-#[derive(Debug)]
-pub enum WalkError {
-    /// The server was lost.
-    Client(client::Error),
-    /// There are more pointer and directory blocks than are remembered.
-    TooMany,
-}
-
-impl From<client::Error> for WalkError {
-    fn from(error: client::Error) -> Self {
-        Self::Client(error)
-    }
-}
-
-impl fmt::Display for WalkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client(error) => error.fmt(f),
-            Self::TooMany => write!(
-                f,
-                "expected at most {SEEN_MAX} pointer and directory blocks, found more"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for WalkError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Client(error) => Some(error),
-            Self::TooMany => None,
-        }
-    }
 }
 
 /// How many blocks were looked at.
@@ -207,12 +171,12 @@ impl<'c> Walker<'c> {
     /// Walks over these streams, and all that lies below.
     ///
     /// # Errors
-    /// [`WalkError`]; what is wrong with single blocks goes to the visitor.
+    /// [`TreeError`]; what is wrong with single blocks goes to the visitor.
     pub fn run(
         &mut self,
         streams: impl IntoIterator<Item = Wanted>,
         visit: &mut dyn Visit,
-    ) -> Result<(), WalkError> {
+    ) -> Result<(), TreeError> {
         let mut state = State {
             tops: streams.into_iter().collect(),
             frames: Vec::new(),
@@ -232,7 +196,7 @@ impl<'c> Walker<'c> {
             let now = state.borrow();
             (self.tick)(now.counts);
             if now.too_many {
-                return Err(WalkError::TooMany);
+                return Err(TreeError::TooMany);
             }
         }
         Ok(())
