@@ -418,6 +418,10 @@ impl Drop for Loop {
 
 #[test]
 fn an_image_with_a_loop_device_is_refused() {
+    if !Path::new("/sys/dev/block").exists() {
+        println!("skipped: without /sys nothing tells of which file a loop device is made");
+        return;
+    }
     let machine = Machine::new("fat12");
     let Some(device) = Loop::of(machine.disk.path(), &[]) else {
         println!("skipped: no loop device can be made here");

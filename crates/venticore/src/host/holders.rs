@@ -4,7 +4,8 @@
 //! What is looked for is more than the one device: a disk is held by whoever
 //! has one of its slices open, a slice by whoever has the disk open, a file by
 //! whoever has a loop device of it open, and the other way round.
-//! Only Linux tells, through `/proc` and `/sys`.
+//! Only Linux tells, through `/proc` and `/sys`. Without `/sys`, loop devices of a file and
+//! mappings of a disk are not seen.
 
 mod scan;
 

@@ -5,6 +5,7 @@
 //! from its own start (venti.md 2).
 
 mod direct;
+mod listed;
 mod node;
 pub(crate) mod overlap;
 
@@ -284,7 +285,7 @@ pub fn claim(path: &Path) -> io::Result<Option<File>> {
 
 fn open(operand: &Operand, mode: Mode, sysfs: &Path) -> Result<Partition, Error> {
     let (path, meta, suffix) = find(operand)?;
-    let file = open_file(path, &meta, mode, sysfs).map_err(|cause| Error::system(path, cause))?;
+    let file = open_file(path, &meta, mode).map_err(|cause| Error::system(path, cause))?;
     let mut whole = Opened::whole(file, operand, path)?;
     whole.exclusive = whole.block_device && mode == Mode::ReadWrite;
     whole.refresh(sysfs);
@@ -345,21 +346,22 @@ fn check_kind(path: &Path, kind: FileType) -> Result<(), Error> {
     Err(Error::Kind { path, found })
 }
 
-fn open_file(path: &Path, meta: &Metadata, mode: Mode, sysfs: &Path) -> io::Result<File> {
+fn open_file(path: &Path, meta: &Metadata, mode: Mode) -> io::Result<File> {
     // NONBLOCK: should a fifo have taken the name meanwhile, do not wait for its other end.
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     if mode != Mode::Read && meta.file_type().is_block_device() {
-        if node::is_read_only(sysfs, meta.rdev()) {
-            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
-        }
         // Without CREATE this means: not while it is mounted or claimed.
         flags.set(OFlags::EXCL, mode == Mode::ReadWrite);
     }
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(mode != Mode::Read)
         .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
-        .open(path)
+        .open(path)?;
+    if mode != Mode::Read && meta.file_type().is_block_device() {
+        node::refuse_read_only(&file)?;
+    }
+    Ok(file)
 }
 
 impl Opened {

@@ -5,27 +5,37 @@
 //! written through it and not through the disk, and before one is read, the others
 //! put on disk what they hold.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use super::listed;
 use super::overlap::{Wanted, device_directory};
 
 /// Where Linux describes its devices. Elsewhere it is absent, and no disk has nodes.
 pub(super) const SYSFS: &str = "/sys";
 
-/// True where the device refuses writes: Linux opens it for writing all the same.
-pub(super) fn is_read_only(sysfs: &Path, dev: u64) -> bool {
-    let ro = fs::read_to_string(device_directory(sysfs, dev).join("ro"));
-    ro.is_ok_and(|ro| ro.trim_end() == "1")
+/// Fails where an open device refuses writes: Linux opens it for writing all the same.
+/// A write of no bytes is refused, too.
+pub(super) fn refuse_read_only(device: &File) -> io::Result<()> {
+    match device.write_at(&[], 0) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            Err(io::ErrorKind::ReadOnlyFilesystem.into())
+        }
+        written => written.map(|_| ()),
+    }
 }
 
 /// The names of the nodes of a disk's slices, sorted.
 pub(super) fn nodes_on(sysfs: &Path, dev: u64) -> Vec<String> {
     let Ok(entries) = fs::read_dir(device_directory(sysfs, dev)) else {
-        return Vec::new();
+        let mut names: Vec<_> = listed::slices_of(sysfs, dev).into_values().collect();
+        names.sort();
+        return names;
     };
     let slices = entries
         .flatten()
@@ -45,7 +55,9 @@ pub(super) fn write_out_others(sysfs: &Path, meta: &Metadata) {
         true => (Wanted::device(sysfs, meta.rdev()).0, Some(meta.rdev())),
         false => (Wanted::file(sysfs, meta).0, None),
     };
-    let others = overlap.devices().filter(|&dev| Some(dev) != own);
+    let loops = listed::loops(sysfs).into_keys();
+    let all: BTreeSet<u64> = overlap.devices().chain(loops).collect();
+    let others = all.into_iter().filter(|&dev| Some(dev) != own);
     for node in others.filter_map(|dev| open_device(sysfs, dev)) {
         // What cannot be written is for whoever wrote it to see.
         let _ = node.sync_all();
@@ -54,9 +66,11 @@ pub(super) fn write_out_others(sysfs: &Path, meta: &Metadata) {
 
 /// The node of a device, opened for reading.
 fn open_device(sysfs: &Path, dev: u64) -> Option<File> {
-    let described = fs::canonicalize(device_directory(sysfs, dev)).ok()?;
+    let described = fs::canonicalize(device_directory(sysfs, dev)).ok();
+    let described = described.and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
     // In a name in `/sys`, a slash of one in `/dev` is an exclamation mark.
-    let name = described.file_name()?.to_str()?.replace('!', "/");
+    let name = described.or_else(|| listed::all(sysfs).remove(&dev))?;
+    let name = name.replace('!', "/");
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).ok()?;
     let path = Path::new("/dev").join(name);
     let is_it = |meta: Metadata| meta.file_type().is_block_device() && meta.rdev() == dev;
@@ -72,19 +86,6 @@ fn open_device(sysfs: &Path, dev: u64) -> Option<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_device_says_that_it_is_read_only() {
-        let sys = tempfile::tempdir().unwrap();
-        let dev = rustix::fs::makedev(7, 0);
-        let loop0 = device_directory(sys.path(), dev);
-        fs::create_dir_all(&loop0).unwrap();
-        assert!(!is_read_only(sys.path(), dev));
-        for (ro, refused) in [("1\n", true), ("0\n", false)] {
-            fs::write(loop0.join("ro"), ro).unwrap();
-            assert_eq!(is_read_only(sys.path(), dev), refused, "{ro}");
-        }
-    }
 
     #[test]
     fn a_disk_has_nodes_and_a_slice_has_none() {

@@ -5,6 +5,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::listed;
 use crate::codec::plan9disk::SECTOR;
 
 /// How many layers of devices on devices are followed.
@@ -125,6 +126,7 @@ fn overlapping(sys: &Path, dev: u64) -> Vec<u64> {
         }
     } else {
         devices.extend(slices(&directory).into_keys());
+        devices.extend(listed::overlapping(sys, dev));
     }
     devices
 }
