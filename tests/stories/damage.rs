@@ -152,6 +152,41 @@ fn damage_everywhere_costs_few_lines_and_is_all_remembered() {
     );
 }
 
+/// Stretches that were made one hold whole clumps too, which are no accepted damage.
+#[test]
+fn a_whole_block_between_accepted_damage_is_missed() {
+    let (site, lost) = every_fourth(6000);
+    let venti = Venti::start();
+    assert_eq!(site.run(&[&venti]).status, 3);
+    let accepted = site.file("wrcmds").replace("# damaged ", "# accepted ");
+    site.write("wrcmds", &accepted);
+    let verify = || site.ventiprog().args(["-j", "--verify"]).run();
+    let output = verify();
+    assert_eq!(output.status, 0, "{output:?}");
+    let wrcmds = site.wrcmds();
+    let (dial, part) = (venti.dial().parse().unwrap(), site.part());
+    let whole = (0..6000).find(|number| {
+        let mut all = wrcmds.damages(&dial, &part);
+        let at = site.clump(*number);
+        number % 4 != 0 && all.any(|d| d.offset < at && at < d.end())
+    });
+    let score = site.score(0, whole.unwrap());
+    venti.forget(BlockType::Data, &score);
+    let output = verify();
+    assert_eq!(output.status, 4, "{output:?}");
+    assert_eq!(of_target(&output)["missing"], 1, "{output:?}");
+    let said = format!("data block {score} is missing, it was acknowledged before");
+    assert!(output.stderr.contains(&said), "{output:?}");
+    assert!(venti.contains(BlockType::Data, &score));
+    let output = verify();
+    assert_eq!((output.status, &*output.remarks()), (0, ""));
+    assert!(
+        !lost
+            .iter()
+            .any(|score| venti.contains(BlockType::Data, score))
+    );
+}
+
 /// Whole clumps with a damaged header: each block goes, and few lines are said.
 #[test]
 fn many_damaged_headers_cost_nothing_but_a_count() {

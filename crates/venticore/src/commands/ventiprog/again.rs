@@ -32,6 +32,9 @@ pub(super) struct Retried {
     pub(super) gone: u64,
     /// Where those are that it gave back.
     pub(super) spared: Vec<Damage>,
+    /// Whole blocks between damaged clumps that were accepted, which the target does
+    /// not have.
+    pub(super) missing: Vec<(Score, BlockType)>,
     /// What has become of the first stretches.
     pub(super) told: Vec<String>,
     /// Stretches of which nothing is told.
@@ -54,7 +57,8 @@ struct Fate {
 /// other is looked for on the target. What is `spared`, because the target had it in
 /// an earlier run, is looked for there again, and given up when the source is mended.
 /// With `all`, what an operator has accepted is tried too, and stays accepted whatever
-/// comes of it.
+/// comes of it. Where clumps between them were whole, their blocks are read back
+/// and a missing one is left to be sent with all that is missing.
 ///
 /// # Errors
 /// The connection was lost, or the target would not take a block.
@@ -91,6 +95,7 @@ pub(super) fn try_again(
             client,
             damage: &damage,
             was_spared,
+            missing: has_whole(part, arena, &damage).then_some(&mut retried.missing),
             left: &mut left,
             spared: &mut spared,
             fate: Fate::default(),
@@ -135,6 +140,27 @@ pub(super) fn try_again(
     Ok(retried)
 }
 
+/// Whether clumps between those that were accepted need not have been damaged.
+fn has_whole(part: &Part, arena: &Arena, damage: &Damage) -> bool {
+    if !damage.accepted || damage.clumps < 2 {
+        return false;
+    }
+    let log = Log::open(Arc::clone(&part.source), arena, damage.offset, true);
+    let items = log.into_iter().flatten();
+    let inside = items.take_while(|item| item.offset < damage.end());
+    let clumps = inside.fold(0_u64, |clumps, item| {
+        clumps.saturating_add(clumps_of(&item))
+    });
+    clumps > damage.clumps
+}
+
+fn clumps_of(item: &Item) -> u64 {
+    match &item.what {
+        What::Lost(loss) => loss.clumps,
+        _ => 1,
+    }
+}
+
 /// A walk along the log of an arena, from one stretch to the next.
 struct Walk {
     log: Log,
@@ -165,6 +191,8 @@ struct Try<'a> {
     damage: &'a Damage,
     /// The target gave it back in an earlier run.
     was_spared: bool,
+    /// Where whole blocks go that the target does not have; none where they are sent.
+    missing: Option<&'a mut Vec<(Score, BlockType)>>,
     left: &'a mut Stretches,
     spared: &'a mut Stretches,
     fate: Fate,
@@ -220,16 +248,30 @@ impl Try<'_> {
                 self.is_there(item.offset, item.len, 1, (*score, block_type));
                 continue;
             }
-            let clumps = match &item.what {
-                What::Lost(loss) => loss.clumps,
-                _ => 1,
-            };
-            self.stays(item.offset, item.len, clumps, (*score, block_type));
+            self.stays(item.offset, item.len, clumps_of(item), (*score, block_type));
         }
         match self.was_spared {
             true => Ok(()),
+            false if self.missing.is_some() => self.look_for(&bunch.whole),
             false => self.send(bunch.whole),
         }
+    }
+
+    /// Reads whole blocks back. What is damaged there was said when all was read back.
+    fn look_for(&mut self, blocks: &[(BlockType, Score, Vec<u8>)]) -> Result<(), Error> {
+        let Some(missing) = self.missing.as_mut() else {
+            return Ok(());
+        };
+        let wanted: Vec<_> = blocks.iter().map(|&(ty, score, _)| (score, ty)).collect();
+        self.client
+            .read_many(wanted.iter().copied(), |number, block| {
+                if let (Err(error), Some(&wanted)) = (block, wanted.get(number))
+                    && error.is_absent()
+                {
+                    missing.push(wanted);
+                }
+                ControlFlow::Continue(())
+            })
     }
 
     /// Sends blocks. Where a stretch has others between its damaged clumps, most

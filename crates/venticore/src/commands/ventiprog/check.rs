@@ -72,9 +72,10 @@ pub(super) fn check(
         damages: &damages,
         unreadable: &unreadable,
     };
-    let read_back = readback::read_back(client, part, to, how.all, &known, on_read)?;
+    let mut read_back = readback::read_back(client, part, to, how.all, &known, on_read)?;
     let spared = how.wrcmds.spared(dial, &part.name).cloned().collect();
     let retried = again::try_again(client, part, damages, spared, how.all)?;
+    read_back.lacks_too(&retried.missing);
     let is_part = how.all && to < recorded(&line, part);
     Ok(Some(Checked {
         read_back,

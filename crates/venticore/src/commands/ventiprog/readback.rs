@@ -106,6 +106,16 @@ impl ReadBack {
         }
     }
 
+    /// Takes in whole blocks that are missing between clumps of accepted damage.
+    pub(super) fn lacks_too(&mut self, blocks: &[(Score, BlockType)]) {
+        for &(score, block_type) in blocks {
+            self.missing(score, block_type);
+            if self.lacks.len() < LOOKED_UP {
+                self.lacks.push((score, block_type));
+            }
+        }
+    }
+
     /// Puts a block on record, to be read back again in each run.
     fn keep(&mut self, score: Score, block_type: BlockType) {
         let block = Unreadable {
