@@ -1,11 +1,15 @@
 //! ventiprog: no target waits for another, whatever that one is busy with.
 
 use std::fs;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
 use venticore::codec::blocktype::BlockType;
+use venticore::copy::replicate::{self, Checkpoint, Job, Manner, Seat, Start, Trouble};
+use venticore::net::client::{Client, Limits};
+use venticore::status::Status;
 
 use crate::site::Site;
 
@@ -146,4 +150,56 @@ fn a_clump_is_decoded_once_for_all_targets() {
     for venti in &ventis {
         assert_eq!((venti.counts().writes, site.holes(venti)), (700, 0));
     }
+}
+
+/// A bug met with one target ends that target's part, and the run.
+#[test]
+fn a_panic_in_one_targets_thread_leaves_the_others_alone() {
+    let (bad, good) = (Venti::start(), Venti::start());
+    let seats = [&bad, &good].map(|venti| Seat {
+        job: 0,
+        target: Some(venti.dial().parse().unwrap()),
+        start: Start::default(),
+        after: None,
+    });
+    let job = Job {
+        source: Arc::new(Vec::<u8>::new()),
+        arenas: Vec::new(),
+        cross: false,
+        synced: true,
+        max_clumps: None,
+        tell_blocks: false,
+    };
+    let manner = Manner {
+        limits: Limits::default(),
+        retries: 3,
+        backoff: Duration::ZERO,
+        probe: true,
+        rate: None,
+        checkpoint: Checkpoint::default(),
+        told: replicate::TOLD,
+    };
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || {
+        let look = |seat: usize, _: &mut Client| match seat {
+            0 => panic!("a look that panics"),
+            _ => Ok(()),
+        };
+        let outcomes = replicate::run(&[job], &seats, manner, &look, &mut |_| ());
+        ended.send(outcomes).unwrap();
+    });
+    let outcomes = end
+        .recv_timeout(Duration::from_secs(30))
+        .expect("the run ends");
+    match &outcomes[0].trouble {
+        Some(Trouble::Target(error)) => {
+            assert_eq!(
+                (error.status(), &*error.to_string()),
+                (Status::Failed, "internal error")
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(outcomes[0].place.is_none());
+    assert!(outcomes[1].trouble.is_none(), "{outcomes:?}");
 }

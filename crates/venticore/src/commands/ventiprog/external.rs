@@ -62,10 +62,19 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
             let dial = target.dial.clone();
             scope.spawn(move || {
                 let own = starts.iter().filter(|start| start.target == dial);
-                // Nobody listens any more when the run was given up.
-                server.serve(own, &dial, &mut |part, step| {
-                    let _ = steps.send((seat, part, step));
+                let mut at = 0;
+                let served = client::Error::of_panic(|| {
+                    server.serve(own, &dial, &mut |part, step| {
+                        at = part;
+                        // Nobody listens any more when the run was given up.
+                        let _ = steps.send((seat, part, step));
+                    });
+                    Ok(())
                 });
+                if let Err(error) = served {
+                    let why = Why(error.status(), error.to_string());
+                    let _ = steps.send((seat, at, Step::Failed(why)));
+                }
             });
         }
         drop(steps);

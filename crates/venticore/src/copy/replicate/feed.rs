@@ -70,7 +70,7 @@ pub(super) fn feed(
         place: None,
         told: None,
     };
-    let how = match feeder.serve(queue) {
+    let how = match Error::of_panic(|| feeder.serve(queue)) {
         Ok(()) if detached.load(Ordering::Acquire) => How::Behind,
         Ok(()) => How::Current,
         Err(Error::Protocol { .. }) if feeder.spoke_nonsense => How::Nonsense,

@@ -204,7 +204,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
                 let found = look.map(|look| look(number, &mut client)).transpose()?;
                 Ok((Some(client), found))
             };
-            let result = connect();
+            let result = client::Error::of_panic(&mut connect);
             // Nobody keeps books any more when the run was given up.
             let _ = arrivals.send(Arrival {
                 seat: number,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
 use crate::codec::blocktype::BlockType;
@@ -104,6 +105,8 @@ pub enum Error {
         /// That error, displayed.
         cause: String,
     },
+    /// The program has a bug: the panic message says more.
+    Internal,
 }
 
 impl Error {
@@ -114,7 +117,9 @@ impl Error {
             Self::Unreachable(_) | Self::Silent { .. } | Self::Slow { .. } | Self::Lost(_) => {
                 Status::Unreachable
             }
-            Self::Protocol { .. } | Self::Refused { .. } | Self::Size { .. } => Status::Failed,
+            Self::Protocol { .. } | Self::Refused { .. } | Self::Size { .. } | Self::Internal => {
+                Status::Failed
+            }
             Self::WrongScore { .. } => Status::Unverified,
             Self::GivenUp { status, .. } => *status,
         }
@@ -132,6 +137,15 @@ impl Error {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         self.status() == Status::Unreachable && !matches!(self, Self::Slow { .. })
+    }
+
+    /// Runs what is done for one server: a panic, whose message goes to standard error,
+    /// ends that server's part and not the run.
+    ///
+    /// # Errors
+    /// What it returns; [`Error::Internal`] where it panicked.
+    pub fn of_panic<T>(part: impl FnOnce() -> Result<T, Self>) -> Result<T, Self> {
+        panic::catch_unwind(AssertUnwindSafe(part)).unwrap_or(Err(Self::Internal))
     }
 
     /// The same error for the calls that follow it.
@@ -195,6 +209,7 @@ impl fmt::Display for Error {
                 crate::codec::wire::BLOCK_MAX
             ),
             Self::GivenUp { cause, .. } => write!(f, "connection given up: {cause}"),
+            Self::Internal => f.write_str("internal error"),
         }
     }
 }
@@ -223,6 +238,17 @@ mod tests {
 
     fn abc() -> Score {
         Score::of(b"abc")
+    }
+
+    #[test]
+    fn a_panic_is_an_internal_error() {
+        let error = Error::of_panic::<()>(|| panic!("a bug")).unwrap_err();
+        assert_eq!(
+            (error.status(), &*error.to_string()),
+            (Status::Failed, "internal error")
+        );
+        assert!(!error.may_pass(), "the same would happen again");
+        assert_eq!(Error::of_panic(|| Ok(3)).unwrap(), 3);
     }
 
     #[test]
