@@ -14,6 +14,7 @@ mod reading;
 mod remote;
 mod undo;
 
+use crate::codec::invalid::Invalid;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -29,9 +30,9 @@ pub use mtools::NineFat;
 pub use remote::{Remote, Shell};
 pub use undo::Undo;
 
-use crate::codec::dial::{Dial, DialError};
+use crate::codec::dial::Dial;
 use crate::codec::index;
-use crate::codec::operand::{Operand, OperandError};
+use crate::codec::operand::Operand;
 use crate::copy::replicate::Checkpoint;
 use crate::net::client::Limits;
 use crate::state::StateDir;
@@ -285,7 +286,7 @@ impl Config {
     ///
     /// # Errors
     /// It is no text of a partition.
-    pub fn nine_fat(&self, given: Option<&OsStr>) -> Result<Option<NineFat>, OperandError> {
+    pub fn nine_fat(&self, given: Option<&OsStr>) -> Result<Option<NineFat>, Invalid> {
         let text = given.or(self.nine_fat.as_deref());
         let image = text.map(Operand::try_from).transpose()?;
         Ok(image.map(|image| NineFat {
@@ -368,7 +369,7 @@ impl Config {
     ///
     /// # Errors
     /// The text is no address, or `$venti` is not set.
-    pub fn dial(&self, text: &str) -> Result<Dial, DialError> {
+    pub fn dial(&self, text: &str) -> Result<Dial, Invalid> {
         Dial::parse_with(text, self.venti.as_deref())
     }
 }

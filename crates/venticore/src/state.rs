@@ -20,7 +20,6 @@ mod trust;
 
 use crate::status::Status;
 use std::ffi::OsString;
-use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -346,14 +345,17 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Why a state file could not be read or written.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another run holds the lock; its pid where the lock file has one.
+    #[error("another run holds the lock{}", .pid.map_or_else(String::new, |pid| format!(": pid {pid}")))]
     Locked {
         /// The pid of that run.
         pid: Option<u32>,
     },
     /// `rootscor` was locked by another writer for as long as this.
+    #[error("{}: cannot be written: locked by another writer for {} s, run again when it is done", text::path(path),
+                waited.as_secs())]
     Busy {
         /// The log.
         path: PathBuf,
@@ -361,33 +363,49 @@ pub enum Error {
         waited: Duration,
     },
     /// A file or directory cannot be read.
+    #[error("{}: cannot be read: {cause}", text::path(path))]
     Read {
         /// Which one.
         path: PathBuf,
         /// What the system says.
+        #[source]
         cause: io::Error,
     },
     /// A file or directory cannot be written; what was there is unchanged.
+    #[error("{}: cannot be written: {cause}", text::path(path))]
     Write {
         /// Which one.
         path: PathBuf,
         /// What the system says.
+        #[source]
         cause: io::Error,
     },
     /// A file was replaced and is in place, but may not outlast a power cut.
+    #[error(
+        "{}: a file in it was replaced, but the directory cannot be synced: {cause}",
+        text::path(path)
+    )]
     Unsynced {
         /// The directory that could not be synced.
         path: PathBuf,
         /// What the system says.
+        #[source]
         cause: io::Error,
     },
     /// A directory, device or fifo where a regular file is expected.
+    #[error("{}: expected a regular file, found something else: move it away", text::path(.0))]
     NotAFile(PathBuf),
     /// A symbolic link where a file is expected.
+    #[error("{}: expected a regular file, found a symbolic link: put the file itself there, or name its directory as the state directory", text::path(.0))]
     Link(PathBuf),
     /// A file that has another name as well, where others can give it one.
+    #[error("{}: the file has a second name elsewhere, and others can write the directory: put a copy there", text::path(.0))]
     SecondName(PathBuf),
     /// A directory that anybody can write, with this mode.
+    #[error(
+        "{}: anybody can write it, mode {mode:03o}: expected a state directory of its own, as after chmod go-w",
+        text::path(path)
+    )]
     Exposed {
         /// The directory.
         path: PathBuf,
@@ -395,8 +413,10 @@ pub enum Error {
         mode: u32,
     },
     /// The name of the directory is empty.
+    #[error("expected a state directory, found an empty name")]
     Unnamed,
     /// A file has more bytes than it may have.
+    #[error("{}: expected at most {limit} bytes, found more", text::path(path))]
     TooLong {
         /// Which one.
         path: PathBuf,
@@ -404,6 +424,7 @@ pub enum Error {
         limit: usize,
     },
     /// A line for the log has a newline or a NUL byte in it.
+    #[error("expected one line for the log without NUL bytes, found {0:?}")]
     Entry(String),
 }
 
@@ -444,75 +465,6 @@ impl Error {
     #[must_use]
     pub fn is_locked(&self) -> bool {
         matches!(self, Self::Locked { .. })
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Locked { pid: Some(pid) } => write!(f, "another run holds the lock: pid {pid}"),
-            Self::Locked { pid: None } => f.write_str("another run holds the lock"),
-            Self::Busy { path, waited } => write!(
-                f,
-                "{}: cannot be written: locked by another writer for {} s, run again when it is done",
-                text::path(path),
-                waited.as_secs()
-            ),
-            Self::Read { path, cause } => {
-                write!(f, "{}: cannot be read: {cause}", text::path(path))
-            }
-            Self::Write { path, cause } => {
-                write!(f, "{}: cannot be written: {cause}", text::path(path))
-            }
-            Self::Unsynced { path, cause } => write!(
-                f,
-                "{}: a file in it was replaced, but the directory cannot be synced: {cause}",
-                text::path(path)
-            ),
-            Self::NotAFile(path) => write!(
-                f,
-                "{}: expected a regular file, found something else: move it away",
-                text::path(path)
-            ),
-            Self::Link(path) => write!(
-                f,
-                "{}: expected a regular file, found a symbolic link: put the file itself there, or name its directory as the state directory",
-                text::path(path)
-            ),
-            Self::SecondName(path) => write!(
-                f,
-                "{}: the file has a second name elsewhere, and others can write the directory: put a copy there",
-                text::path(path)
-            ),
-            Self::Exposed { path, mode } => write!(
-                f,
-                "{}: anybody can write it, mode {mode:03o}: expected a state directory of its own, as after chmod go-w",
-                text::path(path)
-            ),
-            Self::Unnamed => f.write_str("expected a state directory, found an empty name"),
-            Self::TooLong { path, limit } => {
-                write!(
-                    f,
-                    "{}: expected at most {limit} bytes, found more",
-                    text::path(path)
-                )
-            }
-            Self::Entry(line) => write!(
-                f,
-                "expected one line for the log without NUL bytes, found {line:?}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Read { cause, .. } | Self::Write { cause, .. } | Self::Unsynced { cause, .. } => {
-                Some(cause)
-            }
-            _ => None,
-        }
     }
 }
 

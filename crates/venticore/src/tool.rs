@@ -1,6 +1,7 @@
 //! A command: its options, its help, and how it ends. The only place that turns an
 //! error into an exit status and a line.
 
+use crate::codec::invalid::Invalid;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
@@ -10,8 +11,7 @@ use std::time::Duration;
 use eyre::{Report, WrapErr};
 use lexopt::ValueExt;
 
-use crate::codec::operand;
-use crate::codec::{dial, index, score, wrcmd, wrcmds};
+use crate::codec::{index, wrcmd, wrcmds};
 use crate::copy::external;
 use crate::host::terminal::{Output, say};
 use crate::nearest::nearest;
@@ -43,10 +43,7 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
     }
     let usage = cause.is::<lexopt::Error>()
         || cause.is::<wrcmd::Error>()
-        || cause.is::<wrcmd::NumberError>()
-        || cause.is::<dial::DialError>()
-        || cause.is::<score::ScoreError>()
-        || cause.is::<operand::OperandError>()
+        || cause.is::<Invalid>()
         || cause.is::<config::Error>();
     usage.then_some(Status::Usage)
 }
@@ -211,7 +208,8 @@ mod tests {
     fn a_status_is_found_below_any_context() {
         let report = Failure::report(Status::Locked, "held").wrap_err("wrcmd");
         assert_eq!(status_of(&report), Status::Locked);
-        let report = Report::new("zz".parse::<score::Score>().unwrap_err()).wrap_err("x");
+        let report =
+            Report::new("zz".parse::<crate::codec::score::Score>().unwrap_err()).wrap_err("x");
         assert_eq!(status_of(&report), Status::Usage);
         assert_eq!(status_of(&eyre::eyre!("no idea")), Status::Failed);
         for (error, status) in [

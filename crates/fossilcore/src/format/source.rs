@@ -2,6 +2,7 @@
 //! written.
 
 use std::ffi::OsString;
+use venticore::codec::invalid::Invalid;
 
 use eyre::{Result, WrapErr};
 
@@ -11,7 +12,7 @@ use crate::archive::{Archive, Depth, prove};
 use crate::{rootline, venti};
 use venticore::codec::dial::Dial;
 use venticore::codec::operand::Operand;
-use venticore::codec::score::{LabelledScore, Score, ScoreError};
+use venticore::codec::score::{LabelledScore, Score};
 use venticore::config::Config;
 use venticore::host::holders;
 use venticore::host::partition::Partition;
@@ -27,7 +28,7 @@ pub(crate) const LABEL: &str = "vfs";
 /// # Errors
 /// Anything else.
 pub(crate) fn root_score(text: &str) -> Result<Score> {
-    let parsed: Result<LabelledScore, ScoreError> = text.parse();
+    let parsed: Result<LabelledScore, Invalid> = text.parse();
     let labelled = parsed.wrap_err("rootscore")?;
     match labelled.label {
         Some(label) if !label.eq_ignore_ascii_case("vac") => {

@@ -8,7 +8,6 @@
 pub mod diff;
 
 use std::borrow::Cow;
-use std::fmt;
 
 /// Where one server's configuration lies, and what it looks like there.
 #[derive(Clone, Copy, Debug)]
@@ -56,9 +55,10 @@ pub enum Held<'a> {
 }
 
 /// Why a text cannot stand in a region.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     /// It is longer than the room there is.
+    #[error("expected at most {room} bytes of text, found {found}")]
     TooLong {
         /// The room.
         room: usize,
@@ -66,6 +66,7 @@ pub enum TextError {
         found: usize,
     },
     /// It has a zero byte, at which servers would end it.
+    #[error("expected text, found a zero byte at {0}")]
     Nul(usize),
 }
 
@@ -134,19 +135,6 @@ impl Region {
         magics.into_iter().any(|magic| bytes.starts_with(&magic))
     }
 }
-
-impl fmt::Display for TextError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong { room, found } => {
-                write!(f, "expected at most {room} bytes of text, found {found}")
-            }
-            Self::Nul(at) => write!(f, "expected text, found a zero byte at {at}"),
-        }
-    }
-}
-
-impl std::error::Error for TextError {}
 
 #[cfg(test)]
 mod tests {

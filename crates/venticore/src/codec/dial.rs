@@ -6,6 +6,7 @@
 //! (`/net.alt/tcp!host!port`) chooses among the network stacks of that machine:
 //! it is read and means nothing here. Written: `tcp!HOST!PORT` and nothing else.
 
+use crate::codec::invalid::Invalid;
 use core::net::{IpAddr, Ipv6Addr};
 use std::fmt;
 use std::str::FromStr;
@@ -40,9 +41,9 @@ impl Dial {
     /// 17034.
     ///
     /// # Errors
-    /// [`DialError::Unset`] when the text needs the value and there is none,
+    /// [`Invalid::VentiUnset`] when the text needs the value and there is none,
     /// and every other kind for a text or a value of the wrong form.
-    pub fn parse_with(text: &str, venti: Option<&str>) -> Result<Self, DialError> {
+    pub fn parse_with(text: &str, venti: Option<&str>) -> Result<Self, Invalid> {
         Self::parse(text, venti, Self::VENTI)
     }
 
@@ -50,7 +51,7 @@ impl Dial {
     ///
     /// # Errors
     /// As `FromStr`; `$venti` is refused.
-    pub fn with_default_port(text: &str, port: u16) -> Result<Self, DialError> {
+    pub fn with_default_port(text: &str, port: u16) -> Result<Self, Invalid> {
         Words::split(text)?.fill(port)
     }
 
@@ -58,12 +59,12 @@ impl Dial {
     ///
     /// # Errors
     /// As [`Dial::parse_with`].
-    pub fn parse(text: &str, venti: Option<&str>, port: u16) -> Result<Self, DialError> {
+    pub fn parse(text: &str, venti: Option<&str>, port: u16) -> Result<Self, Invalid> {
         let words = Words::split(text)?;
         match words.host.strip_prefix('$') {
             None => words.fill(port),
             Some("venti") => {
-                let value = venti.filter(|v| !v.is_empty()).ok_or(DialError::Unset)?;
+                let value = venti.filter(|v| !v.is_empty()).ok_or(Invalid::VentiUnset)?;
                 let inner = Words::split(value)?;
                 let port_text = words.port.or(inner.port);
                 Words {
@@ -72,7 +73,7 @@ impl Dial {
                 }
                 .fill(port)
             }
-            Some(_) => Err(DialError::Variable(words.host.to_owned())),
+            Some(_) => Err(Invalid::DialVariable(words.host.to_owned())),
         }
     }
 
@@ -114,70 +115,12 @@ impl fmt::Display for Dial {
 }
 
 impl FromStr for Dial {
-    type Err = DialError;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, DialError> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         Self::with_default_port(text, Self::VENTI)
     }
 }
-
-/// Why a text is not a dial string. The text found is shown quoted, with
-/// control characters escaped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DialError {
-    /// The whole text has another form.
-    Form(String),
-    /// A URL, as an index page has.
-    Url(String),
-    /// Several addresses with commas between them.
-    List(String),
-    /// The network is neither `tcp` nor `net`.
-    Net(String),
-    /// The host is empty, `*`, or holds what no host name holds.
-    Host(String),
-    /// The port is neither a number from 1 to 65535 nor a known service.
-    Port(String),
-    /// A bare v6 address that may as well be an address and a port.
-    Ambiguous(String),
-    /// The text says `$venti` and the variable is not set.
-    Unset,
-    /// Another variable than `$venti`.
-    Variable(String),
-}
-
-impl fmt::Display for DialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Form(found) => write!(f, "expected tcp!host!port, found {found:?}"),
-            Self::Url(found) => write!(
-                f,
-                "expected the address of a venti, such as HOST or tcp!HOST!{}, found the URL {found:?}",
-                Dial::VENTI
-            ),
-            Self::List(found) => write!(
-                f,
-                "expected one address, found {found:?}: several are words of their own, without commas"
-            ),
-            Self::Net(found) => write!(f, "expected network tcp or net, found {found:?}"),
-            Self::Host(found) => write!(f, "expected a host name or address, found {found:?}"),
-            Self::Port(found) => write!(
-                f,
-                "expected a port from 1 to 65535 or one of venti, 9fs, fossil, found {found:?}"
-            ),
-            Self::Ambiguous(found) => write!(
-                f,
-                "{found:?} may be an address or an address and a port, \
-                 write tcp!address!port or [address]:port"
-            ),
-            Self::Unset => f.write_str("the variable $venti is not set"),
-            Self::Variable(found) => {
-                write!(f, "expected a host or the variable $venti, found {found:?}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for DialError {}
 
 /// Host and port as typed, nothing filled in or checked.
 struct Words<'a> {
@@ -190,12 +133,14 @@ impl<'a> Words<'a> {
         Words { host, port }
     }
 
-    fn split(text: &'a str) -> Result<Self, DialError> {
+    fn split(text: &'a str) -> Result<Self, Invalid> {
         if text.contains("://") {
-            return Err(DialError::Url(text.to_owned()));
+            return Err(Invalid::DialUrl {
+                url: text.to_owned(),
+            });
         }
         if text.contains(',') {
-            return Err(DialError::List(text.to_owned()));
+            return Err(Invalid::DialList(text.to_owned()));
         }
         let text = without_directory(text)?;
         let fields: Vec<&str> = text.splitn(4, '!').collect();
@@ -204,14 +149,14 @@ impl<'a> Words<'a> {
             [net, host] if is_net(net) => Ok(Self::new(host, None)),
             [host, port] => Ok(Self::new(host, Some(port))),
             [net, host, port] if is_net(net) => Ok(Self::new(host, Some(port))),
-            [net, _, _] => Err(DialError::Net(net.to_owned())),
-            _ => Err(DialError::Form(text.to_owned())),
+            [net, _, _] => Err(Invalid::DialNet(net.to_owned())),
+            _ => Err(Invalid::DialForm(text.to_owned())),
         }
     }
 
     /// The forms without `!`: `host`, `host:port`, `v6`, `[v6]`, `[v6]:port`.
-    fn split_bare(text: &'a str) -> Result<Self, DialError> {
-        let wrong = || DialError::Form(text.to_owned());
+    fn split_bare(text: &'a str) -> Result<Self, Invalid> {
+        let wrong = || Invalid::DialForm(text.to_owned());
         if text.starts_with('[') {
             let (host, after) = text.split_at(text.find(']').ok_or_else(wrong)? + 1);
             return match after.strip_prefix(':') {
@@ -225,7 +170,7 @@ impl<'a> Words<'a> {
         };
         match v6(text) {
             Some(_) if v6(host).is_some() && port_number(port).is_some() => {
-                Err(DialError::Ambiguous(text.to_owned()))
+                Err(Invalid::DialAmbiguous(text.to_owned()))
             }
             Some(_) => Ok(Self::new(text, None)),
             None if host.contains(':') => Err(wrong()),
@@ -233,11 +178,13 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn fill(&self, default: u16) -> Result<Dial, DialError> {
+    fn fill(&self, default: u16) -> Result<Dial, Invalid> {
         Ok(Dial {
             host: host(self.host)?,
             port: match self.port {
-                Some(text) => port_number(text).ok_or_else(|| DialError::Port(text.to_owned()))?,
+                Some(text) => {
+                    port_number(text).ok_or_else(|| Invalid::DialPort(text.to_owned()))?
+                }
                 None => default,
             },
         })
@@ -250,7 +197,7 @@ fn is_net(word: &str) -> bool {
 
 /// A text without the network directory, such as `/net.alt` or `#I1`, before
 /// its network.
-fn without_directory(text: &str) -> Result<&str, DialError> {
+fn without_directory(text: &str) -> Result<&str, Invalid> {
     let Some((net, _)) = text
         .split_once('!')
         .filter(|_| text.starts_with(['/', '#']))
@@ -261,7 +208,7 @@ fn without_directory(text: &str) -> Result<&str, DialError> {
     let plain = |b: u8| is_name_byte(b) || matches!(b, b'/' | b'#');
     match directory.bytes().all(plain) && is_net(word) {
         true => Ok(text.get(net.len() - word.len()..).unwrap_or_default()),
-        false => Err(DialError::Net(net.to_owned())),
+        false => Err(Invalid::DialNet(net.to_owned())),
     }
 }
 
@@ -277,7 +224,7 @@ fn port_number(text: &str) -> Option<u16> {
 
 /// The canonical form of a host. A word of digits alone is taken for a
 /// misplaced port, not for an address.
-fn host(text: &str) -> Result<String, DialError> {
+fn host(text: &str) -> Result<String, Invalid> {
     let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
     if let Some(address) = v6(inner.unwrap_or(text)) {
         return Ok(address);
@@ -289,7 +236,7 @@ fn host(text: &str) -> Result<String, DialError> {
     if good {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err(DialError::Host(text.to_owned()))
+        Err(Invalid::DialHost(text.to_owned()))
     }
 }
 
@@ -387,14 +334,14 @@ mod tests {
             let text = format!("tcp!host!{port}");
             assert_eq!(
                 text.parse::<Dial>(),
-                Err(DialError::Port(port.to_owned())),
+                Err(Invalid::DialPort(port.to_owned())),
                 "{text}"
             );
         }
         for text in ["tcp!a!1!2", "[::1", "[::1]x", "a:b:c", "::1:17034:x"] {
             assert_eq!(
                 text.parse::<Dial>(),
-                Err(DialError::Form(text.to_owned())),
+                Err(Invalid::DialForm(text.to_owned())),
                 "{text}"
             );
         }
@@ -411,12 +358,12 @@ mod tests {
             "#I1",
         ] {
             let text = format!("{net}!host!1");
-            let expected = Err(DialError::Net(net.to_owned()));
+            let expected = Err(Invalid::DialNet(net.to_owned()));
             assert_eq!(text.parse::<Dial>(), expected, "{text}");
         }
         for text in ["/net.alt/host", "/net.alt/tcp", "net.alt/tcp!1"] {
             let refused = text.parse::<Dial>();
-            assert!(matches!(refused, Err(DialError::Host(_))), "{text}");
+            assert!(matches!(refused, Err(Invalid::DialHost(_))), "{text}");
         }
         assert_eq!(
             canonical("::1:564"),
@@ -440,11 +387,11 @@ mod tests {
         assert_eq!(with("$venti", Some("/net.alt/tcp!a!1")), full("tcp!a!1"));
         assert_eq!(with("/net/tcp!$venti!2", Some("a")), full("tcp!a!2"));
         assert_eq!(with("b", None), full("tcp!b!17034"));
-        assert_eq!(with("$venti", None), Err(DialError::Unset));
-        assert_eq!(with("$venti", Some("")), Err(DialError::Unset));
-        let again = DialError::Host("$venti".to_owned());
+        assert_eq!(with("$venti", None), Err(Invalid::VentiUnset));
+        assert_eq!(with("$venti", Some("")), Err(Invalid::VentiUnset));
+        let again = Invalid::DialHost("$venti".to_owned());
         assert_eq!(with("$venti", Some("$venti")), Err(again));
-        let other = DialError::Variable("$auth".to_owned());
+        let other = Invalid::DialVariable("$auth".to_owned());
         assert_eq!(with("tcp!$auth!1", Some("a")), Err(other));
         assert_eq!(
             Dial::parse("$venti", Some("a"), 7).unwrap().to_string(),

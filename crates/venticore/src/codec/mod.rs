@@ -7,6 +7,7 @@ pub mod confregion;
 pub mod dial;
 pub mod format_error;
 pub mod index;
+pub mod invalid;
 pub mod operand;
 pub mod plan9disk;
 pub mod score;

@@ -1,5 +1,6 @@
 //! What a user writes for a partition: a path, a range of one, a part of a disk.
 
+use crate::codec::invalid::Invalid;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -34,7 +35,7 @@ pub(crate) enum Suffix {
     /// A Plan 9 partition.
     Name(String),
     /// Neither.
-    Bad(OperandError),
+    Bad(Invalid),
 }
 
 impl Operand {
@@ -67,15 +68,15 @@ impl Operand {
 }
 
 impl TryFrom<&OsStr> for Operand {
-    type Error = OperandError;
+    type Error = Invalid;
 
-    fn try_from(text: &OsStr) -> Result<Self, OperandError> {
+    fn try_from(text: &OsStr) -> Result<Self, Invalid> {
         let bytes = text.as_bytes();
         if bytes.is_empty() {
-            return Err(OperandError::Empty);
+            return Err(Invalid::NoPartition);
         }
         if bytes.contains(&0) {
-            return Err(OperandError::Nul);
+            return Err(Invalid::PartitionNul);
         }
         let colon = bytes.iter().rposition(|&byte| byte == b':');
         let split = colon.filter(|&at| at > 0).map(|at| {
@@ -90,9 +91,9 @@ impl TryFrom<&OsStr> for Operand {
 }
 
 impl FromStr for Operand {
-    type Err = OperandError;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, OperandError> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         Operand::try_from(OsStr::new(text))
     }
 }
@@ -107,7 +108,7 @@ impl fmt::Display for Operand {
 
 impl Suffix {
     fn of(bytes: &[u8]) -> Self {
-        let bad = || Suffix::Bad(OperandError::Suffix(String::from_utf8_lossy(bytes).into()));
+        let bad = || Suffix::Bad(Invalid::Suffix(String::from_utf8_lossy(bytes).into()));
         let Ok(text) = std::str::from_utf8(bytes) else {
             return bad();
         };
@@ -121,7 +122,7 @@ impl Suffix {
 }
 
 /// A range, where the text has the form of one.
-fn range(text: &str) -> Option<Result<Suffix, OperandError>> {
+fn range(text: &str) -> Option<Result<Suffix, Invalid>> {
     let (lo, hi) = match text.split_once('-') {
         Some((lo, hi)) => (lo, hi),
         None if text.is_empty() => return None,
@@ -138,7 +139,7 @@ fn range(text: &str) -> Option<Result<Suffix, OperandError>> {
 }
 
 /// One side of a range, where the text has the form of one.
-fn side(text: &str) -> Option<Result<Option<u64>, OperandError>> {
+fn side(text: &str) -> Option<Result<Option<u64>, Invalid>> {
     if text.is_empty() {
         return Some(Ok(None));
     }
@@ -152,41 +153,12 @@ fn side(text: &str) -> Option<Result<Option<u64>, OperandError>> {
     let digits = text.get(..text.len() - usize::from(shift > 0))?;
     let value = match number(digits) {
         Ok(value) => value.checked_mul(1 << shift),
-        Err(crate::codec::wrcmd::NumberError::TooLarge(_)) => None,
+        Err(Invalid::TooLarge(_)) => None,
         Err(_) => return None,
     };
-    let value = value.ok_or_else(|| OperandError::TooLarge(text.to_owned()));
+    let value = value.ok_or_else(|| Invalid::TooLarge(text.to_owned()));
     Some(value.map(Some))
 }
-
-/// Why a text names no partition.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum OperandError {
-    /// No text.
-    Empty,
-    /// A NUL byte, which no path has.
-    Nul,
-    /// What follows the last colon is neither a range nor a name.
-    Suffix(String),
-    /// A number of a range that is 2^64 or more.
-    TooLarge(String),
-}
-
-impl fmt::Display for OperandError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("expected a partition, found an empty word"),
-            Self::Nul => f.write_str("expected a partition, found a text with a NUL byte"),
-            Self::Suffix(text) => write!(
-                f,
-                "expected a range LO-HI or a partition's name after the last colon, found {text:?}"
-            ),
-            Self::TooLarge(text) => write!(f, "expected a number below 2^64, found {text:?}"),
-        }
-    }
-}
-
-impl std::error::Error for OperandError {}
 
 #[cfg(test)]
 mod tests {
@@ -232,7 +204,7 @@ mod tests {
             assert_eq!(suffix(text), None);
         }
         for rest in ["", "a/b"] {
-            let bad = Suffix::Bad(OperandError::Suffix(rest.to_owned()));
+            let bad = Suffix::Bad(Invalid::Suffix(rest.to_owned()));
             assert_eq!(suffix(&format!("d:{rest}")), Some(bad));
         }
         for large in ["16777216t", "18446744073709551616"] {
@@ -241,15 +213,15 @@ mod tests {
                 format!("f:-{large}"),
                 format!("f:{large}"),
             ] {
-                let bad = Suffix::Bad(OperandError::TooLarge(large.to_owned()));
+                let bad = Suffix::Bad(Invalid::TooLarge(large.to_owned()));
                 assert_eq!(suffix(&text), Some(bad));
             }
         }
         let latin1 = Operand::try_from(OsStr::from_bytes(b"d\xe9:a\xe9")).unwrap();
         assert_eq!(latin1.split().unwrap().0.as_os_str().as_bytes(), b"d\xe9");
         assert!(matches!(latin1.split().unwrap().1, Suffix::Bad(_)));
-        assert_eq!("".parse::<Operand>(), Err(OperandError::Empty));
-        assert_eq!("a\0".parse::<Operand>(), Err(OperandError::Nul));
+        assert_eq!("".parse::<Operand>(), Err(Invalid::NoPartition));
+        assert_eq!("a\0".parse::<Operand>(), Err(Invalid::PartitionNul));
     }
 
     proptest! {

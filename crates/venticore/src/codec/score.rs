@@ -1,5 +1,6 @@
 //! Scores: the SHA-1 of a block, 20 bytes, 40 hex digits (venti.md 1).
 
+use crate::codec::invalid::Invalid;
 use std::fmt;
 use std::str::FromStr;
 
@@ -61,39 +62,14 @@ impl fmt::Debug for Score {
     }
 }
 
-/// Why a text is not a score.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ScoreError {
-    /// The number of characters found where 40 hex digits were expected.
-    Length(usize),
-    /// The first character that is no hex digit, and where it stands (from 0,
-    /// after the label).
-    Digit(char, usize),
-}
-
-impl fmt::Display for ScoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Length(n) => write!(f, "a score has 40 hex digits, found {n} characters"),
-            Self::Digit(c, at) => write!(
-                f,
-                "a score has 40 hex digits, found {c:?} as character {}",
-                at + 1
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ScoreError {}
-
 impl FromStr for Score {
-    type Err = ScoreError;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, ScoreError> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         let mut bytes = [0; Score::LEN];
         let mut digits = 0;
         for (at, c) in text.chars().enumerate() {
-            let value = c.to_digit(16).ok_or(ScoreError::Digit(c, at))?;
+            let value = c.to_digit(16).ok_or(Invalid::ScoreDigit { found: c, at })?;
             if let (Some(byte), Ok(value)) = (bytes.get_mut(at / 2), u8::try_from(value)) {
                 *byte = *byte << 4 | value;
             }
@@ -102,7 +78,7 @@ impl FromStr for Score {
         if digits == 2 * Score::LEN {
             Ok(Score(bytes))
         } else {
-            Err(ScoreError::Length(digits))
+            Err(Invalid::ScoreLength(digits))
         }
     }
 }
@@ -128,9 +104,9 @@ impl fmt::Display for LabelledScore {
 }
 
 impl FromStr for LabelledScore {
-    type Err = ScoreError;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, ScoreError> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         let (label, digits) = match text.split_once(':') {
             Some((label, digits)) => (Some(label.to_owned()), digits),
             None => (None, text),
@@ -162,20 +138,23 @@ mod tests {
     fn text_is_read_in_both_cases_and_nothing_may_follow() {
         let abc: Score = ABC.parse().unwrap();
         assert_eq!(ABC.to_uppercase().parse(), Ok(abc));
-        assert_eq!(ABC[1..].parse::<Score>(), Err(ScoreError::Length(39)));
+        assert_eq!(ABC[1..].parse::<Score>(), Err(Invalid::ScoreLength(39)));
         assert_eq!(
             format!("{ABC}0").parse::<Score>(),
-            Err(ScoreError::Length(41))
+            Err(Invalid::ScoreLength(41))
         );
         assert_eq!(
             format!("{ABC}\n").parse::<Score>(),
-            Err(ScoreError::Digit('\n', 40))
+            Err(Invalid::ScoreDigit {
+                found: '\n',
+                at: 40
+            })
         );
         assert_eq!(
             ABC.replace('a', "g").parse::<Score>(),
-            Err(ScoreError::Digit('g', 0))
+            Err(Invalid::ScoreDigit { found: 'g', at: 0 })
         );
-        assert_eq!("".parse::<Score>(), Err(ScoreError::Length(0)));
+        assert_eq!("".parse::<Score>(), Err(Invalid::ScoreLength(0)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A time as ISO 8601 in UTC.
 
+use crate::codec::invalid::Invalid;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -52,26 +53,10 @@ fn days(year: i64, month: i64, date: i64) -> i64 {
     ERA * era + 365 * year + year / 4 - year / 100 + day - 719_468
 }
 
-/// A text that is not a time in the form that [`Utc`] prints.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UtcError(String);
-
-impl fmt::Display for UtcError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected a time such as 2026-11-22T03:56:12Z, found {:?}",
-            self.0
-        )
-    }
-}
-
-impl std::error::Error for UtcError {}
-
 impl FromStr for Utc {
-    type Err = UtcError;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, UtcError> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         let field = |from: usize, to: usize| -> Option<i64> {
             let digits = text.get(from..to)?;
             let plain = digits.bytes().all(|b| b.is_ascii_digit());
@@ -90,7 +75,7 @@ impl FromStr for Utc {
         };
         // A date that does not exist, or other marks between the digits, prints otherwise.
         let time = read().map(Utc).filter(|time| time.to_string() == text);
-        time.ok_or_else(|| UtcError(text.to_owned()))
+        time.ok_or_else(|| Invalid::Time(text.to_owned()))
     }
 }
 

@@ -5,8 +5,6 @@
 //! at a time, copies in chunks, and may write beyond what it has decoded.
 //! `Decoder::walk` takes over near either end, symbol by symbol.
 
-use std::fmt;
-
 /// Decodes one block into `output`, whose length is the size the clump
 /// promises, and returns the number of bytes decoded.
 ///
@@ -30,11 +28,13 @@ pub fn decompress(input: &[u8], output: &mut [u8]) -> Result<usize, WhackError> 
 }
 
 /// Why a block cannot be decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WhackError {
     /// A literal where all of the output, this many bytes, is decoded.
+    #[error("expected {0} bytes, found a literal after them")]
     LiteralPastEnd(usize),
     /// A match that passes the end of the output.
+    #[error("expected {size} bytes, found a match of {len} bytes at byte {at}")]
     MatchPastEnd {
         /// Bytes to copy.
         len: usize,
@@ -44,6 +44,7 @@ pub enum WhackError {
         size: usize,
     },
     /// A match that reaches back beyond the start of the output.
+    #[error("expected a distance of at most {at} at byte {at}, found {distance}")]
     DistanceBeforeStart {
         /// How far back.
         distance: usize,
@@ -51,38 +52,13 @@ pub enum WhackError {
         at: usize,
     },
     /// The number of bits the last symbol lacks.
+    #[error("expected {0} more bits of input, found its end")]
     InputOverrun(u32),
     /// The number of ones that start a length code, when they alone make the
     /// match longer than any block.
+    #[error("expected a length code of at most {MAX_ONES} ones, found {0}")]
     LengthCodeTooLong(u32),
 }
-
-impl fmt::Display for WhackError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LiteralPastEnd(size) => {
-                write!(f, "expected {size} bytes, found a literal after them")
-            }
-            Self::MatchPastEnd { len, at, size } => write!(
-                f,
-                "expected {size} bytes, found a match of {len} bytes at byte {at}"
-            ),
-            Self::DistanceBeforeStart { distance, at } => write!(
-                f,
-                "expected a distance of at most {at} at byte {at}, found {distance}"
-            ),
-            Self::InputOverrun(bits) => {
-                write!(f, "expected {bits} more bits of input, found its end")
-            }
-            Self::LengthCodeTooLong(ones) => write!(
-                f,
-                "expected a length code of at most {MAX_ONES} ones, found {ones}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for WhackError {}
 
 /// Bytes copied at once.
 const CHUNK: usize = 16;

@@ -1,7 +1,6 @@
 //! Running a program to its end: both streams drained beside it, nothing kept
 //! of them but what its listeners keep, and no wait without a limit. No shell.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -32,33 +31,24 @@ pub struct Limits {
 }
 
 /// Why a program did not come to its end by itself.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// It could not be started.
+    #[error("cannot be started: {0}")]
     Start(io::Error),
     /// It, or its streams, could not be watched.
+    #[error("cannot be watched: {0}")]
     Watch(io::Error),
     /// Neither stream said anything for so long, or it did not end.
+    #[error("said nothing for {0:?}: killed")]
     Silent(Duration),
     /// It was still at work after so long.
+    #[error("not done after {0:?}: killed")]
     Endless(Duration),
     /// One of its streams had more than so many bytes.
+    #[error("more than {0} bytes of output: killed")]
     Flood(u64),
 }
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Start(cause) => write!(f, "cannot be started: {cause}"),
-            Self::Watch(cause) => write!(f, "cannot be watched: {cause}"),
-            Self::Silent(limit) => write!(f, "said nothing for {limit:?}: killed"),
-            Self::Endless(limit) => write!(f, "not done after {limit:?}: killed"),
-            Self::Flood(most) => write!(f, "more than {most} bytes of output: killed"),
-        }
-    }
-}
-
-impl std::error::Error for Fault {}
 
 /// What listens to a stream.
 pub trait Listen: Default + Send + 'static {

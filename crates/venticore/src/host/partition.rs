@@ -9,6 +9,7 @@ mod listed;
 mod node;
 pub(crate) mod overlap;
 
+use crate::codec::invalid::Invalid;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
@@ -24,7 +25,7 @@ use rustix::io::Errno;
 
 use direct::Direct;
 
-use crate::codec::operand::{Operand, OperandError, Suffix};
+use crate::codec::operand::{Operand, Suffix};
 use crate::codec::plan9disk::{DiskError, Entry, SECTOR, SECTOR_LEN, Slice, Table};
 use crate::text;
 
@@ -535,7 +536,7 @@ pub enum Error {
         /// The operand.
         operand: Operand,
         /// What is wrong with it.
-        error: OperandError,
+        error: Invalid,
     },
     /// Something that has no offsets.
     Kind {

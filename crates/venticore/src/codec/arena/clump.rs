@@ -1,7 +1,6 @@
 //! Clumps: a header and a block, as the log holds them (venti.md 4).
 
 use std::borrow::Cow;
-use std::fmt;
 
 use nom::Parser;
 use nom::number::complete::{be_u8, be_u16, be_u32};
@@ -49,9 +48,10 @@ pub struct ClumpHeader {
 }
 
 /// Why bytes are not a clump.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClumpError {
     /// The clump does not begin with the arena's magic.
+    #[error("expected clump magic {expected:#010x}, found {found:#010x}")]
     Magic {
         /// The arena's magic.
         expected: u32,
@@ -59,8 +59,10 @@ pub enum ClumpError {
         found: u32,
     },
     /// The header is cut off at the end of the log.
+    #[error("header runs past the end of the log")]
     Cut,
     /// Encoding and sizes do not go together.
+    #[error("invalid header: encoding {encoding}, size {size}, uncompressed size {uncompressed}")]
     Fields {
         /// The encoding byte.
         encoding: u8,
@@ -70,8 +72,10 @@ pub enum ClumpError {
         uncompressed: u16,
     },
     /// The block does not decompress.
+    #[error("does not decompress: {0}")]
     Whack(WhackError),
     /// The block decompresses to fewer bytes than it should have.
+    #[error("decompresses to {found} bytes, expected {expected}")]
     Short {
         /// Bytes of the block by the header.
         expected: u16,
@@ -79,38 +83,9 @@ pub enum ClumpError {
         found: usize,
     },
     /// The block has another SHA-1.
+    #[error("hashes to {0}")]
     WrongScore(Score),
 }
-
-impl fmt::Display for ClumpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Magic { expected, found } => {
-                write!(
-                    f,
-                    "expected clump magic {expected:#010x}, found {found:#010x}"
-                )
-            }
-            Self::Cut => f.write_str("header runs past the end of the log"),
-            Self::Fields {
-                encoding,
-                size,
-                uncompressed,
-            } => write!(
-                f,
-                "header with encoding {encoding}, size {size} and uncompressed size \
-                 {uncompressed} cannot be"
-            ),
-            Self::Whack(error) => write!(f, "does not decompress: {error}"),
-            Self::Short { expected, found } => {
-                write!(f, "decompresses to {found} bytes, expected {expected}")
-            }
-            Self::WrongScore(found) => write!(f, "hashes to {found}"),
-        }
-    }
-}
-
-impl std::error::Error for ClumpError {}
 
 impl ClumpHeader {
     /// Reads a header and checks it against itself.

@@ -1,8 +1,9 @@
 //! Why a text is not a wrarena command line.
 
+use crate::codec::invalid::Invalid;
 use std::fmt;
 
-use super::{NumberError, WrCmd};
+use super::WrCmd;
 
 /// Why a text is not a wrarena command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub enum Error {
     /// An option without its value.
     NoValue(char),
     /// A word that is no number, and what it should have been.
-    Number(&'static str, NumberError),
+    Number(&'static str, Invalid),
     /// No arena file.
     NoFile,
     /// The first operand too many.

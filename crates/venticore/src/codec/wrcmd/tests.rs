@@ -1,6 +1,7 @@
 //! Tests of `wrcmd`.
 
 use super::*;
+use crate::codec::invalid::Invalid;
 use proptest::prelude::*;
 
 const MANUAL: &str = "wrarena -h tcp!192.168.1.123!17034 -o 537665536 /dev/sdC0/arenas 0x14f55e1f";
@@ -125,11 +126,11 @@ fn numbers_are_those_of_strtoull_with_base_0() {
     for text in [
         "", "0x", "1M", "text", "-1", "+1", " 1", "1 ", "0x1g", "1_0", "12ab", "٣",
     ] {
-        assert_eq!(number(text), Err(NumberError::Digit(text.to_owned())));
+        assert_eq!(number(text), Err(Invalid::Number(text.to_owned())));
     }
-    assert_eq!(number("08"), Err(NumberError::Octal("08".to_owned())));
+    assert_eq!(number("08"), Err(Invalid::Octal("08".to_owned())));
     for text in ["18446744073709551616", "0x10000000000000000"] {
-        assert_eq!(number(text), Err(NumberError::TooLarge(text.to_owned())));
+        assert_eq!(number(text), Err(Invalid::TooLarge(text.to_owned())));
     }
 }
 

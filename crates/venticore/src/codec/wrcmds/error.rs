@@ -1,13 +1,12 @@
 //! Why a file is no `wrcmds`, said with the line and the way out.
 
+use crate::codec::invalid::Invalid;
 use std::fmt;
 
 use super::Wrcmds;
 use super::line::Line;
-use crate::codec::dial::{Dial, DialError};
-use crate::codec::score::ScoreError;
-use crate::codec::utc::UtcError;
-use crate::codec::wrcmd::{self, NumberError};
+use crate::codec::dial::Dial;
+use crate::codec::wrcmd::{self};
 use crate::status::Status;
 
 /// Why a file is no `wrcmds`, or would be none after a change.
@@ -43,10 +42,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.problem {
             Problem::Command(e) => Some(e),
-            Problem::Host(e) => Some(e),
-            Problem::Number(_, e) => Some(e),
-            Problem::Score(_, e) => Some(e),
-            Problem::Time(e) => Some(e),
+            Problem::Invalid(_, e) => Some(e),
             _ => None,
         }
     }
@@ -69,8 +65,6 @@ pub enum Problem {
     Command(wrcmd::Error),
     /// A wrarena command without `-h`.
     NoHost,
-    /// A wrarena command whose host is no dial string.
-    Host(DialError),
     /// A comment of ours, and no wrarena command that it belongs to.
     Dangling,
     /// A comment that goes on as one of ours does, and its first word.
@@ -79,12 +73,8 @@ pub enum Problem {
     Missing(&'static str),
     /// A word in a comment of ours that is no field of it, or one too many.
     Field(String),
-    /// A field that is no number.
-    Number(&'static str, NumberError),
-    /// A field that is no score.
-    Score(&'static str, ScoreError),
-    /// A field that is no time.
-    Time(UtcError),
+    /// A field, or the host of a command, that is not what it should be.
+    Invalid(&'static str, Invalid),
     /// A field that is no block type.
     Type(String),
     /// Damage of a target that has no line.
@@ -137,7 +127,6 @@ impl fmt::Display for Problem {
             Self::NoHost => f.write_str(
                 "expected a wrarena command with -h, found none: add the target, or remove the line",
             ),
-            Self::Host(error) => write!(f, "-h: {error}"),
             Self::Dangling => f.write_str(
                 "expected a wrarena command after this comment, found none: \
                  remove the comment, or put its command back",
@@ -156,9 +145,7 @@ impl fmt::Display for Problem {
                 "expected the fields of this comment, each once, found {word:?}: correct it, \
                  or begin a comment of your own with another word"
             ),
-            Self::Number(key, error) => write!(f, "{key}: {error}"),
-            Self::Score(key, error) => write!(f, "{key}: {error}"),
-            Self::Time(error) => write!(f, "time: {error}"),
+            Self::Invalid(key, error) => write!(f, "{key}: {error}"),
             Self::Type(word) => write!(
                 f,
                 "type: expected root, directory, data, pointer1 to pointer7 or unknown, found {word:?}"

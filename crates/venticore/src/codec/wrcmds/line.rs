@@ -1,5 +1,6 @@
 //! One line of the file, and what it says.
 
+use crate::codec::invalid::Invalid;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
@@ -10,7 +11,7 @@ use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::codec::utc::Utc;
-use crate::codec::wrcmd::{self, NumberError, WrCmd, is_blank};
+use crate::codec::wrcmd::{self, WrCmd, is_blank};
 
 /// One line: its bytes, what ends it, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,7 +184,7 @@ impl Command {
     fn parse(text: &[u8]) -> Result<Self, Problem> {
         let wrcmd = WrCmd::parse(text).map_err(Problem::Command)?;
         let host = wrcmd.host().ok_or(Problem::NoHost)?;
-        let target = host.parse().map_err(Problem::Host)?;
+        let target = host.parse().map_err(|e| Problem::Invalid("-h", e))?;
         Ok(Command { wrcmd, target })
     }
 }
@@ -419,16 +420,16 @@ impl<'a> Fields<'a> {
 type Read<T> = fn(&'static str, &str) -> Result<T, Problem>;
 
 fn number(key: &'static str, text: &str) -> Result<u64, Problem> {
-    wrcmd::number(text).map_err(|e| Problem::Number(key, e))
+    wrcmd::number(text).map_err(|e| Problem::Invalid(key, e))
 }
 
 fn magic(key: &'static str, text: &str) -> Result<u32, Problem> {
-    let too_large = |_| Problem::Number(key, NumberError::TooLarge(text.to_owned()));
+    let too_large = |_| Problem::Invalid(key, Invalid::TooLarge(text.to_owned()));
     u32::try_from(number(key, text)?).map_err(too_large)
 }
 
 fn score(key: &'static str, text: &str) -> Result<Score, Problem> {
-    text.parse().map_err(|e| Problem::Score(key, e))
+    text.parse().map_err(|e| Problem::Invalid(key, e))
 }
 
 fn open(key: &'static str, text: &str) -> Result<Open, Problem> {
@@ -445,7 +446,9 @@ fn open(key: &'static str, text: &str) -> Result<Open, Problem> {
 }
 
 fn time(_: &'static str, text: &str) -> Result<SystemTime, Problem> {
-    let time = text.parse::<Utc>().map_err(Problem::Time)?;
+    let time = text
+        .parse::<Utc>()
+        .map_err(|e| Problem::Invalid("time", e))?;
     Ok(time.0)
 }
 

@@ -43,11 +43,13 @@ impl fmt::Display for Asked {
 }
 
 /// An error of the client. Displayed as one line without control characters.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The name has no address, or no address could be connected to.
-    Unreachable(io::Error),
+    #[error("cannot connect: {}", in_lower_case(.0))]
+    Unreachable(#[source] io::Error),
     /// No complete reply came within the limit.
+    #[error("{}", no_answer(asked, limit))]
     Silent {
         /// The request waited for; with several outstanding, one of them.
         asked: Asked,
@@ -55,6 +57,9 @@ pub enum Error {
         limit: Duration,
     },
     /// It answers, and too little.
+    #[error(
+        "too slow: {found} bytes in {limit:?} of waiting, expected at least {expected} (progress in [limits] allows more time)"
+    )]
     Slow {
         /// Bytes that it took or gave.
         found: u64,
@@ -64,8 +69,10 @@ pub enum Error {
         limit: Duration,
     },
     /// The connection was closed or reset before everything was answered.
-    Lost(io::Error),
+    #[error("connection lost: {}", in_lower_case(.0))]
+    Lost(#[source] io::Error),
     /// The other side does not speak the protocol.
+    #[error("not a venti: expected {expected}, found {found}")]
     Protocol {
         /// What should have come.
         expected: String,
@@ -73,6 +80,7 @@ pub enum Error {
         found: String,
     },
     /// The server answered with an error.
+    #[error("{asked}: refused: {text}")]
     Refused {
         /// The request.
         asked: Asked,
@@ -83,6 +91,7 @@ pub enum Error {
         absent: bool,
     },
     /// The data of a block, or the server's score for it, is not right.
+    #[error("{asked}: expected score {expected}, found {found}")]
     WrongScore {
         /// The request.
         asked: Asked,
@@ -92,6 +101,10 @@ pub enum Error {
         found: Score,
     },
     /// A block no server stores: nothing was sent.
+    #[error(
+        "block {score}: expected 1 to {} bytes, found {found}",
+        crate::codec::wire::BLOCK_MAX
+    )]
     Size {
         /// The block.
         score: Score,
@@ -99,6 +112,7 @@ pub enum Error {
         found: usize,
     },
     /// The connection was given up after an earlier error.
+    #[error("connection given up: {cause}")]
     GivenUp {
         /// Its exit status.
         status: Status,
@@ -106,6 +120,7 @@ pub enum Error {
         cause: String,
     },
     /// The program has a bug: the panic message says more.
+    #[error("internal error")]
     Internal,
 }
 
@@ -168,58 +183,14 @@ pub(super) fn says_absent(text: &str, score: &Score) -> bool {
         == Some(*score)
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(cause) => write!(f, "cannot connect: {}", in_lower_case(cause)),
-            Self::Silent {
-                asked: Asked::Version,
-                limit,
-            } => write!(
-                f,
-                "no venti version line within {limit:?}, and a venti sends it at once: \
-                 expected the port of a venti ({}), perhaps this is its web server's",
-                Dial::VENTI
-            ),
-            Self::Silent { asked, limit } => {
-                write!(f, "no answer to {asked} within {limit:?}")
-            }
-            Self::Slow {
-                found,
-                expected,
-                limit,
-            } => write!(
-                f,
-                "too slow: {found} bytes in {limit:?} of waiting, expected at least {expected} \
-                 (progress in [limits] allows more time)"
-            ),
-            Self::Lost(cause) => write!(f, "connection lost: {}", in_lower_case(cause)),
-            Self::Protocol { expected, found } => {
-                write!(f, "not a venti: expected {expected}, found {found}")
-            }
-            Self::Refused { asked, text, .. } => write!(f, "{asked}: refused: {text}"),
-            Self::WrongScore {
-                asked,
-                expected,
-                found,
-            } => write!(f, "{asked}: expected score {expected}, found {found}"),
-            Self::Size { score, found } => write!(
-                f,
-                "block {score}: expected 1 to {} bytes, found {found}",
-                crate::codec::wire::BLOCK_MAX
-            ),
-            Self::GivenUp { cause, .. } => write!(f, "connection given up: {cause}"),
-            Self::Internal => f.write_str("internal error"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Unreachable(cause) | Self::Lost(cause) => Some(cause),
-            _ => None,
-        }
+/// What a server did not answer in time.
+fn no_answer(asked: &Asked, limit: &Duration) -> String {
+    match asked {
+        Asked::Version => format!(
+            "no venti version line within {limit:?}, and a venti sends it at once: expected the port of a venti ({}), perhaps this is its web server's",
+            Dial::VENTI
+        ),
+        asked => format!("no answer to {asked} within {limit:?}"),
     }
 }
 

@@ -1,14 +1,13 @@
 //! Where a walk may start.
 
-use std::fmt;
-
 use super::{Log, What};
 use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
 
 /// Why a walk cannot start at an offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
     /// The log ends before it.
+    #[error("offset {offset:#x} is past the log, which ends at {end:#x}")]
     Past {
         /// The offset asked for.
         offset: u64,
@@ -16,6 +15,10 @@ pub enum StartError {
         end: u64,
     },
     /// A clump starts before it and ends after it.
+    #[error(
+        "offset {offset:#x} is inside a clump; one starts at {before:#x}, \
+                 the next at {after:#x}"
+    )]
     Inside {
         /// The offset asked for.
         offset: u64,
@@ -25,28 +28,6 @@ pub enum StartError {
         after: u64,
     },
 }
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Past { offset, end } => write!(
-                f,
-                "offset {offset:#x} is past the log, which ends at {end:#x}"
-            ),
-            Self::Inside {
-                offset,
-                before,
-                after,
-            } => write!(
-                f,
-                "offset {offset:#x} is inside a clump; one starts at {before:#x}, \
-                 the next at {after:#x}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 impl Log {
     /// Goes to `from`, where a clump starts or the log ends.
