@@ -897,7 +897,7 @@ fn a_lost_partition_of_the_wrcmd_does_not_stop_the_others() {
     second.flush().unwrap();
     let run = || site.ventiprog().arg(target.dial()).run();
     let output = run();
-    let cure = "if it is gone for good, remove its lines from wrcmds, and wrcmd";
+    let cure = "; if it is gone for good, remove wrcmd, and its lines from wrcmds (or the whole file if it has no others)";
     assert_said(&output, 3, cure);
     assert_eq!((holes_in(&second, &target), site.file("wrcmd")), (0, wrcmd));
     // And that is the way out.
@@ -906,6 +906,27 @@ fn a_lost_partition_of_the_wrcmd_does_not_stop_the_others() {
     let output = run();
     assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
     assert!(site.file("wrcmd").contains(&other));
+}
+
+#[test]
+fn a_lost_partition_that_alone_is_on_record_goes_with_the_whole_file() {
+    let site = Site::new(20);
+    let target = Venti::start();
+    assert_eq!(first(&site, &target).run().status, 0);
+    let second = second(&site, 10);
+    let other = site.path("second").to_str().unwrap().to_owned();
+    fs::rename(site.part(), site.path("gone")).unwrap();
+    let run = |partitions: &str| {
+        let config = format!("arenas = [{partitions}]\n");
+        site.ventiprog().config(&config).arg(target.dial()).run()
+    };
+    let output = run(&format!("{:?}, {other:?}", site.part()));
+    assert_said(&output, 3, "(or the whole file if it has no others)");
+    fs::remove_file(site.state("wrcmd")).unwrap();
+    fs::remove_file(site.state("wrcmds")).unwrap();
+    let output = run(&format!("{other:?}"));
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(holes_in(&second, &target), 0);
 }
 
 #[test]

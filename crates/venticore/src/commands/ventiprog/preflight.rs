@@ -167,9 +167,13 @@ impl<'a> Preflight<'a> {
                 Err(error) => {
                     let cure = match (is_wrcmds(name), recorded.contains(name)) {
                         (true, _) => {
-                            "; if it is gone for good, remove its lines from wrcmds, and wrcmd"
+                            "; if it is gone for good, remove wrcmd, and its lines from wrcmds \
+                             (or the whole file if it has no others)"
                         }
-                        (false, true) => "; if it is gone for good, remove its lines from wrcmds",
+                        (false, true) => {
+                            "; if it is gone for good, remove its lines from wrcmds \
+                             (or the whole file if it has no others)"
+                        }
                         (false, false) => "",
                     };
                     self.terminal.say(&format!("{}{cure}", line_of(&error)));
