@@ -402,16 +402,20 @@ fn a_page_has_so_many_arenas_and_no_more() {
     for number in 0..=index::MAX_ARENAS {
         let (from, to) = (number * 512, (number + 1) * 512);
         long += &format!(
-            "arena=a at index [{from},{to})\n\tarena='a' on p{number} at [512,2048)\n\
-             \tversion=5 created=0 modified=0\n\twritten: {counters}\n\tindexed: {counters}\n"
+            "arena=a at index [{from},{to})\n\tarena='a' on p{} at [512,2048)\n\
+             \tversion=5 created=0 modified=0\n\twritten: {counters}\n\tindexed: {counters}\n",
+            number % index::MAX_PARTITIONS
         );
     }
     let start = Instant::now();
     let error = Page::parse(long.as_bytes()).unwrap_err();
-    assert_eq!(error, Error::TooMany(index::MAX_ARENAS));
+    assert_eq!(error, Error::TooMany(index::MAX_ARENAS, "arenas"));
     let last = long.rfind("arena=a ").unwrap();
     let page = page(&long[..last]);
-    assert_eq!(page.partitions().len(), index::MAX_ARENAS);
+    assert_eq!(page.partitions().len(), index::MAX_PARTITIONS);
+    let more = long[..last].replacen(" on p0 ", " on another ", 1);
+    let error = Page::parse(more.as_bytes()).unwrap_err();
+    assert_eq!(error, Error::TooMany(index::MAX_PARTITIONS, "partitions"));
     assert!(start.elapsed() < Duration::from_secs(60));
 }
 

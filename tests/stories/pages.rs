@@ -330,3 +330,38 @@ fn a_list_is_late_where_the_page_counts_more_than_is_on_disk_or_is_not_there() {
         }
     }
 }
+
+/// A page is a stranger's text: however many partitions it lists, the run names the
+/// first of them and counts the others.
+#[test]
+fn partitions_that_are_not_here_are_named_up_to_a_number_and_then_counted() {
+    let two = Two::new();
+    let counters = "clumps=1 compressed clumps=0 data=5 compressed data=5 storage=43";
+    let mut text = index::page(&[(&two.site.partition, "arenas.0")]);
+    for number in 0..1000u64 {
+        let from = (1 << 40) + number * 512;
+        writeln!(
+            text,
+            "arena=x{number} at index [{from},{})\n\tarena='x{number}' on {} at [512,2048)\n\
+             \tversion=5 created=0 modified=0\n\twritten: {counters}\n\tindexed: {counters}",
+            from + 512,
+            two.site.path(&format!("p{number}")).display()
+        )
+        .unwrap();
+    }
+    let page = Http::page(text);
+    let venti = Venti::start();
+    let config = two.here();
+    let run = |words: &[&str]| {
+        let command = two.ventiprog(&config).args(["-i", &page.url()]);
+        command.args(words).run()
+    };
+    for output in [run(&[&venti.dial()]), run(&["-l", "--older", "1"])] {
+        assert_eq!(output.status, 3, "{}", output.stderr);
+        let lines = output.stderr.lines().count();
+        assert!(lines < 50, "{lines} lines: {}", output.stderr);
+        let rest = "and 980 more partitions that are not here\n";
+        assert!(output.stderr.contains(rest), "{}", output.stderr);
+    }
+    assert_eq!(two.holes(&venti).0, 0);
+}

@@ -46,6 +46,35 @@ impl Kept {
     }
 }
 
+/// The first lines of one kind; see [`Terminal::several`].
+pub struct Several<'a> {
+    terminal: &'a Terminal,
+    what: &'a str,
+    said: usize,
+}
+
+impl Several<'_> {
+    /// The most lines that are said.
+    pub const MOST: usize = 20;
+
+    /// One line, or one more that is not said.
+    pub fn say(&mut self, line: &str) {
+        self.said += 1;
+        if self.said <= Self::MOST {
+            self.terminal.say(line);
+        }
+    }
+}
+
+impl Drop for Several<'_> {
+    fn drop(&mut self) {
+        let more = self.said.saturating_sub(Self::MOST);
+        if more > 0 {
+            self.terminal.say(&format!("and {more} more {}", self.what));
+        }
+    }
+}
+
 /// Prints to what is kept.
 struct Printer(Arc<Kept>);
 
@@ -115,6 +144,17 @@ impl Terminal {
                     .push(one_line(line));
             }
             None => self.bar.suspend(|| say(self.tool, line)),
+        }
+    }
+
+    /// Lines of one kind that a file or a page can make many of: the first are said, the
+    /// others counted when it is dropped.
+    #[must_use]
+    pub fn several<'a>(&'a self, what: &'a str) -> Several<'a> {
+        Several {
+            terminal: self,
+            what,
+            said: 0,
         }
     }
 

@@ -52,8 +52,8 @@ pub enum Error {
         /// What is there, shown.
         found: String,
     },
-    /// The page lists more than this many arenas.
-    TooMany(usize),
+    /// The page lists more than this many of these.
+    TooMany(usize, &'static str),
     /// Page and partition do not agree on an arena.
     Differs {
         /// The arena.
@@ -119,7 +119,9 @@ impl fmt::Display for Error {
                 expected,
                 found,
             } => write!(f, "line {line}: expected {expected}, found {found}"),
-            Self::TooMany(limit) => write!(f, "expected at most {limit} arenas, found more"),
+            Self::TooMany(limit, what) => {
+                write!(f, "expected at most {limit} {what}, found more")
+            }
             Self::Differs {
                 arena,
                 page,
@@ -163,7 +165,7 @@ mod tests {
             (Error::NotIndex(quoted(b"a\r\n\x1b[2J\xff")), Status::Failed),
             (Error::NotEmptied("http://x/y".to_owned()), Status::Failed),
             (Error::Cut { line: 3 }, Status::Failed),
-            (Error::TooMany(1), Status::Failed),
+            (Error::TooMany(1, "arenas"), Status::Failed),
         ];
         for (error, kind) in errors {
             let line = error.to_string();

@@ -25,6 +25,9 @@ pub const DEFAULT_URL: &str = "http://127.0.0.1:8000/index";
 /// Most arenas a page may list: those of sixteen full partitions.
 pub const MAX_ARENAS: usize = table::MAX_ENTRIES * 16;
 
+/// The most partitions of a page: each is opened, and one that is not here is said.
+pub const MAX_PARTITIONS: usize = 1024;
+
 /// The beginning of a page or an address, in double quotes.
 pub(crate) fn quoted(text: &[u8]) -> String {
     format!("\"{}\"", excerpt(text, 60))
@@ -204,7 +207,8 @@ impl Page {
     ///
     /// # Errors
     /// Not an index page, one that is cut short, a line that is not understood
-    /// or whose numbers cannot be, more than [`MAX_ARENAS`] arenas.
+    /// or whose numbers cannot be, more than [`MAX_ARENAS`] arenas or [`MAX_PARTITIONS`]
+    /// partitions.
     pub fn parse(text: &[u8]) -> Result<Self, Error> {
         text::page(text)
     }

@@ -14,7 +14,7 @@ use nom::sequence::{delimited, preceded, separated_pair};
 use nom::{IResult, Parser};
 
 use super::quoted;
-use super::{Arena, Counters, Error, MAX_ARENAS, Page};
+use super::{Arena, Counters, Error, MAX_ARENAS, MAX_PARTITIONS, Page};
 use crate::codec::arena::{Name, block_size_is_possible};
 use crate::codec::score::Score;
 
@@ -40,13 +40,16 @@ pub(super) fn page(text: &[u8]) -> Result<Page, Error> {
     let mut floor = 0;
     while !lines.rest.is_empty() {
         if page.arenas.len() == MAX_ARENAS {
-            return Err(Error::TooMany(MAX_ARENAS));
+            return Err(Error::TooMany(MAX_ARENAS, "arenas"));
         }
         let arena = arena(&mut lines, floor)?;
         floor = arena.index.end;
         page.arenas.push(arena);
     }
-    Ok(page)
+    match page.partitions().len() > MAX_PARTITIONS {
+        true => Err(Error::TooMany(MAX_PARTITIONS, "partitions")),
+        false => Ok(page),
+    }
 }
 
 /// Tells other pages from an index page, also from one cut in its first word.

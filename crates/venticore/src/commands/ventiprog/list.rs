@@ -70,6 +70,7 @@ pub(super) fn list(
         names = sought::named(&options.partitions, &names);
     }
     let mut parts = Vec::new();
+    let mut absent = terminal.several("partitions that are not here");
     for name in &names {
         let opened = Part::open(name, record.wrcmd.as_ref(), terminal);
         let is_on_page = sought
@@ -82,11 +83,12 @@ pub(super) fn list(
         match opened {
             Ok((part, _)) => parts.push(part),
             Err(error) => {
-                terminal.say(&line_of(&error));
+                absent.say(&line_of(&error));
                 status = status.worst(Status::Partly);
             }
         }
     }
+    drop(absent);
     if let Some(sought) = &sought {
         let differs = compare(sought, &parts, record, options, config, terminal)?;
         status = status.worst(late(differs));

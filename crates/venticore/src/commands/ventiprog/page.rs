@@ -139,8 +139,9 @@ pub(super) fn say_behind(
         }
     };
     let behind = behind(&page, parts);
+    let mut lines = terminal.several("arenas that have fewer clumps by the index page");
     for said in &behind {
-        terminal.say(said);
+        lines.say(said);
     }
     match behind.is_empty() {
         true => Status::Done,

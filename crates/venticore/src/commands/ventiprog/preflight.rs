@@ -150,6 +150,7 @@ impl<'a> Preflight<'a> {
         let is_wrcmds = |name: &String| wrcmd.is_some_and(|wrcmd| wrcmd.file() == *name);
         let mut parts = Vec::new();
         let mut status = Status::Done;
+        let mut absent = self.terminal.several("partitions that are not here");
         for name in names {
             let is_on_page = sought.page.iter().any(|listed| listed.name == *name);
             let opened = Part::open(name, wrcmd, self.terminal);
@@ -176,7 +177,7 @@ impl<'a> Preflight<'a> {
                         }
                         (false, false) => "",
                     };
-                    self.terminal.say(&format!("{}{cure}", line_of(&error)));
+                    absent.say(&format!("{}{cure}", line_of(&error)));
                     status = status.worst(Status::Partly);
                 }
             }

@@ -192,11 +192,12 @@ pub(super) fn on_page(
     terminal: &Terminal,
 ) -> (Vec<Listed>, Status) {
     let (mut listed, mut status) = (Vec::new(), Status::Done);
+    let mut refused = terminal.several("partitions of the index page that have no place here");
     for found in of_page(page, known, config) {
         match found {
             Ok(found) => listed.push(found),
             Err(error) => {
-                terminal.say(&line_of(&error));
+                refused.say(&line_of(&error));
                 status = Status::Partly;
             }
         }

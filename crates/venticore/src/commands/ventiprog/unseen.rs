@@ -83,13 +83,14 @@ fn may_be_live(part: &Part, sight: Sight) -> Option<String> {
 /// Says which arenas have more clumps by the index page than on disk.
 pub(super) fn say_page_ahead(page: &[Listed], parts: &[Part], terminal: &Terminal) -> Status {
     let mut status = Status::Done;
+    let mut ahead = terminal.several("arenas that are not here as the index page has them");
     for Listed { name, arenas } in page {
         let Some(part) = parts.iter().find(|part| part.name == *name) else {
             continue;
         };
         for page in arenas {
             if let Some(what) = missing(part, page) {
-                terminal.say(&format!("{name}: arena {}: {what}", page.name));
+                ahead.say(&format!("{name}: arena {}: {what}", page.name));
                 status = Status::Partly;
             }
         }
