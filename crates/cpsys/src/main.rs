@@ -8,7 +8,7 @@ use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::status::Status;
-use venticore::tool::{self, Tool};
+use venticore::tool::Tool;
 
 const TOOL: Tool = Tool {
     name: "cpsys",
@@ -41,13 +41,11 @@ fn main() -> ExitCode {
     TOOL.run(run)
 }
 
-fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
-    let (mut quiet, mut operands) = (false, Vec::new());
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
+    let mut quiet = false;
+    let operands = tool.operands(parser, |option, parser| {
+        match option {
             Short('r') | Long("remote") => options.remote = Some(parser.value()?.string()?),
             Short('p') | Long("partition") => options.partition = Some(parser.value()?.string()?),
             Short('P') | Long("source-partition") => {
@@ -57,16 +55,13 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('n') | Long("dry-run") => options.dry_run = true,
             Long("start") => options.start = true,
             Short('q') | Long("quiet") => quiet = true,
-            Value(first) => operands = tool::operands(&mut parser, first)?,
-            _ => return Err(arg.unexpected().into()),
+            _ => tool.common(option)?,
         }
-    }
-    let mut hosts = operands.into_iter().map(|operand| operand.string());
-    let (Some(source), Some(dest), None) = (hosts.next(), hosts.next(), hosts.next()) else {
-        return Err(tool.usage("expected two machines, source and dest"));
-    };
-    options.source = source?;
-    options.dest = dest?;
+        Ok(())
+    })?;
+    let two = <[String; 2]>::try_from(operands.texts()?);
+    [options.source, options.dest] =
+        two.map_err(|_| tool.usage("expected two machines, source and dest"))?;
     let terminal = Terminal::new(tool.name, quiet, false);
     cpsys::run(&options, &Config::load()?, &terminal)
 }

@@ -9,7 +9,7 @@ use lexopt::prelude::*;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::status::Status;
-use venticore::tool::{self, Tool};
+use venticore::tool::Tool;
 
 const TOOL: Tool = Tool {
     name: "flfmt",
@@ -40,13 +40,11 @@ fn main() -> ExitCode {
     TOOL.run(run)
 }
 
-fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
-    let (mut score, mut operands) = (None, Vec::new());
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
+    let mut score = None;
+    let mut operands = tool.operands(parser, |option, parser| {
+        match option {
             Short('v') | Long("venti-root") => score = Some(parser.value()?.string()?),
             Short('h') | Long("host") => options.host = Some(parser.value()?.string()?),
             Short('b') | Long("block-size") => {
@@ -59,17 +57,12 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('f') | Long("force") => options.force = true,
             Short('y') | Long("yes") => options.yes = true,
             Short('n') | Long("dry-run") => options.dry_run = true,
-            Value(first) => operands = tool::operands(&mut parser, first)?,
-            _ => return Err(arg.unexpected().into()),
+            _ => tool.common(option)?,
         }
-    }
-    let mut operands = operands.into_iter();
-    options.partition = operands
-        .next()
-        .ok_or_else(|| tool.usage("expected a partition, found none"))?;
-    if let Some(extra) = operands.next() {
-        return Err(tool.usage(&format!("unexpected operand {}", extra.display())));
-    }
+        Ok(())
+    })?;
+    options.partition = operands.expect("a partition")?;
+    operands.end()?;
     let missing = "expected -v score: an empty file system is made by the flfmt of Plan 9";
     options.score = score.ok_or_else(|| tool.usage(missing))?;
     let terminal = Terminal::new(tool.name, false, true);

@@ -33,24 +33,20 @@ fn main() -> ExitCode {
     TOOL.run(run)
 }
 
-fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
+    let words = tool.words(parser, |option, parser| {
+        match option {
             Short('t') | Long("timeout") => {
-                options.wait = Some(tool::seconds("-t", &mut parser)?);
+                options.wait = Some(tool::seconds("-t", parser)?);
             }
             Short('c') | Long("console") => options.console = Some(parser.value()?.into()),
-            Value(first) => {
-                for word in tool::words(&mut parser, first)? {
-                    options.command.push(word.string()?);
-                }
-            }
-            _ => return Err(arg.unexpected().into()),
+            _ => tool.common(option)?,
         }
-    }
+        Ok(())
+    })?;
+    let words = words.into_iter().map(ValueExt::string);
+    options.command = words.collect::<Result<_, _>>()?;
     let terminal = Terminal::new(tool.name, true, false);
     foscons::run(&options, &Config::load()?, &terminal)
 }

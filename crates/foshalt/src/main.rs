@@ -33,27 +33,23 @@ fn main() -> ExitCode {
     TOOL.run(run)
 }
 
-fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
     let mut quiet = false;
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
+    let operands = tool.operands(parser, |option, parser| {
+        match option {
             Short('f') | Long("force") => options.force = true,
             Short('k') | Long("kill") => options.kill = true,
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('q') | Long("quiet") => quiet = true,
             Short('t') | Long("timeout") => {
-                options.wait = Some(tool::seconds("-t", &mut parser)?);
+                options.wait = Some(tool::seconds("-t", parser)?);
             }
-            Value(first) => {
-                let consoles = tool::operands(&mut parser, first)?;
-                options.consoles = consoles.into_iter().map(Into::into).collect();
-            }
-            _ => return Err(arg.unexpected().into()),
+            _ => tool.common(option)?,
         }
-    }
+        Ok(())
+    })?;
+    options.consoles = operands.map(Into::into).collect();
     let terminal = Terminal::new(tool.name, quiet, false);
     foshalt::run(&options, &Config::load()?, &terminal)
 }

@@ -11,7 +11,7 @@ use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::state::StateDir;
 use venticore::status::Status;
-use venticore::tool::{self, Tool};
+use venticore::tool::Tool;
 
 const TOOL: Tool = Tool {
     name: "fosreset",
@@ -47,14 +47,12 @@ fn main() -> ExitCode {
     TOOL.run(run)
 }
 
-fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
-    let (mut quiet, mut operands) = (false, Vec::new());
+    let mut quiet = false;
     let (mut check, mut shallow) = (false, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
+    let mut operands = tool.operands(parser, |option, parser| {
+        match option {
             Short('c') | Long("check") => check = true,
             Long("shallow") => shallow = true,
             Long("as-written") => options.as_written = true,
@@ -69,10 +67,10 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
                 Err(lexopt::Error::MissingValue { .. }) => options.list = true,
                 Err(error) => return Err(error.into()),
             },
-            Value(first) => operands = tool::operands(&mut parser, first)?,
-            _ => return Err(arg.unexpected().into()),
+            _ => tool.common(option)?,
         }
-    }
+        Ok(())
+    })?;
     options.depth = match (check, shallow) {
         (true, true) => return Err(tool.usage("expected one of -c and --shallow, found both")),
         (true, false) => Depth::Every,
@@ -84,20 +82,14 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
     {
         return Err(tool.usage("expected none of -c, --shallow, --as-written and -f with -u"));
     }
-    let mut operands = operands.into_iter();
     if options.undo.is_none() && !options.list {
-        let score = operands
-            .next()
-            .ok_or_else(|| tool.usage("expected a root score, found none"))?;
-        options.score = score.string()?;
+        options.score = operands.expect("a root score")?.string()?;
     }
     options.partition = operands.next();
     if options.undo.is_none() {
-        options.venti = operands.next().map(|venti| venti.string()).transpose()?;
+        options.venti = operands.text()?;
     }
-    if let Some(extra) = operands.next() {
-        return Err(tool.usage(&format!("unexpected operand {}", extra.display())));
-    }
+    operands.end()?;
     let terminal = Terminal::new(tool.name, quiet, !quiet);
     let config = Config::load()?;
     let consoles = Consoles {

@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use eyre::Result;
-use lexopt::prelude::*;
-use venticore::tool::{self, Tool};
+use venticore::tool::Tool;
 
 const TOOL: Tool = Tool {
     name: "fossilast",
@@ -27,20 +26,9 @@ fn main() -> ExitCode {
     TOOL.run(|tool, parser| fossilcore::last::run(&partition(tool, parser)?))
 }
 
-fn partition(tool: &Tool, mut parser: lexopt::Parser) -> Result<OsString> {
-    let mut operands = Vec::new();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
-            Value(first) => operands = tool::operands(&mut parser, first)?,
-            _ => return Err(arg.unexpected().into()),
-        }
-    }
-    let mut operands = operands.into_iter();
-    match (operands.next(), operands.next()) {
-        (Some(partition), None) => Ok(partition),
-        (None, _) => Err(tool.usage("expected a partition, found none")),
-        (_, Some(extra)) => Err(tool.usage(&format!("unexpected operand {}", extra.display()))),
-    }
+fn partition(tool: &Tool, parser: lexopt::Parser) -> Result<OsString> {
+    let mut operands = tool.operands(parser, |option, _| tool.common(option))?;
+    let partition = operands.expect("a partition")?;
+    operands.end()?;
+    Ok(partition)
 }

@@ -39,15 +39,13 @@ fn main() -> ExitCode {
     TOOL.run(run)
 }
 
-fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
-    let (mut quiet, mut operands) = (false, Vec::new());
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
+    let mut quiet = false;
+    let mut operands = tool.operands(parser, |option, parser| {
+        match option {
             Short('t') | Long("timeout") => {
-                options.wait = tool::seconds("-t", &mut parser)?;
+                options.wait = tool::seconds("-t", parser)?;
             }
             Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
             Long("9fat") => options.nine_fat = Some(parser.value()?),
@@ -55,15 +53,12 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,
-            Value(first) => operands = tool::operands(&mut parser, first)?,
-            _ => return Err(arg.unexpected().into()),
+            _ => tool.common(option)?,
         }
-    }
-    let mut operands = operands.into_iter();
+        Ok(())
+    })?;
     options.partition = operands.next();
-    if let Some(extra) = operands.next() {
-        return Err(tool.usage(&format!("unexpected operand {}", extra.display())));
-    }
+    operands.end()?;
     let terminal = Terminal::new(tool.name, quiet, false);
     fossilize::run(tool.name, &options, &Config::load()?, &terminal)
 }

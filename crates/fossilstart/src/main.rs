@@ -9,7 +9,7 @@ use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::state::StateDir;
 use venticore::status::Status;
-use venticore::tool::{self, Tool};
+use venticore::tool::Tool;
 
 const TOOL: Tool = Tool {
     name: "fossilstart",
@@ -38,26 +38,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
-    let mut operands = Vec::new();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
+    let mut operands = tool.operands(parser, |option, parser| {
+        match option {
             Short('F') | Long("foreground") => options.foreground = true,
             Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
             Short('v') | Long("venti") => options.venti = Some(parser.value()?.string()?),
-            Value(first) => operands = tool::operands(&mut parser, first)?,
-            _ => return Err(arg.unexpected().into()),
+            _ => tool.common(option)?,
         }
-    }
-    let mut operands = operands.into_iter();
+        Ok(())
+    })?;
     options.partition = operands.next();
-    options.name = operands.next().map(ValueExt::string).transpose()?;
-    if let Some(extra) = operands.next() {
-        return Err(tool.usage(&format!("unexpected operand {}", extra.display())));
-    }
+    options.name = operands.text()?;
+    operands.end()?;
     let terminal = Terminal::new(tool.name, false, false);
     fossilstart::run(&options, &Config::load()?, &terminal)
 }

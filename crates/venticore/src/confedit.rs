@@ -24,7 +24,7 @@ use crate::host::terminal::Terminal;
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
 use crate::text;
-use crate::tool::{self, Tool};
+use crate::tool::Tool;
 
 /// The most of a text that is read, to say how long it is: far more than fits.
 const READ_MAX: u64 = 1 << 20;
@@ -59,39 +59,27 @@ impl Options {
     ///
     /// # Errors
     /// A usage error, or what `--help` and `--version` print.
-    pub fn parse(tool: &Tool, mut parser: lexopt::Parser) -> Result<Self> {
+    pub fn parse(tool: &Tool, parser: lexopt::Parser) -> Result<Self> {
         let mut options = Options::default();
-        let mut operands = Vec::new();
-        while let Some(arg) = parser.next()? {
-            match arg {
-                Short('h') | Long("help") => return Err(tool.help()),
-                Short('V') | Long("version") => return Err(tool.version()),
+        let mut operands = tool.operands(parser, |option, parser| {
+            match option {
                 Short('w') | Long("write") => options.write = true,
                 Short('n') | Long("dry-run") => options.dry_run = true,
                 Short('f') | Long("force") => options.force = true,
                 Short('q') | Long("quiet") => options.quiet = true,
                 Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
-                Value(first) => operands = tool::operands(&mut parser, first)?,
-                _ => return Err(arg.unexpected().into()),
+                _ => tool.common(option)?,
             }
-        }
-        options.operands(tool, operands)
-    }
-
-    fn operands(mut self, tool: &Tool, operands: Vec<OsString>) -> Result<Self> {
-        let mut operands = operands.into_iter();
-        self.partition = operands
-            .next()
-            .ok_or_else(|| tool.usage("expected a partition, found none"))?;
-        self.text = operands.next().map(PathBuf::from);
-        if let Some(extra) = operands.next() {
-            return Err(tool.usage(&format!("unexpected operand {}", extra.display())));
-        }
-        let writes = self.write || self.dry_run;
-        if !writes && (self.force || self.text.is_some()) {
+            Ok(())
+        })?;
+        options.partition = operands.expect("a partition")?;
+        options.text = operands.next().map(PathBuf::from);
+        operands.end()?;
+        let writes = options.write || options.dry_run;
+        if !writes && (options.force || options.text.is_some()) {
             return Err(tool.usage("-f and a file of text go with -w or -n"));
         }
-        Ok(self)
+        Ok(options)
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use eyre::{Report, WrapErr};
-use lexopt::ValueExt;
+use lexopt::{Arg, ValueExt};
 
 use crate::codec::{index, wrcmd, wrcmds};
 use crate::copy::external;
@@ -94,8 +94,71 @@ impl Tool {
         ExitCode::from(status.code())
     }
 
-    /// What an option loop returns for `--help`.
-    pub fn help(&self) -> Report {
+    /// Gives each option of the command line to `take`, and returns the operands. What
+    /// `take` does not know it gives to [`Tool::common`].
+    ///
+    /// # Errors
+    /// As for `take` and the parser; or an option stands among the operands.
+    pub fn operands(
+        &self,
+        parser: lexopt::Parser,
+        take: impl FnMut(Arg<'_>, &mut lexopt::Parser) -> eyre::Result<()>,
+    ) -> eyre::Result<Operands> {
+        let words = self.words(parser, take)?;
+        if let Some(option) = misplaced_option(&words) {
+            let text = format!(
+                "unexpected {option:?} after an operand: options go before operands \
+                 (-- before operands that begin with -)"
+            );
+            return Err(lexopt::Error::from(text).into());
+        }
+        Ok(Operands {
+            tool: *self,
+            words: words.into_iter(),
+        })
+    }
+
+    /// The same for a command that is passed on as it is, with its own options.
+    ///
+    /// # Errors
+    /// As for `take` and the parser.
+    pub fn words(
+        &self,
+        mut parser: lexopt::Parser,
+        mut take: impl FnMut(Arg<'_>, &mut lexopt::Parser) -> eyre::Result<()>,
+    ) -> eyre::Result<Vec<OsString>> {
+        let mut words = Vec::new();
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Arg::Value(first) => {
+                    words.push(first);
+                    words.extend(parser.raw_args()?);
+                }
+                Arg::Short(option) => take(Arg::Short(option), &mut parser)?,
+                Arg::Long(option) => {
+                    let option = option.to_owned();
+                    take(Arg::Long(&option), &mut parser)?;
+                }
+            }
+        }
+        Ok(words)
+    }
+
+    /// How an option ends a command that does not take it itself: with the help, with
+    /// the version, or as unexpected.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn common(&self, option: Arg<'_>) -> eyre::Result<()> {
+        Err(match option {
+            Arg::Short('h') | Arg::Long("help") => self.help(),
+            Arg::Short('V') | Arg::Long("version") => self.version(),
+            option => option.unexpected().into(),
+        })
+    }
+
+    /// What `--help` ends with.
+    fn help(&self) -> Report {
         let form = |form| format!("{} {form}", self.name);
         let forms: Vec<String> = self.synopsis.lines().map(form).collect();
         Report::new(Answer(format!(
@@ -105,8 +168,8 @@ impl Tool {
         )))
     }
 
-    /// What an option loop returns for `--version`.
-    pub fn version(&self) -> Report {
+    /// What `--version` ends with.
+    fn version(&self) -> Report {
         Report::new(Answer(format!("{} {}\n", self.name, self.version)))
     }
 
@@ -150,43 +213,73 @@ impl Tool {
     }
 }
 
-/// The operands: the first one, which the option loop met, and all after it. What
-/// looks like an option among them was meant as one, unless `--` stands before them.
-///
-/// # Errors
-/// As for `Parser::raw_args`; or there is an option among them.
-pub fn operands(
-    parser: &mut lexopt::Parser,
-    first: OsString,
-) -> Result<Vec<OsString>, lexopt::Error> {
-    let operands = words(parser, first)?;
+/// The operands of a command line, from the first to the last.
+#[derive(Debug)]
+pub struct Operands {
+    tool: Tool,
+    words: std::vec::IntoIter<OsString>,
+}
+
+impl Iterator for Operands {
+    type Item = OsString;
+
+    fn next(&mut self) -> Option<OsString> {
+        self.words.next()
+    }
+}
+
+impl Operands {
+    /// The next operand, which must be there: `what` is what the usage error names.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn expect(&mut self, what: &str) -> eyre::Result<OsString> {
+        let missing = || self.tool.usage(&format!("expected {what}, found none"));
+        self.words.next().ok_or_else(missing)
+    }
+
+    /// The next operand, if there is one, which must be text.
+    ///
+    /// # Errors
+    /// It is not UTF-8.
+    pub fn text(&mut self) -> Result<Option<String>, lexopt::Error> {
+        self.words.next().map(ValueExt::string).transpose()
+    }
+
+    /// All that are left, which must be text.
+    ///
+    /// # Errors
+    /// One is not UTF-8.
+    pub fn texts(self) -> Result<Vec<String>, lexopt::Error> {
+        self.words.map(ValueExt::string).collect()
+    }
+
+    /// Makes sure that all have been taken.
+    ///
+    /// # Errors
+    /// One is left.
+    pub fn end(mut self) -> eyre::Result<()> {
+        match self.words.next() {
+            Some(extra) => {
+                let cause = format!("unexpected operand {}", extra.display());
+                Err(self.tool.usage(&cause))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What looks like an option among the operands, the last words of the command line.
+/// It was meant as one, unless `--` stands before the operands.
+fn misplaced_option(operands: &[OsString]) -> Option<&OsString> {
     let before = std::env::args_os().len().checked_sub(operands.len() + 1);
     let ended = before.and_then(|before| std::env::args_os().nth(before));
     let is_option = |word: &&OsString| {
         let bytes = word.as_encoded_bytes();
         bytes.first() == Some(&b'-') && bytes.len() > 1
     };
-    match operands.iter().skip(1).find(is_option) {
-        Some(option) if ended.is_none_or(|word| word != "--") => {
-            let text = format!(
-                "unexpected {option:?} after an operand: options go before operands \
-                 (-- before operands that begin with -)"
-            );
-            Err(text.into())
-        }
-        _ => Ok(operands),
-    }
-}
-
-/// The words of a command that is passed on as it is, with its own options: the
-/// first one, which the option loop met, and all after it.
-///
-/// # Errors
-/// As for `Parser::raw_args`.
-pub fn words(parser: &mut lexopt::Parser, first: OsString) -> Result<Vec<OsString>, lexopt::Error> {
-    let mut words = vec![first];
-    words.extend(parser.raw_args()?);
-    Ok(words)
+    let option = operands.iter().skip(1).find(is_option);
+    option.filter(|_| ended.is_none_or(|word| word != "--"))
 }
 
 /// The value of an option that is a number of seconds. More than 136 years,

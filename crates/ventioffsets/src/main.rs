@@ -8,7 +8,7 @@ use venticore::commands::ventioffsets::{self, Options};
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::status::Status;
-use venticore::tool::{self, Tool};
+use venticore::tool::Tool;
 
 const TOOL: Tool = Tool {
     name: "ventioffsets",
@@ -39,25 +39,19 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     ventioffsets::run(&options, &Config::load()?, &terminal)
 }
 
-fn options(tool: &Tool, mut parser: lexopt::Parser) -> Result<(Options, bool)> {
+fn options(tool: &Tool, parser: lexopt::Parser) -> Result<(Options, bool)> {
     let mut options = Options::default();
     let mut verbose = false;
-    let mut operands = Vec::new();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
+    let mut operands = tool.operands(parser, |option, parser| {
+        match option {
             Short('j') | Long("json") => options.json = true,
             Short('v') | Long("verbose") => verbose = true,
             Short('w') | Long("wrarena") => options.host = Some(parser.value()?.string()?),
-            Value(first) => operands = tool::operands(&mut parser, first)?,
-            _ => return Err(arg.unexpected().into()),
+            _ => tool.common(option)?,
         }
-    }
-    let mut operands = operands.into_iter();
+        Ok(())
+    })?;
     options.from = operands.next();
-    match operands.next() {
-        Some(extra) => Err(tool.usage(&format!("unexpected operand {}", extra.display()))),
-        None => Ok((options, verbose)),
-    }
+    operands.end()?;
+    Ok((options, verbose))
 }

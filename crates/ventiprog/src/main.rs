@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use eyre::{Result, WrapErr};
 use lexopt::prelude::*;
-use venticore::commands::ventiprog::{self, Options, Task};
+use venticore::commands::ventiprog::{self, Asked, Options};
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::state::StateDir;
 use venticore::status::Status;
-use venticore::tool::{self, Tool};
+use venticore::tool::Tool;
 
 const TOOL: Tool = Tool {
     name: "ventiprog",
@@ -53,14 +53,12 @@ fn main() -> ExitCode {
     TOOL.run(run)
 }
 
-fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
     let (mut quiet, mut verbose, mut older) = (false, false, None);
     let (mut list, mut forget) = (false, None);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
+    let operands = tool.operands(parser, |option, parser| {
+        match option {
             Short('b') | Long("rate") => {
                 options.rate = Some(ventiprog::rate(&parser.value()?.string()?).wrap_err("-b")?);
             }
@@ -85,64 +83,19 @@ fn run(tool: &Tool, mut parser: lexopt::Parser) -> Result<Status> {
             Long("verify") => options.verify = true,
             Long("trust") => options.trust = true,
             Long("forget") => forget = Some(parser.value()?.string()?),
-            Value(first) => {
-                for word in tool::operands(&mut parser, first)? {
-                    options.targets.push(word.string()?);
-                }
-            }
-            _ => return Err(arg.unexpected().into()),
+            _ => tool.common(option)?,
         }
+        Ok(())
+    })?;
+    options.targets = operands.texts()?;
+    options.task = Asked {
+        list,
+        older,
+        forget,
+        quiet,
     }
-    if let Some(cause) = meaningless(&options, list, forget.is_some(), quiet) {
-        return Err(tool.usage(&cause));
-    }
-    options.task = match (list, older, forget) {
-        (true, older, None) => Task::List { older },
-        (false, None, None) => Task::Replicate,
-        (false, None, Some(target)) if !options.dry_run && options.targets.is_empty() => {
-            Task::Forget(target)
-        }
-        (false, Some(_), None) => return Err(tool.usage("--older goes with -l")),
-        (_, _, Some(_)) => {
-            return Err(tool.usage("--forget takes one target, and not -l, -n or a ventilist"));
-        }
-    };
+    .task(&options)
+    .map_err(|cause| tool.usage(&cause))?;
     let terminal = Terminal::new(tool.name, quiet, verbose);
     ventiprog::run(tool.name, &options, &Config::load()?, &terminal)
-}
-
-/// Why an option means nothing for what is to be done. None is ignored silently.
-fn meaningless(options: &Options, list: bool, forget: bool, quiet: bool) -> Option<String> {
-    let acts = [
-        (options.rate.is_some(), "-b"),
-        (options.engine.is_some(), "-e"),
-        (options.source.is_some(), "-s"),
-        (options.trust, "--trust"),
-        (options.verify, "--verify"),
-    ];
-    let reads = [
-        (options.json, "-j"),
-        (options.index.is_some(), "-i"),
-        (!options.partitions.is_empty(), "-p"),
-        (options.offline, "--offline"),
-    ];
-    let (why, refused) = match (forget, list) {
-        // What it does not go with at all is said elsewhere.
-        (true, true) => return None,
-        (true, false) => (
-            "--forget only removes the lines of a target",
-            [&acts[..], &reads].concat(),
-        ),
-        (false, true) => {
-            let silent = [(options.dry_run, "-n"), (quiet, "-q")];
-            let why = "-l only shows what is on record";
-            (why, [&acts[..], &silent].concat())
-        }
-        (false, false) => {
-            let verify = (options.dry_run && options.verify, "--verify");
-            ("-n asks no target", vec![verify])
-        }
-    };
-    let (_, option) = refused.into_iter().find(|(is_given, _)| *is_given)?;
-    Some(format!("{why}: {option} goes without it"))
 }

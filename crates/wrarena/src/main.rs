@@ -9,7 +9,7 @@ use venticore::commands::wrarena::{self, Options};
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::status::Status;
-use venticore::tool::{self, Tool};
+use venticore::tool::Tool;
 
 const TOOL: Tool = Tool {
     name: "wrarena",
@@ -40,37 +40,29 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     wrarena::run(&options, &Config::load()?, &terminal)
 }
 
-fn options(tool: &Tool, mut parser: lexopt::Parser) -> Result<Options> {
+fn options(tool: &Tool, parser: lexopt::Parser) -> Result<Options> {
     let mut options = Options::default();
-    let mut operands = Vec::new();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("help") => return Err(tool.help()),
-            Short('V') | Long("version") => return Err(tool.version()),
+    let mut operands = tool.operands(parser, |option, parser| {
+        match option {
             Short('f') | Long("fast") => {}
             Short('v') | Long("verbose") => options.verbose = true,
             Short('o') | Long("offset") => {
-                options.file_offset = Some(number(&mut parser).wrap_err("-o")?);
+                options.file_offset = Some(number(parser).wrap_err("-o")?);
             }
             Short('M') | Long("max") => {
-                options.max_clumps = Some(number(&mut parser).wrap_err("-M")?);
+                options.max_clumps = Some(number(parser).wrap_err("-M")?);
             }
             Short('h') | Long("host") => options.host = Some(parser.value()?.string()?),
-            Value(first) => operands = tool::operands(&mut parser, first)?,
-            _ => return Err(arg.unexpected().into()),
+            _ => tool.common(option)?,
         }
+        Ok(())
+    })?;
+    options.file = operands.expect("an arena file")?;
+    if let Some(offset) = operands.text()? {
+        options.clump_offset = Some(wrcmd::number(&offset).wrap_err("clumpoffset")?);
     }
-    let mut operands = operands.into_iter();
-    options.file = operands
-        .next()
-        .ok_or_else(|| tool.usage("expected an arena file, found none"))?;
-    if let Some(offset) = operands.next() {
-        options.clump_offset = Some(wrcmd::number(&offset.string()?).wrap_err("clumpoffset")?);
-    }
-    match operands.next() {
-        Some(extra) => Err(tool.usage(&format!("unexpected operand {}", extra.display()))),
-        None => Ok(options),
-    }
+    operands.end()?;
+    Ok(options)
 }
 
 fn number(parser: &mut lexopt::Parser) -> Result<u64> {

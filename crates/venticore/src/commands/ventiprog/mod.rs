@@ -13,6 +13,7 @@ mod external;
 mod forget;
 mod held;
 mod list;
+mod options;
 mod origin;
 mod page;
 mod preflight;
@@ -29,8 +30,7 @@ mod tell;
 mod uncovered;
 mod unseen;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use eyre::{Result, WrapErr};
 
@@ -41,64 +41,10 @@ use crate::net;
 use crate::ninefat::{self, Home, Visit};
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
+pub use options::{Asked, Options, Task};
 use record::Record;
 use run::Run;
 use target::asked_for;
-
-/// What was asked for on the command line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// `-n`: say what would be sent, and write nothing.
-    pub dry_run: bool,
-    /// `-j`: one JSON object for each target and one for the run.
-    pub json: bool,
-    /// `-d`: the state directory.
-    pub dir: Option<PathBuf>,
-    /// `--9fat`: a 9fat that nobody mounts.
-    pub nine_fat: Option<OsString>,
-    /// `-p`: arena partitions, besides that of the wrcmd.
-    pub partitions: Vec<String>,
-    /// `-i`: the URL of the source's index page.
-    pub index: Option<String>,
-    /// `-s`: the venti whose arenas are read, to be synced first.
-    pub source: Option<String>,
-    /// `--offline`: no server writes the partitions.
-    pub offline: bool,
-    /// `-b`: bytes a second that each target is sent at most.
-    pub rate: Option<u64>,
-    /// `-e`: who sends, `native` or `external`.
-    pub engine: Option<String>,
-    /// `--verify`: read back everything that earlier runs recorded.
-    pub verify: bool,
-    /// `--trust`: believe a wrcmd offset that no line in wrcmds confirms.
-    pub trust: bool,
-    /// What to do.
-    pub task: Task,
-    /// The ventis to bring up to date, besides that of the wrcmd.
-    pub targets: Vec<String>,
-}
-
-impl Options {
-    fn reads_only(&self) -> bool {
-        self.dry_run || matches!(self.task, Task::List { .. })
-    }
-}
-
-/// What a run is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Task {
-    /// Bring the targets up to date.
-    #[default]
-    Replicate,
-    /// `-l`: show the place of every target; some count as overdue when they
-    /// are behind and have acknowledged nothing for so many hours.
-    List {
-        /// `--older`.
-        older: Option<u64>,
-    },
-    /// `--forget`: remove the lines of a target.
-    Forget(String),
-}
 
 /// Runs the command; `tool` is its name in the log.
 ///
