@@ -136,6 +136,7 @@ impl<'a> Words<'a> {
     fn split(text: &'a str) -> Result<Self, Invalid> {
         if text.contains("://") {
             return Err(Invalid::DialUrl {
+                port: Dial::VENTI,
                 url: text.to_owned(),
             });
         }

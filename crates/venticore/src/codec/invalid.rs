@@ -1,7 +1,5 @@
 //! A word that is not what it should be: a score, a number, a partition, a venti.
 
-use super::dial::Dial;
-
 /// Why a word is not what it should be. What was found is shown quoted, with control
 /// characters escaped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -44,10 +42,11 @@ pub enum Invalid {
     DialForm(String),
     /// A venti: a URL, as an index page has.
     #[error(
-        "expected the address of a venti, such as HOST or tcp!HOST!{}, found the URL {url:?}",
-        Dial::VENTI
+        "expected the address of a venti, such as HOST or tcp!HOST!{port}, found the URL {url:?}"
     )]
     DialUrl {
+        /// The port of a venti.
+        port: u16,
         /// The text.
         url: String,
     },
