@@ -53,6 +53,13 @@ impl Status {
         }
     }
 
+    /// The status that a shell sees as this number, if there is one.
+    #[must_use]
+    pub fn from_code(code: i32) -> Option<Self> {
+        let is_it = |status: &Self| i32::from(status.code()) == code;
+        Self::ALL.into_iter().find(is_it)
+    }
+
     /// Of two that apply, the one to exit with.
     #[must_use]
     pub fn worst(self, other: Self) -> Self {
@@ -100,6 +107,9 @@ mod tests {
     fn the_numbers_are_the_contract() {
         let codes: Vec<u8> = Status::ALL.iter().map(|status| status.code()).collect();
         assert_eq!(codes, [4, 3, 1, 6, 5, 2, 0]);
+        let back = codes.iter().map(|&code| Status::from_code(code.into()));
+        assert!(back.eq(Status::ALL.map(Some)));
+        assert_eq!([-1, 7, 260].map(Status::from_code), [None; 3]);
     }
 
     #[test]

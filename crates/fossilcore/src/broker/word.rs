@@ -55,10 +55,8 @@ pub(super) fn taken_from(broker: Option<ChildStdout>, limit: Duration) -> Result
     match (words.next(), words.next(), words.next()) {
         (Some(SERVING), Some(pid), None) => Ok(pid.parse()?),
         (Some(FAILED), Some(code), Some(cause)) => {
-            let mut all = Status::ALL.into_iter();
-            let status = all.find(|status| status.code().to_string() == code);
-            let status = status.unwrap_or(Status::Failed);
-            Err(Failure::report(status, cause))
+            let status = code.parse().ok().and_then(Status::from_code);
+            Err(Failure::report(status.unwrap_or(Status::Failed), cause))
         }
         _ => {
             let cause = format!(

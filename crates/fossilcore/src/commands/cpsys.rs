@@ -166,7 +166,10 @@ impl Copy<'_> {
         let answer = self.call(machine, &self.fossilize(machine, partition))?;
         let found = FoundRoot::in_lines(&answer.stdout);
         // With 3 and 2 it is on record all the same: see fossilize.
-        if let (FoundRoot::One(line), RemoteEnd::Status(0 | 2 | 3)) = (&found, &answer.end) {
+        let status = answer.end.status();
+        if let (FoundRoot::One(line), Some(Status::Done | Status::Usage | Status::Partly)) =
+            (&found, status)
+        {
             self.voice.print(&line.to_string())?;
             return Ok(Some(line.partition.clone()));
         }
@@ -175,8 +178,8 @@ impl Copy<'_> {
             self.voice.say(format!("{}: {text}", machine.host()));
             return Ok(None);
         }
-        let why = match answer.end {
-            RemoteEnd::Status(0) => found.why_not(),
+        let why = match status {
+            Some(Status::Done) => found.why_not(),
             _ => ended(machine, "fossilize", &answer.end),
         };
         let text = format!("{why}; its state is not on record, so it is not reset");
@@ -188,7 +191,7 @@ impl Copy<'_> {
         let machine = &self.source;
         let asked = self.options.source_partition.as_deref();
         let answer = self.call(machine, &self.fossilize(machine, asked))?;
-        if answer.end == RemoteEnd::Status(3) {
+        if answer.end.status() == Some(Status::Partly) {
             let text = format!(
                 "{}: an archive is under way there, what it records is the one before: \
                  run again when it is done; nothing was reset",
@@ -197,7 +200,7 @@ impl Copy<'_> {
             return Err(Failure::report(Status::Partly, text));
         }
         // It says so where only the venti of its line is unusable.
-        let without_venti = answer.end == RemoteEnd::Status(2) && given.venti.is_some();
+        let without_venti = answer.end.status() == Some(Status::Usage) && given.venti.is_some();
         if !answer.end.is_success() && !without_venti {
             let why = ended(machine, "fossilize", &answer.end);
             let text = format!("{why}; nothing was reset");
@@ -382,10 +385,9 @@ fn ended(machine: &Machine, command: &str, end: &RemoteEnd) -> String {
 fn far_status(end: &RemoteEnd) -> Status {
     match end {
         RemoteEnd::Unknown(_) => Status::Unreachable,
-        RemoteEnd::Status(3) => Status::Partly,
-        RemoteEnd::Status(4) => Status::Unverified,
-        RemoteEnd::Status(5) => Status::Locked,
-        RemoteEnd::Status(6) => Status::Unreachable,
-        RemoteEnd::Status(_) | RemoteEnd::Text(_) => Status::Failed,
+        end => match end.status() {
+            None | Some(Status::Done | Status::Usage) => Status::Failed,
+            Some(status) => status,
+        },
     }
 }

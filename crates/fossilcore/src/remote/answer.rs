@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use venticore::host::child::{Ended, Listen};
+use venticore::status::Status;
 use venticore::text::excerpt;
 
 /// How much of a line is shown.
@@ -45,10 +46,19 @@ pub enum RemoteEnd {
 }
 
 impl RemoteEnd {
+    /// The status of a command of this suite that ended so.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        match self {
+            Self::Status(code) => Status::from_code(*code),
+            _ => None,
+        }
+    }
+
     /// It ended well.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        *self == Self::Status(0)
+        self.status() == Some(Status::Done)
     }
 }
 
