@@ -535,6 +535,7 @@ fn an_option_with_a_slip_is_answered_with_the_one_that_was_meant() {
     let site = Site::new(1);
     for (slip, meant) in [
         ("--verfy", "'--verfy', did you mean --verify?; usage: "),
+        ("-verify", "\"-verify\", did you mean --verify?; usage: "),
         ("--zzz", "'--zzz'; usage: "),
     ] {
         let output = site.ventiprog().arg(slip).run();

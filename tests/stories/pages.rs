@@ -266,6 +266,7 @@ fn a_page_without_arenas_and_a_page_of_something_else() {
             .run();
         assert_eq!(output.status, 1, "{output:?}");
         assert!(output.stderr.contains(said), "{output:?}");
+        assert!(output.stderr.contains(&url), "{output:?}");
         assert_eq!(site.file("wrcmd"), "");
     }
 }

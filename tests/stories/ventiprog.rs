@@ -637,7 +637,7 @@ fn a_state_directory_that_anybody_can_write_is_refused_and_one_of_another_user_n
     let allow = |mode| fs::set_permissions(&state, fs::Permissions::from_mode(mode)).unwrap();
     allow(0o777);
     let output = site.ventiprog().arg(venti.dial()).run();
-    output.assert_refused(1, "anybody can write it, mode 777");
+    output.assert_refused(1, "anybody can write it, mode 777: expected a state directory that only its owner can write, such as ");
     assert_eq!(venti.counts().writes, 0);
     allow(0o755);
     if std::os::unix::fs::chown(&state, Some(1234), None).is_err() {

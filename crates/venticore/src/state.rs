@@ -403,7 +403,7 @@ pub enum Error {
     SecondName(PathBuf),
     /// A directory that anybody can write, with this mode.
     #[error(
-        "{}: anybody can write it, mode {mode:03o}: expected a state directory of its own, as after chmod go-w",
+        "{0}: anybody can write it, mode {mode:03o}: expected a state directory that only its owner can write, such as {0}/venti",
         text::path(path)
     )]
     Exposed {
@@ -412,6 +412,9 @@ pub enum Error {
         /// Its mode.
         mode: u32,
     },
+    /// The directory is that of all others.
+    #[error("/: expected a state directory, such as /var/lib/venti, found the root of all files")]
+    RootDirectory,
     /// The name of the directory is empty.
     #[error("expected a state directory, found an empty name")]
     Unnamed,
@@ -434,7 +437,7 @@ impl Error {
     pub fn status(&self) -> Status {
         match self {
             Self::Locked { .. } => Status::Locked,
-            Self::Unnamed => Status::Usage,
+            Self::Unnamed | Self::RootDirectory => Status::Usage,
             _ => Status::Failed,
         }
     }

@@ -87,7 +87,11 @@ impl Tool {
         &self,
         body: impl FnOnce(&Tool, lexopt::Parser) -> eyre::Result<Status>,
     ) -> ExitCode {
-        let status = match body(self, lexopt::Parser::from_env()) {
+        let body = match self.one_dash() {
+            Some(error) => Err(error),
+            None => body(self, lexopt::Parser::from_env()),
+        };
+        let status = match body {
             Ok(status) => status,
             Err(report) => self.explain(&report),
         };
@@ -183,14 +187,32 @@ impl Tool {
         format!("usage: {} {form}", self.name)
     }
 
+    /// The long options that `--help` lists.
+    fn long_options(&self) -> impl Iterator<Item = &'static str> {
+        let words = self.help.split([' ', '\n', ',']);
+        words.filter(|word| word.starts_with("--") && word.len() > 3)
+    }
+
+    /// The error of a long option with one dash, which would be taken for several short
+    /// ones.
+    fn one_dash(&self) -> Option<Report> {
+        let mut words = std::env::args_os().skip(1).take_while(|word| word != "--");
+        words.find_map(|word| {
+            let word = word.to_str()?;
+            let meant = self
+                .long_options()
+                .find(|long| long.get(1..) == Some(word))?;
+            Some(self.usage(&format!("invalid option {word:?}, did you mean {meant}?")))
+        })
+    }
+
     /// The long option that an unknown one is nearest to.
     fn meant(&self, error: &lexopt::Error) -> Option<&'static str> {
         let lexopt::Error::UnexpectedOption(found) = error else {
             return None;
         };
-        let words = self.help.split([' ', '\n', ',']);
-        let long = words.filter(|word| word.starts_with("--") && word.len() > 3);
-        found.strip_prefix("--").and_then(|_| nearest(found, long))
+        let is_long = found.starts_with("--");
+        is_long.then(|| nearest(found, self.long_options()))?
     }
 
     fn explain(&self, report: &Report) -> Status {

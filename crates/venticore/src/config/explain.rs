@@ -22,8 +22,8 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
     let number = before.matches('\n').count() + 1;
     let message = error.message().replace('\n', " ");
     let cause = match message.strip_prefix("unknown field `") {
-        Some(rest) => unknown(rest, heading(text, number), &message),
-        None => wrong_type(&message, text, number),
+        Some(rest) => unknown(rest, heading(text, number)),
+        None => wrong_type(&message, text, number).or_else(|| unquoted(text, number)),
     };
     format!("line {number}: {}", cause.unwrap_or(message))
 }
@@ -36,7 +36,7 @@ fn heading(text: &str, number: usize) -> &str {
 }
 
 /// A key that is not known where it stands.
-fn unknown(rest: &str, heading: &str, message: &str) -> Option<String> {
+fn unknown(rest: &str, heading: &str) -> Option<String> {
     let (key, known) = rest.split_once('`')?;
     let stands = below(heading);
     let homes: Vec<&str> = TABLES.into_iter().filter(|table| has(table, key)).collect();
@@ -50,7 +50,7 @@ fn unknown(rest: &str, heading: &str, message: &str) -> Option<String> {
     let words = known.split('`').skip(1).step_by(2);
     let meant = nearest(key, words)?;
     Some(format!(
-        "{message}, it stands {stands}: did you mean `{meant}`?"
+        "unknown field `{key}`, it stands {stands}: did you mean `{meant}`?"
     ))
 }
 
@@ -73,6 +73,17 @@ fn has(table: &str, key: &str) -> bool {
     toml::from_str::<File>(&text)
         .err()
         .is_none_or(|error| !error.message().contains(&missing))
+}
+
+/// A text without quotes, which is what a value that cannot be parsed mostly is.
+fn unquoted(text: &str, number: usize) -> Option<String> {
+    let (key, value) = text.lines().nth(number - 1)?.split_once('=')?;
+    let (key, value) = (key.trim(), value.split('#').next()?.trim());
+    let is_bare = !value.is_empty() && !value.contains(['"', '\'', '[', '{']);
+    is_bare.then(|| {
+        let value = value.escape_debug();
+        format!("expected a value, found {value}: put texts in quotes, {key} = \"{value}\"")
+    })
 }
 
 /// A value of the wrong type: the key, and an example of it.

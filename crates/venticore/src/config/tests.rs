@@ -224,8 +224,21 @@ fn a_key_in_the_wrong_place_is_told_where_it_belongs() {
         assert!(error.ends_with(said), "{error}");
     }
     let error = config("\ntarget = 'x'\n", &[]).unwrap_err().to_string();
-    let said = "it stands above the first [table]: did you mean `targets`?";
+    let said = "line 2: unknown field `target`, it stands above the first [table]: did you mean `targets`?";
     assert!(error.ends_with(said), "{error}");
+    for (text, said) in [
+        (
+            "source = 127.0.0.1:17034 # ours\n",
+            "found 127.0.0.1:17034: put texts in quotes, source = \"127.0.0.1:17034\"",
+        ),
+        (
+            "a = 1\nindex = http://h/index\n",
+            "found http://h/index: put texts in quotes, index = \"http://h/index\"",
+        ),
+    ] {
+        let error = config(text, &[]).unwrap_err().to_string();
+        assert!(error.ends_with(said), "{error}");
+    }
     let error = config("[nothing]\na = 1\n", &[]).unwrap_err().to_string();
     assert!(error.contains("expected one of `9fat`"), "{error}");
 }

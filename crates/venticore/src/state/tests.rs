@@ -303,6 +303,10 @@ fn a_directory_that_anybody_can_write_is_refused() {
         allow(mode);
         assert_eq!(StateDir::open(dir.path()).unwrap().strangers(), None);
     }
+    assert!(matches!(
+        StateDir::open(Path::new("/dev/..")),
+        Err(Error::RootDirectory)
+    ));
     assert!(matches!(StateDir::open(Path::new("")), Err(Error::Unnamed)));
     assert!(matches!(
         StateDir::existing(Path::new("")),

@@ -67,7 +67,11 @@ impl StateDir {
 
 /// Refuses a directory that anybody can write.
 pub(super) fn refuse_open(path: &Path) -> Result<(), Error> {
-    let found = fs::metadata(path).map_err(|cause| Error::read(path, cause))?;
+    let read = |cause| Error::read(path, cause);
+    if fs::canonicalize(path).map_err(read)? == Path::new("/") {
+        return Err(Error::RootDirectory);
+    }
+    let found = fs::metadata(path).map_err(read)?;
     let mode = found.mode() & 0o7777;
     match mode & ANYBODY != 0 && !StateDir::is_on_fat(path) {
         true => Err(Error::Exposed {

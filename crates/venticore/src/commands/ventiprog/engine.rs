@@ -28,7 +28,10 @@ impl Engine {
             })),
             Some(other) => Err(Failure::report(
                 Status::Usage,
-                format!("expected the engine native or external, found {other:?}"),
+                format!(
+                    "{}: expected native or external, found {other:?}",
+                    if asked.is_some() { "-e" } else { "engine" }
+                ),
             )),
         }
     }

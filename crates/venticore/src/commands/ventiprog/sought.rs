@@ -111,7 +111,8 @@ pub(super) fn sought(
             }
             _ => "the index page has no partition that can be found here",
         };
-        return Err(Failure::report(Status::Failed, cause));
+        let url = sought.url.unwrap_or_default();
+        return Err(Failure::report(Status::Failed, format!("{url}: {cause}")));
     }
     Ok(sought)
 }
