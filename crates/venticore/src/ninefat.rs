@@ -17,13 +17,13 @@ mod write;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::codec::operand::Operand;
 use crate::codec::wrcmd;
 use crate::config::NineFat;
 use crate::host::holders::{Holders, Sight};
+use crate::host::lock::Hold;
 use crate::host::partition::{self, Partition};
 use crate::host::terminal::Terminal;
 use crate::state::{self, StateDir};
@@ -36,9 +36,6 @@ use redo::Redo;
 
 /// How long another that has the image locked is waited for.
 const WAIT: Duration = Duration::from_secs(30);
-
-/// Between two looks at the lock of another.
-const NAP: Duration = Duration::from_millis(20);
 
 /// The names of the files that are exchanged, as Plan 9 writes those that fit in 8.3.
 const WRCMD: &str = "WRCMD";
@@ -59,12 +56,9 @@ impl Image {
             false => Partition::open(operand)?,
         };
         let failed = |e: io::Error| Error::Image(operand.clone(), e.to_string());
-        let start = Instant::now();
-        while !partition.try_lock(write).map_err(failed)? {
-            if start.elapsed() >= WAIT {
-                return Err(Error::Locked(operand.clone()));
-            }
-            thread::sleep(NAP);
+        let hold = if write { Hold::Alone } else { Hold::Shared };
+        if !partition.lock(hold, WAIT).map_err(failed)? {
+            return Err(Error::Locked(operand.clone()));
         }
         let holders = Holders::of(&partition.open_path()).map_err(failed)?;
         if !holders.is_free() {

@@ -5,20 +5,16 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use eyre::Result;
-use rustix::fs::{FlockOperation, flock};
+use eyre::{Result, WrapErr};
 
 use crate::console::transport::is_served;
+use venticore::host::lock::{self, Hold};
 use venticore::status::{Failure, Status};
 
 /// How long another may hold the directory.
 const BUSY: Duration = Duration::from_secs(10);
-
-/// Between two looks at it.
-const NAP: Duration = Duration::from_millis(10);
 
 /// A socket that is listened at. Its file goes with it, where it is still ours.
 #[derive(Debug)]
@@ -65,21 +61,17 @@ impl Drop for Socket {
 
 /// Holds a directory against others that make a socket in it, which takes them no
 /// time.
-fn hold(lock: &File, directory: &Path) -> Result<()> {
-    let deadline = Instant::now() + BUSY;
-    while flock(lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        if Instant::now() >= deadline {
-            let text = format!(
-                "{}: waited {} seconds for another fossil that is started here: run again",
-                directory.display(),
-                BUSY.as_secs()
-            );
-            return Err(Failure::report(Status::Locked, text));
-        }
-        // A lock that is let go announces nothing.
-        thread::sleep(NAP);
+fn hold(file: &File, directory: &Path) -> Result<()> {
+    let named = || directory.display().to_string();
+    if lock::take(file, Hold::Alone, BUSY).wrap_err_with(named)? {
+        return Ok(());
     }
-    Ok(())
+    let text = format!(
+        "{}: waited {} seconds for another fossil that is started here: run again",
+        directory.display(),
+        BUSY.as_secs()
+    );
+    Err(Failure::report(Status::Locked, text))
 }
 
 /// A socket of mode 0600 from the moment it can be reached: it is made in a

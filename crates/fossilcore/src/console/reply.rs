@@ -16,7 +16,8 @@
 //! two echoed characters too; what they print is taken out first.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
+
+use venticore::host::random;
 
 use super::line::CommandLine;
 
@@ -41,10 +42,9 @@ impl Fenced {
     /// The command, between tokens that no other has.
     #[must_use]
     pub fn new(line: &CommandLine) -> Self {
-        let token = || format!("{:016x}", RandomState::new().build_hasher().finish());
         Fenced {
             line: line.clone(),
-            tokens: [token(), token()].map(|token| format!("x{token}")),
+            tokens: [(); 2].map(|()| format!("x{:016x}", random::number())),
         }
     }
 

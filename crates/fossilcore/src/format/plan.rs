@@ -1,9 +1,8 @@
 //! What a format writes, and where (fossil.md 3.2). No I/O.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use venticore::codec::score::Score;
 use venticore::codec::tree::Entry;
+use venticore::host::random;
 
 use super::Piece;
 use crate::archive::Archive;
@@ -23,9 +22,8 @@ impl Tag {
     /// one each time tells the formats of a partition apart.
     #[must_use]
     pub fn random() -> Self {
-        let random = RandomState::new().build_hasher().finish();
         let range = u64::from(Self::MAX - Self::MIN) + 1;
-        let tag = u32::try_from(random % range).unwrap_or(0);
+        let tag = u32::try_from(random::below(range)).unwrap_or(0);
         Tag(tag.saturating_add(Self::MIN))
     }
 

@@ -1,14 +1,12 @@
 //! The shell at the far end: quoting, and asking it how a command ended.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use venticore::config::Shell;
+use venticore::host::random;
 
 /// Begins the line that tells how a far command ended: with a token of this call
 /// alone, so that nothing else that is printed there can be taken for it.
 pub(super) fn status_mark() -> String {
-    let token = RandomState::new().build_hasher().finish();
-    format!("far-status-{token:016x}:")
+    format!("far-status-{:016x}:", random::number())
 }
 
 /// A command line of these words. A first word such as `venti=ADDRESS` sets a

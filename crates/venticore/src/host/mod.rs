@@ -2,5 +2,7 @@
 
 pub mod child;
 pub mod holders;
+pub mod lock;
 pub mod partition;
+pub mod random;
 pub mod terminal;

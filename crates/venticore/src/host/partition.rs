@@ -19,14 +19,16 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use rustix::fs::{Advice, FlockOperation, OFlags, fadvise, flock, seek};
+use rustix::fs::{Advice, OFlags, fadvise, seek};
 use rustix::io::Errno;
 
 use direct::Direct;
 
 use crate::codec::operand::{Operand, Suffix};
 use crate::codec::plan9disk::{DiskError, Entry, SECTOR, SECTOR_LEN, Slice, Table};
+use crate::host::lock::{self, Hold};
 use crate::text;
 
 /// An open partition. Clones share it, and several threads may read at once.
@@ -202,22 +204,12 @@ impl Partition {
         let _ = fadvise(&self.0.file, self.0.start, len, Advice::DontNeed);
     }
 
-    /// Takes a lock on the file or device without waiting: for this process
-    /// alone, or with others that only read. False where another has it. It ends with the
-    /// last clone.
+    /// Takes a lock on the file or device, as [`lock::take`]. It ends with the last clone.
     ///
     /// # Errors
     /// What the system says.
-    pub fn try_lock(&self, alone: bool) -> io::Result<bool> {
-        let operation = match alone {
-            true => FlockOperation::NonBlockingLockExclusive,
-            false => FlockOperation::NonBlockingLockShared,
-        };
-        match flock(&self.0.file, operation) {
-            Ok(()) => Ok(true),
-            Err(Errno::WOULDBLOCK) => Ok(false),
-            Err(e) => Err(e.into()),
-        }
+    pub fn lock(&self, hold: Hold, limit: Duration) -> io::Result<bool> {
+        lock::take(&self.0.file, hold, limit)
     }
 
     /// Claims the file or device against all who claim it, in any container of this
@@ -277,11 +269,7 @@ pub fn claim(path: &Path) -> io::Result<Option<File>> {
         Err(e) if e.kind() == io::ErrorKind::ResourceBusy => return Ok(None),
         opened => opened?,
     };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(e) => Err(e.into()),
-    }
+    Ok(lock::take_now(&file)?.then_some(file))
 }
 
 fn open(operand: &Operand, mode: Mode, sysfs: &Path) -> Result<Partition, Error> {

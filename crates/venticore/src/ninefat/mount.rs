@@ -6,16 +6,14 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Instant;
 
 use eyre::{Result, WrapErr};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
+use super::WAIT;
 use super::program::{self, Failed};
-use super::{NAP, WAIT};
 use crate::config::{self, Config};
+use crate::host::lock::{self, Hold};
 use crate::host::terminal::Terminal;
 use crate::state::{self, StateDir};
 use crate::status::{Failure, Status};
@@ -162,14 +160,12 @@ impl Mounted {
             own,
             lock: None,
         };
-        let failed = |e: Errno| std::io::Error::from(e);
         let start = Instant::now();
         loop {
             // Alone: nobody uses it, so nobody minds that it is mounted now.
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) if !is_mounted(dir) => mounted.mount(&words(&mount.command)?)?,
-                Ok(()) | Err(Errno::WOULDBLOCK) => {}
-                Err(e) => return Err(failed(e)).wrap_err(path.display().to_string()),
+            let alone = lock::take_now(&lock).wrap_err_with(|| path.display().to_string())?;
+            if alone && !is_mounted(dir) {
+                mounted.mount(&words(&mount.command)?)?;
             }
             share(&lock, dir)?;
             // Another may have unmounted it before the lock was shared.
@@ -209,7 +205,7 @@ impl Mounted {
         let Some(lock) = &self.lock else {
             return Ok(());
         };
-        if flock(lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !lock::take_now(lock).unwrap_or(false) {
             // The last one does it.
             return Ok(());
         }
@@ -224,20 +220,12 @@ impl Mounted {
 
 /// Takes the lock with others, waiting for one who is about to mount.
 fn share(lock: &File, dir: &Path) -> Result<()> {
-    let start = Instant::now();
-    loop {
-        match flock(lock, FlockOperation::NonBlockingLockShared) {
-            Err(Errno::WOULDBLOCK) if start.elapsed() < WAIT => thread::sleep(NAP),
-            Err(Errno::WOULDBLOCK) => {
-                let cause = format!("another run has been mounting it for {} s", WAIT.as_secs());
-                return Err(Failure::report(
-                    Status::Locked,
-                    format!("{}: {cause}", dir.display()),
-                ));
-            }
-            done => return Ok(done.map_err(std::io::Error::from)?),
-        }
+    if lock::take(lock, Hold::Shared, WAIT)? {
+        return Ok(());
     }
+    let cause = format!("another run has been mounting it for {} s", WAIT.as_secs());
+    let text = format!("{}: {cause}", dir.display());
+    Err(Failure::report(Status::Locked, text))
 }
 
 /// The name of the file that says whether we have mounted it.

@@ -4,10 +4,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-
 use super::{Error, StateDir, Step, open_or_make, replace};
+use crate::host::lock;
 
 /// A pid and its newline are shorter than this.
 const PID_LEN: u64 = 16;
@@ -31,13 +29,9 @@ impl StateDir {
         let failed = |cause| Error::write(&path, cause);
         self.before(Step::Open(&path)).map_err(failed)?;
         let (mut file, _) = open_or_make(&path, false)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => {
-                return Err(Error::Locked {
-                    pid: read_pid(&file),
-                });
-            }
-            taken => taken.map_err(|e| failed(e.into()))?,
+        if !lock::take_now(&file).map_err(failed)? {
+            let pid = read_pid(&file);
+            return Err(Error::Locked { pid });
         }
         self.before(Step::Write(&path)).map_err(failed)?;
         write_pid(&path, &mut file)?;

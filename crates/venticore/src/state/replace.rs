@@ -8,9 +8,9 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use super::{Error, StateDir, Step, adopt, make_private, open_plain, parent_of, sync_dir};
+use crate::host::lock;
 
 /// Names tried before a new file is given up.
 const MAX_TRIES: usize = 16;
@@ -147,7 +147,7 @@ impl Drop for Temp<'_> {
 /// Locks a file; false where somebody else has it locked.
 /// A file system without locks has no locked files.
 fn lock_unused(file: &File) -> bool {
-    flock(file, FlockOperation::NonBlockingLockExclusive) != Err(Errno::WOULDBLOCK)
+    lock::take_now(file).unwrap_or(true)
 }
 
 /// Whether a name is that of a file which was to replace another.

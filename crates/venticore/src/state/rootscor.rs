@@ -6,20 +6,12 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-
 use crate::codec::utc::Utc;
+use crate::host::lock::{self, Hold};
 
 use super::{Error, StateDir, Step, make_private, open_or_make, parent_of, sync_dir};
-
-/// Between two looks at a lock that another has. There is no flock with a
-/// time limit but by a signal, which safe code cannot arm, or by a
-/// thread that may stay behind for ever.
-const NAP: Duration = Duration::from_millis(20);
 
 /// Who writes an entry, and when: `# 2026-11-22T03:56:12Z HOST TOOL`.
 #[derive(Clone, Copy, Debug)]
@@ -146,21 +138,16 @@ fn compose(stamp: &Stamp<'_>, lines: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Err
 /// the lock somebody may have put another in its place.
 fn open_locked(path: &Path, wait: Duration) -> Result<(File, Metadata), Error> {
     let start = Instant::now();
+    let failed = |cause| Error::write(path, cause);
     loop {
         let (file, _) = open_or_make(path, true)?;
-        while let Err(e) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            if e != Errno::WOULDBLOCK {
-                return Err(Error::write(path, e.into()));
-            }
-            if start.elapsed() >= wait {
-                return Err(Error::Busy {
-                    path: path.to_owned(),
-                    waited: wait,
-                });
-            }
-            thread::sleep(NAP);
+        let left = wait.saturating_sub(start.elapsed());
+        if !lock::take(&file, Hold::Alone, left).map_err(failed)? {
+            return Err(Error::Busy {
+                path: path.to_owned(),
+                waited: wait,
+            });
         }
-        let failed = |cause| Error::write(path, cause);
         let ours = file.metadata().map_err(failed)?;
         match fs::symlink_metadata(path) {
             Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {

@@ -1,7 +1,6 @@
 //! What earlier runs recorded is read back from a target.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::codec::wrcmds::{Damage, Unreadable};
 use crate::copy::cursor::Point;
+use crate::host::random;
 use crate::net::client::{Client, Error};
 use crate::source::Arena;
 use crate::source::log::{Directory, Item, Log, What};
@@ -475,34 +475,17 @@ fn by_header(arena: usize, item: &Item) -> Option<Wanted> {
 /// Some of them, each as likely as any other.
 fn sample_of<T>(all: impl Iterator<Item = T>) -> Vec<T> {
     let mut chosen = Vec::new();
-    let random = Numbers::new();
     for (item, number) in all.zip(1..) {
         if number <= SAMPLE {
             chosen.push(item);
             continue;
         }
-        let place = usize::try_from(random.below(number, number));
+        let place = usize::try_from(random::below(number));
         if let Some(slot) = place.ok().and_then(|at| chosen.get_mut(at)) {
             *slot = item;
         }
     }
     chosen
-}
-
-/// Random numbers: each run draws others.
-struct Numbers(RandomState);
-
-impl Numbers {
-    fn new() -> Self {
-        Numbers(RandomState::new())
-    }
-
-    /// The `n`-th, below a limit that is not 0.
-    fn below(&self, n: u64, limit: u64) -> u64 {
-        let mut hasher = self.0.build_hasher();
-        hasher.write_u64(n);
-        hasher.finish() % limit
-    }
 }
 
 /// Random clumps, old and new.
@@ -512,16 +495,13 @@ fn sample(counts: &[u64]) -> BTreeSet<(usize, u64)> {
     if total <= SAMPLE {
         numbers.extend(0..total);
     } else {
-        let random = Numbers::new();
         let newest = total.min(NEWEST);
-        let mut drawn: u64 = 0;
         while (numbers.len() as u64) < SAMPLE {
             let (from, among) = match (numbers.len() as u64) < OF_NEWEST {
                 true => (total - newest, newest),
                 false => (0, total),
             };
-            numbers.insert(from + random.below(drawn, among));
-            drawn += 1;
+            numbers.insert(from + random::below(among));
         }
     }
     let mut chosen = BTreeSet::new();
