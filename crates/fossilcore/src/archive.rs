@@ -139,12 +139,8 @@ impl Archive {
             check_sizes(number, source)?;
         }
         check_source("root source 2", &sources[2], false)?;
-        let meta = read(
-            client,
-            "the root's metadata",
-            sources[2].score,
-            BlockType::Data,
-        )?;
+        let meta = sources[2].score;
+        let meta = read(client, "the root's metadata", meta, BlockType::Data)?;
         let own = own_entry(&meta)?;
         let Some(space) = own.qid_space else {
             return Err(ArchiveError::Vac("without a qid space on its root".into()));

@@ -52,6 +52,14 @@ complete -c {name} -f
 "#,
         longs = long_takers.join(" "),
     );
+    options_of(help, &mut script);
+    operands_of(help, &mut script);
+    script
+}
+
+/// A line for each option.
+fn options_of(help: &Help, script: &mut String) {
+    let name = &help.name;
     for option in &help.options {
         let mut line = format!("complete -c {name} -n 'test (__{name}_operands) = 0'");
         let short = option.short.map(|letter| format!(" -s {letter}"));
@@ -63,6 +71,11 @@ complete -c {name} -f
         }
         let _ = writeln!(script, "{line} -d {}", quoted(&option.does));
     }
+}
+
+/// A line for each operand.
+fn operands_of(help: &Help, script: &mut String) {
+    let name = &help.name;
     for (number, operand) in help.operands().iter().enumerate() {
         let compare = if operand.repeated { "-ge" } else { "-eq" };
         let action = match Kind::of(&operand.name) {
@@ -75,7 +88,6 @@ complete -c {name} -f
             "complete -c {name} -n '__{name}_at {compare} {number}'{action}"
         );
     }
-    script
 }
 
 /// What completes the argument of an option.

@@ -100,91 +100,129 @@ fn reset(
     terminal: &Terminal,
     halt: &dyn HaltFirst,
 ) -> Result<Status> {
-    let (words, mut answers) = words(options)?;
+    let (words, answers) = words(options)?;
     let score = root_score(&words.score)?;
-    let unasked = answers.is_none() && !options.yes && !options.dry_run;
-    if unasked && words.partition.is_none() {
-        return Err(Failure::report(Status::Usage, UNNAMED));
-    }
-    let operand = config.fossil_partition(words.partition.as_deref());
-    refuse_address(&operand)?;
+    let operand = named(&words, answers.is_some(), options, config)?;
     let (venti, dial) = venti(words.venti.as_deref(), config)?;
     let partition = open(&operand, options.dry_run)?;
+    let (dir, force) = (options.dir.as_deref(), options.force);
     let job = FormatJob {
         tool,
         config,
         terminal,
-        dir: options.dir.as_deref(),
+        dir,
         partition: &partition,
-        force: options.force,
+        force,
     };
     let standing = Standing::of(&partition)?;
     let unfinished = old_undo(&job, &standing)?;
     if unfinished.is_none() {
-        check(&partition, &standing, options.force)?;
+        check(&partition, &standing, force)?;
     }
-    // What holds it and is no fossil has to go first in any case.
-    let fossils = processes::fossils_on(&partition, config)?;
-    if fossils.is_empty() {
-        processes::claim(&partition)?;
-    }
-    let source = ArchiveSource {
-        score,
-        venti: &venti,
-        dial: &dial,
-    };
+    let fossils = fossils_or_claim(&partition, config)?;
+    let (venti, dial) = (&venti, &dial);
+    let source = ArchiveSource { score, venti, dial };
     let mut client = source.dial(config)?;
     let (archive, checked) = source.plan(&mut client, &partition, None, LABEL.as_bytes())?;
     let block_size = checked.format.header.block_size.into();
-    let how = Proving {
-        depth: options.depth,
-        as_written: options.as_written,
-        terminal,
-    };
-    let proved = source.prove(&mut client, &archive, &how, block_size)?;
-    let asked = answers
-        .as_mut()
-        .filter(|_| !options.yes && !options.dry_run);
+    let proved = source.prove(
+        &mut client,
+        &archive,
+        &proving(options, terminal),
+        block_size,
+    )?;
+    let to = format!("vac:{score}, {proved}");
+    let asked = answers.filter(|_| !options.yes && !options.dry_run);
     if let Some(undo) = &unfinished
         && (options.dry_run || asked.is_some())
     {
         say_first(&job, undo);
     }
     if options.dry_run {
-        tell_dry(
-            terminal,
-            &partition,
-            &standing,
-            &fossils,
-            &format!("vac:{score}, {proved}"),
-        );
+        tell_dry(terminal, &partition, &standing, &fossils, &to);
         return Ok(Status::Done);
     }
-    if let Some(answers) = asked {
-        for line in lost(&standing, &mut client, &fossils) {
-            terminal.say(&format!("{}: {line}", partition.operand()));
-        }
-        let question = format!("{}: reset it to vac:{score}?", partition.operand());
-        if !terminal.ask(&question, answers)? {
-            let text = format!(
-                "{}: the answer was not y: nothing was written",
-                partition.operand()
-            );
-            return Err(Failure::report(Status::Failed, text));
-        }
-    } else if let Some(under_way) = under_way(&standing) {
-        terminal.say(&format!(
-            "{}: {under_way}, and will be lost",
-            partition.operand()
-        ));
-    }
+    let operand = partition.operand();
+    let lost = || lost(&standing, &mut client, &fossils);
+    agree(
+        asked,
+        &format!("vac:{score}"),
+        &standing,
+        lost,
+        operand,
+        terminal,
+    )?;
     drop(client);
     end_fossils(&partition, halt, config, terminal)?;
     perform(&job, &checked, &|| {
         processes::prove_free(&partition, config)
     })?;
-    terminal.detail(|| format!("{}: reset to vac:{score}, {proved}", partition.operand()));
+    terminal.detail(|| format!("{operand}: reset to {to}"));
     Ok(Status::Done)
+}
+
+/// Asks whether what is `lost` may be; where nobody is asked, says that a snapshot is.
+///
+/// # Errors
+/// The answer is not yes.
+fn agree(
+    asked: Answers,
+    to: &str,
+    standing: &Standing,
+    lost: impl FnOnce() -> Vec<String>,
+    operand: &Operand,
+    terminal: &Terminal,
+) -> Result<()> {
+    if let Some(mut answers) = asked {
+        for line in lost() {
+            terminal.say(&format!("{operand}: {line}"));
+        }
+        return confirm(
+            operand,
+            &format!("reset it to {to}?"),
+            &mut answers,
+            terminal,
+        );
+    }
+    if let Some(under_way) = under_way(standing) {
+        terminal.say(&format!("{operand}: {under_way}, and will be lost"));
+    }
+    Ok(())
+}
+
+/// How an archive is proved.
+fn proving<'a>(options: &Options, terminal: &'a Terminal) -> Proving<'a> {
+    Proving {
+        depth: options.depth,
+        as_written: options.as_written,
+        terminal,
+    }
+}
+
+/// The fossils that hold a partition, which are ended later. Where there is none it is
+/// claimed. What holds it and is not a fossil has to go first in any case.
+fn fossils_or_claim(partition: &Partition, config: &Config) -> Result<Vec<Process>> {
+    let fossils = processes::fossils_on(partition, config)?;
+    if fossils.is_empty() {
+        processes::claim(partition)?;
+    }
+    Ok(fossils)
+}
+
+/// The partition: the one that is named, or the configured one where a person is asked.
+fn named(
+    words: &ResetOperands,
+    can_ask: bool,
+    options: &Options,
+    config: &Config,
+) -> Result<OsString> {
+    let unasked = !can_ask && !options.yes && !options.dry_run;
+    if unasked && words.partition.is_none() {
+        return Err(Failure::report(Status::Usage, UNNAMED));
+    }
+    let operand = config.fossil_partition(words.partition.as_deref());
+    refuse_address(&operand)?;
+    Ok(operand)
 }
 
 /// Halts and ends the fossils that hold a partition, and proves that nobody
@@ -349,14 +387,9 @@ fn put_back(
         return Ok(Status::Done);
     }
     if !options.yes && io::stdin().is_terminal() {
-        let question = format!(
-            "{operand}: holds {holds}; put back what was there at {}{was}?",
-            Utc(undo.time)
-        );
-        if !terminal.ask(&question, &mut io::stdin().lock())? {
-            let text = format!("{operand}: the answer was not y: nothing was written");
-            return Err(Failure::report(Status::Failed, text));
-        }
+        let then = Utc(undo.time);
+        let question = format!("holds {holds}; put back what was there at {then}{was}?");
+        confirm(&operand, &question, &mut io::stdin().lock(), terminal)?;
     }
     processes::prove_free(&partition, config)?;
     undo.put_back(&partition).map_err(|error| {
@@ -368,13 +401,26 @@ fn put_back(
             _ => report,
         }
     })?;
-    terminal.detail(|| {
-        format!(
-            "{operand}: holds again what was there at {}{was}",
-            Utc(undo.time)
-        )
-    });
+    let then = Utc(undo.time);
+    terminal.detail(|| format!("{operand}: holds again what was there at {then}{was}"));
     Ok(Status::Done)
+}
+
+/// Asks a question about a partition.
+///
+/// # Errors
+/// The answer is not yes.
+fn confirm(
+    operand: &Operand,
+    question: &str,
+    answers: &mut dyn BufRead,
+    terminal: &Terminal,
+) -> Result<()> {
+    if terminal.ask(&format!("{operand}: {question}"), answers)? {
+        return Ok(());
+    }
+    let text = format!("{operand}: the answer was not y: nothing was written");
+    Err(Failure::report(Status::Failed, text))
 }
 
 /// Where answers to questions come from, if from anywhere.

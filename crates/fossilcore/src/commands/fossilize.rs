@@ -95,39 +95,40 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         },
         under_way: last.under_way().is_some(),
     };
-    let mut exported = Status::Done;
-    match (options.dry_run, &nine_fat) {
-        (true, Some(nine_fat)) => ninefat::check(nine_fat)?,
-        (true, None) => {}
-        (false, nine_fat) => {
-            let home = Home::open(config, options.dir.as_deref(), terminal)?;
-            let lines = [entry.line.to_string()];
-            let recorded = rootline::append(tool, home.state(), &lines, terminal);
-            let outcome = recorded.map(|()| export(home.state(), nine_fat.as_ref(), terminal));
-            exported = home.close(outcome, terminal)?;
-        }
+    let mut status = record(tool, &entry, nine_fat.as_ref(), options, config, terminal)?;
+    if let Some(under_way) = last.under_way() {
+        let old = old_score(&entry, under_way, options);
+        terminal.say(&format!("{operand}: {old}"));
+        status = status.worst(Status::Partly);
     }
-    let status = match last.under_way() {
-        None => exported,
-        Some(under_way) => {
-            terminal.say(&format!(
-                "{operand}: {}",
-                old_score(&entry, under_way, options)
-            ));
-            Status::Partly.worst(exported)
-        }
-    };
-    let status = match unusable {
-        None => status,
-        Some(error) => {
-            let what = if options.dry_run { "would be" } else { "is" };
-            let why = line_of(&error);
-            terminal.say(&format!("{why}: the line {what} recorded without it"));
-            status.worst(status_of(&error))
-        }
-    };
+    if let Some(error) = unusable {
+        let what = if options.dry_run { "would be" } else { "is" };
+        let why = line_of(&error);
+        terminal.say(&format!("{why}: the line {what} recorded without it"));
+        status = status.worst(status_of(&error));
+    }
     print(&entry, options, status)?;
     Ok(status)
+}
+
+/// Adds a line to the log, and copies that to the 9fat; with `-n` only looks at the 9fat.
+fn record(
+    tool: &str,
+    entry: &RootRecord,
+    nine_fat: Option<&NineFat>,
+    options: &Options,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Status> {
+    if options.dry_run {
+        nine_fat.map_or(Ok(()), ninefat::check)?;
+        return Ok(Status::Done);
+    }
+    let home = Home::open(config, options.dir.as_deref(), terminal)?;
+    let lines = [entry.line.to_string()];
+    let recorded = rootline::append(tool, home.state(), &lines, terminal);
+    let outcome = recorded.map(|()| export(home.state(), nine_fat, terminal));
+    home.close(outcome, terminal)
 }
 
 /// Takes a snapshot, waits until it is archived and that is on disk, and has the

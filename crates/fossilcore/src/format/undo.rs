@@ -70,6 +70,33 @@ pub enum Matches {
     Between,
 }
 
+/// The name of an area, its start on the partition and its length, in bytes.
+type NamedArea = (String, u64, u64);
+
+/// The lines at the start of an undo file: the value of each word, and the areas.
+fn words_and_areas(text: &str) -> Result<(HashMap<&str, &str>, Vec<NamedArea>), ChangeError> {
+    let (mut words, mut areas) = (HashMap::new(), Vec::new());
+    for line in text.lines().skip(1) {
+        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
+        if word != "area" {
+            words.insert(word, value);
+            continue;
+        }
+        let fields: Vec<&str> = value.split(' ').collect();
+        let number = |n: usize| fields.get(n).and_then(|text| text.parse::<u64>().ok());
+        match (fields.first(), number(1), number(2)) {
+            (Some(name), Some(start), Some(len)) if areas.len() < AREAS_MAX => {
+                areas.push(((*name).to_owned(), start, len));
+            }
+            _ => {
+                let line = line.escape_default();
+                return Err(ChangeError::Format(format!("the line \"{line}\"")));
+            }
+        }
+    }
+    Ok((words, areas))
+}
+
 /// An undo file that is whole.
 #[derive(Debug)]
 pub struct UndoFile {
@@ -87,7 +114,7 @@ pub struct UndoFile {
     pub new: Score,
     mark: Option<u64>,
     superblock: u64,
-    areas: Vec<(String, u64, u64)>,
+    areas: Vec<NamedArea>,
     records: [Vec<UndoRecord>; 2],
 }
 
@@ -146,22 +173,7 @@ impl UndoFile {
     /// What the lines at the start say.
     fn described(file: File, path: &Path, text: &str) -> Result<Self, ChangeError> {
         let bad = |what: String| ChangeError::Format(what);
-        let (mut words, mut areas) = (HashMap::new(), Vec::new());
-        for line in text.lines().skip(1) {
-            let (word, value) = line.split_once(' ').unwrap_or((line, ""));
-            if word != "area" {
-                words.insert(word, value);
-                continue;
-            }
-            let fields: Vec<&str> = value.split(' ').collect();
-            let number = |n: usize| fields.get(n).and_then(|text| text.parse::<u64>().ok());
-            match (fields.first(), number(1), number(2)) {
-                (Some(name), Some(start), Some(len)) if areas.len() < AREAS_MAX => {
-                    areas.push(((*name).to_owned(), start, len));
-                }
-                _ => return Err(bad(format!("the line \"{}\"", line.escape_default()))),
-            }
-        }
+        let (words, areas) = words_and_areas(text)?;
         let get = |word: &str| {
             let value = words.get(word).copied();
             value.ok_or_else(|| bad(format!("no line with {word}")))
@@ -191,22 +203,27 @@ impl UndoFile {
             areas,
             records: [Vec::new(), Vec::new()],
         };
-        let outside = |&(_, start, len): &(String, u64, u64)| {
-            start.checked_add(len).is_none_or(|end| end > undo.length)
+        match undo.areas_are_possible() {
+            true => Ok(undo),
+            false => Err(odd("area")),
+        }
+    }
+
+    /// Whether all areas are on the partition, and the super blocks in one of them.
+    fn areas_are_possible(&self) -> bool {
+        let ends_outside = |area: &NamedArea| {
+            area.1
+                .checked_add(area.2)
+                .is_none_or(|end| end > self.length)
         };
         // The sector of a super block, which is put back by itself.
-        let marked = |at: u64| {
-            let inside =
-                |&(_, start, len): &(String, u64, u64)| start <= at && at - start + SECTOR <= len;
-            at.is_multiple_of(SECTOR) && undo.areas.iter().any(inside)
+        let is_marked = |at: u64| {
+            let has = |&(_, start, len): &NamedArea| start <= at && at - start + SECTOR <= len;
+            at.is_multiple_of(SECTOR) && self.areas.iter().any(has)
         };
-        if undo.areas.iter().any(outside)
-            || !undo.mark.is_none_or(marked)
-            || !marked(undo.superblock)
-        {
-            return Err(odd("area"));
-        }
-        Ok(undo)
+        !self.areas.iter().any(ends_outside)
+            && self.mark.is_none_or(is_marked)
+            && is_marked(self.superblock)
     }
 
     /// The user to whom the file belongs.

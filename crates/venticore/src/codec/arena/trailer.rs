@@ -62,12 +62,10 @@ impl Trailer {
         if magic != Self::MAGIC {
             return Err(super::magic_error("arena trailer", Self::MAGIC, magic));
         }
+        let bad =
+            |expected: &str, found: String| FormatError::whole("arena trailer", expected, found);
         if !version_is_known(version) {
-            return Err(FormatError::whole(
-                "arena trailer",
-                "version 4 or 5",
-                version.to_string(),
-            ));
+            return Err(bad("version 4 or 5", version.to_string()));
         }
         let (rest, (name, clumps, compressed, created, modified)) =
             (name, be_u32, be_u32, be_u32, be_u32)
@@ -83,42 +81,28 @@ impl Trailer {
         )
             .parse(rest)
             .map_err(short)?;
-        let bad =
-            |expected: &str, found: String| FormatError::whole("arena trailer", expected, found);
         if clump_magic == Some(0) {
             return Err(bad("a clump magic", "0".to_owned()));
         }
-        let sealed = sealed.map_err(|byte| bad("sealed as 0 or 1", byte.to_string()))?;
         let written = match extended {
             0 if extension.iter().all(|&byte| byte == 0) => None,
-            0 => {
-                return Err(bad(
-                    "zeros where there is no extension",
-                    "others".to_owned(),
-                ));
-            }
+            0 => return Err(bad("zeros where there is no extension", "others".into())),
             1 => Some(written),
             byte => return Err(bad("an extension mark of 0 or 1", byte.to_string())),
         };
         let score_at = block.len().saturating_sub(Score::LEN);
         let (_, score) = super::score(block.get(score_at..).unwrap_or_default()).map_err(short)?;
-        let indexed = Counters {
-            clumps,
-            compressed,
-            used,
-            uncompressed,
-            sealed,
-        };
-        let written = match written {
-            None => None,
-            Some((clumps, compressed, used, uncompressed, sealed)) => Some(Counters {
+        let counters = |(clumps, compressed, used, uncompressed, sealed): Fields| {
+            Ok(Counters {
                 clumps,
                 compressed,
                 used,
                 uncompressed,
                 sealed: sealed.map_err(|byte| bad("sealed as 0 or 1", byte.to_string()))?,
-            }),
+            })
         };
+        let indexed = counters((clumps, compressed, used, uncompressed, sealed))?;
+        let written = written.map(counters).transpose()?;
         Ok(Trailer {
             version,
             name,
@@ -184,6 +168,9 @@ impl Trailer {
 }
 
 /// A byte that says yes or no, or the byte that stands there instead.
+/// The fields of a set of counters, in their order.
+type Fields = (u32, u32, u64, u64, Result<bool, u8>);
+
 fn flag(input: &[u8]) -> IResult<&[u8], Result<bool, u8>> {
     map(be_u8, |byte| match byte {
         0 => Ok(false),

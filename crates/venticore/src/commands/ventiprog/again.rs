@@ -69,10 +69,7 @@ pub(super) fn try_again(
     spared: Vec<Damage>,
     all: bool,
 ) -> Result<Retried, Error> {
-    let damages = damages.into_iter().map(|damage| (damage, false));
-    let spared = spared.into_iter().map(|damage| (damage, true));
-    let mut damages: Vec<(Damage, bool)> = damages.chain(spared).collect();
-    damages.sort_by_key(|(damage, _)| (damage.head, damage.magic, damage.offset));
+    let damages = in_order(damages, spared);
     let mut retried = Retried::default();
     let (mut accepted, mut left) = (Vec::new(), Stretches::default());
     let mut spared = Stretches::default();
@@ -83,9 +80,8 @@ pub(super) fn try_again(
             accepted.push(damage);
             continue;
         }
-        let mut arenas = part.arenas.iter();
-        let arena = arenas.find(|a| a.head == damage.head && a.clump_magic == damage.magic);
-        let Some(arena) = arena else {
+        let is_in = |a: &&Arena| a.head == damage.head && a.clump_magic == damage.magic;
+        let Some(arena) = part.arenas.iter().find(is_in) else {
             // The arena is another one now.
             accepted.extend(damage.accepted.then_some(damage));
             continue;
@@ -112,23 +108,9 @@ pub(super) fn try_again(
         }
         let fate = tried.fate;
         sent += fate.sent;
-        if damage.accepted {
-            accepted.push(damage);
-            continue;
-        }
-        retried.stay += fate.stay;
-        retried.there += fate.there;
-        let told = match was_spared {
-            true => told_of_spared(&damage, &fate),
-            false => Some(told(&damage, &fate)),
-        };
-        if was_spared {
-            retried.gone += fate.stay;
-        }
-        match told {
-            Some(told) if retried.told.len() < TOLD => retried.told.push(told),
-            Some(_) => retried.untold += 1,
-            None => {}
+        match damage.accepted {
+            true => accepted.push(damage),
+            false => retried.note(&damage, was_spared, &fate),
         }
     }
     if sent > 0 {
@@ -138,6 +120,35 @@ pub(super) fn try_again(
     retried.left = left.into_list();
     retried.left.extend(accepted);
     Ok(retried)
+}
+
+/// Damage in the order of the log, each with whether it was spared.
+fn in_order(damages: Vec<Damage>, spared: Vec<Damage>) -> Vec<(Damage, bool)> {
+    let damages = damages.into_iter().map(|damage| (damage, false));
+    let spared = spared.into_iter().map(|damage| (damage, true));
+    let mut all: Vec<(Damage, bool)> = damages.chain(spared).collect();
+    all.sort_by_key(|(damage, _)| (damage.head, damage.magic, damage.offset));
+    all
+}
+
+impl Retried {
+    /// Counts what became of one stretch of damage, and keeps its line.
+    fn note(&mut self, damage: &Damage, was_spared: bool, fate: &Fate) {
+        self.stay += fate.stay;
+        self.there += fate.there;
+        let told = match was_spared {
+            true => told_of_spared(damage, fate),
+            false => Some(told(damage, fate)),
+        };
+        if was_spared {
+            self.gone += fate.stay;
+        }
+        match told {
+            Some(told) if self.told.len() < TOLD => self.told.push(told),
+            Some(_) => self.untold += 1,
+            None => {}
+        }
+    }
 }
 
 /// Whether clumps between those that were accepted need not have been damaged.

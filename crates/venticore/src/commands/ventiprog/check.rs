@@ -130,29 +130,7 @@ pub(super) fn take_in(
     target.read_back.missing += read_back.missing;
     target.read_back.damaged += read_back.damaged;
     record.unreadable(&target.dial, part, &read_back.unreadable);
-    for told in &retried.told {
-        terminal.say(&format!("{}: {told}", target.dial));
-    }
-    if retried.untold > 0 {
-        terminal.say(&format!(
-            "{}: and {} more stretches of damage; {} clumps are still damaged in the source \
-             and not there",
-            target.dial, retried.untold, retried.stay
-        ));
-    }
-    if all && retried.there > 0 {
-        terminal.say(&format!(
-            "{}: damaged in the source and whole there: {} of the clumps of {}",
-            target.dial, retried.there, part.name
-        ));
-        target.status = target.status.worst(Status::Partly);
-    }
-    if retried.gone > 0 {
-        target.status = target.status.worst(Status::Unverified);
-    }
-    if retried.stay > 0 {
-        target.status = target.status.worst(Status::Partly);
-    }
+    say_retried(&retried, all, target, part, terminal);
     // Otherwise the copy passes over the same damage, and counts it.
     if verdict == Verdict::AsRecorded {
         target.damaged += retried.stay;
@@ -160,6 +138,42 @@ pub(super) fn take_in(
     }
     record.still_damaged(&target.dial, part, &retried.left, &retried.spared);
     verdict
+}
+
+/// Says what came of damage on record that was tried again.
+fn say_retried(
+    retried: &Retried,
+    all: bool,
+    target: &mut Target,
+    part: &Part,
+    terminal: &Terminal,
+) {
+    let dial = &target.dial;
+    for told in &retried.told {
+        terminal.say(&format!("{dial}: {told}"));
+    }
+    if retried.untold > 0 {
+        terminal.say(&format!(
+            "{dial}: and {} more stretches of damage; {} clumps are still damaged in the source \
+             and not there",
+            retried.untold, retried.stay
+        ));
+    }
+    let mut status = Status::Done;
+    if all && retried.there > 0 {
+        terminal.say(&format!(
+            "{dial}: damaged in the source and whole there: {} of the clumps of {}",
+            retried.there, part.name
+        ));
+        status = Status::Partly;
+    }
+    if retried.stay > 0 {
+        status = Status::Partly;
+    }
+    if retried.gone > 0 {
+        status = status.worst(Status::Unverified);
+    }
+    target.status = target.status.worst(status);
 }
 
 /// Takes in what was read back after everything was sent: what is missing is

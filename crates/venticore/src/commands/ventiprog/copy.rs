@@ -9,10 +9,12 @@ use super::run::Run;
 use super::source::{self, Part};
 
 use super::target::Target;
+use crate::codec::dial::Dial;
 use crate::copy::cursor::{self, Point};
 use crate::copy::replicate::{
     self, At, Checkpoint, Event, Job, Manner, Outcome, Place, Seat, Start, Trouble,
 };
+use crate::host::terminal::Terminal;
 use crate::net::client::{Asked, Client, Error, Limits};
 use crate::status::Status;
 
@@ -311,24 +313,11 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
     if outcome.lost > 0 || outcome.odd > 0 || run.options.verify && outcome.there > 0 {
         target.status = target.status.worst(Status::Partly);
     }
-    let many = replicate::TOLD as u64;
-    if outcome.lost == 0 && outcome.there > 0 {
-        run.terminal.say(&format!(
-            "{}: has each block that is damaged in the source ({}): nothing is lost there",
-            target.dial, outcome.there
-        ));
-    } else if outcome.lost + outcome.there > many {
-        run.terminal.say(&format!(
-            "{}: {} clumps are damaged in the source and not there, {} are damaged and there",
-            target.dial, outcome.lost, outcome.there
-        ));
-    }
-    if outcome.odd > many {
-        run.terminal.say(&format!(
-            "{}: {} blocks were sent although their header or directory entry is damaged",
-            target.dial, outcome.odd
-        ));
-    }
+    say_damage(
+        (outcome.lost, outcome.there, outcome.odd),
+        &target.dial,
+        run.terminal,
+    );
     if let Some(late) = outcome.late {
         run.terminal.say(&format!(
             "{}: {late}; not on disk yet, the next run starts there \
@@ -338,6 +327,26 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
         target.status = target.status.worst(Status::Partly);
         target.waits = true;
         run.incomplete = true;
+    }
+}
+
+/// Says how much damage in the source a copy has met: clumps lost, clumps that are
+/// there all the same, and clumps sent although what describes them is damaged.
+fn say_damage((lost, there, odd): (u64, u64, u64), dial: &Dial, terminal: &Terminal) {
+    let many = replicate::TOLD as u64;
+    if lost == 0 && there > 0 {
+        terminal.say(&format!(
+            "{dial}: has each block that is damaged in the source ({there}): nothing is lost there"
+        ));
+    } else if lost + there > many {
+        terminal.say(&format!(
+            "{dial}: {lost} clumps are damaged in the source and not there, {there} are damaged and there"
+        ));
+    }
+    if odd > many {
+        terminal.say(&format!(
+            "{dial}: {odd} blocks were sent although their header or directory entry is damaged"
+        ));
     }
 }
 

@@ -44,51 +44,25 @@ pub(super) fn list(
     let own = unlisted_host(record.wrcmd.as_ref(), options, config)?;
     let (asked, doubled) = servers::one_each(asked, own.as_ref(), &reach, terminal);
     let asked = &asked;
-    let mut names: Vec<String> = record
-        .wrcmds
-        .places()
-        .map(|place| place.partition)
-        .collect();
-    names.extend(record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned()));
-    names.sort();
-    names.dedup();
-    let on_record = names.clone();
+    let on_record = on_record(record);
     let late = |status: Status| older.map_or(Status::Done, |_| status);
     let mut status = late(doubled);
     let sought = match options.partitions.is_empty() {
         true => of_page(&on_record, options, config, terminal),
         false => None,
     };
-    if let Some(sought) = &sought {
-        names.extend(sought.names.iter().cloned());
-    }
+    let new = sought.as_ref().map_or(&[][..], |sought| &sought.names);
+    let mut names = [&on_record[..], new].concat();
     if options.partitions.is_empty() {
         let configured = sought::named(&config.arenas, &names);
-        let more = configured.into_iter().filter(|name| !names.contains(name));
-        names.extend(more.collect::<Vec<_>>());
+        sought::add(&mut names, configured);
     } else {
         names = sought::named(&options.partitions, &names);
     }
-    let mut parts = Vec::new();
-    let mut absent = terminal.several("partitions that are not here");
-    for name in &names {
-        let opened = Part::open(name, record.wrcmd.as_ref(), terminal);
-        let is_on_page = sought
-            .as_ref()
-            .is_some_and(|sought| sought.names.contains(name));
-        let opened = match is_on_page && !on_record.contains(name) {
-            true => opened.map_err(sought::hint),
-            false => opened,
-        };
-        match opened {
-            Ok((part, _)) => parts.push(part),
-            Err(error) => {
-                absent.say(&line_of(&error));
-                status = status.worst(Status::Partly);
-            }
-        }
+    let parts = open(&names, new, record, terminal);
+    if parts.len() < names.len() {
+        status = status.worst(Status::Partly);
     }
-    drop(absent);
     if let Some(sought) = &sought {
         let differs = compare(sought, &parts, record, options, config, terminal)?;
         status = status.worst(late(differs));
@@ -101,25 +75,78 @@ pub(super) fn list(
     let wrcmds = with_those_never_met(record, asked, &rules, &on_record)?;
     let mut behind = cursor::behind(&wrcmds, &rules, &Asked(&parts))?;
     behind.retain(|line| names.contains(&line.place.partition));
+    let unmet = say_unmet(&behind, asked, &names, record, options, terminal);
+    status = status.worst(late(unmet));
+    status = status.worst(print(&behind, older, record, options, terminal)?);
+    Ok(status)
+}
+
+/// The partitions on record.
+fn on_record(record: &Record) -> Vec<String> {
+    let places = record.wrcmds.places().map(|place| place.partition);
+    let mut names: Vec<String> = places.collect();
+    names.extend(record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned()));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Opens the partitions. One that is not here is said and left out; the page may call
+/// one that is `new` otherwise.
+fn open(names: &[String], new: &[String], record: &Record, terminal: &Terminal) -> Vec<Part> {
+    let mut absent = terminal.several("partitions that are not here");
+    let mut parts = Vec::new();
+    for name in names {
+        match Part::open(name, record.wrcmd.as_ref(), terminal) {
+            Ok((part, _)) => parts.push(part),
+            Err(error) if new.contains(name) => absent.say(&line_of(&sought::hint(error))),
+            Err(error) => absent.say(&line_of(&error)),
+        }
+    }
+    parts
+}
+
+/// Says where nothing is on record, or nothing of a target that was asked for.
+fn say_unmet(
+    behind: &[Behind],
+    asked: &[Dial],
+    names: &[String],
+    record: &Record,
+    options: &Options,
+    terminal: &Terminal,
+) -> Status {
+    let mut status = Status::Done;
     if behind.is_empty() && asked.is_empty() {
         let dir = record.dir().display();
         terminal.say(&match options.partitions.is_empty() {
             true => format!("{dir}: nothing is on record there"),
             false => format!("{dir}: nothing is on record there of {}", names.join(", ")),
         });
-        status = status.worst(late(Status::Partly));
+        status = Status::Partly;
     }
     for target in asked {
         if !behind.iter().any(|line| line.place.target == *target) {
             terminal.say(&format!(
                 "{target}: has no place yet, no partition is on record"
             ));
-            status = status.worst(late(Status::Partly));
+            status = Status::Partly;
         }
     }
+    status
+}
+
+/// Prints the lines; with `older`, the status is that of one that is late.
+fn print(
+    behind: &[Behind],
+    older: Option<u64>,
+    record: &Record,
+    options: &Options,
+    terminal: &Terminal,
+) -> Result<Status> {
+    let mut status = Status::Done;
     let mut output = terminal.output();
     let now = SystemTime::now();
-    for line in &behind {
+    for line in behind {
         for remark in &line.remarks {
             terminal.detail(|| remark.clone());
         }

@@ -266,46 +266,14 @@ pub(super) fn read_back(
     on_read: &dyn Fn(u64, u64),
 ) -> Result<ReadBack, Error> {
     let lost = Lost::new(known.damages);
-    let recorded: HashSet<(Score, BlockType)> = known
-        .unreadable
-        .iter()
-        .filter_map(Unreadable::block)
-        .collect();
+    let recorded = known.unreadable.iter().filter_map(Unreadable::block);
+    let recorded: HashSet<(Score, BlockType)> = recorded.collect();
     let counts = clumps_before(part, to);
     let whole = counts.iter().sum();
     let mut done = 0;
-    let mut directories = Directories::new(part);
-    let last = part
-        .arenas
-        .get(to.arena)
-        .filter(|_| !all)
-        .and_then(|arena| part.before(arena, to.offset))
-        .and_then(|header| {
-            Some(Wanted {
-                arena: Some(to.arena),
-                score: header.score,
-                block_type: header.block_type()?,
-                offset: None,
-            })
-        });
-    // The block before the place, if the directory has it, comes as `last`.
-    let count = counts.get(to.arena).copied().unwrap_or(0);
-    let before = count.checked_sub(1).map(|index| (to.arena, index));
-    let before = before.filter(|&(arena, index)| directories.lone_block(arena, index) == last);
-    let counted: Box<dyn Iterator<Item = Wanted>> = if all {
-        let arenas = counts.iter().enumerate();
-        Box::new(arenas.flat_map(|(arena, &count)| all_of(part, arena, count, to)))
-    } else {
-        let mut chosen = sample(&counts);
-        chosen.retain(|clump| Some(*clump) != before);
-        let blocks = chosen.into_iter();
-        let blocks = blocks.filter_map(|(arena, index)| directories.lone_block(arena, index));
-        Box::new(blocks.chain(roots(part, to, &counts)))
-    };
-    let uncounted: Box<dyn Iterator<Item = _>> = if all {
-        Box::new(uncounted(part, to))
-    } else {
-        Box::new(sample_of(uncounted(part, to)).into_iter())
+    let before: Box<dyn Iterator<Item = Wanted>> = match all {
+        true => Box::new(all_before(part, to, &counts)),
+        false => Box::new(some_before(part, to, &counts)),
     };
     let earlier = recorded.iter().map(|&(score, block_type)| Wanted {
         arena: None,
@@ -313,14 +281,10 @@ pub(super) fn read_back(
         block_type,
         offset: None,
     });
-    let wanted = counted.chain(uncounted).chain(last);
-    let wanted = wanted.filter(|wanted| {
-        let Wanted {
-            score, block_type, ..
-        } = *wanted;
-        !score.is_nil()
-            && !lost.has_block(score, block_type)
-            && !recorded.contains(&(score, block_type))
+    let wanted = before.filter(|wanted| {
+        let (score, block_type) = (wanted.score, wanted.block_type);
+        let is_known = recorded.contains(&(score, block_type));
+        !score.is_nil() && !lost.has_block(score, block_type) && !is_known
     });
     let mut result = ReadBack::default();
     let mut asked = Vec::new();
@@ -351,6 +315,40 @@ pub(super) fn read_back(
     }
     result.look_up(part, &lost);
     Ok(result)
+}
+
+/// Every block before a place.
+fn all_before(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = Wanted> {
+    let arenas = counts.iter().enumerate();
+    let counted = arenas.flat_map(move |(arena, &count)| all_of(part, arena, count, to));
+    counted.chain(uncounted(part, to))
+}
+
+/// The last block before a place, the roots of its arena and a random sample.
+fn some_before(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = Wanted> {
+    let mut directories = Directories::new(part);
+    let last = last_before(part, to);
+    // The block before the place, if the directory has it, comes as `last`.
+    let count = counts.get(to.arena).copied().unwrap_or(0);
+    let before = count.checked_sub(1).map(|index| (to.arena, index));
+    let before = before.filter(|&(arena, index)| directories.lone_block(arena, index) == last);
+    let mut chosen = sample(counts);
+    chosen.retain(|clump| Some(*clump) != before);
+    let blocks = chosen.into_iter();
+    let blocks = blocks.filter_map(move |(arena, index)| directories.lone_block(arena, index));
+    let counted = blocks.chain(roots(part, to, counts));
+    counted.chain(sample_of(uncounted(part, to))).chain(last)
+}
+
+/// The block before a place.
+fn last_before(part: &Part, to: Point) -> Option<Wanted> {
+    let header = part.before(part.arenas.get(to.arena)?, to.offset)?;
+    Some(Wanted {
+        arena: Some(to.arena),
+        score: header.score,
+        block_type: header.block_type()?,
+        offset: None,
+    })
 }
 
 /// For each arena up to a place, how many clumps with directory entries lie

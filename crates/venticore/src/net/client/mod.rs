@@ -364,7 +364,6 @@ impl Client {
         f: &mut EachReply<'_>,
     ) -> Result<(), Error> {
         self.take_replies()?;
-        let silence = self.limits.silence;
         let stopped = Cell::new(false);
         let unclear = RefCell::new(Vec::new());
         let mut sink = |asked, number, reply: Reply<'_>| {
@@ -375,19 +374,17 @@ impl Client {
                 && !verdict::is_clear(asked, text, &words.borrow())
             {
                 let text = text.to_vec();
-                let refusal = Unclear {
+                unclear.borrow_mut().push(Unclear {
                     asked,
                     number,
                     text,
-                };
-                unclear.borrow_mut().push(refusal);
+                });
                 return Ok(());
             }
             stopped.set(f(asked, number, reply, &words.borrow())?.is_break());
             Ok(())
         };
-        let mut wanted = wanted.enumerate();
-        let mut bytes = Vec::new();
+        let (mut wanted, mut bytes) = (wanted.enumerate(), Vec::new());
         loop {
             let room = self.line.room(BATCH, &mut sink)?;
             let mut taken = 0;
@@ -403,14 +400,14 @@ impl Client {
             bytes.clear();
             let done = stopped.get() || taken < room;
             if done || !unclear.borrow().is_empty() {
-                self.line.receive_until(0, silence, &mut sink)?;
+                self.line.receive_until(0, self.limits.silence, &mut sink)?;
             }
-            for refusal in unclear.take() {
-                let Unclear {
-                    asked,
-                    number,
-                    text,
-                } = refusal;
+            for Unclear {
+                asked,
+                number,
+                text,
+            } in unclear.take()
+            {
                 self.learn(asked, &text, words)?;
                 sink(asked, number, Reply::Error(&text))?;
             }
