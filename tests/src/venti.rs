@@ -13,9 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use venticore::codec::blocktype::BlockType;
+use venticore::codec::blocktype::{BLOCK_MAX, BlockType};
 use venticore::codec::score::Score;
-use venticore::codec::wire::{BLOCK_MAX, Reply, Request, Version, VersionLine, unframe};
+use venticore::codec::wire::{Reply, Request, Version, VersionLine, unframe};
 
 use crate::port;
 
@@ -576,7 +576,7 @@ impl Shared {
         if data.is_empty() {
             return Ok(Score::ZERO);
         }
-        if data.len() > BLOCK_MAX {
+        if data.len() > BLOCK_MAX as usize {
             return Err("lump too large".to_owned());
         }
         let score = Score::of(data);

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use eyre::{Result, WrapErr, eyre};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use venticore::config::Config;
+use venticore::host::child;
 use venticore::host::holders::{Holders, Process, Sight};
 use venticore::host::partition::Partition;
 
@@ -154,8 +155,7 @@ pub fn end(partition: &Partition, fossils: &[Process], config: &Config) -> Resul
 }
 
 fn handle(pid: u32) -> io::Result<Option<OwnedFd>> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let Some(pid) = pid else {
+    let Some(pid) = child::pid(pid) else {
         return Ok(None);
     };
     match pidfd_open(pid, PidfdFlags::empty()) {

@@ -27,6 +27,7 @@ use std::process::Child;
 use eyre::Result;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
+use venticore::host::child;
 
 pub use crate::console::end::AS_BROKER;
 pub use server::{HaltFn, run};
@@ -54,7 +55,7 @@ pub struct BrokerJob {
 }
 
 /// The number of a process of ours.
-fn pid(child: &Child) -> Result<Pid> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+pub(crate) fn pid(child: &Child) -> Result<Pid> {
+    let pid = child::pid(child.id());
     pid.ok_or_else(|| eyre::eyre!("process {}: no such number", child.id()))
 }

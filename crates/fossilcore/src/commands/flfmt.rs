@@ -10,6 +10,7 @@ use crate::archive::Depth;
 use crate::format::source::{ArchiveSource, LABEL, Proving, open, root_score, venti};
 use crate::format::{FormatJob, Standing, check, old_undo, perform};
 use crate::processes;
+use venticore::codec::wrcmd;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::status::{Failure, Status};
@@ -44,14 +45,7 @@ pub struct Options {
 /// # Errors
 /// It is none.
 pub fn block_size(text: &str) -> Result<u64> {
-    let (digits, shift) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (text.get(..at), 10),
-        Some((at, 'm' | 'M')) => (text.get(..at), 20),
-        Some((at, 'g' | 'G')) => (text.get(..at), 30),
-        _ => (Some(text), 0),
-    };
-    let number = venticore::codec::wrcmd::number(digits.unwrap_or_default()).wrap_err("-b")?;
-    Ok(number.saturating_mul(1 << shift))
+    wrcmd::scaled(text).wrap_err("-b")
 }
 
 /// Runs the command.

@@ -12,12 +12,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::time::Duration;
 
 use eyre::{Report, Result, WrapErr};
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
+use rustix::process::{PidfdFlags, Signal, getpid, kill_process, pidfd_open};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::broker::{self, BrokerJob, Started};
@@ -503,7 +502,7 @@ fn prepare(namespace: &Path) -> Result<()> {
 
 /// Stays until the fossil ends; a signal ends it in order.
 fn stay(started: &mut Started, plan: &StartPlan, signals: &UnixStream) -> Result<Status> {
-    let pid = number(&started.broker)?;
+    let pid = broker::pid(&started.broker)?;
     let gone = pidfd_open(pid, PidfdFlags::empty())?;
     loop {
         let mut fds = [
@@ -540,9 +539,4 @@ fn stay(started: &mut Started, plan: &StartPlan, signals: &UnixStream) -> Result
             Err(Failure::report(Status::Failed, text))
         }
     }
-}
-
-fn number(child: &Child) -> Result<Pid> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    pid.ok_or_else(|| eyre::eyre!("process {}: no such number", child.id()))
 }

@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::kin;
 use super::transport::wait;
+use venticore::host::child;
 use venticore::host::holders::Holders;
 use venticore::status::{Failure, Status};
 
@@ -95,8 +96,7 @@ fn holders(partitions: &[PathBuf]) -> Result<Vec<Pid>> {
         }
         let holders = Holders::of(partition)?;
         let fossils = holders.processes.iter().filter(|p| p.command == "fossil");
-        let numbers = fossils.filter_map(|p| i32::try_from(p.pid).ok());
-        pids.extend(numbers.filter_map(Pid::from_raw));
+        pids.extend(fossils.filter_map(|p| child::pid(p.pid)));
     }
     // One whose console is another was not halted by us.
     let others = kin::all();

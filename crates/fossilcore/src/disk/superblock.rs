@@ -1,10 +1,8 @@
 //! The super block (fossil.md 1.4): the live tree, what is being archived, and
 //! the last archival score.
 
-use nom::IResult;
 use nom::Parser;
 use nom::bytes::complete::take;
-use nom::combinator::map;
 use nom::number::complete::{be_u16, be_u32, be_u64};
 
 use super::{EndsEarly, FormatError, NIL, address};
@@ -70,7 +68,7 @@ impl SuperBlock {
         let (rest, (epoch_low, epoch_high, qid)) =
             (be_u32, be_u32, be_u64).parse(rest).map_err(short)?;
         let (_, (active, next, current, last, name)) =
-            (be_u32, be_u32, be_u32, score, take(Self::NAME))
+            (be_u32, be_u32, be_u32, Score::read, take(Self::NAME))
                 .parse(rest)
                 .map_err(short)?;
         if epoch_low == 0 {
@@ -130,15 +128,6 @@ impl SuperBlock {
 
 fn bad(at: usize, expected: impl Into<String>, found: u64) -> FormatError {
     FormatError::new("super block", at, expected, found.to_string())
-}
-
-fn score(input: &[u8]) -> IResult<&[u8], Score> {
-    map(take(Score::LEN), |bytes: &[u8]| {
-        let mut score = [0; Score::LEN];
-        score.copy_from_slice(bytes);
-        Score::from_bytes(score)
-    })
-    .parse(input)
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Bytes of the largest block that a venti stores.
+pub const BLOCK_MAX: u32 = 56 * 1024;
+
 /// The type of a block: part of its identity, beside the score.
 ///
 /// Pointers to data and pointers to directories share their numbers on disk

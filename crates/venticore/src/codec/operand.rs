@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::codec::wrcmd::number;
+use crate::codec::wrcmd::scaled;
 
 /// A partition as it is written on a command line or in a configuration.
 ///
@@ -143,21 +143,10 @@ fn side(text: &str) -> Option<Result<Option<u64>, Invalid>> {
     if text.is_empty() {
         return Some(Ok(None));
     }
-    let shift = match text.bytes().last().map(|byte| byte.to_ascii_lowercase()) {
-        Some(b'k') => 10,
-        Some(b'm') => 20,
-        Some(b'g') => 30,
-        Some(b't') => 40,
-        _ => 0,
-    };
-    let digits = text.get(..text.len() - usize::from(shift > 0))?;
-    let value = match number(digits) {
-        Ok(value) => value.checked_mul(1 << shift),
-        Err(Invalid::TooLarge(_)) => None,
-        Err(_) => return None,
-    };
-    let value = value.ok_or_else(|| Invalid::TooLarge(text.to_owned()));
-    Some(value.map(Some))
+    match scaled(text) {
+        Err(cause @ Invalid::TooLarge(_)) => Some(Err(cause)),
+        side => side.ok().map(|value| Ok(Some(value))),
+    }
 }
 
 #[cfg(test)]

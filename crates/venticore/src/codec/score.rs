@@ -4,6 +4,9 @@ use crate::codec::invalid::Invalid;
 use std::fmt;
 use std::str::FromStr;
 
+use nom::bytes::complete::take;
+use nom::combinator::map_opt;
+use nom::{IResult, Parser};
 use sha1::{Digest, Sha1};
 
 /// The SHA-1 of an uncompressed block.
@@ -34,6 +37,16 @@ impl Score {
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Score::LEN]) -> Self {
         Score(bytes)
+    }
+
+    /// The score at the start of some bytes, and what follows it.
+    ///
+    /// # Errors
+    /// There are fewer than 20 bytes.
+    pub fn read(bytes: &[u8]) -> IResult<&[u8], Self> {
+        map_opt(take(Self::LEN), |bytes: &[u8]| bytes.try_into().ok())
+            .map(Score)
+            .parse(bytes)
     }
 
     /// The 20 bytes.

@@ -19,7 +19,7 @@ use std::fmt;
 
 pub use error::Error;
 pub use hazard::Hazard;
-pub use number::number;
+pub use number::{number, scaled};
 pub(crate) use word::is_blank;
 
 use reader::{Reader, only_line};

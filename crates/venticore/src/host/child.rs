@@ -226,7 +226,7 @@ impl Drop for Running {
             return;
         }
         // It has not been waited for, so its group is still its own.
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+        if let Some(group) = pid(self.child.id()) {
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.kill();
@@ -235,6 +235,12 @@ impl Drop for Running {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// The process of this number; `None` for a number that no process has.
+#[must_use]
+pub fn pid(number: u32) -> Option<Pid> {
+    i32::try_from(number).ok().and_then(Pid::from_raw)
 }
 
 fn spawn<L: Listen>(

@@ -6,7 +6,7 @@ use nom::Parser;
 use nom::number::complete::{be_u8, be_u16, be_u32};
 
 use super::directory::Entry;
-use crate::codec::blocktype::BlockType;
+use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::score::Score;
 use crate::codec::whack::{self, WhackError};
 
@@ -15,9 +15,6 @@ pub const MAGIC_V4: u32 = 0xd15c_b10c;
 
 /// Bytes of a clump header.
 pub const HEADER_LEN: usize = 4 + 1 + 2 + 2 + Score::LEN + 1 + 4 + 4;
-
-/// The largest block a venti takes.
-pub const MAX_BLOCK: usize = 56 * 1024;
 
 /// How a block is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +32,7 @@ pub struct ClumpHeader {
     pub disk_type: u8,
     /// Stored bytes after the header.
     pub size: u16,
-    /// Bytes of the block, 1 to [`MAX_BLOCK`].
+    /// Bytes of the block, 1 to [`BLOCK_MAX`].
     pub uncompressed: u16,
     /// SHA-1 of the block.
     pub score: Score,
@@ -98,7 +95,7 @@ impl ClumpHeader {
             be_u8,
             be_u16,
             be_u16,
-            super::score,
+            Score::read,
             be_u8,
             be_u32,
             be_u32,
@@ -236,9 +233,9 @@ impl ClumpHeader {
 }
 
 fn checked_encoding(encoding: u8, size: u16, uncompressed: u16) -> Result<Encoding, ClumpError> {
-    let room = 1..=MAX_BLOCK;
+    let room = 1..=BLOCK_MAX;
     match encoding {
-        _ if !room.contains(&usize::from(uncompressed)) => None,
+        _ if !room.contains(&u32::from(uncompressed)) => None,
         1 if size == uncompressed => Some(Encoding::Plain),
         2 if size < uncompressed => Some(Encoding::Whack),
         _ => None,

@@ -26,7 +26,7 @@ impl Entry {
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (_, (disk_type, size, uncompressed, score)) =
-            (be_u8, be_u16, be_u16, super::score).parse(bytes).ok()?;
+            (be_u8, be_u16, be_u16, Score::read).parse(bytes).ok()?;
         Some(Entry {
             disk_type,
             size,

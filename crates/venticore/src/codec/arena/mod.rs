@@ -73,16 +73,6 @@ fn name(input: &[u8]) -> IResult<&[u8], Name> {
     map(take(Name::LEN), Name::from_field).parse(input)
 }
 
-fn score(input: &[u8]) -> IResult<&[u8], crate::codec::score::Score> {
-    use crate::codec::score::Score;
-    map(take(Score::LEN), |bytes: &[u8]| {
-        let mut score = [0; Score::LEN];
-        score.copy_from_slice(bytes);
-        Score::from_bytes(score)
-    })
-    .parse(input)
-}
-
 /// True for the block sizes an arena partition can have: a power of two from
 /// 512 to 65536 bytes.
 pub(crate) fn block_size_is_possible(size: u32) -> bool {

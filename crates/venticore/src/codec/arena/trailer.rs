@@ -91,7 +91,7 @@ impl Trailer {
             byte => return Err(bad("an extension mark of 0 or 1", byte.to_string())),
         };
         let score_at = block.len().saturating_sub(Score::LEN);
-        let (_, score) = super::score(block.get(score_at..).unwrap_or_default()).map_err(short)?;
+        let (_, score) = Score::read(block.get(score_at..).unwrap_or_default()).map_err(short)?;
         let counters = |(clumps, compressed, used, uncompressed, sealed): Fields| {
             Ok(Counters {
                 clumps,
@@ -167,10 +167,10 @@ impl Trailer {
     }
 }
 
-/// A byte that says yes or no, or the byte that stands there instead.
 /// The fields of a set of counters, in their order.
 type Fields = (u32, u32, u64, u64, Result<bool, u8>);
 
+/// A byte that says yes or no, or the byte that stands there instead.
 fn flag(input: &[u8]) -> IResult<&[u8], Result<bool, u8>> {
     map(be_u8, |byte| match byte {
         0 => Ok(false),

@@ -4,7 +4,6 @@ use nom::Parser;
 use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u16, be_u32};
 
-use super::root::score_of;
 use super::{FormatError, size_of};
 use crate::codec::score::Score;
 
@@ -86,7 +85,7 @@ impl Entry {
             big: flags & Self::BIG != 0,
             no_archive: flags & Self::NO_ARCHIVE != 0,
             size: u64::from(high) << 32 | u64::from(low),
-            score: score_of(score),
+            score: Score::read(score).map_or(Score::ZERO, |(_, score)| score),
         }
     }
 

@@ -1,12 +1,12 @@
 //! Pointer blocks, and how blocks are cut and extended (venti.md 8.3).
 
-use super::root::score_of;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 
 /// The scores in a pointer block. A fraction of one at the end is no score.
 pub fn scores(block: &[u8]) -> impl Iterator<Item = Score> + '_ {
-    block.chunks_exact(Score::LEN).map(score_of)
+    let (scores, _) = block.as_chunks();
+    scores.iter().copied().map(Score::from_bytes)
 }
 
 /// A block as it is stored: without the zeros, or zero scores, at its end.

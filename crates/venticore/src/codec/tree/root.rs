@@ -46,9 +46,9 @@ impl Root {
             be_u16::<_, nom::error::Error<&[u8]>>,
             take(Self::TEXT),
             take(Self::TEXT),
-            take(Score::LEN),
+            Score::read,
             be_u16,
-            take(Score::LEN),
+            Score::read,
         )
             .parse(bytes)
             .map_err(|_| len(()))?;
@@ -68,10 +68,10 @@ impl Root {
         Ok(Root {
             name: text(name),
             kind: text(kind),
-            score: score_of(score),
+            score,
             stored_size,
             big,
-            prev: score_of(prev),
+            prev,
         })
     }
 
@@ -105,14 +105,6 @@ fn text(field: &[u8]) -> Vec<u8> {
         .copied()
         .take_while(|&byte| byte != 0)
         .collect()
-}
-
-pub(super) fn score_of(bytes: &[u8]) -> Score {
-    let mut score = [0; Score::LEN];
-    for (to, from) in score.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    Score::from_bytes(score)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Frames: a length, then a message of that many bytes (venti.md 7.2).
 
-use super::{BLOCK_MAX, HEAD, Version, WireError, kind};
+use super::{HEAD, Version, WireError, kind};
+use crate::codec::blocktype::BLOCK_MAX;
 
 /// The first message in `bytes` and the bytes it took with its length; `None`
 /// when it is not all there yet.
@@ -111,11 +112,11 @@ impl WriteHead {
     /// # Errors
     /// [`WireError::TooLong`] for more than [`BLOCK_MAX`] bytes.
     pub fn new(version: Version, tag: u8, ty: u8, size: usize) -> Result<Self, WireError> {
-        if size > BLOCK_MAX {
+        if size > BLOCK_MAX as usize {
             return Err(WireError::TooLong {
                 field: "a block",
                 found: size,
-                most: BLOCK_MAX,
+                most: BLOCK_MAX as usize,
             });
         }
         let (length, _) = length_bytes(version, Self::MESSAGE + size)?;
@@ -180,14 +181,14 @@ mod tests {
     #[test]
     fn the_head_of_a_write_is_the_beginning_of_its_request() {
         for version in [Version::V02, Version::V04] {
-            for data in [&b"hello"[..], &[7; BLOCK_MAX]] {
+            for data in [&b"hello"[..], &[7; BLOCK_MAX as usize]] {
                 let mut whole = Vec::new();
                 let request = Request::Write { ty: 13, data };
                 request.encode(version, 5, &mut whole).unwrap();
                 let head = WriteHead::new(version, 5, 13, data.len()).unwrap();
                 assert_eq!([head.as_bytes(), data].concat(), whole);
             }
-            assert!(WriteHead::new(version, 5, 13, BLOCK_MAX + 1).is_err());
+            assert!(WriteHead::new(version, 5, 13, BLOCK_MAX as usize + 1).is_err());
         }
     }
 

@@ -16,9 +16,6 @@ pub use frame::{WriteHead, unframe};
 pub use message::{REPLY_MAX, Reply, Request};
 pub use version::{VERSION_LINE_MAX, Version, VersionLine};
 
-/// The largest block a server stores, in bytes.
-pub const BLOCK_MAX: usize = 56 * 1024;
-
 /// The most data accepted in a reply to a read, in bytes: sizes on disk are u16.
 pub const DATA_MAX: usize = 65535;
 

@@ -1,6 +1,7 @@
 //! A number as C reads it.
 
 use crate::codec::invalid::Invalid;
+
 /// A number as C's `strtoull` reads it with base 0: decimal, hexadecimal
 /// after `0x` or `0X`, octal after a leading `0`.
 ///
@@ -24,4 +25,26 @@ pub fn number(word: &str) -> Result<u64, Invalid> {
         return Err(Invalid::Octal(word.to_owned()));
     }
     u64::from_str_radix(digits, base).map_err(|_| Invalid::TooLarge(word.to_owned()))
+}
+
+/// Such a number, or one with a suffix k, m, g or t of either case, which stands for
+/// 2^10, 2^20, 2^30 or 2^40 times as much.
+///
+/// # Errors
+/// [`Invalid`] names the word.
+pub fn scaled(word: &str) -> Result<u64, Invalid> {
+    let shift = match word.bytes().last().map(|byte| byte.to_ascii_lowercase()) {
+        Some(b'k') => 10,
+        Some(b'm') => 20,
+        Some(b'g') => 30,
+        Some(b't') => 40,
+        _ => return number(word),
+    };
+    let too_large = || Invalid::TooLarge(word.to_owned());
+    let digits = word.get(..word.len() - 1).unwrap_or_default();
+    match number(digits) {
+        Ok(value) => value.checked_mul(1 << shift).ok_or_else(too_large),
+        Err(Invalid::TooLarge(_)) => Err(too_large()),
+        Err(_) => Err(Invalid::Number(word.to_owned())),
+    }
 }

@@ -34,7 +34,7 @@ use std::path::Path;
 
 use eyre::{Result, WrapErr};
 
-use crate::codec::wrcmd::WrCmd;
+use crate::codec::wrcmd::{self, WrCmd};
 use crate::config::Config;
 use crate::host::terminal::Terminal;
 use crate::net;
@@ -181,17 +181,6 @@ pub fn rate(text: &str) -> Result<u64> {
         let cause = format!("expected bytes a second such as 500k or 2M, found {text:?}");
         Failure::report(Status::Usage, cause)
     };
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match text.get(digits.len()..).unwrap_or_default() {
-        "" => 0,
-        "k" | "K" => 10,
-        "m" | "M" => 20,
-        "g" | "G" => 30,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    number
-        .checked_mul(1 << shift)
-        .filter(|&rate| rate > 0)
-        .ok_or_else(wrong)
+    let rate = wrcmd::scaled(text).ok().filter(|&rate| rate > 0);
+    rate.ok_or_else(wrong)
 }

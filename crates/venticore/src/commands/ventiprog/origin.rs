@@ -4,6 +4,7 @@ use eyre::{Result, WrapErr};
 
 use super::Options;
 use super::source::Part;
+use crate::codec::blocktype::BLOCK_MAX;
 use crate::codec::dial::Dial;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
@@ -158,7 +159,7 @@ impl Contact {
             return (true, Status::Done);
         };
         let (source, name) = (origin.shown(), &part.name);
-        match client.read(&score, block_type, MOST) {
+        match client.read(&score, block_type, BLOCK_MAX) {
             Ok(_) => (true, Status::Done),
             Err(error) if error.is_absent() => {
                 terminal.say(&format!(
@@ -178,6 +179,3 @@ impl Contact {
         }
     }
 }
-
-/// Bytes of the largest block.
-pub(super) const MOST: u32 = 56 * 1024;

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use eyre::Result;
 
-use super::origin::{MOST, Origin};
+use super::origin::Origin;
 use super::source::Part;
 use super::unseen::SERVER;
-use crate::codec::blocktype::BlockType;
+use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::config::Config;
@@ -259,7 +259,7 @@ fn lacks(target: &Dial, block: Option<(Score, BlockType)>, config: &Config) -> b
         return false;
     };
     let client = Client::dial(target, config.limits);
-    let found = client.and_then(|mut client| client.read(&score, block_type, MOST));
+    let found = client.and_then(|mut client| client.read(&score, block_type, BLOCK_MAX));
     let clears = |error: Error| error.is_absent() || error.status() == Status::Unreachable;
     found.is_err_and(clears)
 }

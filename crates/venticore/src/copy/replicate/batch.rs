@@ -4,8 +4,8 @@ use std::ops::{Deref, DerefMut, Range};
 
 use crossbeam_channel::Sender;
 
-use crate::codec::arena::clump::{Encoding, MAX_BLOCK};
-use crate::codec::blocktype::BlockType;
+use crate::codec::arena::clump::Encoding;
+use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::score::Score;
 use crate::source::log::{self, Item, Loss, StartError, What};
 use crate::source::{Arena, ReadAt};
@@ -97,8 +97,8 @@ impl Batch {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.stored.len() + MAX_BLOCK > self.full
-            || self.plain_len + MAX_BLOCK > self.full
+        self.stored.len() + BLOCK_MAX as usize > self.full
+            || self.plain_len + BLOCK_MAX as usize > self.full
             || self.blocks.len() >= self.full / 128
     }
 

@@ -12,8 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::batch::{Lease, Sendable};
 use super::note::{Ended, How, Member, Note};
 use super::{At, Manner, Place, Tally};
-use crate::codec::arena::clump::MAX_BLOCK;
-use crate::codec::blocktype::BlockType;
+use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::score::Score;
 use crate::net::client::{Client, Error, Presence};
 use crate::status::Status;
@@ -277,7 +276,7 @@ impl Feeder<'_> {
             .and_then(|at| blocks.get(at));
         if let (Probing::Untested, Some(of)) = (self.probing, first) {
             let (ty, score, _) = of.block;
-            let read = client.read(&score, ty, u32::try_from(MAX_BLOCK).unwrap_or(u32::MAX));
+            let read = client.read(&score, ty, BLOCK_MAX);
             self.probing = match read {
                 Ok(_) => Probing::Trusted,
                 Err(error) if error.status() == Status::Unreachable => return Err(error),

@@ -103,7 +103,7 @@ pub enum Error {
     /// A block no server stores: nothing was sent.
     #[error(
         "block {score}: expected 1 to {} bytes, found {found}",
-        crate::codec::wire::BLOCK_MAX
+        crate::codec::blocktype::BLOCK_MAX
     )]
     Size {
         /// The block.

@@ -35,10 +35,10 @@ pub use limits::Limits;
 pub use presence::Presence;
 pub use window::WINDOW;
 
-use crate::codec::blocktype::BlockType;
+use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
-use crate::codec::wire::{BLOCK_MAX, Reply, Request, Version, WriteHead};
+use crate::codec::wire::{Reply, Request, Version, WriteHead};
 use crate::text::printable;
 use conn::Conn;
 use line::Line;
@@ -202,7 +202,7 @@ impl Client {
             self.acknowledged.blocks += 1;
             return Ok(None);
         }
-        if data.is_empty() || data.len() > BLOCK_MAX {
+        if data.is_empty() || data.len() > BLOCK_MAX as usize {
             let found = data.len();
             return Err(Error::Size { score, found });
         }
@@ -291,8 +291,7 @@ impl Client {
         wanted: impl IntoIterator<Item = (Score, BlockType)>,
         mut f: impl FnMut(usize, Result<&[u8], Error>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let max = u32::try_from(BLOCK_MAX).unwrap_or(u32::MAX);
-        self.guarded(|client| client.read_each(wanted.into_iter(), max, &mut f))
+        self.guarded(|client| client.read_each(wanted.into_iter(), BLOCK_MAX, &mut f))
     }
 
     fn read_each(
@@ -427,9 +426,13 @@ impl Client {
             return Ok(());
         }
         let score = impossible(&score);
-        let count = u32::try_from(BLOCK_MAX).unwrap_or(u32::MAX);
         let mut bytes = Vec::new();
-        self.open_read(Asked::Read(ty, score), 0, (score, ty, count), &mut bytes)?;
+        self.open_read(
+            Asked::Read(ty, score),
+            0,
+            (score, ty, BLOCK_MAX),
+            &mut bytes,
+        )?;
         let mut answer = Answer::NoError;
         let mut sink = |_, _, reply: Reply<'_>| {
             if let Reply::Error(text) = reply {
