@@ -443,11 +443,11 @@ impl Place {
                 "head says name {}, version {}, clump magic {:#010x}, {} bytes; \
                  table and trailer say {}, {}, {:#010x}, {}",
                 by_head.0,
-                by_head.1,
+                by_head.1.number(),
                 by_head.2,
                 by_head.3,
                 by_trailer.0,
-                by_trailer.1,
+                by_trailer.1.number(),
                 by_trailer.2,
                 by_trailer.3,
             ))

@@ -4,13 +4,13 @@ use nom::Parser;
 use nom::number::complete::{be_u32, be_u64};
 
 use super::clump::MAGIC_V4;
-use super::{FormatError, Name, block_size_is_possible, name, version_is_known};
+use super::{FormatError, Name, Version, block_size_is_possible, name};
 
 /// An arena head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// 4 or 5.
-    pub version: u32,
+    /// Its version.
+    pub version: Version,
     /// Name of the arena.
     pub name: Name,
     /// Disk block size in bytes.
@@ -42,9 +42,8 @@ impl Head {
         if magic != Self::MAGIC {
             return Err(super::magic_error("arena head", Self::MAGIC, magic));
         }
-        if !version_is_known(version) {
-            return Err(bad("version 4 or 5", version.to_string()));
-        }
+        let version = Version::from_number(version)
+            .ok_or_else(|| bad("version 4 or 5", version.to_string()))?;
         if !block_size_is_possible(block_size) {
             return Err(bad(
                 "a block size that is a power of two from 512 to 65536",
@@ -54,15 +53,17 @@ impl Head {
         if total < 3 * u64::from(block_size) {
             return Err(bad("at least three blocks", format!("{total} bytes")));
         }
-        if version == 5 && v5_magic == 0 {
-            return Err(bad("a clump magic", "0".to_owned()));
-        }
+        let clump_magic = match version {
+            Version::V4 => MAGIC_V4,
+            Version::V5 if v5_magic == 0 => return Err(bad("a clump magic", "0".to_owned())),
+            Version::V5 => v5_magic,
+        };
         Ok(Head {
             version,
             name,
             block_size,
             total,
-            clump_magic: if version == 4 { MAGIC_V4 } else { v5_magic },
+            clump_magic,
         })
     }
 
@@ -71,11 +72,11 @@ impl Head {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(Self::LEN);
         bytes.extend(Self::MAGIC.to_be_bytes());
-        bytes.extend(self.version.to_be_bytes());
+        bytes.extend(self.version.number().to_be_bytes());
         bytes.extend(self.name.to_field());
         bytes.extend(self.block_size.to_be_bytes());
         bytes.extend(self.total.to_be_bytes());
-        if self.version == 5 {
+        if self.version == Version::V5 {
             bytes.extend(self.clump_magic.to_be_bytes());
         }
         bytes
@@ -103,7 +104,7 @@ mod tests {
         assert_eq!(
             head,
             Head {
-                version: 5,
+                version: Version::V5,
                 name: Name::from_field(b"g5.0"),
                 block_size: 8192,
                 total: 1_048_576,

@@ -79,7 +79,30 @@ pub(crate) fn block_size_is_possible(size: u32) -> bool {
     size.is_power_of_two() && (512..=65536).contains(&size)
 }
 
-/// Written arena versions: 4 has one clump magic for all, 5 one per arena.
-fn version_is_known(version: u32) -> bool {
-    matches!(version, 4 | 5)
+/// The version of an arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// One clump magic for all arenas.
+    V4,
+    /// A clump magic for each arena.
+    V5,
+}
+
+impl Version {
+    /// The version of this number, if known.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        [Self::V4, Self::V5]
+            .into_iter()
+            .find(|version| version.number() == number)
+    }
+
+    /// The number that stands in heads and trailers.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        match self {
+            Self::V4 => 4,
+            Self::V5 => 5,
+        }
+    }
 }

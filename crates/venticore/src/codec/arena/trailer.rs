@@ -6,7 +6,7 @@ use nom::number::complete::{be_u8, be_u32, be_u64};
 use nom::{IResult, Parser};
 
 use super::clump::MAGIC_V4;
-use super::{FormatError, Name, name, version_is_known};
+use super::{FormatError, Name, Version, name};
 use crate::codec::score::Score;
 
 /// What an arena holds, by one of the two sets of counters.
@@ -27,8 +27,8 @@ pub struct Counters {
 /// An arena trailer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trailer {
-    /// 4 or 5.
-    pub version: u32,
+    /// Its version.
+    pub version: Version,
     /// Name of the arena.
     pub name: Name,
     /// Unix time of the first clump, 0 if none.
@@ -64,17 +64,21 @@ impl Trailer {
         }
         let bad =
             |expected: &str, found: String| FormatError::whole("arena trailer", expected, found);
-        if !version_is_known(version) {
-            return Err(bad("version 4 or 5", version.to_string()));
-        }
+        let version = Version::from_number(version)
+            .ok_or_else(|| bad("version 4 or 5", version.to_string()))?;
         let (rest, (name, clumps, compressed, created, modified)) =
             (name, be_u32, be_u32, be_u32, be_u32)
                 .parse(rest)
                 .map_err(short)?;
-        let (rest, (clump_magic, used, uncompressed, sealed, extended)) =
-            (cond(version == 5, be_u32), be_u64, be_u64, flag, be_u8)
-                .parse(rest)
-                .map_err(short)?;
+        let (rest, (clump_magic, used, uncompressed, sealed, extended)) = (
+            cond(version == Version::V5, be_u32),
+            be_u64,
+            be_u64,
+            flag,
+            be_u8,
+        )
+            .parse(rest)
+            .map_err(short)?;
         let (_, (extension, written)) = (
             peek(take(Self::EXTENSION)),
             (be_u32, be_u32, be_u64, be_u64, flag),
@@ -120,13 +124,13 @@ impl Trailer {
     pub fn to_block(&self, block_size: usize) -> Vec<u8> {
         let mut block = Vec::with_capacity(block_size);
         block.extend(Self::MAGIC.to_be_bytes());
-        block.extend(self.version.to_be_bytes());
+        block.extend(self.version.number().to_be_bytes());
         block.extend(self.name.to_field());
         block.extend(self.indexed.clumps.to_be_bytes());
         block.extend(self.indexed.compressed.to_be_bytes());
         block.extend(self.created.to_be_bytes());
         block.extend(self.modified.to_be_bytes());
-        if self.version == 5 {
+        if self.version == Version::V5 {
             block.extend(self.clump_magic.to_be_bytes());
         }
         block.extend(self.indexed.used.to_be_bytes());
@@ -284,7 +288,7 @@ mod tests {
             indexed in counters(), written in proptest::option::of(counters()), score: [u8; 20],
         ) {
             let trailer = Trailer {
-                version: if five { 5 } else { 4 },
+                version: if five { Version::V5 } else { Version::V4 },
                 name: Name::from_field(name.as_bytes()),
                 created,
                 modified,
