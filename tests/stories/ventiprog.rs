@@ -384,6 +384,17 @@ fn a_dry_run_counts_and_writes_nothing() {
     );
 }
 
+/// At a byte a second, a run that sent would never end.
+#[test]
+fn a_dry_run_is_not_throttled() {
+    let site = Site::new(400);
+    site.write_wrcmd(&site.command(&closed_port(), 0));
+    let output = site.ventiprog().args(["-n", "-b", "1"]).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    let said = "would send 400 clumps";
+    assert!(output.stderr.contains(said), "{output:?}");
+}
+
 #[test]
 fn json_tells_each_target_and_the_run() {
     let site = Site::new(9);

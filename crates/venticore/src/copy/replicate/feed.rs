@@ -52,6 +52,8 @@ pub(super) fn feed(
     detached: &AtomicBool,
     notes: &Sender<Note>,
 ) {
+    // What is only counted is not held back.
+    let rate = manner.rate.filter(|_| member.client.is_some());
     let mut feeder = Feeder {
         seat: member.seat,
         probe_to: member.start.probe_to,
@@ -65,7 +67,7 @@ pub(super) fn feed(
         },
         spoke_nonsense: false,
         quiet: 0,
-        pace: manner.rate.map(Pace::new),
+        pace: rate.map(Pace::new),
         place: None,
         told: None,
     };
