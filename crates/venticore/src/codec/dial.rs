@@ -140,7 +140,7 @@ impl<'a> Words<'a> {
                 url: text.to_owned(),
             });
         }
-        if text.contains(',') {
+        if text.contains(',') || text.split_whitespace().nth(1).is_some() {
             return Err(Invalid::DialList(text.to_owned()));
         }
         let text = without_directory(text)?;

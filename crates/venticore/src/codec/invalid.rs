@@ -50,8 +50,11 @@ pub enum Invalid {
         /// The text.
         url: String,
     },
-    /// A venti: several addresses with commas between them.
-    #[error("expected one address, found {0:?}: several are words of their own, without commas")]
+    /// A venti: several addresses with commas or blanks between them.
+    #[error(
+        "expected one address, found {0:?}: several are words of their own, without commas or \
+         blanks"
+    )]
     DialList(String),
     /// A venti: the network is neither `tcp` nor `net`.
     #[error("expected network tcp or net, found {0:?}")]
