@@ -1,6 +1,8 @@
 //! A command: its options, its help, and how it ends. The only place that turns an
 //! error into an exit status and a line.
 
+mod form;
+
 use crate::codec::invalid::Invalid;
 use std::ffi::OsString;
 use std::fmt;
@@ -182,8 +184,11 @@ impl Tool {
         Failure::report(Status::Usage, format!("{cause}; {}", self.short_usage()))
     }
 
+    /// The form that the call was meant to be.
     fn short_usage(&self) -> String {
-        let form = self.synopsis.lines().next().unwrap_or_default();
+        let words = std::env::args_os().skip(1);
+        let words = words.map(|word| word.to_string_lossy().into_owned());
+        let form = form::meant(self.synopsis, self.help, words);
         format!("usage: {} {form}", self.name)
     }
 
