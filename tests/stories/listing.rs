@@ -1,11 +1,13 @@
 //! ventiprog: what it prints, and state that cannot be used.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 
 use venti_tests::command::{self, Command};
 use venti_tests::venti::{Fault, How, On, Setup, Venti, closed_port};
 use venticore::codec::blocktype::BlockType;
+use venticore::codec::wrcmds::Place;
 
 use crate::site::Site;
 
@@ -426,7 +428,12 @@ fn a_bad_address_is_said_with_all_of_its_text() {
     let site = Site::new(1);
     for (option, subject) in [
         (
-            &["-p", "PART", "venti:"][..],
+            &["a:1 b:1"][..],
+            "target \"a:1 b:1\": expected one address, found \"a:1 b:1\": several are words of \
+             their own, without commas or blanks",
+        ),
+        (
+            &["-p", "PART", "venti:"],
             "target \"venti:\": expected a port",
         ),
         (
@@ -557,4 +564,111 @@ fn a_place_that_the_source_no_longer_has_is_said_and_late() {
     }
     let output = site.ventiprog().args(["-l", "-j"]).run();
     assert!(output.stdout.contains("\"gone\":true"), "{output:?}");
+}
+
+/// A run long ago in which each target acknowledged what it has.
+fn was_long_ago(site: &Site) {
+    let lines = site.file("wrcmds");
+    let words = lines
+        .split_inclusive([' ', '\n'])
+        .map(|word| match word.starts_with("time=") {
+            true => format!(
+                "time=2020-01-01T00:00:00Z{}",
+                &word[word.trim_end().len()..]
+            ),
+            false => word.to_owned(),
+        });
+    site.write("wrcmds", &words.collect::<String>());
+}
+
+#[test]
+fn a_target_that_was_found_complete_is_not_silent_since_its_last_block() {
+    for engine in ["native", "external"] {
+        let (mut site, venti) = (Site::new(20), Venti::start());
+        site.runs(&[&venti], 0);
+        was_long_ago(&site);
+        let before = site.place(&venti.dial()).unwrap();
+        let output = site.ventiprog().args(["-e", engine]).run();
+        assert_eq!(output.status, 0, "{output:?}");
+        let after = site.place(&venti.dial()).unwrap();
+        assert!(after.acknowledged > before.acknowledged, "{engine}");
+        let acknowledged = before.acknowledged;
+        assert_eq!(
+            Place {
+                acknowledged,
+                ..after
+            },
+            before,
+            "nothing else"
+        );
+        site.add(1);
+        let output = site.ventiprog().args(["-l", "--older", "48"]).run();
+        assert_eq!(output.status, 0, "{engine}: {output:?}");
+    }
+}
+
+#[test]
+fn a_run_with_nothing_new_leaves_a_fresh_wrcmds_alone() {
+    let (site, venti) = (Site::new(20), Venti::start());
+    site.runs(&[&venti], 0);
+    let file = || fs::metadata(site.state("wrcmds")).unwrap().ino();
+    let before = file();
+    site.runs(&[&venti], 0);
+    assert_eq!(file(), before, "it was not replaced");
+    was_long_ago(&site);
+    let before = site.file("wrcmds");
+    let output = site.ventiprog().arg("-n").run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(site.file("wrcmds"), before);
+}
+
+#[test]
+fn a_target_that_is_behind_or_not_reached_keeps_its_time() {
+    let (mut site, here) = (Site::new(20), Venti::start());
+    let gone = Venti::start();
+    let down = gone.dial();
+    site.runs(&[&here, &gone], 0);
+    site.add(3);
+    was_long_ago(&site);
+    let long_ago = site.place(&down).unwrap().acknowledged;
+    drop(gone);
+    assert_eq!(site.ventiprog().arg(&down).run().status, 3);
+    assert_eq!(site.place(&down).unwrap().acknowledged, long_ago);
+    assert!(site.place(&here.dial()).unwrap().acknowledged > long_ago);
+    let output = site.ventiprog().args(["-l", "--older", "48"]).run();
+    assert_eq!(output.status, 3, "{output:?}");
+    // Complete, as far as is known, and not reached.
+    let (site, gone) = (Site::new(20), Venti::start());
+    site.runs(&[&gone], 0);
+    was_long_ago(&site);
+    let before = site.file("wrcmds");
+    drop(gone);
+    assert_eq!(site.ventiprog().run().status, 6);
+    assert_eq!(site.file("wrcmds"), before);
+}
+
+#[test]
+fn a_mistake_is_answered_with_the_form_that_has_its_options() {
+    let site = Site::new(1);
+    let list = "; usage: ventiprog -l [";
+    let forget = "; usage: ventiprog --forget target [";
+    let copy = "; usage: ventiprog [";
+    for (options, usage) in [
+        (&["-l", "-n"][..], list),
+        (&["-lq"], list),
+        (&["--list", "--verify"], list),
+        (&["--older", "48"], list),
+        (&["--older=48"], list),
+        (&["-l", "--older"], list),
+        (&["-l", "--oldr", "48"], list),
+        (&["--forget", "a", "-n"], forget),
+        (&["--forget"], forget),
+        (&["-n", "--verify"], copy),
+        (&["-p", "-l", "--verfy"], copy),
+        (&["-pl", "--verfy"], copy),
+        (&["--zzz", "--", "-l"], copy),
+    ] {
+        let output = site.ventiprog().args(options).run();
+        output.assert_refused(2, usage);
+    }
 }

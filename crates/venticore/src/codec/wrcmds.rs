@@ -105,7 +105,7 @@ pub struct Place {
     /// Where the log ended when the arenas before this one were read, if one
     /// of them could still be filled.
     pub open: Option<Open>,
-    /// When the target acknowledged. Whole seconds of the years 0 to 9999 are kept.
+    /// When the target acknowledged, or was last found to have all there was. Whole seconds of the years 0 to 9999 are kept.
     pub acknowledged: Option<SystemTime>,
 }
 

@@ -2,7 +2,7 @@
 //! run goes.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use eyre::{Result, WrapErr};
 
@@ -16,6 +16,10 @@ use crate::copy::replicate;
 use crate::host::terminal::Terminal;
 use crate::state::{self, Access, Stamp, StateDir};
 use crate::status::{Failure, Status};
+
+/// How much earlier a line may say that its target was complete, where nothing was new
+/// since: a run every few minutes does not write the file each time.
+const RENEWED_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// The files of the state directory.
 pub(super) struct Record {
@@ -96,6 +100,34 @@ impl Record {
             new.see(wrcmd);
         }
         self.change(target, new, set);
+    }
+
+    /// These targets were asked, and have everything in these partitions: where a line
+    /// stood there before the run, it says the time of this one. All lines are written
+    /// together.
+    pub(super) fn complete<'a>(&mut self, complete: impl Iterator<Item = (&'a Dial, &'a Part)>) {
+        let now = SystemTime::now();
+        let mut new = self.wrcmds.clone();
+        for (target, part) in complete {
+            let line = self.wrcmds.get(target, &part.name);
+            let line = line.filter(|line| line.last.is_some() && part.rules.ends_at(line));
+            // A time to come is that of a clock that was wrong.
+            let age = |time| now.duration_since(time).unwrap_or(Duration::MAX);
+            let is_old = |line: &Place| line.acknowledged.is_none_or(|t| age(t) >= RENEWED_AFTER);
+            let Some(line) = line.filter(is_old) else {
+                continue;
+            };
+            let renewed = Place {
+                acknowledged: Some(now),
+                ..line
+            };
+            // What has no room in the file keeps its time: no place moves by it.
+            let _ = new.set(&renewed);
+        }
+        if new != self.wrcmds {
+            self.wrcmds = new;
+            self.save_places();
+        }
     }
 
     /// What of earlier damage a target still lacks, and what of it the target has.

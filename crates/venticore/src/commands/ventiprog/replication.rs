@@ -88,9 +88,22 @@ impl Run<'_> {
         }
     }
 
+    /// The targets that came to the end have everything, also where nothing was new.
+    fn renew(&mut self) {
+        if self.options.dry_run {
+            return;
+        }
+        let ended = |target: &&Target| target.failure.is_none() && !target.waits;
+        let ended = self.targets.iter().filter(ended);
+        let parts = &self.parts;
+        let complete = ended.flat_map(|target| parts.iter().map(|part| (&target.dial, part)));
+        self.record.complete(complete);
+    }
+
     /// The last word: move the wrcmd, log, print.
     fn finish(mut self) -> Result<Status> {
         self.record.check_saved()?;
+        self.renew();
         let new = self.next_wrcmd()?;
         let reached = |t: &Target| t.failure.is_none() && t.status != Status::Unverified;
         let complete = !self.incomplete && self.targets.iter().all(reached);

@@ -26,6 +26,16 @@ impl Partition {
         Point::new(self.arenas.len(), 0)
     }
 
+    /// Whether a line stands where the log ended when these arenas were read.
+    #[must_use]
+    pub fn ends_at(&self, line: &Place) -> bool {
+        let Some((index, arena)) = self.find(line.head) else {
+            return false;
+        };
+        let mut later = self.arenas.iter().skip(index + 1);
+        !arena.uncounted && line.offset >= arena.used && !later.any(Arena::may_have_clumps)
+    }
+
     /// What tells the first `count` arenas from others, or from themselves
     /// with more in them: a hash over their places, names, magics and counters.
     #[must_use]
