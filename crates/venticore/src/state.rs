@@ -463,12 +463,6 @@ impl Error {
             _ => false,
         }
     }
-
-    /// True where another run is at work, rather than something wrong.
-    #[must_use]
-    pub fn is_locked(&self) -> bool {
-        matches!(self, Self::Locked { .. })
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@
 //! quoting exists. What is not changed is kept byte for byte.
 
 mod error;
-mod hazard;
 mod number;
 mod reader;
 mod word;
@@ -18,7 +17,6 @@ mod word;
 use std::fmt;
 
 pub use error::Error;
-pub use hazard::Hazard;
 pub use number::{number, scaled};
 pub(crate) use word::is_blank;
 
@@ -58,7 +56,7 @@ impl WrCmd {
     ///
     /// `file_offset` counts bytes from the start of the partition to the
     /// arena's head, `clump_offset` bytes of the arena's data section. There is exactly
-    /// one `0x` in the line unless a name has one: see [`WrCmd::script_hazards`].
+    /// one `0x` in the line unless a name has one: the rc scripts look for it.
     ///
     /// # Errors
     /// [`Error::Word`] where the host or the file is not one word.

@@ -34,16 +34,6 @@ impl Entry {
             score,
         })
     }
-
-    /// The entry as bytes.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![self.disk_type];
-        bytes.extend(self.size.to_be_bytes());
-        bytes.extend(self.uncompressed.to_be_bytes());
-        bytes.extend(self.score.as_bytes());
-        bytes
-    }
 }
 
 /// Entries in one disk block.
@@ -64,6 +54,16 @@ pub fn len(clumps: u64, block_size: u32) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    impl Entry {
+        fn to_bytes(self) -> Vec<u8> {
+            let mut bytes = vec![self.disk_type];
+            bytes.extend(self.size.to_be_bytes());
+            bytes.extend(self.uncompressed.to_be_bytes());
+            bytes.extend(self.score.as_bytes());
+            bytes
+        }
+    }
 
     #[test]
     fn an_entry_goes_both_ways() {

@@ -42,7 +42,6 @@ fn the_line_of_the_manual() {
         (false, false, None)
     );
     assert!(!cmd.had_en_dash());
-    assert_eq!(cmd.script_hazards(), []);
     assert_eq!(cmd.line(), MANUAL);
 }
 
@@ -103,7 +102,6 @@ fn en_dashes_of_the_printed_manual_are_read_and_kept() {
         (Some("tcp!h!17034"), Some(5))
     );
     assert!(cmd.had_en_dash());
-    assert_eq!(cmd.script_hazards(), [Hazard::EnDash]);
     assert_eq!(
         cmd.with_clump_offset(2).to_text(),
         text.replace("0x1", "0x2")
@@ -232,7 +230,6 @@ fn what_is_absent_is_added() {
 fn the_rc_script_reads_what_we_print() {
     for text in [MANUAL, "  venti/wrarena -vo 5 -h tcp!h!17034  f 0x0 "] {
         let cmd = parse(text);
-        assert_eq!(cmd.script_hazards(), []);
         let file = String::from_utf8(cmd.with_clump_offset(0x99).to_file()).unwrap();
         let (run, next) = rc_ventiprog(file.trim_end(), "10.0.0.1", "0x12345");
         let run = parse(&run);
@@ -247,42 +244,6 @@ fn the_rc_script_reads_what_we_print() {
         assert_eq!(next.clump_offset(), 0x12345);
         assert_eq!(next.host(), cmd.host());
         assert_eq!(next.file_offset(), cmd.file_offset());
-    }
-}
-
-#[test]
-fn what_the_rc_script_would_break_is_said() {
-    let cases = [
-        (
-            "wrarena -h tcp!h!17034 -o 0x200c0000 /dev/sdC0/arenas 0x0",
-            vec![Hazard::CutShort("0x200c0000".to_owned())],
-        ),
-        (
-            "wrarena -h tcp!h!17034 -o 5 /dev/disk/by-id/wwn-0x5000c500 0x0",
-            vec![Hazard::CutShort(
-                "/dev/disk/by-id/wwn-0x5000c500".to_owned(),
-            )],
-        ),
-        ("wrarena -h tcp!h!17034 -o 5 f 0", vec![Hazard::NeverMoves]),
-        (
-            "wrarena -h tcp!h!17034 -o 5 f 0X1",
-            vec![Hazard::NeverMoves],
-        ),
-        ("wrarena -h tcp!h!17034 -o 5 f", vec![Hazard::NeverMoves]),
-        ("wrarena -o 5 f 0x1", vec![Hazard::NoTarget]),
-        ("wrarena -h h!17034 -o 5 f 0x1", vec![Hazard::NoTarget]),
-        (
-            "wrarena -h tcp!h!17034 -o 5 f! 0x1",
-            vec![Hazard::Mangled("f!".to_owned())],
-        ),
-    ];
-    for (text, hazards) in cases {
-        let cmd = parse(text);
-        assert_eq!(cmd.script_hazards(), hazards, "{text}");
-        let (run, next) = rc_ventiprog(text, "10.0.0.1", "0x12345");
-        let well = WrCmd::parse(&run) == cmd.with_host("tcp!10.0.0.1!17034")
-            && WrCmd::parse(&next) == Ok(cmd.with_clump_offset(0x12345));
-        assert!(!well, "{text}: no hazard after all");
     }
 }
 

@@ -122,7 +122,6 @@ fn moved(
 }
 
 /// The first wrcmd: the first of the targets, the first arena, its start.
-/// What the scripts would do wrong with it is for [`WrCmd::script_hazards`] to say.
 ///
 /// # Errors
 /// The partition has no arenas, or a name that cannot be written as one word.

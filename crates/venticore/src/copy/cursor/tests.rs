@@ -708,7 +708,6 @@ fn the_first_wrcmd_is_one_the_scripts_can_read() {
     let world = World::new();
     let built = build_wrcmd(&dial("HostB"), &world.read()[0]).unwrap();
     assert_eq!(built.line(), "wrarena -h tcp!hostb!17034 -o 1000 p 0x0");
-    assert_eq!(built.script_hazards(), []);
     let none = Partition {
         name: "p".to_owned(),
         arenas: Vec::new(),
