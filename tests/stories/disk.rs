@@ -56,6 +56,13 @@ impl Fossil {
     }
 }
 
+/// Whether a block may be given out again while snapshots from `epoch_low` on are kept.
+fn is_available(label: &Label, epoch_low: u32) -> bool {
+    let closed = label.state != Label::BAD && label.state & Label::CLOSED != 0;
+    let gone = label.epoch_close <= epoch_low || label.epoch == label.epoch_close;
+    label.state == Label::FREE || closed && gone
+}
+
 fn at(bytes: &[u8], place: u64, len: usize) -> &[u8] {
     let place = usize::try_from(place).unwrap();
     &bytes[place..place + len]
@@ -164,7 +171,7 @@ fn every_label_is_as_the_manifest_says_and_is_written_as_it_was() {
             let bytes = fossil.label(address);
             let label = Label::parse(bytes).unwrap();
             assert_eq!(label.to_bytes(), bytes, "{} block {address}", fossil.name);
-            used += u32::from(!label.is_available(fossil.superblock.epoch_low));
+            used += u32::from(!is_available(&label, fossil.superblock.epoch_low));
             if bytes != [0; Label::LEN] {
                 let tag = format!("{:#010x}", label.tag);
                 listed.push(json!([

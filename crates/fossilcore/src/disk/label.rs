@@ -109,15 +109,6 @@ impl Label {
         let in_use = ![Self::FREE, Self::BAD].contains(&self.state);
         in_use && self.kind == Self::DIRECTORY && self.tag == Self::ROOT_TAG
     }
-
-    /// True where the block may be given out anew while snapshots from
-    /// `epoch_low` on are kept. All others count as used.
-    #[must_use]
-    pub fn is_available(&self, epoch_low: u32) -> bool {
-        let closed = self.state != Self::BAD && self.state & Self::CLOSED != 0;
-        let gone = self.epoch_close <= epoch_low || self.epoch == self.epoch_close;
-        self.state == Self::FREE || closed && gone
-    }
 }
 
 #[cfg(test)]
@@ -140,27 +131,24 @@ mod tests {
             tag: 1,
         };
         assert_eq!((root, root.to_bytes()), (expected, ROOT));
-        assert!(root.is_root() && !root.is_available(3));
+        assert!(root.is_root());
         let closed = Label::parse(&CLOSED).unwrap();
         assert_eq!((closed.epoch_close, closed.tag), (2, 0x53ed_9b6c));
         assert_eq!(closed.to_bytes(), CLOSED);
         assert!(!closed.is_root());
         let free = Label::parse(&[0; 14]).unwrap();
-        assert!(free.is_available(1) && !free.is_root());
+        assert!(!free.is_root());
         assert_eq!(free.to_bytes(), [0; 14]);
     }
 
     #[test]
-    fn a_closed_block_is_available_when_no_snapshot_has_it() {
+    fn a_bad_block_is_no_root() {
         let closed = Label::parse(&CLOSED).unwrap();
-        assert!(!closed.is_available(1));
-        assert!(closed.is_available(2));
-        assert!(Label { epoch: 2, ..closed }.is_available(1));
         let bad = Label {
             state: Label::BAD,
             ..closed
         };
-        assert!(!bad.is_available(9) && !bad.is_root());
+        assert!(!bad.is_root());
     }
 
     #[test]
