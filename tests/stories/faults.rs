@@ -40,7 +40,8 @@ fn a_target_that_drops_the_connection_again_and_again_is_served_in_one_run() {
     assert_eq!(output.status, 0, "{output:?}");
     assert_eq!(site.holes(&venti), 0);
     let counts = venti.counts();
-    assert_eq!(counts.connections, 1 + drops.len() as u64);
+    // The last one reads back a sample of what was there already.
+    assert_eq!(counts.connections, 1 + drops.len() as u64 + 1);
     let again = output.stderr.matches("; again in ").count();
     assert_eq!(again, drops.len(), "{output:?}");
     assert!(counts.writes < (BLOCKS + BLOCKS / 2) as u64, "{counts:?}");
@@ -55,7 +56,7 @@ fn a_target_that_restarts_may_be_away_for_a_while() {
     let venti = Venti::faulty(away.chain([Fault::at(On::Write, 1500, How::Close)]));
     let output = seeding(&site, 3, &[&venti]).run();
     assert_eq!(output.status, 0, "{output:?}");
-    assert_eq!((venti.counts().connections, site.holes(&venti)), (4, 0));
+    assert_eq!((venti.counts().connections, site.holes(&venti)), (5, 0));
 }
 
 #[test]

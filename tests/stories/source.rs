@@ -4,7 +4,8 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use venti_tests::arena::{Partition, PartitionBuilder};
@@ -998,4 +999,62 @@ fn a_partition_that_is_on_record_by_mistake_can_be_removed() {
         assert!(site.file("wrcmd").contains(&site.part()));
         assert_eq!(run(&words[..2]).status, 0);
     }
+}
+
+/// A process called venti that has these files open for writing.
+struct Server(Child);
+
+impl Server {
+    fn with(directory: &Path, files: [&Path; 2]) -> Self {
+        let program = directory.join("venti");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let [one, two] = files.map(|path| {
+            let mut options = fs::File::options();
+            options.read(true).write(true).open(path).unwrap()
+        });
+        let mut command = std::process::Command::new(program);
+        command.arg("600").stdin(one).stdout(two);
+        Server(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Nothing but what its server has open tells that there is a second one.
+#[test]
+fn a_partition_that_the_server_has_open_and_nobody_named_is_said() {
+    let (site, venti) = (Site::new(20), Venti::start());
+    let (source, other) = (source_of(&site), second(&site, 5));
+    let section = site.path("section");
+    fs::write(&section, vec![7; 1 << 20]).unwrap();
+    let run = |words: &[&str]| {
+        let command = site
+            .ventiprog()
+            .args(["-s", &source.dial(), "-p", &site.part()]);
+        command.args(words).arg(venti.dial()).run()
+    };
+    {
+        let _server = Server::with(&site.path("."), [site.partition.path(), other.path()]);
+        for words in [&["-n"][..], &["-q"], &["-q", "--verify"]] {
+            let output = run(words);
+            assert_eq!(output.status, 3, "{output:?}");
+            let said = format!("ventiprog: {}: venti (pid ", other.path().display());
+            let line = output.stderr.lines().find(|line| line.starts_with(&said));
+            let line = line.unwrap_or_else(|| panic!("{output:?}"));
+            assert!(line.contains("nothing of it is copied"), "{line}");
+        }
+        let late = site.ventiprog().args(["-l", "--older", "48"]).run();
+        assert_eq!(late.status, 3, "{late:?}");
+        let both = site.ventiprog().args(["-p", &site.part(), "-p"]);
+        let both = both.arg(other.path()).arg(venti.dial()).run();
+        assert!(!both.stderr.contains("nothing names it"), "{both:?}");
+    }
+    let _server = Server::with(&site.path("."), [site.partition.path(), &section]);
+    let output = run(&["-q"]);
+    assert!(!output.stderr.contains("nothing names it"), "{output:?}");
 }

@@ -167,6 +167,22 @@ pub fn named(command: &str) -> Vec<u32> {
     scan::named(&Roots::default().proc, command)
 }
 
+/// A file or block device that a process has open for writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its name where the process is.
+    pub name: PathBuf,
+    /// The descriptor in `/proc`, by which it can be opened here.
+    pub descriptor: PathBuf,
+}
+
+/// The files and block devices that a process has open for writing, each once; none
+/// where the system does not tell.
+#[must_use]
+pub fn written_by(pid: u32) -> Vec<Written> {
+    scan::written_by(&Roots::default().proc.join(pid.to_string()))
+}
+
 /// What is looked for, and the devices that lie on it.
 fn wanted(path: &Path, roots: &Roots) -> io::Result<(Wanted, Vec<String>)> {
     let meta = fs::metadata(path)?;

@@ -32,6 +32,10 @@ pub(super) fn forget(
         Some(wrcmd) => retire(record, wrcmd, target, config, terminal)?,
         None => true,
     };
+    let wrcmds = &record.wrcmds;
+    let places = wrcmds.places().filter(|place| place.target == *target);
+    let unreadable = places.map(|place| wrcmds.unreadable(target, &place.partition).count());
+    let unreadable: usize = unreadable.sum();
     let places = record.forget(target)?;
     if places == 0 && host_of.is_none() {
         let cause = format!("{target}: has no line in wrcmds; {}", with_lines(record));
@@ -41,6 +45,12 @@ pub(super) fn forget(
     terminal.report(&format!(
         "{target}: forgotten, {places} {lines} removed from wrcmds"
     ));
+    if unreadable > 0 {
+        terminal.say(&format!(
+            "{target}: could not give back blocks that are on record ({unreadable}): that is \
+             forgotten too, and all that it has is read back should it become a target again"
+        ));
+    }
     if let (Some(wrcmd), false) = (host_of, retired) {
         terminal.say(&format!(
             "{target}: is still the host of the wrcmd, since no other target has a place in {}: \

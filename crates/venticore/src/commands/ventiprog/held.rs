@@ -115,29 +115,33 @@ fn is_of_another(url: &str, target: &Dial, config: &Config) -> bool {
 }
 
 /// After everything was sent: names the targets that hold less than they have
-/// acknowledged, by their pages and by a sample that comes from their disks.
+/// acknowledged, by their pages and by blocks that come from their disks; and those that
+/// cannot give back what they said they had already.
 pub(super) fn check(run: &mut Run<'_>) {
-    let told = matches!(run.engine, Engine::Native);
-    let asked = |target: &&mut Target| target.failure.is_none() && target.has_page;
-    for target in run.targets.iter_mut().filter(asked) {
-        let Some(url) = page_of(run.config, &target.dial) else {
+    let is_native = matches!(run.engine, Engine::Native);
+    for target in run.targets.iter_mut().filter(|t| t.failure.is_none()) {
+        let page = page_of(run.config, &target.dial).filter(|_| target.has_page);
+        if let Some(url) = page {
+            compare(target, url, &run.parts, run.config, run.terminal);
+        }
+        let before = target.status;
+        let has_new = !is_native || target.tally.sent > 0;
+        let from_disk = page.is_some() && has_new && before != Status::Unverified;
+        let believed = target.is_believed(is_native);
+        let is_read = from_disk || believed;
+        if !is_read || !page.is_none_or(|url| empty(target, url, run.config, run.terminal)) {
             continue;
-        };
-        compare(target, url, &run.parts, run.config, run.terminal);
-        let has_new = !told || target.tally.sent > 0;
-        if has_new && target.status != Status::Unverified {
-            let before = target.status;
-            read_back(
-                target,
-                url,
-                &run.parts,
-                run.config,
-                &mut run.record,
-                run.terminal,
-            );
-            if target.status == Status::Unverified && before != Status::Unverified {
-                run.terminal.say(&format!("{}: {WAY_OUT}", target.dial));
-            }
+        }
+        read_back(
+            target,
+            &run.parts,
+            run.config,
+            &mut run.record,
+            run.terminal,
+        );
+        let is_less = target.status == Status::Unverified && before != Status::Unverified;
+        if is_less && page.is_some() {
+            run.terminal.say(&format!("{}: {WAY_OUT}", target.dial));
         }
     }
 }
@@ -178,18 +182,16 @@ fn compare(target: &mut Target, url: &str, parts: &[Part], config: &Config, term
     target.status = target.status.worst(status);
 }
 
-/// A sample of what it has by now comes from its disk.
+/// Reads back a sample of what it has by now; all of it, where its index alone says that
+/// it has it and there is reason to doubt that.
 fn read_back(
     target: &mut Target,
-    url: &str,
     parts: &[Part],
     config: &Config,
     record: &mut Record,
     terminal: &Terminal,
 ) {
-    if !empty(target, url, config, terminal) {
-        return;
-    }
+    let all = target.is_doubtful();
     let dial = target.dial.clone();
     let mut client = match Client::dial(&dial, config.limits) {
         Ok(client) => client,
@@ -206,7 +208,7 @@ fn read_back(
             damages: &damages,
             unreadable: &unreadable,
         };
-        match readback::read_back(&mut client, part, to, false, &known, &|_, _| ()) {
+        match readback::read_back(&mut client, part, to, all, &known, &|_, _| ()) {
             Ok(found) => check::take_in_last(found, target, part, record, terminal),
             Err(error) => return not_read(target, &error, terminal),
         }

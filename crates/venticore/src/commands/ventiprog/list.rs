@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::page::{self, Compared};
 use super::record::Record;
 use super::sought::{self, Sought};
-use super::source::{Asked, Part};
+use super::source::{self, Asked, Part};
 use super::target::unlisted_host;
 use super::tell::{SCHEMA, json_line};
 use super::{Options, servers, unseen};
@@ -59,7 +59,8 @@ pub(super) fn list(
     } else {
         names = sought::named(&options.partitions, &names);
     }
-    let parts = open(&names, new, record, terminal);
+    let mut parts = open(&names, new, record, terminal);
+    source::see_writers(&mut parts);
     if parts.len() < names.len() {
         status = status.worst(Status::Partly);
     }
@@ -69,7 +70,8 @@ pub(super) fn list(
     }
     if options.partitions.is_empty() && !config.offline && !options.offline {
         let used_up = unseen::say_used_up(&parts, sought.as_ref(), terminal);
-        status = status.worst(late(used_up));
+        let unnamed = unseen::say_unnamed(&names, &parts, None, terminal);
+        status = status.worst(late(used_up)).worst(late(unnamed));
     }
     let rules: Vec<_> = parts.iter().map(|part| part.rules.clone()).collect();
     let wrcmds = with_those_never_met(record, asked, &rules, &on_record)?;

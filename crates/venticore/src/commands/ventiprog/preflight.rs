@@ -119,6 +119,9 @@ impl<'a> Preflight<'a> {
             origin, &mut parts, port, reach, terminal,
         ));
         gaps = gaps.worst(servers::say_not_held(origin, &mut parts, reach, terminal));
+        let own = origin.dial().map_or(&[][..], |source| reach.own(source));
+        let at_source = servers::venti_at(own);
+        gaps = gaps.worst(unseen::say_unnamed(&names, &parts, at_source, terminal));
         if !options.dry_run {
             servers::refuse_suspect(origin, &parts, dials, reach, config)?;
         }
@@ -199,6 +202,7 @@ impl<'a> Preflight<'a> {
             let is_new = host.as_ref() != Some(dial) && !places.any(|place| place.target == *dial);
             let copied = is_new.then(|| self.copied(dial, found));
             let mut target = Target::new(dial.clone(), copied);
+            target.was_forgotten = self.record.wrcmds.was_forgotten(dial);
             if let Some(why) = self.reach.unknown(dial).filter(|_| !self.options.dry_run) {
                 let why = format!("cannot connect: {why}");
                 self.terminal.say(&format!("{dial}: {why}"));

@@ -106,6 +106,8 @@ pub(super) struct Target {
     /// Where nothing was on record of it before this run: what it would mean if
     /// it had everything.
     pub(super) new: Option<Copied>,
+    /// What was on record of it, damage too, was forgotten (`--forget`).
+    pub(super) was_forgotten: bool,
 }
 
 /// What it can mean that a new target has every block.
@@ -165,6 +167,7 @@ impl Target {
             reached: Vec::new(),
             from: None,
             seconds: 0.0,
+            was_forgotten: false,
         }
     }
 
@@ -173,6 +176,23 @@ impl Target {
         let replicate::Tally { sent, present, .. } = self.tally;
         let had = self.failure.is_none() && sent == 0 && present > 0;
         self.new.as_ref().filter(|_| had)
+    }
+
+    /// Whether it is believed to have blocks that it has not been sent in this run: its
+    /// index says so, which knows nothing of what became of its disk. An external engine
+    /// does not tell how many there were.
+    pub(super) fn is_believed(&self, is_native: bool) -> bool {
+        match is_native {
+            true => self.tally.present > 0,
+            false => self.new.is_some(),
+        }
+    }
+
+    /// Whether what it is believed to have is to be read back whole: other blocks of it
+    /// were missing or damaged in this run, or what was on record of that was forgotten.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let had_losses = self.read_back.missing + self.read_back.damaged > 0;
+        self.tally.present > 0 && (had_losses || self.was_forgotten)
     }
 
     /// Whether it lacked what it had acknowledged, and has been sent it again.

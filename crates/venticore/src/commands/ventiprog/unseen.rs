@@ -1,20 +1,24 @@
 //! What a run cannot see: blocks that a server keeps in its memory, clumps that only the
 //! index page counts, partitions that nothing names.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::origin::Origin;
-use super::sought::{Listed, Sought};
+use super::sought::{Listed, Sought, is_same_node};
 use super::source::Part;
 use crate::codec::dial::Dial;
 use crate::codec::index;
 use crate::host::holders::{self, Sight};
+use crate::host::partition::Partition;
 use crate::host::terminal::Terminal;
 use crate::net::reach::Listeners;
-use crate::source::Arena;
 use crate::source::log::Log;
+use crate::source::{Arena, ArenaPartition};
 use crate::status::Status;
+use crate::text;
 
 /// What a venti server is called.
 pub(super) const SERVER: &str = "venti";
@@ -96,6 +100,55 @@ pub(super) fn say_page_ahead(page: &[Listed], parts: &[Part], terminal: &Termina
         }
     }
     status
+}
+
+/// Says which arena partitions the venti that writes the partitions has open besides
+/// those that were `named`.
+pub(super) fn say_unnamed(
+    named: &[String],
+    parts: &[Part],
+    at_source: Option<u32>,
+    terminal: &Terminal,
+) -> Status {
+    let writers = parts.iter().flat_map(|part| &part.writers);
+    let ventis = writers.filter(|writer| writer.command == SERVER);
+    let ventis: BTreeSet<u32> = ventis.map(|venti| venti.pid).chain(at_source).collect();
+    let mut lines = terminal.several("arena partitions that nothing names");
+    let mut status = Status::Done;
+    for (pid, written) in ventis.into_iter().flat_map(|pid| {
+        holders::written_by(pid)
+            .into_iter()
+            .map(move |of| (pid, of))
+    }) {
+        let descriptor = written.descriptor.to_string_lossy();
+        let is_named = named.iter().any(|name| is_same_node(name, &descriptor));
+        if is_named || !is_another(&written.descriptor, parts) {
+            continue;
+        }
+        lines.say(&format!(
+            "{}: {SERVER} (pid {pid}) has it open, and nothing names it: nothing of it is copied; \
+             name it (-p, or arenas in the configuration) or the index page (-i)",
+            text::path(&written.name)
+        ));
+        status = Status::Partly;
+    }
+    status
+}
+
+/// Whether there is an arena partition, and not one of these by another device.
+fn is_another(path: &Path, parts: &[Part]) -> bool {
+    let Ok(opened) = Partition::named(path.as_os_str()) else {
+        return false;
+    };
+    let Ok(table) = ArenaPartition::read(&opened) else {
+        return false;
+    };
+    let first = table.entries.first();
+    let first = first.and_then(|entry| table.arena(&opened, entry).ok());
+    first.is_some_and(|first| {
+        let mut arenas = parts.iter().flat_map(|part| &part.arenas);
+        !arenas.any(|arena| arena.name == first.name && arena.clump_magic == first.clump_magic)
+    })
 }
 
 /// What the page has of an arena and the partition does not.

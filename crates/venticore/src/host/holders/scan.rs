@@ -9,8 +9,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Process, Sight};
+use super::{Process, Sight, Written};
 use crate::host::partition::overlap::{self as device, Wanted};
+
+/// The most descriptors of a process that are looked at.
+const DESCRIPTORS: usize = 65_536;
 
 /// The flag of a thread of the kernel in `stat`: it has no descriptors.
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -170,6 +173,27 @@ fn written(directory: &Path, wanted: &[Wanted]) -> io::Result<BTreeSet<usize>> {
         }
     }
     Ok(numbers)
+}
+
+/// What a process has open for writing, each once.
+pub(super) fn written_by(directory: &Path) -> Vec<Written> {
+    let entries = fs::read_dir(directory.join("fd")).into_iter().flatten();
+    let mut all: Vec<Written> = Vec::new();
+    for entry in entries.flatten().take(DESCRIPTORS) {
+        let is_open = entry.metadata().is_ok_and(|link| is_writable(&link));
+        let kind = fs::metadata(entry.path()).map(|meta| meta.file_type());
+        if !is_open || !kind.is_ok_and(|kind| kind.is_file() || kind.is_block_device()) {
+            continue;
+        }
+        let Ok(name) = fs::read_link(entry.path()) else {
+            continue;
+        };
+        if all.iter().all(|written| written.name != name) {
+            let descriptor = entry.path();
+            all.push(Written { name, descriptor });
+        }
+    }
+    all
 }
 
 fn is_writable(link: &fs::Metadata) -> bool {
