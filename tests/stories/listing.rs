@@ -672,3 +672,32 @@ fn a_mistake_is_answered_with_the_form_that_has_its_options() {
         output.assert_refused(2, usage);
     }
 }
+
+#[test]
+fn a_wrong_value_in_the_configuration_is_found_by_each_call() {
+    let (site, _here, _behind) = one_behind();
+    for (config, said) in [
+        (
+            "engine = 'natve'\n",
+            "key `engine`: expected native or external, found \"natve\"",
+        ),
+        (
+            "targets = ['localhost:2o101']\n",
+            "key `targets`: expected a port from 1 to 65535",
+        ),
+        (
+            "[limits]\nconnect = 0\n",
+            "key `connect`: expected at least 1, found 0",
+        ),
+        (
+            "address = 'tcp!!'\n",
+            "key `address`: expected a host name or address",
+        ),
+    ] {
+        for options in [&["-l"][..], &["-n"], &[]] {
+            let output = site.ventiprog().config(config).args(options).run();
+            output.assert_refused(2, said);
+            assert!(output.stderr.contains(".toml: line "), "{output:?}");
+        }
+    }
+}

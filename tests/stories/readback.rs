@@ -453,7 +453,7 @@ fn a_page_of_no_target_of_the_run_is_named() {
     assert!(output.stderr.starts_with(said), "{output:?}");
     let before = venti.counts();
     let output = run("a!b!c!d", &[]);
-    output.assert_refused(2, "[target_index]: key \"a!b!c!d\": expected tcp!host!port");
+    output.assert_refused(2, "key `'a!b!c!d'`: expected tcp!host!port");
     assert_eq!(venti.counts(), before);
 }
 

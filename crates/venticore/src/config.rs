@@ -13,6 +13,7 @@ mod namespace;
 mod reading;
 mod remote;
 mod undo;
+mod value;
 
 use crate::codec::invalid::Invalid;
 use std::borrow::Cow;
@@ -180,7 +181,7 @@ impl Config {
     ///
     /// # Errors
     /// A file is named by `$VENTIPROG_CONFIG` and missing, a file cannot be
-    /// read or holds an unknown key or a value of the wrong kind.
+    /// read or holds an unknown key or a value that is not what it should be.
     pub fn load() -> Result<Self, Error> {
         Self::from(&Environment::of_this_process())
     }
@@ -223,7 +224,7 @@ impl Config {
             console: seconds(limits.console, default.console),
             archive: seconds(limits.archive, default.archive),
             retries: limits.retries.unwrap_or(default.retries),
-            checkpoint_bytes: limits.checkpoint.unwrap_or(default.checkpoint_bytes).max(1),
+            checkpoint_bytes: limits.checkpoint.unwrap_or(default.checkpoint_bytes),
             backoff: default.backoff,
             remote: file.remote,
             remotes: file.remotes.unwrap_or_default(),

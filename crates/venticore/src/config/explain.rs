@@ -1,6 +1,7 @@
 //! What is wrong with the text of a configuration file, and how it is right.
 
 use super::file::File;
+use super::value::WRONG;
 use crate::nearest::nearest;
 
 /// The tables with keys of their own, as headings name them; `[fossils.NAME]` has
@@ -21,6 +22,10 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
     let before = text.get(..start).unwrap_or_default();
     let number = before.matches('\n').count() + 1;
     let message = error.message().replace('\n', " ");
+    if let Some(cause) = message.strip_prefix(WRONG) {
+        let key = assigned(text, number).map(|key| format!("key `{key}`: "));
+        return format!("line {number}: {}{cause}", key.unwrap_or_default());
+    }
     let cause = match message.strip_prefix("unknown field `") {
         Some(rest) => unknown(rest, heading(text, number)),
         None => wrong_type(&message, text, number).or_else(|| unquoted(text, number)),
@@ -86,18 +91,20 @@ fn unquoted(text: &str, number: usize) -> Option<String> {
     })
 }
 
+/// The key that has its value in a line, or was the last before it.
+fn assigned(text: &str, number: usize) -> Option<&str> {
+    let lines: Vec<&str> = text.lines().take(number).collect();
+    let assigned = lines.iter().rev().find_map(|line| line.split_once(" = "));
+    let assigned = assigned.or_else(|| lines.iter().rev().find_map(|line| line.split_once('=')));
+    assigned.map(|(key, _)| key.trim())
+}
+
 /// A value of the wrong type: the key, and an example of it.
 fn wrong_type(message: &str, text: &str, number: usize) -> Option<String> {
     let rest = message.strip_prefix("invalid type: ");
     let rest = rest.or_else(|| message.strip_prefix("invalid value: "))?;
     let (found, expected) = rest.rsplit_once(", expected ")?;
-    let lines: Vec<&str> = text.lines().take(number).collect();
-    let assigned = lines.iter().rev().find_map(|line| line.split_once(" = "));
-    let assigned = assigned.or_else(|| lines.iter().rev().find_map(|line| line.split_once('=')));
-    let key = match assigned {
-        Some((key, _)) => key.trim(),
-        None => return None,
-    };
+    let key = assigned(text, number)?;
     let word = found.strip_prefix("string ").unwrap_or("\"...\"");
     let (kind, example) = match expected {
         "a sequence" => ("a list", format!("{key} = [{word}]")),

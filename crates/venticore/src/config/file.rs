@@ -7,33 +7,59 @@ use serde::Deserialize;
 
 use super::limits::FileLimits;
 use super::mtools::Mtools;
+use super::value;
 use super::{Fossil, Mount, Remote, Undo};
 
 /// The configuration file, TOML. A key that is not listed here is an error.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    #[serde(rename = "9fat")]
+    #[serde(rename = "9fat", default)]
+    #[serde(deserialize_with = "value::one::<value::PartitionText, _, _>")]
     pub(super) nine_fat: Option<String>,
     pub(super) mount: Option<Mount>,
     pub(super) mtools: Option<Mtools>,
+    #[serde(default, deserialize_with = "value::directory")]
     pub(super) dir: Option<PathBuf>,
+    #[serde(default, deserialize_with = "value::one::<value::Address, _, _>")]
     pub(super) source: Option<String>,
+    #[serde(default, deserialize_with = "value::one::<value::HostName, _, _>")]
     pub(super) address: Option<String>,
     pub(super) undo: Option<Undo>,
+    #[serde(default, deserialize_with = "value::one::<value::EngineName, _, _>")]
     pub(super) engine: Option<String>,
+    #[serde(default, deserialize_with = "value::program")]
     pub(super) wrarena: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "value::list::<value::Address, _>")]
     pub(super) targets: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "value::one::<value::IndexPage, _, _>")]
     pub(super) index: Option<String>,
+    #[serde(default, deserialize_with = "value::one::<value::IndexPage, _, _>")]
     pub(super) default_index: Option<String>,
+    #[serde(default, deserialize_with = "value::list::<value::PartitionText, _>")]
     pub(super) arenas: Option<Vec<String>>,
     pub(super) offline: Option<bool>,
+    #[serde(
+        default,
+        deserialize_with = "value::table::<value::Word, value::PartitionText, _>"
+    )]
     pub(super) partitions: Option<HashMap<String, String>>,
+    #[serde(default, deserialize_with = "value::one::<value::Word, _, _>")]
     pub(super) remote: Option<String>,
     pub(super) remotes: Option<HashMap<String, Remote>>,
+    #[serde(
+        default,
+        deserialize_with = "value::table::<value::Address, value::TargetPage, _>"
+    )]
     pub(super) target_index: Option<HashMap<String, String>>,
+    #[serde(
+        default,
+        deserialize_with = "value::table::<value::Word, value::Word, _>"
+    )]
     pub(super) hosts: Option<HashMap<String, String>>,
+    #[serde(default, deserialize_with = "value::directory")]
     pub(super) consoles: Option<PathBuf>,
+    #[serde(default, deserialize_with = "value::directory")]
     pub(super) namespace: Option<PathBuf>,
     pub(super) fossil: Option<Fossil>,
     pub(super) fossils: Option<HashMap<String, Fossil>>,
@@ -41,16 +67,21 @@ pub(super) struct File {
 }
 
 impl File {
-    /// The default partition is one for all commands: a fossil with a name has
-    /// no default of its own.
+    /// The default partition is one for all commands, and so is whether others can open
+    /// one: a fossil with a name has none of its own.
     pub(super) fn check(&self) -> Result<(), String> {
-        let mut named = self.fossils.iter().flatten();
-        match named.find(|(_, fossil)| fossil.partition.is_some()) {
-            Some((name, _)) => Err(format!(
-                "[fossils.{name}]: unknown key `partition`: expected only in [fossil]"
-            )),
-            None => Ok(()),
+        for (name, fossil) in self.fossils.iter().flatten() {
+            let keys = [
+                (fossil.partition.is_some(), "partition"),
+                (fossil.private.is_some(), "private"),
+            ];
+            if let Some((_, key)) = keys.into_iter().find(|(is_given, _)| *is_given) {
+                return Err(format!(
+                    "[fossils.{name}]: unknown key `{key}`: expected only in [fossil]"
+                ));
+            }
         }
+        Ok(())
     }
 
     /// The keys of this file, and those of `below` that it does not have.

@@ -4,20 +4,29 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::value;
 use crate::net::client::Limits;
 
 /// Time limits in seconds, and how to go on after a fault.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileLimits {
+    #[serde(default, deserialize_with = "value::positive")]
     pub(super) connect: Option<u32>,
+    #[serde(default, deserialize_with = "value::positive")]
     pub(super) silence: Option<u32>,
+    #[serde(default, deserialize_with = "value::positive")]
     pub(super) sync: Option<u32>,
+    #[serde(default, deserialize_with = "value::positive")]
     pub(super) progress: Option<u32>,
     pub(super) retries: Option<u32>,
+    #[serde(default, deserialize_with = "value::positive")]
     pub(super) checkpoint: Option<u64>,
+    #[serde(default, deserialize_with = "value::positive")]
     pub(super) remote: Option<u32>,
+    #[serde(default, deserialize_with = "value::positive")]
     pub(super) console: Option<u32>,
+    #[serde(default, deserialize_with = "value::positive")]
     pub(super) archive: Option<u32>,
 }
 
@@ -50,7 +59,7 @@ impl FileLimits {
     }
 }
 
-/// A limit in seconds; zero would be none.
+/// A limit in seconds.
 pub(super) fn seconds(given: Option<u32>, default: Duration) -> Duration {
-    given.map_or(default, |given| Duration::from_secs(given.max(1).into()))
+    given.map_or(default, |given| Duration::from_secs(given.into()))
 }

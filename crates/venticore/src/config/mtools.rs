@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::value;
 use crate::codec::operand::Operand;
 
 /// A 9fat that nobody mounts.
@@ -19,7 +20,7 @@ pub struct NineFat {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Mtools {
-    #[serde(default = "Mtools::write")]
+    #[serde(default = "Mtools::write", deserialize_with = "value::program")]
     pub(super) write: Vec<String>,
 }
 

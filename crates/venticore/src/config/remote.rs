@@ -2,11 +2,14 @@
 
 use serde::Deserialize;
 
+use super::value;
+
 /// How a command is run on another machine: `[remotes.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remote {
     /// The argument vector, with `{host}` and `{command}`.
+    #[serde(deserialize_with = "value::program")]
     pub command: Vec<String>,
     /// The shell there, for which the command is quoted.
     #[serde(default)]

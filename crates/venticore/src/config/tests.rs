@@ -277,6 +277,121 @@ fn a_value_of_the_wrong_type_is_told_with_an_example() {
 }
 
 #[test]
+fn a_value_that_is_wrong_is_found_when_the_file_is_read_with_line_and_key() {
+    for (text, said) in [
+        (
+            "[limits]\n\nconnect = 0\n",
+            "line 3: key `connect`: expected at least 1, found 0",
+        ),
+        (
+            "[limits]\nsilence = 0\n",
+            "line 2: key `silence`: expected at least 1, found 0",
+        ),
+        (
+            "[limits]\ncheckpoint = 0\n",
+            "line 2: key `checkpoint`: expected at least 1, found 0",
+        ),
+        (
+            "source = 'tcp!a!0'\n",
+            "line 1: key `source`: expected a port from 1 to 65535 or one of venti, 9fs, fossil, found \"0\"",
+        ),
+        (
+            "address = 'tcp!!'\n",
+            "line 1: key `address`: expected a host name or address without a port, such as fs.example.org, found \"tcp!!\"",
+        ),
+        (
+            "address = ''\n",
+            "line 1: key `address`: expected a host name or address without a port, such as fs.example.org, found \"\"",
+        ),
+        (
+            "engine = 'natve'\n",
+            "line 1: key `engine`: expected native or external, found \"natve\"",
+        ),
+        (
+            "targets = [\n  'a',\n  'localhost:2o101',\n]\n",
+            "line 3: key `targets`: expected a port from 1 to 65535 or one of venti, 9fs, fossil, found \"2o101\"",
+        ),
+        (
+            "targets = ['a b']\n",
+            "line 1: key `targets`: expected one address, found \"a b\": several are words of their own, without commas or blanks",
+        ),
+        (
+            "index = 'localhost:8000/index'\n",
+            "line 1: key `index`: expected http://HOST:PORT/index, found \"localhost:8000/index\"",
+        ),
+        (
+            "default_index = 'x'\n",
+            "line 1: key `default_index`: expected http://HOST:PORT/index, found \"x\"",
+        ),
+        (
+            "arenas = ['/a', '']\n",
+            "line 1: key `arenas`: expected a partition, found an empty word",
+        ),
+        (
+            "9fat = ''\n",
+            "line 1: key `9fat`: expected a partition, found an empty word",
+        ),
+        (
+            "dir = ''\n",
+            "line 1: key `dir`: expected a directory, found an empty name",
+        ),
+        (
+            "wrarena = []\n",
+            "line 1: key `wrarena`: expected a program and its arguments, found []",
+        ),
+        (
+            "remote = ' '\n",
+            "line 1: key `remote`: expected a name, found \" \"",
+        ),
+        (
+            "[target_index]\n'a' = 'http://a:8000'\n",
+            "line 2: key `'a'`: expected http://HOST:PORT/index, found \"http://a:8000\"",
+        ),
+        (
+            "[target_index]\n'b' = 'http://b/index'\n'a!' = 'http://a/index'\n",
+            "line 3: key `'a!'`: expected a port from 1 to 65535 or one of venti, 9fs, fossil, found \"\"",
+        ),
+        (
+            "[partitions]\n'/dev/a' = ''\n",
+            "line 2: key `'/dev/a'`: expected a partition, found an empty word",
+        ),
+        (
+            "[hosts]\na = ''\n",
+            "line 2: key `a`: expected a name, found \"\"",
+        ),
+        (
+            "[remotes.x]\ncommand = ['']\n",
+            "line 2: key `command`: expected a program and its arguments, found [\"\"]",
+        ),
+        (
+            "[fossil]\nventi = '*'\n",
+            "line 2: key `venti`: expected a host name or address, found \"*\"",
+        ),
+        (
+            "[fossil]\nopen = \"-c 1\\nhalt\"\n",
+            "line 2: key `open`: expected options in one line, found \"-c 1\\nhalt\"",
+        ),
+        (
+            "[mount]\npartition = '/a'\ncommand = []\n",
+            "line 3: key `command`: expected a program and its arguments, found []",
+        ),
+        (
+            "[mtools]\nwrite = []\n",
+            "line 2: key `write`: expected a program and its arguments, found []",
+        ),
+        (
+            "[fossils.a]\nprivate = true\n",
+            "[fossils.a]: unknown key `private`: expected only in [fossil]",
+        ),
+    ] {
+        let error = config(text, &[]).unwrap_err().to_string();
+        assert!(error.ends_with(&format!(": {said}")), "{text}: {error}");
+    }
+    let text = "source = '$venti'\ntargets = ['/net.alt/tcp!a', '[::1]:17034']\naddress = '::1'\n";
+    config(text, &[]).unwrap();
+}
+
+#[test]
 fn the_nearer_file_wins_key_by_key() {
     let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     let near = File {

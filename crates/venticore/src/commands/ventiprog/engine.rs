@@ -28,10 +28,7 @@ impl Engine {
             })),
             Some(other) => Err(Failure::report(
                 Status::Usage,
-                format!(
-                    "{}: expected native or external, found {other:?}",
-                    if asked.is_some() { "-e" } else { "engine" }
-                ),
+                format!("-e: expected native or external, found {other:?}"),
             )),
         }
     }

@@ -8,8 +8,6 @@
 
 use std::collections::HashSet;
 
-use eyre::{Result, WrapErr};
-
 use super::check;
 use super::engine::Engine;
 use super::readback::{self, blocks_before, clumps_before};
@@ -35,18 +33,6 @@ const WAY_OUT: &str =
 
 /// Blocks that are told apart at a time.
 const AT_ONCE: u64 = 1 << 20;
-
-/// Checks the keys of `[target_index]` before anything is done.
-///
-/// # Errors
-/// One is not an address.
-pub(super) fn refuse_bad_keys(config: &Config) -> Result<()> {
-    for key in config.target_index.keys() {
-        let dial = config.dial(key);
-        dial.wrap_err_with(|| format!("configuration: [target_index]: key {key:?}"))?;
-    }
-    Ok(())
-}
 
 /// Names the keys of `[target_index]` that belong to no target of this run. One that
 /// belongs to no target at all is a slip, so `-q` does not hide it.

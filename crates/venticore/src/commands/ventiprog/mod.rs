@@ -53,7 +53,6 @@ use target::asked_for;
 /// single targets is in the status.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let given = options.dir.as_deref();
-    held::refuse_bad_keys(config)?;
     if let Some(url) = &options.index {
         net::page::venti_of(url).wrap_err("-i")?;
     }
