@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::venti::Venti;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
-use venticore::source::log::{Log, What};
+use venticore::source::log::{ClumpLog, What};
 use venticore::source::{ArenaPartition, ReadAt};
 
 /// The golden arena partitions that are whole, each with a manifest of the
@@ -95,7 +95,7 @@ pub fn blocks_in(source: &Arc<dyn ReadAt>) -> Vec<(BlockType, Vec<u8>)> {
     let mut blocks = Vec::new();
     for entry in &table.entries {
         let arena = table.arena(&**source, entry).expect("an arena");
-        let mut log = Log::open(Arc::clone(source), &arena, 0, true).expect("a log");
+        let mut log = ClumpLog::open(Arc::clone(source), &arena, 0, true).expect("a log");
         while let Some(item) = log.next() {
             let What::Clump { header, .. } = &item.what else {
                 panic!("{item:?}");

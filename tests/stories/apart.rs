@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
 use venticore::codec::blocktype::BlockType;
-use venticore::copy::replicate::{self, Checkpoint, Job, Manner, Seat, Start, Trouble};
-use venticore::net::client::{Client, Limits};
+use venticore::copy::replicate::{
+    self, Assignment, Checkpoint, CopyJob, Manner, SendFrom, Trouble,
+};
+use venticore::net::client::{Client, Timeouts};
 use venticore::status::Status;
 
 use crate::site::Site;
@@ -156,13 +158,13 @@ fn a_clump_is_decoded_once_for_all_targets() {
 #[test]
 fn a_panic_in_one_targets_thread_leaves_the_others_alone() {
     let (bad, good) = (Venti::start(), Venti::start());
-    let seats = [&bad, &good].map(|venti| Seat {
+    let seats = [&bad, &good].map(|venti| Assignment {
         job: 0,
         target: Some(venti.dial().parse().unwrap()),
-        start: Start::default(),
+        start: SendFrom::default(),
         after: None,
     });
-    let job = Job {
+    let job = CopyJob {
         source: Arc::new(Vec::<u8>::new()),
         arenas: Vec::new(),
         cross: false,
@@ -171,7 +173,7 @@ fn a_panic_in_one_targets_thread_leaves_the_others_alone() {
         tell_blocks: false,
     };
     let manner = Manner {
-        limits: Limits::default(),
+        limits: Timeouts::default(),
         retries: 3,
         backoff: Duration::ZERO,
         probe: true,

@@ -12,7 +12,9 @@ use venti_tests::venti::{Fault, How, On, Setup, Store, Venti, closed_port};
 use venticore::codec::blocktype::BlockType::{self, Data, Dir, Pointer, Root};
 use venticore::codec::score::Score;
 use venticore::codec::wire::Version;
-use venticore::net::client::{Acknowledged, Asked, Client, Error, Limits, Presence, WINDOW};
+use venticore::net::client::{
+    Acknowledged, Client, ClientError, Operation, Presence, Timeouts, WINDOW,
+};
 use venticore::status::Status;
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -20,25 +22,25 @@ const SHORT: Duration = Duration::from_millis(300);
 /// The most that noticing a [`SHORT`] silence may take on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
 
-fn limits() -> Limits {
-    Limits {
+fn limits() -> Timeouts {
+    Timeouts {
         connect: SHORT,
         silence: SHORT,
         sync: SHORT,
-        ..Limits::default()
+        ..Timeouts::default()
     }
 }
 
 /// Limits that no healthy server reaches.
-fn patient() -> Limits {
-    Limits::default()
+fn patient() -> Timeouts {
+    Timeouts::default()
 }
 
 fn dial(venti: &Venti) -> Client {
     Client::dial(&venti.dial().parse().unwrap(), patient()).unwrap()
 }
 
-fn dial_short(text: &str) -> Result<Client, Error> {
+fn dial_short(text: &str) -> Result<Client, ClientError> {
     Client::dial(&text.parse().unwrap(), limits())
 }
 
@@ -52,22 +54,22 @@ fn blocks(n: u32, size: usize) -> Vec<Vec<u8>> {
     (0..n).map(block).collect()
 }
 
-fn write_all(client: &mut Client, blocks: &[Vec<u8>]) -> Result<(), Error> {
+fn write_all(client: &mut Client, blocks: &[Vec<u8>]) -> Result<(), ClientError> {
     client.write_all(blocks.iter().map(|b| (Data, Score::of(b), &b[..])))
 }
 
-fn write_and_sync(client: &mut Client, blocks: &[Vec<u8>]) -> Result<(), Error> {
+fn write_and_sync(client: &mut Client, blocks: &[Vec<u8>]) -> Result<(), ClientError> {
     write_all(client, blocks)?;
     client.sync()
 }
 
 /// Writes blocks to a server with this fault; what comes of it, and what every
 /// later call gives, which must be an error.
-fn failing(fault: Fault) -> Error {
+fn failing(fault: Fault) -> ClientError {
     failing_with(&Venti::faulty([fault]))
 }
 
-fn failing_with(venti: &Venti) -> Error {
+fn failing_with(venti: &Venti) -> ClientError {
     let mut client = dial_short(&venti.dial()).unwrap();
     let begun = Instant::now();
     let error = write_and_sync(&mut client, &blocks(1000, 8192)).unwrap_err();
@@ -76,7 +78,7 @@ fn failing_with(venti: &Venti) -> Error {
     error
 }
 
-fn is_given_up(client: &mut Client, error: &Error) {
+fn is_given_up(client: &mut Client, error: &ClientError) {
     let block = b"later";
     let score = Score::of(block);
     let later = [
@@ -206,7 +208,7 @@ fn empty_blocks_and_nil_scores_are_never_sent() {
     client.write_all(empty).unwrap();
     let nil = std::iter::repeat_n((Score::ZERO, Data), 1000);
     let mut seen = 0;
-    let count = |_, block: Result<&[u8], Error>| {
+    let count = |_, block: Result<&[u8], ClientError>| {
         seen += block.unwrap().len() + 1;
         ControlFlow::Continue(())
     };
@@ -268,12 +270,12 @@ fn unhex(text: &str) -> Vec<u8> {
 #[test]
 fn where_nothing_listens_is_unreachable() {
     let error = dial_short(&closed_port()).unwrap_err();
-    assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    assert!(matches!(error, ClientError::Unreachable(_)), "{error}");
     assert_eq!(error.status(), Status::Unreachable);
     let line = "cannot connect: connection refused";
     assert!(error.to_string().starts_with(line), "{error}");
     let error = dial_short("tcp!no-such-host.invalid!17034").unwrap_err();
-    assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    assert!(matches!(error, ClientError::Unreachable(_)), "{error}");
 }
 
 #[test]
@@ -314,9 +316,9 @@ fn what_is_no_venti_is_told_from_its_first_line() {
 
 #[test]
 fn a_server_without_a_version_line_is_silent_or_lost() {
-    let silent = |error: &Error| {
-        let asked = Asked::Version;
-        matches!(error, Error::Silent { asked: a, .. } if *a == asked)
+    let silent = |error: &ClientError| {
+        let asked = Operation::Version;
+        matches!(error, ClientError::Silent { asked: a, .. } if *a == asked)
     };
     let on = On::Connection;
     let error = dial_short(&Venti::faulty([Fault::at(on, 1, How::Silence)]).dial()).unwrap_err();
@@ -327,7 +329,7 @@ fn a_server_without_a_version_line_is_silent_or_lost() {
     let error = dial_short(&Venti::faulty([Fault::at(on, 1, part)]).dial()).unwrap_err();
     assert!(silent(&error), "{error}");
     let error = dial_short(&Venti::faulty([Fault::at(on, 1, How::Close)]).dial()).unwrap_err();
-    assert!(matches!(error, Error::Lost(_)), "{error}");
+    assert!(matches!(error, ClientError::Lost(_)), "{error}");
 }
 
 #[test]
@@ -337,7 +339,10 @@ fn a_hello_may_fail_too() {
     assert_eq!(error.to_string(), "hello: refused: go\\naway");
     let error = dialled(How::Silence).unwrap_err();
     assert_eq!(error.to_string(), "no answer to hello within 300ms");
-    assert!(matches!(dialled(How::Close).unwrap_err(), Error::Lost(_)));
+    assert!(matches!(
+        dialled(How::Close).unwrap_err(),
+        ClientError::Lost(_)
+    ));
     let error = dialled(How::WrongReply).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -399,10 +404,10 @@ fn a_wrong_score_for_a_write_is_a_failed_verification() {
     let error = failing(Fault::at(On::Write, 500, How::Wrong));
     let score = Score::of(&blocks(1000, 8192)[499]);
     match error {
-        Error::WrongScore {
+        ClientError::WrongScore {
             asked, expected, ..
         } => {
-            assert_eq!(asked, Asked::Write(Data, score));
+            assert_eq!(asked, Operation::Write(Data, score));
             assert_eq!(expected, score);
         }
         _ => panic!("{error}"),
@@ -461,7 +466,7 @@ fn a_long_frame_of_version_02_is_refused_before_it_comes() {
 fn a_connection_lost_half_way_is_lost() {
     for how in [How::Close, How::Short] {
         let error = failing(Fault::at(On::Write, 500, how));
-        assert!(matches!(error, Error::Lost(_)), "{error}");
+        assert!(matches!(error, ClientError::Lost(_)), "{error}");
         assert_eq!(error.status(), Status::Unreachable);
     }
     let venti = Venti::start();
@@ -469,7 +474,7 @@ fn a_connection_lost_half_way_is_lost() {
     write_and_sync(&mut client, &blocks(3, 10)).unwrap();
     venti.restart();
     let error = write_and_sync(&mut client, &blocks(3, 10)).unwrap_err();
-    assert!(matches!(error, Error::Lost(_)), "{error}");
+    assert!(matches!(error, ClientError::Lost(_)), "{error}");
 }
 
 #[test]
@@ -489,7 +494,7 @@ fn one_reply_missing_among_many_is_silence() {
 fn a_server_that_stops_answering_or_reading_is_silent() {
     for how in [How::Silence, How::Stall] {
         let error = failing(Fault::from(On::Request, 10, how));
-        assert!(matches!(error, Error::Silent { .. }), "{error}");
+        assert!(matches!(error, ClientError::Silent { .. }), "{error}");
     }
 }
 
@@ -501,7 +506,7 @@ fn a_server_that_stops_reading_large_blocks_is_silent() {
     let all = blocks(600, 57344);
     let begun = Instant::now();
     let error = write_all(&mut client, &all).unwrap_err();
-    assert!(matches!(error, Error::Silent { .. }), "{error}");
+    assert!(matches!(error, ClientError::Silent { .. }), "{error}");
     assert!(begun.elapsed() < SOON);
 }
 
@@ -509,7 +514,7 @@ fn a_server_that_stops_reading_large_blocks_is_silent() {
 fn single_bytes_do_not_keep_a_connection_alive() {
     let pause = SHORT / 10;
     let error = failing(Fault::at(On::Write, 5, How::Trickle(pause)));
-    assert!(matches!(error, Error::Silent { .. }), "{error}");
+    assert!(matches!(error, ClientError::Silent { .. }), "{error}");
 }
 
 #[test]
@@ -525,7 +530,7 @@ fn a_caller_may_be_away_for_longer_than_the_silence() {
     assert_eq!(venti.blocks().len(), all.len());
     let mut away = Some(SHORT * 2);
     let mut seen = 0;
-    let slow = |_, block: Result<&[u8], Error>| {
+    let slow = |_, block: Result<&[u8], ClientError>| {
         thread::sleep(away.take().unwrap_or_default());
         assert_eq!(block.unwrap().len(), 57344);
         seen += 1;
@@ -546,7 +551,7 @@ fn a_slow_caller_notices_a_dead_server() {
     write_all(&mut client, &all[..1]).unwrap();
     thread::sleep(SHORT * 2);
     let error = write_all(&mut client, &all[1..]).unwrap_err();
-    assert!(matches!(error, Error::Silent { .. }), "{error}");
+    assert!(matches!(error, ClientError::Silent { .. }), "{error}");
 }
 
 #[test]
@@ -561,7 +566,7 @@ fn a_sync_may_fail() {
         "not a venti: expected a reply to sync, found Rping"
     );
     let lost = synced(How::Close);
-    assert!(matches!(lost, Error::Lost(_)), "{lost}");
+    assert!(matches!(lost, ClientError::Lost(_)), "{lost}");
 }
 
 #[test]
@@ -570,7 +575,7 @@ fn a_write_refused_after_it_was_sent_makes_the_sync_fail() {
     let mut client = dial(&venti);
     write_all(&mut client, &blocks(3, 10)).unwrap();
     let error = client.sync().unwrap_err();
-    assert!(matches!(error, Error::Refused { .. }), "{error}");
+    assert!(matches!(error, ClientError::Refused { .. }), "{error}");
     assert_eq!(venti.counts().syncs, 0);
     is_given_up(&mut client, &error);
 }
@@ -758,12 +763,12 @@ fn probes_find_what_is_not_synced_yet() {
 #[test]
 fn limits_may_be_endless() {
     let venti = Venti::start();
-    let endless = Limits {
+    let endless = Timeouts {
         connect: Duration::MAX,
         silence: Duration::MAX,
         sync: Duration::MAX,
         progress: Duration::MAX,
-        ..Limits::default()
+        ..Timeouts::default()
     };
     let mut client = Client::dial(&venti.dial().parse().unwrap(), endless).unwrap();
     write_and_sync(&mut client, &blocks(500, 100)).unwrap();

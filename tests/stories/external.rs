@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use venti_tests::golden;
 use venticore::codec::operand::Operand;
-use venticore::copy::external::{self, Error, Fault, Program, Stretch};
-use venticore::host::child::Limits;
+use venticore::copy::external::{self, ArenaRest, ExternalError, ExternalFault, Program};
+use venticore::host::child::ChildLimits;
 use venticore::host::partition::Partition;
 use venticore::status::Status;
 use venticore::tool::status_of;
 
 /// The arena that the stand-ins are called for.
-const STRETCH: Stretch = Stretch {
+const STRETCH: ArenaRest = ArenaRest {
     head: 794_624,
     end: 1_843_200,
     size: 1_032_192,
@@ -25,7 +25,7 @@ const STRETCH: Stretch = Stretch {
 };
 
 /// Enough for any stand-in that is not meant to be late.
-const PATIENT: Limits = Limits {
+const PATIENT: ChildLimits = ChildLimits {
     silence: Duration::from_secs(60),
     whole: Duration::from_secs(60),
     output: 64 << 20,
@@ -57,11 +57,16 @@ impl StandIn {
         Program::new(["/bin/sh".into(), self.path("wrarena")]).unwrap()
     }
 
-    fn run(&self, limits: &Limits) -> Result<u64, Error> {
+    fn run(&self, limits: &ChildLimits) -> Result<u64, ExternalError> {
         self.run_on(self.path("arenas").to_str().unwrap(), &STRETCH, limits)
     }
 
-    fn run_on(&self, operand: &str, stretch: &Stretch, limits: &Limits) -> Result<u64, Error> {
+    fn run_on(
+        &self,
+        operand: &str,
+        stretch: &ArenaRest,
+        limits: &ChildLimits,
+    ) -> Result<u64, ExternalError> {
         let operand: Operand = operand.parse().unwrap();
         let partition = Partition::open(&operand).unwrap();
         let target = "backup:17035".parse().unwrap();
@@ -75,12 +80,12 @@ impl StandIn {
 }
 
 /// What a script makes of the run.
-fn outcome(script: &str) -> Result<u64, Error> {
+fn outcome(script: &str) -> Result<u64, ExternalError> {
     StandIn::new(script).run(&PATIENT)
 }
 
 /// A script that must make it fail: the error, which must be one line.
-fn error(script: &str) -> Error {
+fn error(script: &str) -> ExternalError {
     let error = outcome(script).expect_err(script);
     let line = error.to_string();
     assert!(!line.contains(char::is_control), "{line}");
@@ -107,7 +112,7 @@ fn it_is_called_in_the_one_form_that_works() {
     assert_eq!(stand_in.log(), call("794624-1843200", "0x1000"));
 
     // Of a range, the place in the file.
-    let stretch = Stretch { from: 0, ..STRETCH };
+    let stretch = ArenaRest { from: 0, ..STRETCH };
     let operand = format!("{arenas}:1m-8m");
     let offset = stand_in.run_on(&operand, &stretch, &PATIENT);
     assert_eq!(offset.unwrap(), 0x2000);
@@ -147,7 +152,7 @@ fn there_must_be_a_program() {
         let partition = Partition::open(&operand).unwrap();
         let target = "backup".parse().unwrap();
         let error = external::run(&program, &target, &partition, &STRETCH, &PATIENT).unwrap_err();
-        assert!(matches!(error.fault(), Fault::Start(_)), "{error}");
+        assert!(matches!(error.fault(), ExternalFault::Start(_)), "{error}");
         assert!(error.to_string().contains("built-in engine"), "{error}");
         assert_eq!(status_of(&error.into()), Status::Failed);
     }
@@ -203,7 +208,7 @@ fn an_offset_must_be_in_the_arena_and_not_before_the_start() {
     for found in [0, 0xfff, STRETCH.size + 1, u64::MAX] {
         let error = said(found).unwrap_err();
         assert!(
-            matches!(error.fault(), Fault::Implausible { found: was, .. } if *was == found),
+            matches!(error.fault(), ExternalFault::Implausible { found: was, .. } if *was == found),
             "{error}"
         );
         assert_eq!(error.status(), Status::Failed);
@@ -283,7 +288,7 @@ fn a_line_or_stream_without_end_is_refused() {
             "a line of more than 16384 bytes",
         );
         let script = format!("echo end offset 0x2000; exec yes {redirect}");
-        let limits = Limits {
+        let limits = ChildLimits {
             output: 4 << 20,
             ..PATIENT
         };
@@ -328,7 +333,7 @@ fn await_death(pid_file: &Path) {
 
 #[test]
 fn silence_has_a_limit_and_what_the_program_has_started_ends_with_it() {
-    let limits = Limits {
+    let limits = ChildLimits {
         silence: Duration::from_millis(700),
         ..PATIENT
     };
@@ -345,7 +350,7 @@ fn silence_has_a_limit_and_what_the_program_has_started_ends_with_it() {
         let start = Instant::now();
         let error = stand_in.run(&limits).unwrap_err();
         assert!(
-            matches!(error.fault(), Fault::Silent(_)),
+            matches!(error.fault(), ExternalFault::Silent(_)),
             "{script}: {error}"
         );
         assert!(error.to_string().contains("said nothing for 700ms"));
@@ -357,18 +362,21 @@ fn silence_has_a_limit_and_what_the_program_has_started_ends_with_it() {
 
 #[test]
 fn a_word_now_and_then_keeps_it_alive_but_not_for_ever() {
-    let limits = Limits {
+    let limits = ChildLimits {
         silence: Duration::from_secs(2),
         ..PATIENT
     };
     let slow = "for i in 1 2 3 4 5 6; do sleep 0.5; echo $i. >&2; done; echo end offset 0x2000";
     assert_eq!(StandIn::new(slow).run(&limits).unwrap(), 0x2000);
-    let limits = Limits {
+    let limits = ChildLimits {
         whole: Duration::from_secs(1),
         ..limits
     };
     let error = StandIn::new(slow).run(&limits).unwrap_err();
-    assert!(matches!(error.fault(), Fault::Endless(_)), "{error}");
+    assert!(
+        matches!(error.fault(), ExternalFault::Endless(_)),
+        "{error}"
+    );
 }
 
 /// A call that was recorded with the real plan9port.
@@ -399,12 +407,12 @@ fn recorded(transcript: &str) -> Vec<Recorded> {
 
 impl Recorded {
     /// What comes of the same words and status.
-    fn replay(&self) -> Result<u64, Error> {
+    fn replay(&self) -> Result<u64, ExternalError> {
         let script = format!("cat $D/out; cat $D/err >&2; exit {}", self.exit);
         let stand_in = StandIn::new(&script);
         fs::write(stand_in.path("out"), &self.stdout).unwrap();
         fs::write(stand_in.path("err"), &self.stderr).unwrap();
-        let stretch = Stretch { from: 0, ..STRETCH };
+        let stretch = ArenaRest { from: 0, ..STRETCH };
         stand_in.run_on(
             stand_in.path("arenas").to_str().unwrap(),
             &stretch,

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use venti_tests::golden;
 use venti_tests::random::Random;
 use venticore::codec::score::Score;
-use venticore::net::client::{Client, Limits};
+use venticore::net::client::{Client, Timeouts};
 use venticore::source::ReadAt;
 
 /// The tag of every `flfmt -v` of the C tool.
@@ -32,7 +32,7 @@ pub(crate) const ARCHIVES: [(&str, u64); 3] = [
 fn archive(score: &str) -> Archive {
     let venti = golden::archives();
     let dial = venti.dial().parse().unwrap();
-    let mut client = Client::dial(&dial, Limits::default()).unwrap();
+    let mut client = Client::dial(&dial, Timeouts::default()).unwrap();
     Archive::read(&mut client, &score.parse().unwrap()).unwrap()
 }
 

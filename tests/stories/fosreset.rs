@@ -27,7 +27,7 @@ use venticore::codec::tree::{Entry, Root, scores};
 use venticore::config::Config;
 use venticore::host::partition::Partition;
 use venticore::host::terminal::Terminal;
-use venticore::net::client::{Client, Limits};
+use venticore::net::client::{Client, Timeouts};
 
 /// The root of `archived-8k`, and that of the archive after it.
 const FIRST: &str = ARCHIVES[0].0;
@@ -109,7 +109,7 @@ impl Site {
 
     fn client(&self) -> Client {
         let dial = self.venti.dial().parse().unwrap();
-        Client::dial(&dial, Limits::default()).unwrap()
+        Client::dial(&dial, Timeouts::default()).unwrap()
     }
 
     /// fosreset with the state directory; the caller adds the operands.

@@ -14,8 +14,8 @@ use venti_tests::plan9disk::Disk;
 use venti_tests::random::Random;
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Venti, closed_port};
-use venticore::codec::index::{self, Error, Page};
-use venticore::net::client::Limits;
+use venticore::codec::index::{self, Page, PageError};
+use venticore::net::client::Timeouts;
 use venticore::net::page;
 use venticore::source::ArenaPartition;
 use venticore::status::Status;
@@ -44,16 +44,16 @@ fn page(text: &str) -> Page {
     Page::parse(text.as_bytes()).unwrap()
 }
 
-fn short_limits() -> Limits {
-    Limits {
+fn short_limits() -> Timeouts {
+    Timeouts {
         connect: Duration::from_secs(1),
         silence: Duration::from_millis(500),
-        ..Limits::default()
+        ..Timeouts::default()
     }
 }
 
-fn fetched(http: &Http) -> Result<Page, Error> {
-    page::fetch(&http.url(), Limits::default())
+fn fetched(http: &Http) -> Result<Page, PageError> {
+    page::fetch(&http.url(), Timeouts::default())
 }
 
 fn offsets(arguments: &[&str], config: &str) -> Output {
@@ -190,7 +190,7 @@ fn the_two_lines_must_name_the_same_arena() {
     for other in ["g5.", "g5.11", "G5.1", "g5.1 "] {
         let text = golden_page("g5").replace("arena='g5.1'", &format!("arena='{other}'"));
         let error = Page::parse(text.as_bytes()).unwrap_err();
-        assert!(matches!(error, Error::Line { line: 11, .. }), "{error}");
+        assert!(matches!(error, PageError::Line { line: 11, .. }), "{error}");
     }
 }
 
@@ -327,7 +327,7 @@ fn what_is_no_index_page_is_told_apart() {
         assert_eq!(error.status(), Status::Failed);
     }
     let xml = Page::parse(golden::text("http/xindex-g5.xml").as_bytes());
-    assert!(matches!(xml, Err(Error::NotIndex(_))));
+    assert!(matches!(xml, Err(PageError::NotIndex(_))));
 }
 
 /// Of the pages of old servers only the counters and the state look otherwise.
@@ -382,10 +382,10 @@ fn a_page_cut_at_any_byte_never_gives_a_wrong_list() {
                     assert!(page.arenas.len() < whole.arenas.len());
                     shorter += 1;
                 }
-                Err(Error::Empty) => assert_eq!(end, 0),
+                Err(PageError::Empty) => assert_eq!(end, 0),
                 Err(error) => {
                     let line = text[..end].matches('\n').count() + 1;
-                    assert_eq!(error, Error::Cut { line }, "{name} cut at {end}");
+                    assert_eq!(error, PageError::Cut { line }, "{name} cut at {end}");
                 }
             }
         }
@@ -409,13 +409,16 @@ fn a_page_has_so_many_arenas_and_no_more() {
     }
     let start = Instant::now();
     let error = Page::parse(long.as_bytes()).unwrap_err();
-    assert_eq!(error, Error::TooMany(index::MAX_ARENAS, "arenas"));
+    assert_eq!(error, PageError::TooMany(index::MAX_ARENAS, "arenas"));
     let last = long.rfind("arena=a ").unwrap();
     let page = page(&long[..last]);
     assert_eq!(page.partitions().len(), index::MAX_PARTITIONS);
     let more = long[..last].replacen(" on p0 ", " on another ", 1);
     let error = Page::parse(more.as_bytes()).unwrap_err();
-    assert_eq!(error, Error::TooMany(index::MAX_PARTITIONS, "partitions"));
+    assert_eq!(
+        error,
+        PageError::TooMany(index::MAX_PARTITIONS, "partitions")
+    );
     assert!(start.elapsed() < Duration::from_secs(60));
 }
 
@@ -642,7 +645,7 @@ fn a_server_that_misbehaves_is_told_on_one_line() {
         let http = Http::answering(answer);
         let limits = match kind {
             Status::Unreachable => short_limits(),
-            _ => Limits::default(),
+            _ => Timeouts::default(),
         };
         let start = Instant::now();
         let error = page::fetch(&http.url(), limits).unwrap_err();
@@ -659,7 +662,7 @@ fn what_is_not_there_or_no_http_server_is_told() {
     let port = |dial: &str| dial.rsplit_once('!').unwrap().1.to_owned();
     let venti = Venti::start();
     let url = format!("http://127.0.0.1:{}/index", port(&venti.dial()));
-    let error = page::fetch(&url, Limits::default()).unwrap_err();
+    let error = page::fetch(&url, Timeouts::default()).unwrap_err();
     assert_eq!(error.status(), Status::Failed);
     let told = error.to_string();
     assert!(
@@ -668,7 +671,7 @@ fn what_is_not_there_or_no_http_server_is_told() {
     );
 
     let url = format!("http://127.0.0.1:{}/index", port(&closed_port()));
-    let error = page::fetch(&url, Limits::default()).unwrap_err();
+    let error = page::fetch(&url, Timeouts::default()).unwrap_err();
     assert_eq!(error.status(), Status::Unreachable);
     assert!(error.to_string().contains("refused"), "{error}");
 

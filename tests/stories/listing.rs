@@ -7,7 +7,7 @@ use std::process::Stdio;
 use venti_tests::command::{self, Command};
 use venti_tests::venti::{Fault, How, On, Setup, Venti, closed_port};
 use venticore::codec::blocktype::BlockType;
-use venticore::codec::wrcmds::Place;
+use venticore::codec::wrcmds::Progress;
 
 use crate::site::Site;
 
@@ -594,7 +594,7 @@ fn a_target_that_was_found_complete_is_not_silent_since_its_last_block() {
         assert!(after.acknowledged > before.acknowledged, "{engine}");
         let acknowledged = before.acknowledged;
         assert_eq!(
-            Place {
+            Progress {
                 acknowledged,
                 ..after
             },

@@ -8,8 +8,8 @@ use venti_tests::arena::{Block, Clump, Counters, Partition, PartitionBuilder};
 use venti_tests::golden::{self, Manifest};
 use venti_tests::sample::Sample;
 use venticore::codec::arena::clump::ClumpError;
-use venticore::source::log::{Item, Log, Loss, StartError, What};
-use venticore::source::{Arena, ArenaPartition, Note, ReadAt};
+use venticore::source::log::{ClumpLog, Item, Loss, StartError, What};
+use venticore::source::{Arena, ArenaPartition, Oddity, ReadAt};
 
 /// What a walk says of a clump: as the manifests list them.
 type Row = (u64, u8, String, u8, u16, u16);
@@ -46,7 +46,7 @@ fn arenas(source: &dyn ReadAt) -> Vec<Arena> {
 
 /// The items from `from` on; every clump among them hashes to its score.
 fn walk(source: &Arc<dyn ReadAt>, arena: &Arena, from: u64, synced: bool) -> Vec<Item> {
-    let mut log = Log::open(Arc::clone(source), arena, from, synced).unwrap();
+    let mut log = ClumpLog::open(Arc::clone(source), arena, from, synced).unwrap();
     let mut items = Vec::new();
     while let Some(mut item) = log.next() {
         assert_eq!(log.offset(), item.end());
@@ -107,7 +107,7 @@ fn arena_files_are_read_by_the_rule_for_their_state() {
     for (name, expected) in expected.as_object().unwrap() {
         let source = source(golden::bytes(name));
         let arena = Arena::read(source.as_ref(), 0).unwrap();
-        let mut log = Log::open(source, &arena, 0, false).unwrap();
+        let mut log = ClumpLog::open(source, &arena, 0, false).unwrap();
         let clumps = log.by_ref().count();
         let scan = &expected["forward_scan"];
         assert_eq!(clumps as u64, scan["clumps"], "{name}");
@@ -420,7 +420,7 @@ fn a_walk_starts_only_where_a_clump_starts() {
         assert_eq!(rest.len(), all.len() - number);
         assert!(rest.iter().all(|item| item.note.is_none()));
         let next = all.get(number + 1).copied().unwrap_or(end);
-        let inside = Log::open(Arc::clone(&source), arena, offset + 1, false).err();
+        let inside = ClumpLog::open(Arc::clone(&source), arena, offset + 1, false).err();
         let expected = StartError::Inside {
             offset: offset + 1,
             before: offset,
@@ -430,7 +430,7 @@ fn a_walk_starts_only_where_a_clump_starts() {
     }
     assert_eq!(walk(&source, arena, end, false), []);
     for past in [end + 1, arena.size, u64::MAX] {
-        let error = Log::open(Arc::clone(&source), arena, past, false).err();
+        let error = ClumpLog::open(Arc::clone(&source), arena, past, false).err();
         assert_eq!(error, Some(StartError::Past { offset: past, end }));
     }
 }
@@ -446,7 +446,7 @@ fn with_a_damaged_trailer_the_log_is_scanned_from_its_head() {
     let source = source(fs::read(partition.path()).unwrap());
     assert!(matches!(
         arenas(source.as_ref())[0].notes[..],
-        [Note::Damaged(_)]
+        [Oddity::Damaged(_)]
     ));
 }
 

@@ -19,7 +19,7 @@ use crate::format::{ARCHIVES, C_TAG};
 use venticore::codec::operand::Operand;
 use venticore::codec::score::Score;
 use venticore::host::partition::Partition;
-use venticore::net::client::{Client, Limits};
+use venticore::net::client::{Client, Timeouts};
 
 /// A venti, and fossils that archive to it.
 struct Site {
@@ -310,7 +310,7 @@ fn the_image_is_the_c_tools_byte_for_byte() {
     let arenas = directory.path().join("golden.arenas");
     fs::write(&arenas, golden::bytes("fossil/arenas.part")).unwrap();
     let venti = Venti::on(&plan9, &arenas);
-    let mut client = Client::dial(&venti.address().parse().unwrap(), Limits::default()).unwrap();
+    let mut client = Client::dial(&venti.address().parse().unwrap(), Timeouts::default()).unwrap();
     let mut random = Random::new(11);
     let mut compared = 0;
     let layouts = golden::json("fossil/cases.json")["layout"].clone();

@@ -19,7 +19,7 @@ use venti_tests::sample::Sample;
 use venti_tests::surroundings::Surroundings;
 use venti_tests::tree::{Node, nodes};
 use venticore::codec::operand::Operand;
-use venticore::copy::external::{self, Program, Stretch};
+use venticore::copy::external::{self, ArenaRest, Program};
 use venticore::host::partition::Partition;
 use venticore::source::{Arena, ArenaPartition};
 use venticore::status::Status;
@@ -319,8 +319,8 @@ fn external_run(
     plan9: &Plan9,
     target: &str,
     partition: &Partition,
-    stretch: &Stretch,
-) -> Result<u64, external::Error> {
+    stretch: &ArenaRest,
+) -> Result<u64, external::ExternalError> {
     let program = Program::new([plan9.program("venti/wrarena")]).unwrap();
     let target = target.parse().unwrap();
     external::run(&program, &target, partition, stretch, &external::LIMITS)
@@ -335,7 +335,7 @@ fn the_c_wrarena_as_the_engine_sends_what_is_new_and_stops_where_ours_does() {
     for i in 0..3 {
         let new = site.store(&format!("generation{i}"), &[300_000, 20_000, 1]);
         let partition = open(&site.part());
-        let stretch = Stretch::of(&arena(&partition, 0), from);
+        let stretch = ArenaRest::of(&arena(&partition, 0), from);
         assert_eq!(stretch.end, site.end);
         let end = external_run(&site.plan9, &host, &partition, &stretch).unwrap();
         assert_eq!(site.relay.take_writes(), new);
@@ -353,7 +353,7 @@ fn the_c_wrarena_as_the_engine_sends_what_is_new_and_stops_where_ours_does() {
     // Nothing new, and an arena without clumps.
     let partition = open(&site.part());
     for (number, from) in [(0, from), (1, 0)] {
-        let stretch = Stretch::of(&arena(&partition, number), from);
+        let stretch = ArenaRest::of(&arena(&partition, number), from);
         let end = external_run(&site.plan9, &host, &partition, &stretch).unwrap();
         assert_eq!(end, from);
         assert_eq!(site.relay.take_writes(), 0);
@@ -374,7 +374,7 @@ fn the_c_wrarena_as_the_engine_reads_a_range_of_a_disk() {
     let partition = open(&format!("{}:1m-", path.display()));
     let arena = arena(&partition, 0);
     let host = site.relay.address();
-    let end = external_run(&site.plan9, &host, &partition, &Stretch::of(&arena, 0));
+    let end = external_run(&site.plan9, &host, &partition, &ArenaRest::of(&arena, 0));
     assert_eq!(end.unwrap(), arena.live.used);
     assert_eq!(site.relay.take_writes(), new);
     assert_eq!(site.unvac(), nodes(&site.path("tree")));
@@ -401,7 +401,7 @@ fn the_c_wrarena_as_the_engine_is_not_believed_about_a_damaged_arena() {
         made.flip_data(0, damaged, 1000).unwrap();
 
         let partition = open(path.to_str().unwrap());
-        let stretch = Stretch::of(&arena(&partition, 0), 0);
+        let stretch = ArenaRest::of(&arena(&partition, 0), 0);
         let error = external_run(&plan9, &venti.address(), &partition, &stretch).unwrap_err();
         assert_eq!(error.status(), Status::Partly, "{error}");
         assert!(error.to_string().contains("mismatched score"), "{error}");

@@ -25,12 +25,12 @@ use venticore::codec::blocktype::BlockType;
 use venticore::codec::dial::Dial;
 use venticore::codec::score::Score;
 use venticore::codec::wrcmd::WrCmd;
-use venticore::codec::wrcmds::{Place, Wrcmds};
+use venticore::codec::wrcmds::{Progress, Wrcmds};
 use venticore::commands::ventiprog::{self, Options};
 use venticore::config::Config;
 use venticore::host::terminal::{Kept, Terminal};
-use venticore::net::client::Limits;
-use venticore::state::{Guard, StateDir, Step};
+use venticore::net::client::Timeouts;
+use venticore::state::{Guard, PendingChange, StateDir};
 use venticore::status::Status;
 use venticore::tool::status_of;
 
@@ -288,7 +288,7 @@ impl<'a> Schedule<'a> {
     /// place, but for recorded damage.
     fn claimed(&self, wrcmds: &Wrcmds, target: usize) -> Vec<Key> {
         let (dial, part) = (&self.dials[target], self.part());
-        let Some(Place { head, offset, .. }) = wrcmds.get(dial, &part) else {
+        let Some(Progress { head, offset, .. }) = wrcmds.get(dial, &part) else {
             return Vec::new();
         };
         let damage: HashSet<(u64, u64)> = wrcmds
@@ -489,11 +489,11 @@ impl<'a> Schedule<'a> {
         config.retries = u32::try_from(self.random.below(3)).unwrap();
         config.backoff = Duration::from_millis(1);
         config.checkpoint_bytes = 1 + self.random.below(6000) as u64;
-        config.limits = Limits {
+        config.limits = Timeouts {
             connect: limit,
             silence: limit,
             sync: limit,
-            ..Limits::default()
+            ..Timeouts::default()
         };
         config
     }
@@ -870,7 +870,7 @@ impl Fuse {
 }
 
 impl Guard for Fuse {
-    fn before(&self, step: Step<'_>) -> io::Result<()> {
+    fn before(&self, step: PendingChange<'_>) -> io::Result<()> {
         let mut burning = self.burning();
         let last = burning.last.take();
         if let Some(last) = last {
@@ -902,15 +902,15 @@ enum Done {
     Other,
 }
 
-impl From<Step<'_>> for Done {
-    fn from(step: Step<'_>) -> Self {
+impl From<PendingChange<'_>> for Done {
+    fn from(step: PendingChange<'_>) -> Self {
         match step {
-            Step::Open(path) => Done::Open(path.to_owned()),
-            Step::Sync(path) => Done::Sync(path.to_owned()),
-            Step::Rename(from, to) => Done::Rename(from.to_owned(), to.to_owned()),
-            Step::SyncDir(_) => Done::SyncDir,
-            Step::Remove(path) => Done::Remove(path.to_owned()),
-            Step::Write(_) | Step::Mode(_) => Done::Other,
+            PendingChange::Open(path) => Done::Open(path.to_owned()),
+            PendingChange::Sync(path) => Done::Sync(path.to_owned()),
+            PendingChange::Rename(from, to) => Done::Rename(from.to_owned(), to.to_owned()),
+            PendingChange::SyncDir(_) => Done::SyncDir,
+            PendingChange::Remove(path) => Done::Remove(path.to_owned()),
+            PendingChange::Write(_) | PendingChange::Mode(_) => Done::Other,
         }
     }
 }

@@ -13,7 +13,7 @@ use venti_tests::venti::Venti;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::dial::Dial;
 use venticore::codec::score::Score;
-use venticore::codec::wrcmds::{Place, Wrcmds};
+use venticore::codec::wrcmds::{Progress, Wrcmds};
 
 /// Bytes of each block; noise, so that as many are stored.
 pub(crate) const BLOCK: usize = 4096;
@@ -186,7 +186,7 @@ impl Site {
     }
 
     /// The line of a target.
-    pub(crate) fn place(&self, host: &str) -> Option<Place> {
+    pub(crate) fn place(&self, host: &str) -> Option<Progress> {
         self.wrcmds().get(&host.parse().unwrap(), &self.part())
     }
 

@@ -14,38 +14,40 @@ use crate::fosreset::manifest_blocks;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 use venticore::codec::tree::{Entry, Root, block_type, truncated};
-use venticore::net::client::{Client, Limits};
+use venticore::net::client::{Client, Timeouts};
 use venticore::net::tree;
-use venticore::net::tree::{Counts, Damage, Fault as Wrong, Leaf, Plan, Visit, Walker, Wanted};
+use venticore::net::tree::{
+    BadBlock, BlockFault as Wrong, Counts, Leaf, LeafPlan, StreamRequest, Visitor, Walker,
+};
 
 fn client(venti: &Venti) -> Client {
-    Client::dial(&venti.dial().parse().unwrap(), Limits::default()).unwrap()
+    Client::dial(&venti.dial().parse().unwrap(), Timeouts::default()).unwrap()
 }
 
 /// What a walk told.
 #[derive(Default)]
 struct Told {
-    damaged: Vec<Damage>,
+    damaged: Vec<BadBlock>,
     leaves: Vec<(u64, Vec<u8>)>,
 }
 
-impl Visit for Told {
+impl Visitor for Told {
     fn leaf(&mut self, leaf: Leaf<'_>) {
         self.leaves.push((leaf.number, leaf.data.to_vec()));
     }
 
-    fn damage(&mut self, _id: usize, damage: Damage) {
+    fn damage(&mut self, _id: usize, damage: BadBlock) {
         self.damaged.push(damage);
     }
 }
 
 /// A walk over these streams.
-fn walk(venti: &Venti, entries: &[Entry], plan: Plan) -> (Counts, Told) {
+fn walk(venti: &Venti, entries: &[Entry], plan: LeafPlan) -> (Counts, Told) {
     let known = venti.insert(BlockType::Data, b"a block that is known");
     let mut client = client(venti);
     let mut walker = Walker::new(&mut client, (known, BlockType::Data), |_| {}).unwrap();
     let mut told = Told::default();
-    let wanted = (0..).zip(entries).map(|(number, &entry)| Wanted {
+    let wanted = (0..).zip(entries).map(|(number, &entry)| StreamRequest {
         entry,
         plan,
         id: 0,
@@ -89,14 +91,14 @@ fn every_block_of_every_golden_archive_is_met_once() {
                 .parse()
                 .unwrap();
             let (_, entries) = top(&venti, &score);
-            let (counts, told) = walk(&venti, &entries, Plan::Read);
+            let (counts, told) = walk(&venti, &entries, LeafPlan::Read);
             assert_eq!(told.damaged, [], "{root}");
             let blocks = root["without_prev"]["blocks"].as_u64().unwrap();
             // The root and the block at its top were read before.
             assert_eq!(counts.read + 2, blocks, "{root}");
             let visits = root["without_prev"]["visits"].as_u64().unwrap();
             assert_eq!(counts.shared, visits - blocks, "{root}");
-            let asked = walk(&venti, &entries, Plan::Probe).0;
+            let asked = walk(&venti, &entries, LeafPlan::Probe).0;
             let data = root["without_prev"]["by_disk_type"]["13"].as_u64().unwrap();
             assert_eq!(
                 (asked.probed, asked.read + asked.probed),
@@ -114,7 +116,7 @@ fn every_block_of_every_golden_archive_is_met_once() {
         .zip(ARCHIVES)
     {
         let (_, entries) = top(&venti, &score.parse().unwrap());
-        let (counts, told) = walk(&venti, &entries, Plan::Read);
+        let (counts, told) = walk(&venti, &entries, LeafPlan::Read);
         assert_eq!(told.damaged, []);
         let blocks: BTreeSet<_> = manifest_blocks(&manifest, name).into_iter().collect();
         assert_eq!(counts.read + 2, blocks.len() as u64, "{name}");
@@ -132,7 +134,7 @@ fn each_missing_or_damaged_block_is_named() {
         }
         let block = venti.get(ty, &score).unwrap();
         assert!(venti.forget(ty, &score));
-        for plan in [Plan::Read, Plan::Probe] {
+        for plan in [LeafPlan::Read, LeafPlan::Probe] {
             let (counts, told) = walk(&venti, &entries, plan);
             let [damage] = &*told.damaged else {
                 panic!("{ty} {score}: {:?}", told.damaged);
@@ -145,7 +147,7 @@ fn each_missing_or_damaged_block_is_named() {
         }
         let _ = venti.insert(ty, &block);
         assert!(venti.corrupt(ty, &score));
-        let (_, told) = walk(&venti, &entries, Plan::Read);
+        let (_, told) = walk(&venti, &entries, LeafPlan::Read);
         assert_eq!(told.damaged.len(), 1);
         assert!(matches!(told.damaged[0].fault, Wrong::Unreadable(_)));
         let _ = venti.insert(ty, &block);
@@ -153,7 +155,7 @@ fn each_missing_or_damaged_block_is_named() {
     // Another block than the one asked for.
     let asked = venti.counts().reads;
     venti.fault(Fault::at(On::Read, asked + 3, How::Wrong));
-    let (_, told) = walk(&venti, &entries, Plan::Read);
+    let (_, told) = walk(&venti, &entries, LeafPlan::Read);
     assert!(
         matches!(told.damaged[0].fault, Wrong::Wrong(_)),
         "{:?}",
@@ -191,16 +193,20 @@ fn a_small_tree_that_unfolds_to_a_huge_one_is_walked_in_no_time() {
     let venti = Venti::start();
     let leaf = venti.insert(BlockType::Data, b"leaf");
     let top = tower(&venti, leaf, 7);
-    for plan in [Plan::Read, Plan::Probe] {
+    for plan in [LeafPlan::Read, LeafPlan::Probe] {
         let (counts, told) = walk(&venti, &[entry(false, 7, 1 << 47, top)], plan);
         assert_eq!((counts.read + counts.probed, told.damaged.len()), (8, 0));
         assert_eq!(counts.shared, 7 * 407);
     }
     // Where the leaves are wanted, the size is the limit.
-    let (_, told) = walk(&venti, &[entry(false, 7, 3 * 8192 + 1, top)], Plan::Give);
+    let (_, told) = walk(
+        &venti,
+        &[entry(false, 7, 3 * 8192 + 1, top)],
+        LeafPlan::Give,
+    );
     let numbers: BTreeSet<u64> = told.leaves.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (0..4).collect());
-    let (_, told) = walk(&venti, &[entry(false, 7, 1 << 47, top)], Plan::Give);
+    let (_, told) = walk(&venti, &[entry(false, 7, 1 << 47, top)], LeafPlan::Give);
     assert!(told.leaves.is_empty() && matches!(told.damaged[0].fault, Wrong::Format(_)));
     // Directories that hold one another many times over.
     let mut score = venti.insert(BlockType::Dir, b"");
@@ -208,7 +214,7 @@ fn a_small_tree_that_unfolds_to_a_huge_one_is_walked_in_no_time() {
         let inner = entry(true, 0, 80, score).to_bytes();
         score = venti.insert(BlockType::Dir, &inner.repeat(200));
     }
-    let (counts, told) = walk(&venti, &[entry(true, 0, 8000, score)], Plan::Read);
+    let (counts, told) = walk(&venti, &[entry(true, 0, 8000, score)], LeafPlan::Read);
     assert!(counts.read <= 64 && told.damaged.is_empty(), "{counts:?}");
 }
 
@@ -221,7 +227,7 @@ fn a_chain_of_directories_as_deep_as_one_likes_is_walked() {
         let score = venti.insert(BlockType::Dir, &inner.to_bytes());
         inner = entry(true, 0, 40, score);
     }
-    let (counts, told) = walk(&venti, &[inner], Plan::Read);
+    let (counts, told) = walk(&venti, &[inner], LeafPlan::Read);
     assert_eq!((counts.read, told.damaged.len()), (20_000, 1));
     assert_eq!(told.damaged[0].path.len(), 20_001);
     assert!(
@@ -269,7 +275,7 @@ fn entries_that_cannot_be_are_damage() {
             "not on this venti",
         ),
     ] {
-        for plan in [Plan::Read, Plan::Probe, Plan::Give] {
+        for plan in [LeafPlan::Read, LeafPlan::Probe, LeafPlan::Give] {
             let (_, told) = walk(&venti, &[bad], plan);
             let said: Vec<String> = told.damaged.iter().map(ToString::to_string).collect();
             assert!(
@@ -294,7 +300,7 @@ fn entries_that_cannot_be_are_damage() {
             ..good
         },
     ] {
-        assert_eq!(walk(&venti, &[fine], Plan::Read).1.damaged, []);
+        assert_eq!(walk(&venti, &[fine], LeafPlan::Read).1.damaged, []);
     }
 }
 
@@ -303,10 +309,10 @@ fn a_server_that_cannot_be_asked_is_read_from() {
     let venti = golden::archives();
     venti.fault(Fault::no_probe());
     let (_, entries) = top(&venti, &ARCHIVES[0].0.parse().unwrap());
-    let asked = walk(&venti, &entries, Plan::Probe).0;
+    let asked = walk(&venti, &entries, LeafPlan::Probe).0;
     assert_eq!(
         (asked.probed, asked.read),
-        (0, walk(&venti, &entries, Plan::Read).0.read)
+        (0, walk(&venti, &entries, LeafPlan::Read).0.read)
     );
 }
 
@@ -382,7 +388,7 @@ fn a_stream_reads_back_whatever_its_size_and_holes() {
                 data.len()
             );
         }
-        let (_, told) = walk(&venti, &[entry], Plan::Give);
+        let (_, told) = walk(&venti, &[entry], LeafPlan::Give);
         assert_eq!(told.damaged, []);
         for (number, leaf) in told.leaves {
             let from = usize::try_from(number).unwrap() * usize::from(dsize);
@@ -429,7 +435,7 @@ proptest! {
             let _ = venti.insert(block_type(entry.directory, level), &noise);
         }
         entry.score = Score::of(&noise);
-        let plan = [Plan::Read, Plan::Probe, Plan::Give, Plan::Follow][plan];
+        let plan = [LeafPlan::Read, LeafPlan::Probe, LeafPlan::Give, LeafPlan::Follow][plan];
         let _ = walk(&venti, &[entry], plan);
         let _ = tree::read(&mut client(&venti), &entry, entry.size / 2, 100);
     }

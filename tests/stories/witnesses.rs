@@ -10,8 +10,8 @@ use venti_tests::command::Command;
 use venti_tests::golden::{self, Manifest};
 use venti_tests::venti::Venti;
 use venticore::codec::score::Score;
-use venticore::source::log::{Log, What};
-use venticore::source::{ArenaPartition, Note, ReadAt};
+use venticore::source::log::{ClumpLog, What};
+use venticore::source::{ArenaPartition, Oddity, ReadAt};
 
 use crate::site::LIMITS;
 
@@ -115,9 +115,9 @@ fn found(source: &Arc<dyn ReadAt>, manifest: &Manifest, head: u64) -> Found {
             found.named = true;
             continue;
         };
-        let damaged = |note: &Note| matches!(note, Note::Damaged(_) | Note::Uncounted(_));
+        let damaged = |note: &Oddity| matches!(note, Oddity::Damaged(_) | Oddity::Uncounted(_));
         found.named |= arena.notes.iter().any(damaged);
-        let log = Log::open(Arc::clone(source), &arena, 0, true).unwrap();
+        let log = ClumpLog::open(Arc::clone(source), &arena, 0, true).unwrap();
         for item in log {
             found.named |= item.note.is_some();
             let What::Clump { header, .. } = item.what else {

@@ -16,7 +16,7 @@ use venti_tests::sample::Sample;
 use venti_tests::venti::Venti;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::dial::Dial;
-use venticore::net::client::{Client, Limits};
+use venticore::net::client::{Client, Timeouts};
 
 const DATA: u8 = 13;
 const FIRST: u64 = 2000;
@@ -193,8 +193,10 @@ impl Demo {
     /// Reads every block of the source from a target; the client refuses data
     /// that does not hash to its score.
     fn read_back_from(&self, address: &str) -> eyre::Result<usize> {
-        let mut client =
-            Client::dial(&Dial::parse(address, None, Dial::VENTI)?, Limits::default())?;
+        let mut client = Client::dial(
+            &Dial::parse(address, None, Dial::VENTI)?,
+            Timeouts::default(),
+        )?;
         let clumps: Vec<_> = self.partition.clumps().collect();
         let mut wanted = Vec::new();
         for clump in &clumps {

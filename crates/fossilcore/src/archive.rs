@@ -16,7 +16,7 @@ use venticore::codec::score::Score;
 use venticore::codec::tree::{Entry, Root};
 use venticore::net::client::{self, Client, Presence};
 use venticore::net::tree as hashtree;
-use venticore::net::tree::{Damage, Fault};
+use venticore::net::tree::{BadBlock, BlockFault};
 use venticore::status::{Failure, Status};
 
 use crate::disk::{DirEntry, MetaBlock};
@@ -57,7 +57,7 @@ pub enum ArchiveError {
         /// What the block is for.
         what: &'static str,
         /// What is wrong with it.
-        damage: Box<Damage>,
+        damage: Box<BadBlock>,
     },
     /// The score is that of a block of another type.
     #[error("not a fossil root: expected a root block, found a {0} block of this score: {ADVICE}")]
@@ -72,7 +72,7 @@ pub enum ArchiveError {
     Shape(String),
     /// The venti was lost.
     #[error("{0}")]
-    Client(#[from] client::Error),
+    Client(#[from] client::ClientError),
 }
 
 /// The way out of a score that is not a fossil's.
@@ -184,7 +184,7 @@ fn read_root(client: &mut Client, score: &Score) -> Result<Root, ArchiveError> {
         Ok(root) => return Ok(root),
         Err(damage) => damage,
     };
-    if damage.fault == Fault::Missing {
+    if damage.fault == BlockFault::Missing {
         let others = [BlockType::Dir, BlockType::Data, BlockType::Pointer(1)];
         for ty in others {
             if matches!(client.probe(score, ty)?, Presence::Present { .. }) {
@@ -194,7 +194,7 @@ fn read_root(client: &mut Client, score: &Score) -> Result<Root, ArchiveError> {
     }
     let what = "root";
     Err(match damage.fault {
-        Fault::Format(text) => ArchiveError::Shape(text),
+        BlockFault::Format(text) => ArchiveError::Shape(text),
         _ => ArchiveError::Damage {
             what,
             damage: Box::new(damage),
@@ -214,12 +214,12 @@ fn read(
         Err(error) => error,
     };
     let fault = match error {
-        error if error.is_absent() => Fault::Missing,
-        client::Error::Refused { text, .. } => Fault::Unreadable(text),
-        client::Error::WrongScore { found, .. } => Fault::Wrong(found),
+        error if error.is_absent() => BlockFault::Missing,
+        client::ClientError::Refused { text, .. } => BlockFault::Unreadable(text),
+        client::ClientError::WrongScore { found, .. } => BlockFault::Wrong(found),
         error => return Err(error.into()),
     };
-    let damage = Box::new(Damage {
+    let damage = Box::new(BadBlock {
         path: Vec::new(),
         ty,
         score,

@@ -22,7 +22,7 @@ use venticore::config::Config;
 use venticore::host::holders::Process;
 use venticore::host::partition::Partition;
 use venticore::host::terminal::Terminal;
-use venticore::net::client::{Client, Limits};
+use venticore::net::client::{Client, Timeouts};
 use venticore::status::{Failure, Status};
 use venticore::text::line_of;
 use venticore::tool::status_of;
@@ -43,7 +43,7 @@ pub struct Halt {
     /// Whether only to say what would be done.
     pub dry_run: bool,
     /// Limits of the connection to a venti.
-    pub limits: Limits,
+    pub limits: Timeouts,
     /// Whether to sync the venti that a fossil was started with.
     pub own_venti: bool,
     /// The venti of a file system of which no other is known.
@@ -272,7 +272,7 @@ fn systems(console: &mut Console) -> Result<Vec<System>> {
 ///
 /// # Errors
 /// It does not.
-pub fn sync_venti(venti: &Dial, limits: Limits) -> Result<()> {
+pub fn sync_venti(venti: &Dial, limits: Timeouts) -> Result<()> {
     let at = |error| eyre::Report::new(error).wrap_err(format!("venti {venti}"));
     Client::dial(venti, limits).map_err(at)?.sync().map_err(at)
 }
@@ -401,7 +401,7 @@ pub fn in_order(console: &Path, limit: Duration) -> Result<()> {
         archive: Duration::ZERO,
         force: true,
         dry_run: false,
-        limits: Limits::default(),
+        limits: Timeouts::default(),
         own_venti: false,
         venti: None,
     };

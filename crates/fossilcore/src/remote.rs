@@ -16,7 +16,7 @@ use std::process::Command;
 
 use eyre::{Result, bail};
 use venticore::config::{Config, Remote, Shell};
-use venticore::host::child::{self, Limits};
+use venticore::host::child::{self, ChildLimits};
 use venticore::status::{Failure, Status};
 
 use answer::Captured;
@@ -30,14 +30,14 @@ const OUTPUT_MAX: u64 = 256 << 10;
 pub struct Machine {
     host: String,
     remote: Remote,
-    limits: Limits,
+    limits: ChildLimits,
 }
 
 /// A far command that did not come to its end.
 #[derive(Debug)]
 pub struct RemoteFailure {
     /// What became of it.
-    pub fault: child::Fault,
+    pub fault: child::ChildFault,
     /// What the program that leads there may lack; nothing, or `; ` and the text.
     hint: &'static str,
 }
@@ -67,7 +67,7 @@ impl Machine {
         Ok(Machine {
             host: host.to_owned(),
             remote,
-            limits: Limits {
+            limits: ChildLimits {
                 silence: config.remote_limit,
                 whole: config.remote_limit,
                 output: OUTPUT_MAX,

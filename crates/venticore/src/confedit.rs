@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use eyre::{Report, Result, WrapErr, eyre};
 use lexopt::prelude::*;
 
-use crate::codec::confregion::{Held, Region, diff};
+use crate::codec::confregion::{Region, RegionContents, diff};
 use crate::codec::operand::Operand;
 use crate::codec::utc::Utc;
 use crate::config::Config;
@@ -137,7 +137,7 @@ fn read(region: &Region, partition: &Partition) -> Result<Vec<u8>> {
 /// Prints the text.
 fn print(region: &Region, partition: &Partition) -> Result<Status> {
     let bytes = read(region, partition)?;
-    let Held::Text { text, .. } = region.decode(&bytes) else {
+    let RegionContents::Text { text, .. } = region.decode(&bytes) else {
         let found = what_is_there(region, &bytes);
         let operand = partition.operand();
         return Err(eyre!("{operand}: no configuration: {found}"));
@@ -200,15 +200,15 @@ impl Edit<'_> {
         let held = self.region.decode(&self.before);
         let header = self.header()?;
         let fits = match held {
-            Held::Text { .. } => return Ok(()),
-            Held::Zeros => self.region.is_header(&header),
-            Held::Other(_) => false,
+            RegionContents::Text { .. } => return Ok(()),
+            RegionContents::Zeros => self.region.is_header(&header),
+            RegionContents::Other(_) => false,
         };
         if fits {
             return Ok(());
         }
         let mut found = what_is_there(self.region, &self.before);
-        if held == Held::Zeros {
+        if held == RegionContents::Zeros {
             let kinds: Vec<&str> = self.region.headers.iter().map(|h| h.name).collect();
             found = format!(
                 "{found}, and no {} header at {}, but {}",
@@ -239,8 +239,8 @@ impl Edit<'_> {
     /// Prints what `-w` would change in the text.
     fn show(&self, text: &[u8]) -> Result<Status> {
         let old = match self.region.decode(&self.before) {
-            Held::Text { text, .. } => text,
-            Held::Zeros | Held::Other(_) => &[],
+            RegionContents::Text { text, .. } => text,
+            RegionContents::Zeros | RegionContents::Other(_) => &[],
         };
         let to = self.options.text.as_deref().map(text::path);
         let from = self.partition.operand().to_string();
@@ -280,9 +280,9 @@ impl Edit<'_> {
     /// Keeps what is there, in one or two files; says where.
     fn keep(&self, state: &Path) -> Result<String> {
         let (text, region) = match self.region.decode(&self.before) {
-            Held::Zeros => return Ok("there was none before".into()),
-            Held::Text { text, rest } => (Some(text), rest),
-            Held::Other(_) => (None, true),
+            RegionContents::Zeros => return Ok("there was none before".into()),
+            RegionContents::Text { text, rest } => (Some(text), rest),
+            RegionContents::Other(_) => (None, true),
         };
         let state = StateDir::open(state).wrap_err("give -d dir to keep the old one there")?;
         let name = self.name_to_keep();
@@ -357,7 +357,7 @@ fn given_text(path: Option<&Path>) -> Result<(Vec<u8>, String)> {
 fn what_is_there(region: &Region, bytes: &[u8]) -> String {
     let first_line = region.first_line.escape_default();
     let expected = format!("expected \"{first_line}\" at {}", region.offset);
-    let Held::Other(at) = region.decode(bytes) else {
+    let RegionContents::Other(at) = region.decode(bytes) else {
         return format!("{expected}, found {} zero bytes", region.size);
     };
     let place = region.offset + u64::try_from(at).unwrap_or(0);

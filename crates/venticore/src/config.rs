@@ -35,7 +35,7 @@ use crate::codec::dial::Dial;
 use crate::codec::index;
 use crate::codec::operand::Operand;
 use crate::copy::replicate::Checkpoint;
-use crate::net::client::Limits;
+use crate::net::client::Timeouts;
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
 use environment::Environment;
@@ -112,7 +112,7 @@ pub struct Config {
     /// `archive` of `[limits]`: how long an archival snapshot may take.
     pub archive: Duration,
     /// `[limits]` of the file.
-    pub limits: Limits,
+    pub limits: Timeouts,
     /// `retries` of `[limits]`: how often a target that was lost in the middle
     /// is dialled again.
     pub retries: u32,
@@ -164,7 +164,7 @@ impl Default for Config {
             fossils: HashMap::new(),
             console: Duration::from_secs(120),
             archive: Duration::from_secs(30 * 60),
-            limits: Limits::default(),
+            limits: Timeouts::default(),
             retries: 5,
             checkpoint_bytes: Checkpoint::default().bytes,
             backoff: Duration::from_millis(250),

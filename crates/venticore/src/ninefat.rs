@@ -28,7 +28,7 @@ use crate::host::partition::{self, Partition};
 use crate::host::terminal::Terminal;
 use crate::state::{self, StateDir};
 use crate::status::Status;
-pub use exchange::{Visit, arrive, check, exchange, leave};
+pub use exchange::{ImageVisit, arrive, check, exchange, leave};
 use fat::{Bad, Fat};
 use memory::Memory;
 pub use mount::Home;
@@ -50,19 +50,19 @@ struct Image {
 
 impl Image {
     /// Opens and locks it, and makes sure that nobody else has it in use.
-    fn open(operand: &Operand, write: bool) -> Result<Self, Error> {
+    fn open(operand: &Operand, write: bool) -> Result<Self, NinefatError> {
         let partition = match write {
             true => Partition::open_rw(operand)?,
             false => Partition::open(operand)?,
         };
-        let failed = |e: io::Error| Error::Image(operand.clone(), e.to_string());
+        let failed = |e: io::Error| NinefatError::Image(operand.clone(), e.to_string());
         let hold = if write { Hold::Alone } else { Hold::Shared };
         if !partition.lock(hold, WAIT).map_err(failed)? {
-            return Err(Error::Locked(operand.clone()));
+            return Err(NinefatError::Locked(operand.clone()));
         }
         let holders = Holders::of(&partition.open_path()).map_err(failed)?;
         if !holders.is_free() {
-            return Err(Error::Held(operand.clone(), Box::new(holders)));
+            return Err(NinefatError::Held(operand.clone(), Box::new(holders)));
         }
         Ok(Image {
             partition,
@@ -72,7 +72,11 @@ impl Image {
 
     /// The same, for a run that has begun with the image: a change to it that a crash
     /// cut short is brought to its end first.
-    fn mended(nine_fat: &NineFat, state: &StateDir, terminal: &Terminal) -> Result<Self, Error> {
+    fn mended(
+        nine_fat: &NineFat,
+        state: &StateDir,
+        terminal: &Terminal,
+    ) -> Result<Self, NinefatError> {
         let image = Self::open(&nine_fat.image, false)?;
         if Redo::pending(&image.key(), state)?.is_none() {
             return Ok(image);
@@ -83,7 +87,7 @@ impl Image {
         Ok(image)
     }
 
-    fn mend(&self, state: &StateDir, terminal: &Terminal) -> Result<(), Error> {
+    fn mend(&self, state: &StateDir, terminal: &Terminal) -> Result<(), NinefatError> {
         let Some(redo) = Redo::pending(&self.key(), state)? else {
             return Ok(());
         };
@@ -109,22 +113,22 @@ impl Image {
         format!("{}:{}", path.display(), self.partition.start())
     }
 
-    fn memory(&self, fat: &Fat, state: &StateDir) -> Result<Memory, Error> {
+    fn memory(&self, fat: &Fat, state: &StateDir) -> Result<Memory, NinefatError> {
         Ok(Memory::of(state, &self.key(), fat.shape.volume)?)
     }
 
-    fn error(&self, cause: &str) -> Error {
-        Error::Image(self.partition.operand().clone(), cause.to_owned())
+    fn error(&self, cause: &str) -> NinefatError {
+        NinefatError::Image(self.partition.operand().clone(), cause.to_owned())
     }
 
     /// What is where, as it is now.
-    fn fat(&self) -> Result<Fat, Error> {
+    fn fat(&self) -> Result<Fat, NinefatError> {
         let fat = Fat::read(&self.partition, self.partition.len());
         fat.map_err(|bad| self.error(&bad))
     }
 
     /// The contents of a file of at most `limit` bytes; `None` where there is none.
-    fn contents(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+    fn contents(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, NinefatError> {
         let fat = self.fat()?;
         let contents = || -> Result<Option<Vec<u8>>, Bad> {
             let Some(entry) = fat.find(name)? else {
@@ -148,7 +152,7 @@ impl Image {
         contents: &[u8],
         words: &[String],
         state: &StateDir,
-    ) -> Result<(), Error> {
+    ) -> Result<(), NinefatError> {
         let len = self.partition.len();
         let sectors = write::changes(&self.partition, len, (name, contents), words, state);
         let sectors = sectors.map_err(|bad| self.error(&format!("{bad}: nothing was written")))?;
@@ -161,9 +165,9 @@ impl Image {
 
 /// Why the files of a 9fat could not be exchanged.
 #[derive(Debug)]
-pub enum Error {
+pub enum NinefatError {
     /// The image cannot be opened.
-    Partition(partition::Error),
+    Partition(partition::PartitionError),
     /// Another run has it locked, and was waited for.
     Locked(Operand),
     /// Something else has it in use.
@@ -171,26 +175,26 @@ pub enum Error {
     /// It cannot be read or written, or is not a sound FAT file system.
     Image(Operand, String),
     /// The wrcmd on it is none.
-    NoWrcmd(Operand, wrcmd::Error),
+    NoWrcmd(Operand, wrcmd::WrcmdError),
     /// The wrcmd on it changed while the run was at work.
     Changed(Operand),
     /// What was exchanged cannot be told from the state directory.
-    State(state::Error),
+    State(state::StateError),
 }
 
-impl From<partition::Error> for Error {
-    fn from(error: partition::Error) -> Self {
+impl From<partition::PartitionError> for NinefatError {
+    fn from(error: partition::PartitionError) -> Self {
         Self::Partition(error)
     }
 }
 
-impl From<state::Error> for Error {
-    fn from(error: state::Error) -> Self {
+impl From<state::StateError> for NinefatError {
+    fn from(error: state::StateError) -> Self {
         Self::State(error)
     }
 }
 
-impl Error {
+impl NinefatError {
     /// The exit status it stands for.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -203,7 +207,7 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for NinefatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Partition(error) => write!(f, "9fat: {error}"),
@@ -228,4 +232,4 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for NinefatError {}

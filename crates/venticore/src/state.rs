@@ -28,9 +28,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use lock::Lock;
-pub use log::Log;
+pub use log::LogFile;
 pub use rootscor::{Access, Stamp};
-pub use step::{Guard, Step};
+pub use step::{Guard, PendingChange};
 pub use trust::is_trusted;
 
 use crate::codec::wrcmd::WrCmd;
@@ -66,10 +66,10 @@ impl StateDir {
     /// A state directory as `-d` names it.
     ///
     /// # Errors
-    /// [`Error::Unnamed`]: the name is empty, as that of a variable nobody set.
-    pub fn given(name: OsString) -> Result<PathBuf, Error> {
+    /// [`StateError::Unnamed`]: the name is empty, as that of a variable nobody set.
+    pub fn given(name: OsString) -> Result<PathBuf, StateError> {
         match name.is_empty() {
-            true => Err(Error::Unnamed),
+            true => Err(StateError::Unnamed),
             false => Ok(name.into()),
         }
     }
@@ -78,10 +78,10 @@ impl StateDir {
     /// missing parents are made with mode 0755.
     ///
     /// # Errors
-    /// [`Error::Read`] where something else is there, [`Error::Write`] where
-    /// it cannot be made, [`Error::Exposed`] where anybody could write it,
-    /// [`Error::Unnamed`].
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    /// [`StateError::Read`] where something else is there, [`StateError::Write`] where
+    /// it cannot be made, [`StateError::Exposed`] where anybody could write it,
+    /// [`StateError::Unnamed`].
+    pub fn open(path: &Path) -> Result<Self, StateError> {
         match Self::existing(path)? {
             Some(_) => trust::refuse_open(path)?,
             None => make(path)?,
@@ -98,11 +98,11 @@ impl StateDir {
     /// would write is refused. `None` where there is none.
     ///
     /// # Errors
-    /// [`Error::Read`] where it is no directory or cannot be looked at,
-    /// [`Error::Unnamed`].
-    pub fn existing(path: &Path) -> Result<Option<Self>, Error> {
+    /// [`StateError::Read`] where it is no directory or cannot be looked at,
+    /// [`StateError::Unnamed`].
+    pub fn existing(path: &Path) -> Result<Option<Self>, StateError> {
         if path.as_os_str().is_empty() {
-            return Err(Error::Unnamed);
+            return Err(StateError::Unnamed);
         }
         match fs::metadata(path) {
             Ok(meta) if meta.is_dir() => Ok(Some(Self {
@@ -111,9 +111,9 @@ impl StateDir {
                 read_only: true,
                 guard: None,
             })),
-            Ok(_) => Err(Error::read(path, io::ErrorKind::NotADirectory.into())),
+            Ok(_) => Err(StateError::read(path, io::ErrorKind::NotADirectory.into())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(Error::read(path, cause)),
+            Err(cause) => Err(StateError::read(path, cause)),
         }
     }
 
@@ -123,7 +123,7 @@ impl StateDir {
     ///
     /// # Errors
     /// As [`StateDir::open`], unless this one is for reading only.
-    pub fn apart(self, own: &Path) -> Result<Self, Error> {
+    pub fn apart(self, own: &Path) -> Result<Self, StateError> {
         if !self.read_only {
             Self::open(own)?;
         }
@@ -163,7 +163,7 @@ impl StateDir {
     }
 
     /// Asks the guard, if there is one.
-    fn before(&self, step: Step<'_>) -> io::Result<()> {
+    fn before(&self, step: PendingChange<'_>) -> io::Result<()> {
         self.guard
             .as_ref()
             .map_or(Ok(()), |guard| guard.before(step))
@@ -186,7 +186,7 @@ impl StateDir {
     ///
     /// # Errors
     /// As [`StateDir::read`].
-    pub fn read_wrcmd(&self) -> Result<Option<Vec<u8>>, Error> {
+    pub fn read_wrcmd(&self) -> Result<Option<Vec<u8>>, StateError> {
         self.read(Self::WRCMD, WrCmd::MAX_LEN)
     }
 
@@ -194,45 +194,48 @@ impl StateDir {
     ///
     /// # Errors
     /// As [`StateDir::read`].
-    pub fn read_wrcmds(&self) -> Result<Option<Vec<u8>>, Error> {
+    pub fn read_wrcmds(&self) -> Result<Option<Vec<u8>>, StateError> {
         self.read(Self::WRCMDS, Self::WRCMDS_MAX)
     }
 
     /// The contents of a file of at most `limit` bytes; `None` where there is none.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::NotAFile`], or [`Error::TooLong`] past the limit.
-    pub fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+    /// [`StateError::Read`], [`StateError::NotAFile`], or [`StateError::TooLong`] past the limit.
+    pub fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, StateError> {
         let path = self.path_of(name);
         let file = match open_plain(&path, OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) if trust::is_link(&e) => return Err(Error::Link(path)),
-            Err(cause) => return Err(Error::read(&path, cause)),
+            Err(e) if trust::is_link(&e) => return Err(StateError::Link(path)),
+            Err(cause) => return Err(StateError::read(&path, cause)),
         };
         regular(&path, &file)?;
         let mut bytes = Vec::new();
         let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
         file.take(bound)
             .read_to_end(&mut bytes)
-            .map_err(|cause| Error::read(&path, cause))?;
+            .map_err(|cause| StateError::read(&path, cause))?;
         if bytes.len() > limit {
-            return Err(Error::TooLong { path, limit });
+            return Err(StateError::TooLong { path, limit });
         }
         Ok(Some(bytes))
     }
 
     /// The path of a file about to be written.
-    fn writable(&self, name: &str) -> Result<PathBuf, Error> {
+    fn writable(&self, name: &str) -> Result<PathBuf, StateError> {
         let path = self.path_of(name);
         if self.read_only {
-            return Err(Error::write(
+            return Err(StateError::write(
                 &path,
                 io::ErrorKind::ReadOnlyFilesystem.into(),
             ));
         }
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
-            return Err(Error::write(&path, io::ErrorKind::InvalidFilename.into()));
+            return Err(StateError::write(
+                &path,
+                io::ErrorKind::InvalidFilename.into(),
+            ));
         }
         Ok(path)
     }
@@ -248,10 +251,12 @@ fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 }
 
 /// The state of an open file that must be a regular one, and nobody else's.
-fn regular(path: &Path, file: &File) -> Result<Metadata, Error> {
-    let meta = file.metadata().map_err(|cause| Error::read(path, cause))?;
+fn regular(path: &Path, file: &File) -> Result<Metadata, StateError> {
+    let meta = file
+        .metadata()
+        .map_err(|cause| StateError::read(path, cause))?;
     if !meta.is_file() {
-        return Err(Error::NotAFile(path.to_owned()));
+        return Err(StateError::NotAFile(path.to_owned()));
     }
     trust::refuse_second_name(path, &meta)?;
     Ok(meta)
@@ -260,10 +265,10 @@ fn regular(path: &Path, file: &File) -> Result<Metadata, Error> {
 /// Opens a file for reading and writing, or makes one; never cuts it.
 /// A new one belongs to the owner of the directory, so that what root did
 /// once by hand does not lock out the user whose cron runs.
-fn open_or_make(path: &Path, append: bool) -> Result<(File, Metadata), Error> {
+fn open_or_make(path: &Path, append: bool) -> Result<(File, Metadata), StateError> {
     let failed = |cause| match trust::is_link(&cause) {
-        true => Error::Link(path.to_owned()),
-        false => Error::write(path, cause),
+        true => StateError::Link(path.to_owned()),
+        false => StateError::write(path, cause),
     };
     let mut options = OpenOptions::new();
     options.read(true).write(true).append(append).mode(0o600);
@@ -314,14 +319,14 @@ fn parent_of(path: &Path) -> &Path {
 
 /// Makes a directory for private files, and its parents where they are missing.
 /// All of the names last.
-fn make(path: &Path) -> Result<(), Error> {
+fn make(path: &Path) -> Result<(), StateError> {
     let missing: Vec<&Path> = path
         .ancestors()
         .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
         .collect();
     for &dir in missing.iter().rev() {
         let mode = if dir == path { 0o700 } else { 0o755 };
-        let failed = |cause| Error::write(dir, cause);
+        let failed = |cause| StateError::write(dir, cause);
         match DirBuilder::new().mode(mode).create(dir) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
             made => made.map_err(failed)?,
@@ -346,7 +351,7 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Why a state file could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum StateError {
     /// Another run holds the lock; its pid where the lock file has one.
     #[error("another run holds the lock{}", .pid.map_or_else(String::new, |pid| format!(": pid {pid}")))]
     Locked {
@@ -431,7 +436,7 @@ pub enum Error {
     Entry(String),
 }
 
-impl Error {
+impl StateError {
     /// The exit status it stands for.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -34,17 +34,17 @@ pub fn status_of(error: &Report) -> Status {
 
 fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> {
     let own = of(cause, |failure: &Failure| failure.status)
-        .or_else(|| of(cause, client::Error::status))
-        .or_else(|| of(cause, external::Error::status))
-        .or_else(|| of(cause, index::Error::status))
-        .or_else(|| of(cause, ninefat::Error::status))
-        .or_else(|| of(cause, state::Error::status))
-        .or_else(|| of(cause, wrcmds::Error::status));
+        .or_else(|| of(cause, client::ClientError::status))
+        .or_else(|| of(cause, external::ExternalError::status))
+        .or_else(|| of(cause, index::PageError::status))
+        .or_else(|| of(cause, ninefat::NinefatError::status))
+        .or_else(|| of(cause, state::StateError::status))
+        .or_else(|| of(cause, wrcmds::WrcmdsError::status));
     if own.is_some() {
         return own;
     }
     let usage = cause.is::<lexopt::Error>()
-        || cause.is::<wrcmd::Error>()
+        || cause.is::<wrcmd::WrcmdError>()
         || cause.is::<Invalid>()
         || cause.is::<config::Error>();
     usage.then_some(Status::Usage)
@@ -333,9 +333,9 @@ mod tests {
         assert_eq!(status_of(&report), Status::Usage);
         assert_eq!(status_of(&eyre::eyre!("no idea")), Status::Failed);
         for (error, status) in [
-            (index::Error::Url(String::new()), Status::Usage),
-            (index::Error::Lost(String::new()), Status::Unreachable),
-            (index::Error::Html, Status::Failed),
+            (index::PageError::Url(String::new()), Status::Usage),
+            (index::PageError::Lost(String::new()), Status::Unreachable),
+            (index::PageError::Html, Status::Failed),
         ] {
             assert_eq!(status_of(&Report::new(error).wrap_err("url")), status);
         }

@@ -19,7 +19,9 @@ use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 use venticore::codec::tree::{Entry, block_type};
 use venticore::net::client::Client;
-use venticore::net::tree::{Counts, Damage, Fault, Leaf, Plan, TreeError, Visit, Walker, Wanted};
+use venticore::net::tree::{
+    BadBlock, BlockFault, Counts, Leaf, LeafPlan, StreamRequest, TreeError, Visitor, Walker,
+};
 use venticore::status::{Failure, Status};
 use venticore::text::one_line;
 
@@ -75,7 +77,7 @@ pub struct Finding {
     /// The directory it was met in, or what is walked.
     pub place: String,
     /// The block.
-    pub damage: Damage,
+    pub damage: BadBlock,
     /// The directory, where the file in it has no name yet.
     dir: Option<Dir>,
 }
@@ -109,7 +111,7 @@ impl Findings {
         self.total == 0 && self.total_invalid == 0
     }
 
-    fn add(&mut self, place: &str, dir: Option<Dir>, damage: Damage) {
+    fn add(&mut self, place: &str, dir: Option<Dir>, damage: BadBlock) {
         let (all, total) = match damage.fault.is_as_written() {
             true => (&mut self.invalid, &mut self.total_invalid),
             false => (&mut self.damaged, &mut self.total),
@@ -260,7 +262,7 @@ impl Proof<'_> {
         };
         let wanted = wanted(
             batch,
-            |dir| (dir.meta, Plan::Give),
+            |dir| (dir.meta, LeafPlan::Give),
             self.block_size,
             &mut visit,
         );
@@ -282,7 +284,7 @@ impl Proof<'_> {
         };
         let wanted = wanted(
             batch,
-            |dir| (dir.entry, Plan::Follow),
+            |dir| (dir.entry, LeafPlan::Follow),
             self.block_size,
             &mut visit,
         );
@@ -308,9 +310,9 @@ impl Proof<'_> {
             Some(top) => vec![top],
             None => archive.sources.into(),
         };
-        let wanted = (0..).zip(streams).map(|(number, entry)| Wanted {
+        let wanted = (0..).zip(streams).map(|(number, entry)| StreamRequest {
             entry,
-            plan: Plan::Read,
+            plan: LeafPlan::Read,
             id: 0,
             path: vec![number],
         });
@@ -326,7 +328,7 @@ fn too_many(most: usize, place: &str) -> eyre::Report {
     Failure::report(Status::Failed, text)
 }
 
-fn run(walker: &mut Walker<'_>, wanted: Vec<Wanted>, visit: &mut dyn Visit) -> Result<()> {
+fn run(walker: &mut Walker<'_>, wanted: Vec<StreamRequest>, visit: &mut dyn Visitor) -> Result<()> {
     walker.run(wanted, visit).map_err(|error| match error {
         TreeError::TooMany => {
             let text = format!("{error}: use --shallow and check the archive otherwise");
@@ -340,16 +342,16 @@ fn run(walker: &mut Walker<'_>, wanted: Vec<Wanted>, visit: &mut dyn Visit) -> R
 /// One stream of each directory. What a fossil could not open is damage.
 fn wanted(
     batch: &[Pending],
-    pick: impl Fn(&Dir) -> (Entry, Plan),
+    pick: impl Fn(&Dir) -> (Entry, LeafPlan),
     block_size: u64,
-    visit: &mut dyn Visit,
-) -> Vec<Wanted> {
+    visit: &mut dyn Visitor,
+) -> Vec<StreamRequest> {
     let mut all = Vec::new();
     for (id, pending) in batch.iter().enumerate() {
         let (entry, plan) = pick(&pending.dir);
         match unusable(&entry, block_size) {
             Some(damage) => visit.damage(id, damage),
-            None => all.push(Wanted {
+            None => all.push(StreamRequest {
                 entry,
                 plan,
                 id,
@@ -362,7 +364,7 @@ fn wanted(
 
 /// What is wrong with an entry whose blocks are larger than the partition's, or
 /// whose score a fossil would take for a place on the partition.
-fn unusable(entry: &Entry, block_size: u64) -> Option<Damage> {
+fn unusable(entry: &Entry, block_size: u64) -> Option<BadBlock> {
     let largest = entry.psize().max(entry.dsize());
     if !entry.active || entry.score.is_nil() {
         return None;
@@ -372,11 +374,11 @@ fn unusable(entry: &Entry, block_size: u64) -> Option<Damage> {
         false if entry.local => "expected an entry of a fossil, found the local flag of vac".into(),
         false => return None,
     };
-    Some(Damage {
+    Some(BadBlock {
         path: Vec::new(),
         ty: block_type(entry.directory, entry.depth),
         score: entry.score,
-        fault: Fault::Unfit(text),
+        fault: BlockFault::Unfit(text),
     })
 }
 
@@ -400,7 +402,7 @@ struct Metadata<'b> {
     findings: &'b mut Findings,
 }
 
-impl Visit for Metadata<'_> {
+impl Visitor for Metadata<'_> {
     fn leaf(&mut self, leaf: Leaf<'_>) {
         let (Some(of), Some(subs)) = (self.batch.get(leaf.id), self.subs.get_mut(leaf.id)) else {
             return;
@@ -408,11 +410,11 @@ impl Visit for Metadata<'_> {
         let files = match tree::entries(&tree::padded(leaf.data)) {
             Ok(files) => files,
             Err(error) => {
-                let damage = Damage {
+                let damage = BadBlock {
                     path: Vec::new(),
                     ty: BlockType::Data,
                     score: Score::of(leaf.data),
-                    fault: Fault::Format(error.to_string()),
+                    fault: BlockFault::Format(error.to_string()),
                 };
                 self.findings.add(&metadata_of(&of.name), None, damage);
                 return;
@@ -434,7 +436,7 @@ impl Visit for Metadata<'_> {
         }
     }
 
-    fn damage(&mut self, id: usize, damage: Damage) {
+    fn damage(&mut self, id: usize, damage: BadBlock) {
         let name = self.batch.get(id).map_or("", |of| &of.name);
         self.findings.add(&metadata_of(name), None, damage);
     }
@@ -449,8 +451,8 @@ struct EntryVisitor<'b> {
     findings: &'b mut Findings,
 }
 
-impl Visit for EntryVisitor<'_> {
-    fn entry(&mut self, id: usize, number: u64, entry: &Entry) -> Option<Plan> {
+impl Visitor for EntryVisitor<'_> {
+    fn entry(&mut self, id: usize, number: u64, entry: &Entry) -> Option<LeafPlan> {
         let role = self.roles.get(id).and_then(|roles| roles.get(&number));
         let Some(&(sub, which)) = role else {
             let top = self.batch.get(id).is_some_and(|of| of.top);
@@ -459,7 +461,7 @@ impl Visit for EntryVisitor<'_> {
                 self.damage(id, damage);
                 return None;
             }
-            return (!top).then_some(Plan::Probe);
+            return (!top).then_some(LeafPlan::Probe);
         };
         let place = self.subs.get_mut(id).and_then(|subs| subs.get_mut(sub));
         if let Some(place) = place.and_then(|sub| sub.entries.get_mut(which)) {
@@ -468,7 +470,7 @@ impl Visit for EntryVisitor<'_> {
         None
     }
 
-    fn damage(&mut self, id: usize, damage: Damage) {
+    fn damage(&mut self, id: usize, damage: BadBlock) {
         let of = self.batch.get(id);
         let name = of.map_or("", |of| &of.name);
         self.findings.add(name, of.map(|of| of.dir), damage);
@@ -478,8 +480,8 @@ impl Visit for EntryVisitor<'_> {
 /// Takes what is wrong in a walk over everything.
 struct Every<'b>(&'b mut Findings);
 
-impl Visit for Every<'_> {
-    fn damage(&mut self, _id: usize, damage: Damage) {
+impl Visitor for Every<'_> {
+    fn damage(&mut self, _id: usize, damage: BadBlock) {
         self.0.add("the whole archive", None, damage);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use venticore::state::Log;
+use venticore::state::LogFile;
 
 use crate::console::reply::is_fence;
 
@@ -39,7 +39,7 @@ pub(super) enum Origin {
 impl Diary {
     /// Starts to write.
     #[must_use]
-    pub(super) fn new(mut log: Log) -> Self {
+    pub(super) fn new(mut log: LogFile) -> Self {
         let (lines, waiting) = sync_channel::<(&'static str, String)>(WAITING);
         let (finished, done) = sync_channel(1);
         thread::spawn(move || {

@@ -1,7 +1,7 @@
 //! The command fossilconf: where a fossil partition holds the server's
 //! configuration (fossil.md 4). What it does is [`venticore::codec::confregion`].
 
-use venticore::codec::confregion::{Header, Region};
+use venticore::codec::confregion::{Region, Signature};
 
 /// Where the header of the file system is.
 const HEADER: u64 = 128 * 1024;
@@ -16,7 +16,7 @@ pub const REGION: Region = Region {
     offset: HEADER - SIZE as u64,
     size: SIZE,
     min_len: HEADER,
-    headers: &[Header {
+    headers: &[Signature {
         magic: 0x3776_ae89,
         name: "fossil",
     }],

@@ -4,7 +4,7 @@ use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use venticore::host::child::{Ended, Listen};
+use venticore::host::child::{Exited, Listen};
 use venticore::status::Status;
 use venticore::text::excerpt;
 
@@ -87,7 +87,7 @@ pub struct RemoteOutput {
 impl RemoteOutput {
     /// With a mark, the line that it begins tells how the command ended; without,
     /// the program that led there does.
-    pub(super) fn new(ended: Ended<Captured>, mark: Option<&str>) -> Self {
+    pub(super) fn new(ended: Exited<Captured>, mark: Option<&str>) -> Self {
         let mut stdout = lines(&ended.stdout.bytes);
         let broke = ended.stdout.broke.map(RemoteEnd::Unknown);
         let end = match mark {
@@ -159,7 +159,7 @@ mod tests {
             bytes: text.into(),
             broke: None,
         };
-        let ended = Ended {
+        let ended = Exited {
             status: ExitStatus::from_raw(code << 8),
             stdout: heard(stdout),
             stderr: heard("one\n\n\x1b[1mtwo\n"),

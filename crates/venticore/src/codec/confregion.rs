@@ -23,14 +23,14 @@ pub struct Region {
     /// The least length of a partition in which the server looks for it.
     pub min_len: u64,
     /// The headers that the server's formatters write right behind it.
-    pub headers: &'static [Header],
+    pub headers: &'static [Signature],
     /// Whether the server ignores a last line that has no newline.
     pub whole_lines: bool,
 }
 
 /// What shows that a partition is of the server's kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Header {
+pub struct Signature {
     /// Its first four bytes.
     pub magic: u32,
     /// What has such a header, for messages.
@@ -39,7 +39,7 @@ pub struct Header {
 
 /// What a region holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held<'a> {
+pub enum RegionContents<'a> {
     /// A configuration.
     Text {
         /// The text behind the first line.
@@ -105,16 +105,16 @@ impl Region {
 
     /// What these bytes of a region hold.
     #[must_use]
-    pub fn decode<'a>(&self, bytes: &'a [u8]) -> Held<'a> {
+    pub fn decode<'a>(&self, bytes: &'a [u8]) -> RegionContents<'a> {
         if let Some(after) = bytes.strip_prefix(self.first_line.as_bytes()) {
             let zero = after.iter().position(|&byte| byte == 0);
             let (text, rest) = after.split_at(zero.unwrap_or(after.len()));
             let rest = rest.iter().any(|&byte| byte != 0);
-            return Held::Text { text, rest };
+            return RegionContents::Text { text, rest };
         }
         match bytes.iter().position(|&byte| byte != 0) {
-            Some(at) => Held::Other(at),
-            None => Held::Zeros,
+            Some(at) => RegionContents::Other(at),
+            None => RegionContents::Zeros,
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
         let vector = *b"a b\nmem 1m\n\0\0\0\0\0";
         let text = &b"mem 1m\n"[..];
         assert_eq!(SMALL.encode(text).unwrap(), vector);
-        let held = Held::Text { text, rest: false };
+        let held = RegionContents::Text { text, rest: false };
         assert_eq!(SMALL.decode(&vector), held);
     }
 
@@ -164,7 +164,7 @@ mod tests {
         let bytes = SMALL.encode(&full).unwrap();
         assert_eq!(bytes, *b"a b\nxxxxxxxxxxxx");
         let (text, rest) = (&full[..], false);
-        assert_eq!(SMALL.decode(&bytes), Held::Text { text, rest });
+        assert_eq!(SMALL.decode(&bytes), RegionContents::Text { text, rest });
         let (room, found) = (12, 13);
         let error = TextError::TooLong { room, found };
         assert_eq!(SMALL.encode(&[b'x'; 13]), Err(error));
@@ -179,17 +179,23 @@ mod tests {
     fn what_an_earlier_text_left_is_told_apart() {
         let held = SMALL.decode(b"a b\nx\n\0em 1m\n\0\0\0");
         let (text, rest) = (&b"x\n"[..], true);
-        assert_eq!(held, Held::Text { text, rest });
+        assert_eq!(held, RegionContents::Text { text, rest });
     }
 
     #[test]
     fn without_the_first_line_there_is_no_text() {
-        assert_eq!(SMALL.decode(&[0; 16]), Held::Zeros);
-        assert_eq!(SMALL.decode(b"a b\r\nmem 1m\n\0\0\0\0"), Held::Other(0));
-        assert_eq!(SMALL.decode(b"a b\0mem 1m\n\0\0\0\0\0"), Held::Other(0));
+        assert_eq!(SMALL.decode(&[0; 16]), RegionContents::Zeros);
+        assert_eq!(
+            SMALL.decode(b"a b\r\nmem 1m\n\0\0\0\0"),
+            RegionContents::Other(0)
+        );
+        assert_eq!(
+            SMALL.decode(b"a b\0mem 1m\n\0\0\0\0\0"),
+            RegionContents::Other(0)
+        );
         assert_eq!(
             SMALL.decode(b"\0\0\0z\0\0\0\0\0\0\0\0\0\0\0\0"),
-            Held::Other(3)
+            RegionContents::Other(3)
         );
     }
 
@@ -220,7 +226,7 @@ mod tests {
                 Ok(bytes) => {
                     prop_assert_eq!(bytes.len(), size);
                     let (text, rest) = (text.as_bytes(), false);
-                    prop_assert_eq!(region.decode(&bytes), Held::Text { text, rest });
+                    prop_assert_eq!(region.decode(&bytes), RegionContents::Text { text, rest });
                 }
                 Err(_) => prop_assert!(text.len() + 4 > size),
             }

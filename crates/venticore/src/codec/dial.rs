@@ -52,7 +52,7 @@ impl Dial {
     /// # Errors
     /// As `FromStr`; `$venti` is refused.
     pub fn with_default_port(text: &str, port: u16) -> Result<Self, Invalid> {
-        Words::split(text)?.fill(port)
+        DialWords::split(text)?.fill(port)
     }
 
     /// Parses a text with both: a value for `$venti` and a port to fill in.
@@ -60,14 +60,14 @@ impl Dial {
     /// # Errors
     /// As [`Dial::parse_with`].
     pub fn parse(text: &str, venti: Option<&str>, port: u16) -> Result<Self, Invalid> {
-        let words = Words::split(text)?;
+        let words = DialWords::split(text)?;
         match words.host.strip_prefix('$') {
             None => words.fill(port),
             Some("venti") => {
                 let value = venti.filter(|v| !v.is_empty()).ok_or(Invalid::VentiUnset)?;
-                let inner = Words::split(value)?;
+                let inner = DialWords::split(value)?;
                 let port_text = words.port.or(inner.port);
-                Words {
+                DialWords {
                     host: inner.host,
                     port: port_text,
                 }
@@ -123,14 +123,14 @@ impl FromStr for Dial {
 }
 
 /// Host and port as typed, nothing filled in or checked.
-struct Words<'a> {
+struct DialWords<'a> {
     host: &'a str,
     port: Option<&'a str>,
 }
 
-impl<'a> Words<'a> {
+impl<'a> DialWords<'a> {
     fn new(host: &'a str, port: Option<&'a str>) -> Self {
-        Words { host, port }
+        DialWords { host, port }
     }
 
     fn split(text: &'a str) -> Result<Self, Invalid> {

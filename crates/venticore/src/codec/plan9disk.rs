@@ -103,7 +103,7 @@ impl Slice {
     /// bytes. Of one that is `cut`, what is there; else all of it has to be.
     pub(crate) fn bytes_of(
         &self,
-        entry: &Entry,
+        entry: &SlicePartition,
         disk: u64,
         cut: bool,
     ) -> Result<(u64, u64), DiskError> {
@@ -122,7 +122,7 @@ impl Slice {
 
 /// One partition of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct SlicePartition {
     /// Its name.
     pub name: String,
     /// Its first sector, from the start of the slice.
@@ -131,7 +131,7 @@ pub struct Entry {
     pub end: u64,
 }
 
-impl fmt::Display for Entry {
+impl fmt::Display for SlicePartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.name, self.start, self.end)
     }
@@ -140,7 +140,7 @@ impl fmt::Display for Entry {
 /// The partitions of a slice, in the order of its table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    entries: Vec<Entry>,
+    entries: Vec<SlicePartition>,
     /// The line that ended the table, since it is not one of a partition.
     bad: Option<String>,
 }
@@ -180,13 +180,13 @@ impl Table {
 
     /// The first entry of this name.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<&Entry> {
+    pub fn find(&self, name: &str) -> Option<&SlicePartition> {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
     /// All entries.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[SlicePartition] {
         &self.entries
     }
 }
@@ -200,14 +200,14 @@ impl fmt::Display for Table {
 }
 
 /// `part NAME START END`.
-fn entry(line: &[u8]) -> Option<Entry> {
+fn entry(line: &[u8]) -> Option<SlicePartition> {
     let line = std::str::from_utf8(line).ok()?;
     let mut words = line.split_ascii_whitespace();
     let (part, name, start, end) = (words.next()?, words.next()?, words.next()?, words.next()?);
     if part != "part" || words.next().is_some() {
         return None;
     }
-    Some(Entry {
+    Some(SlicePartition {
         name: name.to_owned(),
         start: number(start).ok()?,
         end: number(end).ok()?,
@@ -435,7 +435,7 @@ pub(crate) mod tests {
             start: 1024,
             len: 10 * 512,
         };
-        let entry = |start, end| Entry {
+        let entry = |start, end| SlicePartition {
             name: "a".to_owned(),
             start,
             end,
@@ -490,7 +490,7 @@ pub(crate) mod tests {
             parts in prop::collection::btree_map("[a-z0-9.]{1,8}", (0u64..1000, 1u64..1000), 1..10),
             extra in "[ 0-9a-z\n]{0,30}",
         ) {
-            let entries = parts.into_iter().map(|(name, (start, len))| Entry { name, start, end: start + len });
+            let entries = parts.into_iter().map(|(name, (start, len))| SlicePartition { name, start, end: start + len });
             let table = Table { entries: entries.collect(), bad: None };
             let text = table.to_string();
             prop_assert_eq!(Table::parse(&table_with(&text)), Ok(table.clone()));
@@ -502,7 +502,7 @@ pub(crate) mod tests {
         #[test]
         fn any_entry_is_placed_or_refused(start: u64, end: u64, at: u64, disk: u64, cut: bool) {
             let slice = Slice { start: at, len: u64::MAX };
-            let entry = Entry { name: "x".to_owned(), start, end };
+            let entry = SlicePartition { name: "x".to_owned(), start, end };
             if let Ok((lo, hi)) = slice.bytes_of(&entry, disk, cut) {
                 prop_assert_eq!(u128::from(lo), u128::from(start) * 512 + u128::from(at));
                 let whole = u128::from(end) * 512 + u128::from(at);

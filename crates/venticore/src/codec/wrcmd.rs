@@ -16,11 +16,11 @@ mod word;
 
 use std::fmt;
 
-pub use error::Error;
+pub use error::WrcmdError;
 pub use number::{number, scaled};
 pub(crate) use word::is_blank;
 
-use reader::{Reader, only_line};
+use reader::{WordReader, only_line};
 use word::{one_operand, one_word};
 
 /// A wrarena command line: command word, options, arena file, clump offset.
@@ -59,8 +59,13 @@ impl WrCmd {
     /// one `0x` in the line unless a name has one: the rc scripts look for it.
     ///
     /// # Errors
-    /// [`Error::Word`] where the host or the file is not one word.
-    pub fn new(host: &str, file_offset: u64, file: &str, clump_offset: u64) -> Result<Self, Error> {
+    /// [`WrcmdError::Word`] where the host or the file is not one word.
+    pub fn new(
+        host: &str,
+        file_offset: u64,
+        file: &str,
+        clump_offset: u64,
+    ) -> Result<Self, WrcmdError> {
         one_word("host", host)?;
         one_operand("arena file", file)?;
         let text = format!("wrarena -h {host} -o {file_offset} {file} {clump_offset:#x}\n");
@@ -71,14 +76,14 @@ impl WrCmd {
     ///
     /// # Errors
     /// Anything but one command line, with blank lines around it at most.
-    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, Error> {
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, WrcmdError> {
         let text = text.as_ref();
         if text.len() > Self::MAX_LEN {
-            return Err(Error::TooLong(text.len()));
+            return Err(WrcmdError::TooLong(text.len()));
         }
-        let text = std::str::from_utf8(text).map_err(|e| Error::NotText(e.valid_up_to()))?;
+        let text = std::str::from_utf8(text).map_err(|e| WrcmdError::NotText(e.valid_up_to()))?;
         let (before, line, after) = only_line(text)?;
-        Reader::of(line)?.read(before, after)
+        WordReader::of(line)?.read(before, after)
     }
 
     /// The command word, with a path if it has one.
@@ -170,8 +175,8 @@ impl WrCmd {
     /// word where there was none.
     ///
     /// # Errors
-    /// [`Error::Word`] where the host is not one word.
-    pub fn with_host(&self, host: &str) -> Result<Self, Error> {
+    /// [`WrcmdError::Word`] where the host is not one word.
+    pub fn with_host(&self, host: &str) -> Result<Self, WrcmdError> {
         one_word("host", host)?;
         let mut new = self.clone();
         new.host = Some(new.set_option(self.host, "-h", host.to_owned()));
@@ -181,8 +186,8 @@ impl WrCmd {
     /// The same line with another arena file.
     ///
     /// # Errors
-    /// [`Error::Word`] where the file is not one word, or would be read as an option.
-    pub fn with_file(&self, file: &str) -> Result<Self, Error> {
+    /// [`WrcmdError::Word`] where the file is not one word, or would be read as an option.
+    pub fn with_file(&self, file: &str) -> Result<Self, WrcmdError> {
         one_operand("arena file", file)?;
         let mut new = self.clone();
         new.set(self.file, file.to_owned());

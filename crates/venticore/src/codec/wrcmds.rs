@@ -70,8 +70,8 @@ use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::codec::wrcmd::WrCmd;
 
-pub use error::{Error, Problem};
-use line::{Command, Kind, Line, Mark};
+pub use error::{Problem, WrcmdsError};
+use line::{Command, Kind, PlaceComment, WrcmdsLine};
 pub use stretches::Stretches;
 
 /// What stands above the lines of a new file.
@@ -85,7 +85,7 @@ fn forgotten(target: &Dial) -> String {
 
 /// How far a target is known to have come in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Progress {
     /// The target.
     pub target: Dial,
     /// The arena partition, as it was named.
@@ -122,7 +122,7 @@ pub struct Open {
 
 /// A stretch of the source's log that could not be sent to a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
+pub struct DamagedStretch {
     /// The arena's head block, bytes from the start of the partition.
     pub head: u64,
     /// The arena's clump magic.
@@ -143,7 +143,7 @@ pub struct Damage {
     pub accepted: bool,
 }
 
-impl Damage {
+impl DamagedStretch {
     /// The arena, and the offset in it.
     fn key(&self) -> (u64, u32, u64) {
         (self.head, self.magic, self.offset)
@@ -185,7 +185,7 @@ impl Unreadable {
 /// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrcmds {
-    lines: Vec<Line>,
+    lines: Vec<WrcmdsLine>,
 }
 
 impl Default for Wrcmds {
@@ -203,7 +203,7 @@ impl Wrcmds {
     /// A file in which no target has a place.
     #[must_use]
     pub fn new() -> Self {
-        let lines = vec![Line::other(HEADER)];
+        let lines = vec![WrcmdsLine::other(HEADER)];
         Wrcmds { lines }
     }
 
@@ -213,7 +213,7 @@ impl Wrcmds {
     /// Whatever cannot be understood, and a file of blanks alone, which is what a
     /// crash can make of one: that is never read as "no places". [`Wrcmds::new`]
     /// is for a file that is not there.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, WrcmdsError> {
         if bytes.len() > Self::MAX_LEN {
             return Err(Problem::TooLong(bytes.len()).in_file());
         }
@@ -223,9 +223,9 @@ impl Wrcmds {
             if number > Self::MAX_LINES {
                 return Err(Problem::TooMany.at_line(number));
             }
-            lines.push(Line::parse(raw).map_err(|problem| problem.at_line(number))?);
+            lines.push(WrcmdsLine::parse(raw).map_err(|problem| problem.at_line(number))?);
         }
-        if lines.iter().all(Line::is_blank) {
+        if lines.iter().all(WrcmdsLine::is_blank) {
             return Err(Problem::Empty.in_file());
         }
         let read = Wrcmds { lines };
@@ -234,7 +234,7 @@ impl Wrcmds {
     }
 
     /// Each of our comments belongs to a command, and `place` comes first.
-    fn check_groups(&self) -> Result<(), Error> {
+    fn check_groups(&self) -> Result<(), WrcmdsError> {
         let mut open = None;
         for (at, line) in self.lines.iter().enumerate() {
             match (&line.kind, open) {
@@ -270,13 +270,13 @@ impl Wrcmds {
     /// known.
     #[must_use]
     pub fn seen(&self) -> Option<&WrCmd> {
-        self.lines.iter().rev().find_map(Line::seen)
+        self.lines.iter().rev().find_map(WrcmdsLine::seen)
     }
 
     /// Remembers a wrcmd that was obeyed or written. One that is too long for
     /// a line here, or leaves the file too long, is not remembered.
     pub fn see(&mut self, wrcmd: &WrCmd) {
-        let text = Line::text_of_seen(wrcmd);
+        let text = WrcmdsLine::text_of_seen(wrcmd);
         let known: Vec<usize> = self.positions(|line| line.seen().is_some()).collect();
         if let [at] = known.as_slice()
             && self
@@ -290,7 +290,7 @@ impl Wrcmds {
         for &at in known.iter().rev() {
             new.lines.remove(at);
         }
-        let below_header = usize::from(new.lines.first() == Some(&Line::other(HEADER)));
+        let below_header = usize::from(new.lines.first() == Some(&WrcmdsLine::other(HEADER)));
         let at = known.first().copied().unwrap_or(below_header);
         let remembered = new.insert(at, &text).and_then(|()| new.check_size());
         if remembered.is_ok() {
@@ -300,14 +300,14 @@ impl Wrcmds {
 
     /// The place of a target in a partition; `None` where it has no line.
     #[must_use]
-    pub fn get(&self, target: &Dial, partition: &str) -> Option<Place> {
+    pub fn get(&self, target: &Dial, partition: &str) -> Option<Progress> {
         self.place_at(self.chosen(target, partition)?)
     }
 
     /// The places of all targets in all partitions, one for each.
-    pub fn places(&self) -> impl Iterator<Item = Place> + '_ {
+    pub fn places(&self) -> impl Iterator<Item = Progress> + '_ {
         let mut seen = BTreeSet::new();
-        let commands = self.lines.iter().filter_map(Line::command);
+        let commands = self.lines.iter().filter_map(WrcmdsLine::command);
         commands
             .filter(move |command| seen.insert((&command.target, command.wrcmd.file())))
             .filter_map(|command| self.get(&command.target, command.wrcmd.file()))
@@ -319,7 +319,7 @@ impl Wrcmds {
     /// # Errors
     /// The partition cannot be written as one word, or the file would have
     /// more bytes or lines than it may have. Nothing has changed then.
-    pub fn set(&mut self, place: &Place) -> Result<(), Error> {
+    pub fn set(&mut self, place: &Progress) -> Result<(), WrcmdsError> {
         let mut new = self.clone();
         new.merge(&place.target, &place.partition)?;
         match new.chosen(&place.target, &place.partition) {
@@ -331,8 +331,8 @@ impl Wrcmds {
         Ok(())
     }
 
-    fn rewrite(&mut self, at: usize, place: &Place) -> Result<(), Error> {
-        let Some(old) = self.lines.get(at).and_then(Line::command) else {
+    fn rewrite(&mut self, at: usize, place: &Progress) -> Result<(), WrcmdsError> {
+        let Some(old) = self.lines.get(at).and_then(WrcmdsLine::command) else {
             return Ok(());
         };
         let mut wrcmd = old.wrcmd.clone();
@@ -341,7 +341,7 @@ impl Wrcmds {
         }
         self.change(at, &wrcmd.with_clump_offset(place.offset).line())?;
         let first = self.own_lines(at).first().copied().unwrap_or(at);
-        let mark = Mark::of(place);
+        let mark = PlaceComment::of(place);
         match self.lines.get(first).map(|line| &line.kind) {
             Some(Kind::Place(_)) => self.change(first, &mark.to_string()),
             _ if mark.is_empty() => Ok(()),
@@ -349,7 +349,7 @@ impl Wrcmds {
         }
     }
 
-    fn append(&mut self, place: &Place) -> Result<(), Error> {
+    fn append(&mut self, place: &Progress) -> Result<(), WrcmdsError> {
         let text = forgotten(&place.target);
         self.lines.retain(|line| line.text != text.as_bytes());
         if let Some(last) = self.lines.last_mut()
@@ -357,7 +357,7 @@ impl Wrcmds {
         {
             last.end = "\n";
         }
-        let mark = Mark::of(place);
+        let mark = PlaceComment::of(place);
         if !mark.is_empty() {
             self.insert(self.lines.len(), &mark.to_string())?;
         }
@@ -368,7 +368,7 @@ impl Wrcmds {
     }
 
     /// Makes one line of all those for a target and partition.
-    fn merge(&mut self, target: &Dial, partition: &str) -> Result<(), Error> {
+    fn merge(&mut self, target: &Dial, partition: &str) -> Result<(), WrcmdsError> {
         let Some(kept) = self.chosen(target, partition) else {
             return Ok(());
         };
@@ -395,21 +395,22 @@ impl Wrcmds {
     }
 
     /// The stretches that could not be sent to a target, accepted ones too.
-    pub fn damages(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Damage> {
-        self.own(target, partition).filter_map(Line::damage)
+    pub fn damages(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &DamagedStretch> {
+        self.own(target, partition).filter_map(WrcmdsLine::damage)
     }
 
     /// The stretches that are damaged in the source and that a target has whole.
-    pub fn spared(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Damage> {
-        self.own(target, partition).filter_map(Line::spared)
+    pub fn spared(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &DamagedStretch> {
+        self.own(target, partition).filter_map(WrcmdsLine::spared)
     }
 
     /// The blocks that a target could not give back.
     pub fn unreadable(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Unreadable> {
-        self.own(target, partition).filter_map(Line::unreadable)
+        self.own(target, partition)
+            .filter_map(WrcmdsLine::unreadable)
     }
 
-    fn own(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Line> {
+    fn own(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &WrcmdsLine> {
         let commands = self.commands(target, partition).into_iter();
         let own = commands.flat_map(|at| self.own_lines(at));
         own.filter_map(|at| self.lines.get(at))
@@ -426,8 +427,8 @@ impl Wrcmds {
         &mut self,
         target: &Dial,
         partition: &str,
-        new: impl IntoIterator<Item = Damage>,
-    ) -> Result<(), Error> {
+        new: impl IntoIterator<Item = DamagedStretch>,
+    ) -> Result<(), WrcmdsError> {
         let mut all = Stretches::new(self.damages(target, partition).cloned());
         new.into_iter().for_each(|damage| all.add(damage));
         self.set_damages(target, partition, &all.into_list())
@@ -441,9 +442,9 @@ impl Wrcmds {
         &mut self,
         target: &Dial,
         partition: &str,
-        all: &[Damage],
-    ) -> Result<(), Error> {
-        let texts = all.iter().map(Damage::to_string);
+        all: &[DamagedStretch],
+    ) -> Result<(), WrcmdsError> {
+        let texts = all.iter().map(DamagedStretch::to_string);
         self.replace_own(target, partition, |line| line.damage().is_some(), texts)
     }
 
@@ -455,8 +456,8 @@ impl Wrcmds {
         &mut self,
         target: &Dial,
         partition: &str,
-        new: impl IntoIterator<Item = Damage>,
-    ) -> Result<(), Error> {
+        new: impl IntoIterator<Item = DamagedStretch>,
+    ) -> Result<(), WrcmdsError> {
         let mut all = Stretches::new(self.spared(target, partition).cloned());
         new.into_iter().for_each(|damage| all.add(damage));
         self.set_spared(target, partition, &all.into_list())
@@ -470,9 +471,9 @@ impl Wrcmds {
         &mut self,
         target: &Dial,
         partition: &str,
-        all: &[Damage],
-    ) -> Result<(), Error> {
-        let texts = all.iter().map(Damage::to_spared);
+        all: &[DamagedStretch],
+    ) -> Result<(), WrcmdsError> {
+        let texts = all.iter().map(DamagedStretch::to_spared);
         self.replace_own(target, partition, |line| line.spared().is_some(), texts)
     }
 
@@ -485,7 +486,7 @@ impl Wrcmds {
         target: &Dial,
         partition: &str,
         all: &[Unreadable],
-    ) -> Result<(), Error> {
+    ) -> Result<(), WrcmdsError> {
         let texts = all.iter().map(Unreadable::to_string);
         self.replace_own(target, partition, |line| line.unreadable().is_some(), texts)
     }
@@ -496,12 +497,12 @@ impl Wrcmds {
         &mut self,
         target: &Dial,
         partition: &str,
-        is_kind: fn(&Line) -> bool,
+        is_kind: fn(&WrcmdsLine) -> bool,
         texts: impl Iterator<Item = String>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WrcmdsError> {
         let mut new = Vec::new();
         for text in texts {
-            new.push(Line::parse(text.as_bytes()).map_err(Problem::in_file)?);
+            new.push(WrcmdsLine::parse(text.as_bytes()).map_err(Problem::in_file)?);
         }
         let Some(kept) = self.chosen(target, partition) else {
             let missing = || Err(Problem::NoPlace(target.clone()).in_file());
@@ -512,16 +513,16 @@ impl Wrcmds {
         let old: BTreeSet<usize> = own
             .filter(|&at| self.lines.get(at).is_some_and(is_kind))
             .collect();
-        let spellings: HashMap<String, &Line> = old
+        let spellings: HashMap<String, &WrcmdsLine> = old
             .iter()
             .filter_map(|&at| self.lines.get(at))
             .map(|line| (line.kind.to_string(), line))
             .collect();
-        let new: Vec<Line> = new
+        let new: Vec<WrcmdsLine> = new
             .into_iter()
             .map(|line| match spellings.get(&line.kind.to_string()) {
                 Some(&old) => old.clone(),
-                None => Line { end: "\n", ..line },
+                None => WrcmdsLine { end: "\n", ..line },
             })
             .collect();
         let mut lines = Vec::with_capacity(self.lines.len() + new.len());
@@ -543,17 +544,17 @@ impl Wrcmds {
     /// Removes all lines of a target, and says how many there were. That there
     /// were some is remembered until it has a place again.
     pub fn forget(&mut self, target: &Dial) -> usize {
-        let is_its = |line: &Line| line.command().is_some_and(|c| c.target == *target);
+        let is_its = |line: &WrcmdsLine| line.command().is_some_and(|c| c.target == *target);
         let found: Vec<usize> = self.positions(is_its).collect();
         for &at in found.iter().rev() {
             self.remove(at);
         }
-        if self.lines.iter().all(Line::is_blank) {
-            self.lines.insert(0, Line::other(HEADER));
+        if self.lines.iter().all(WrcmdsLine::is_blank) {
+            self.lines.insert(0, WrcmdsLine::other(HEADER));
         }
         if !found.is_empty() && !self.was_forgotten(target) {
-            let below_header = usize::from(self.lines.first() == Some(&Line::other(HEADER)));
-            let line = Line::other(&forgotten(target));
+            let below_header = usize::from(self.lines.first() == Some(&WrcmdsLine::other(HEADER)));
+            let line = WrcmdsLine::other(&forgotten(target));
             self.lines.insert(below_header, line);
             if self.check_size().is_err() {
                 self.lines.remove(below_header);
@@ -569,7 +570,7 @@ impl Wrcmds {
         self.lines.iter().any(|line| line.text == text.as_bytes())
     }
 
-    fn check_size(&self) -> Result<(), Error> {
+    fn check_size(&self) -> Result<(), WrcmdsError> {
         if self.lines.len() > Self::MAX_LINES {
             return Err(Problem::TooMany.in_file());
         }
@@ -579,14 +580,14 @@ impl Wrcmds {
         }
     }
 
-    fn positions(&self, wanted: impl Fn(&Line) -> bool) -> impl Iterator<Item = usize> {
+    fn positions(&self, wanted: impl Fn(&WrcmdsLine) -> bool) -> impl Iterator<Item = usize> {
         let lines = self.lines.iter().enumerate();
         lines.filter_map(move |(at, line)| wanted(line).then_some(at))
     }
 
     /// Where the wrarena lines of a target and partition are.
     fn commands(&self, target: &Dial, partition: &str) -> Vec<usize> {
-        let is_its = |line: &Line| {
+        let is_its = |line: &WrcmdsLine| {
             line.command()
                 .is_some_and(|c| c.target == *target && c.wrcmd.file() == partition)
         };
@@ -617,15 +618,15 @@ impl Wrcmds {
         own
     }
 
-    fn place_at(&self, command: usize) -> Option<Place> {
+    fn place_at(&self, command: usize) -> Option<Progress> {
         let own = self.own_lines(command);
         let first = own.first().and_then(|&at| self.lines.get(at));
         let mark = match first.map(|line| &line.kind) {
             Some(Kind::Place(mark)) => mark.clone(),
-            _ => Mark::default(),
+            _ => PlaceComment::default(),
         };
         let Command { wrcmd, target } = self.lines.get(command)?.command()?;
-        Some(Place {
+        Some(Progress {
             target: target.clone(),
             partition: wrcmd.file().to_owned(),
             head: wrcmd.file_offset().unwrap_or(0),
@@ -650,19 +651,19 @@ impl Wrcmds {
     }
 
     /// Replaces the text of a line, by one that can be read back.
-    fn change(&mut self, at: usize, text: &str) -> Result<(), Error> {
-        let new = Line::parse(text.as_bytes()).map_err(Problem::in_file)?;
+    fn change(&mut self, at: usize, text: &str) -> Result<(), WrcmdsError> {
+        let new = WrcmdsLine::parse(text.as_bytes()).map_err(Problem::in_file)?;
         if let Some(line) = self.lines.get_mut(at) {
             let end = line.end;
-            *line = Line { end, ..new };
+            *line = WrcmdsLine { end, ..new };
         }
         Ok(())
     }
 
     /// Inserts a line that can be read back.
-    fn insert(&mut self, at: usize, text: &str) -> Result<(), Error> {
-        let new = Line::parse(text.as_bytes()).map_err(Problem::in_file)?;
-        self.lines.insert(at, Line { end: "\n", ..new });
+    fn insert(&mut self, at: usize, text: &str) -> Result<(), WrcmdsError> {
+        let new = WrcmdsLine::parse(text.as_bytes()).map_err(Problem::in_file)?;
+        self.lines.insert(at, WrcmdsLine { end: "\n", ..new });
         Ok(())
     }
 }

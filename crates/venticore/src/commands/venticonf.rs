@@ -1,7 +1,7 @@
 //! The command venticonf: where a venti partition holds the server's
 //! configuration (venti.md 12). What it does is [`crate::codec::confregion`].
 
-use crate::codec::confregion::{Header, Region};
+use crate::codec::confregion::{Region, Signature};
 
 /// What servers leave free at the start of a partition; their header follows.
 const BLANK: u64 = 256 * 1024;
@@ -19,11 +19,11 @@ pub const REGION: Region = Region {
     size: SIZE,
     min_len: BLANK + 1,
     headers: &[
-        Header {
+        Signature {
             magic: 0xa9e4_a5e7,
             name: "arena partition",
         },
-        Header {
+        Signature {
             magic: 0xd15c_5ec7,
             name: "index section",
         },

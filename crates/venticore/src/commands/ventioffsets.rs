@@ -12,9 +12,9 @@ use std::path::Path;
 use eyre::{Result, WrapErr};
 use serde::Serialize;
 
-use crate::codec::arena::table::Entry;
+use crate::codec::arena::table::TableEntry;
 use crate::codec::dial::Dial;
-use crate::codec::index::{Arena, Page, PartitionArenas};
+use crate::codec::index::{ArenaRow, Page, PartitionArenas};
 use crate::codec::score::Score;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
@@ -49,7 +49,7 @@ pub struct Options {
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let host = options.host.as_deref();
     let host = host.map(|host| config.dial(host).wrap_err_with(|| format!("host {host:?}")));
-    let run = Run {
+    let run = OffsetsRun {
         options,
         config,
         terminal,
@@ -67,14 +67,14 @@ fn is_url(operand: &OsStr) -> bool {
 }
 
 /// One run, once it is known what is asked for.
-struct Run<'a> {
+struct OffsetsRun<'a> {
     options: &'a Options,
     config: &'a Config,
     terminal: &'a Terminal,
     host: Option<Dial>,
 }
 
-impl Run<'_> {
+impl OffsetsRun<'_> {
     /// The arenas of an index page.
     fn of_page(&self, url: Option<String>) -> Result<Status> {
         let url = url.or_else(|| self.config.index.clone());
@@ -88,7 +88,7 @@ impl Run<'_> {
         Ok(self.print(rows)?.worst(self.check(&page)))
     }
 
-    fn row_of(&self, arena: &Arena) -> Row {
+    fn row_of(&self, arena: &ArenaRow) -> Row {
         Row {
             arena: arena.name.to_string(),
             partition: arena.partition.clone(),
@@ -96,7 +96,7 @@ impl Run<'_> {
             offset: arena.head,
             block_size: arena.block_size,
             total: arena.total,
-            held: Some(Held {
+            held: Some(ArenaContents {
                 clumps: arena.written.clumps.max(arena.indexed.clumps),
                 used: arena.used(),
                 sealed: arena.is_sealed(),
@@ -135,7 +135,7 @@ impl Run<'_> {
         operand: &OsStr,
         partition: &Partition,
         table: &ArenaPartition,
-        entry: &Entry,
+        entry: &TableEntry,
     ) -> (Row, Status) {
         match table.arena(partition, entry) {
             Ok(arena) => {
@@ -233,7 +233,7 @@ fn open(operand: &OsStr) -> Result<Partition> {
     let opened = Partition::named(operand);
     let is_address = !operand.to_string_lossy().starts_with('/');
     opened.map_err(|error| match error.downcast_ref() {
-        Some(partition::Error::NotFound(_)) if is_address => {
+        Some(partition::PartitionError::NotFound(_)) if is_address => {
             let hint = "an index page is given as http://HOST:PORT/index";
             Failure::report(Status::Usage, format!("{}; {hint}", line_of(&error)))
         }
@@ -250,7 +250,7 @@ fn local_row(operand: &OsStr, partition: &Partition, arena: &source::Arena) -> R
         offset: arena.head,
         block_size: arena.block_size,
         total: arena.total(),
-        held: Some(Held {
+        held: Some(ArenaContents {
             clumps: arena.live.clumps,
             used: arena.live.used,
             sealed: arena.sealed,
@@ -299,11 +299,11 @@ struct Row {
     /// Bytes from the head to the end of the trailer.
     total: u64,
     /// What is in it; unknown where it could not be read.
-    held: Option<Held>,
+    held: Option<ArenaContents>,
 }
 
 /// What is in an arena.
-struct Held {
+struct ArenaContents {
     clumps: u32,
     /// Bytes of the log.
     used: u64,

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use eyre::{Context, Report, Result};
 
-use crate::codec::arena::table::Entry;
+use crate::codec::arena::table::TableEntry;
 use crate::codec::dial::Dial;
 use crate::config::Config;
 use crate::copy::replicate::{
-    self, At, Checkpoint, Event, Job, Manner, Outcome, Seat, Start, Trouble,
+    self, Assignment, At, Checkpoint, CopyJob, Event, Manner, SendFrom, TargetOutcome, Trouble,
 };
 use crate::host::partition::Partition;
 use crate::host::terminal::Output;
@@ -54,7 +54,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     let subject = || options.file.to_string_lossy().into_owned();
     let partition = Partition::named(&options.file).wrap_err_with(subject)?;
     let (arenas, mut status) = arenas(options, &partition, terminal).wrap_err_with(subject)?;
-    let job = Job {
+    let job = CopyJob {
         source: Arc::new(partition),
         arenas,
         cross: true,
@@ -66,12 +66,12 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         arena: 0,
         offset: options.clump_offset.unwrap_or(0),
     };
-    let seat = Seat {
+    let seat = Assignment {
         job: 0,
         target: target.clone(),
-        start: Start {
+        start: SendFrom {
             from,
-            ..Start::default()
+            ..SendFrom::default()
         },
         after: None,
     };
@@ -95,12 +95,12 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
 }
 
 fn send(
-    jobs: &[Job; 1],
-    seat: Seat,
+    jobs: &[CopyJob; 1],
+    seat: Assignment,
     config: &Config,
     terminal: &Terminal,
     output: &mut Output,
-) -> Outcome {
+) -> TargetOutcome {
     let target = seat.target.clone();
     let manner = Manner {
         limits: config.limits,
@@ -139,13 +139,13 @@ fn send(
 
 /// What damage, and clumps that are late, make of the status; late ones are
 /// said.
-pub fn judge(outcome: &Outcome, terminal: &Terminal) -> Status {
+pub fn judge(outcome: &TargetOutcome, terminal: &Terminal) -> Status {
     if let Some(late) = &outcome.late {
         terminal.say(&format!(
             "{late}; not on disk yet, run again once the server has synced"
         ));
     }
-    let Outcome { lost, odd, .. } = outcome;
+    let TargetOutcome { lost, odd, .. } = outcome;
     for (count, what) in [
         (lost, "clumps are damaged"),
         (
@@ -219,7 +219,7 @@ pub fn arena_at(partition: &Partition, table: &ArenaPartition, head: u64) -> Res
 }
 
 fn no_arena(table: &ArenaPartition, head: u64) -> Report {
-    let nearest = |entries: &mut dyn Iterator<Item = &Entry>| {
+    let nearest = |entries: &mut dyn Iterator<Item = &TableEntry>| {
         entries
             .map(|entry| format!("{} is at {}", entry.name, entry.start))
             .next()

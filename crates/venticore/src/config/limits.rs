@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::value;
-use crate::net::client::Limits;
+use crate::net::client::Timeouts;
 
 /// Time limits in seconds, and how to go on after a fault.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -47,9 +47,9 @@ impl FileLimits {
     }
 
     /// Those of a connection to a venti.
-    pub(super) fn of_a_client(&self) -> Limits {
-        let default = Limits::default();
-        Limits {
+    pub(super) fn of_a_client(&self) -> Timeouts {
+        let default = Timeouts::default();
+        Timeouts {
             connect: seconds(self.connect, default.connect),
             silence: seconds(self.silence, default.silence),
             sync: seconds(self.sync, default.sync),

@@ -30,7 +30,7 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.source.as_deref(), Some("s"));
     assert_eq!(config.venti.as_deref(), Some("v"));
     assert_eq!(config.limits.silence, Duration::from_secs(3));
-    assert_eq!(config.limits.connect, Limits::default().connect);
+    assert_eq!(config.limits.connect, Timeouts::default().connect);
     assert_eq!(config.state_dir(None), Path::new("/d"));
     assert_eq!(config.state_dir(Some(Path::new("/o"))), Path::new("/o"));
 }

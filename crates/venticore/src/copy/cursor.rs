@@ -24,7 +24,7 @@
 //! Formatting a partition again, or filling it again from a lost tail, can
 //! change the arenas *before* a place too, and version 4 arenas keep their magic
 //! when it happens. So a line carries a fingerprint of them
-//! ([`Partition::fingerprint`]); one without it, or with another, is no proof.
+//! ([`PartitionView::fingerprint`]); one without it, or with another, is no proof.
 
 mod arena;
 mod behind;
@@ -38,25 +38,25 @@ mod source;
 
 use eyre::Result;
 
-pub use arena::Arena;
+pub use arena::ArenaView;
 pub use behind::{Behind, behind};
 pub use belief::believed;
 pub use command::{build_wrcmd, final_wrcmd, wrcmd_place};
-pub use partition::Partition;
+pub use partition::PartitionView;
 pub use point::Point;
-pub use source::Source;
+pub use source::Clumps;
 
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
 use crate::codec::wrcmds::Wrcmds;
 use belief::Belief;
-use hint::Heard;
+use hint::HintOutcome;
 
 /// What is known before a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     /// The partitions to read, in the order of the index.
-    pub partitions: &'a [Partition],
+    pub partitions: &'a [PartitionView],
     /// The wrcmd as it was found; `None` where it was only just built.
     pub wrcmd: Option<&'a WrCmd>,
     /// The wrcmd's own host.
@@ -93,10 +93,10 @@ pub struct Start {
 /// # Errors
 /// The source could not be read, or the place of a wrcmd that is not ours is
 /// none: no arena at its `-o`, or its clump offset past the log or inside a clump.
-pub fn starts(known: &Known, source: &dyn Source) -> Result<Vec<Start>> {
+pub fn starts(known: &Known, source: &dyn Clumps) -> Result<Vec<Start>> {
     let mut starts = Vec::new();
     for (index, partition) in known.partitions.iter().enumerate() {
-        let heard = Heard::of(known, partition, source)?;
+        let heard = HintOutcome::of(known, partition, source)?;
         let first = starts.len();
         for target in known.targets {
             let belief = Belief::of(known, partition, target, heard.hint(), source)?;
@@ -112,8 +112,8 @@ pub fn starts(known: &Known, source: &dyn Source) -> Result<Vec<Start>> {
 }
 
 /// A wrcmd of ours that names nothing any more is said, unless a line says so.
-fn say_outdated(heard: &Heard, partition: &Partition, starts: &mut [Start]) {
-    if let (Heard::Outdated(why), Some(first)) = (heard, starts.first())
+fn say_outdated(heard: &HintOutcome, partition: &PartitionView, starts: &mut [Start]) {
+    if let (HintOutcome::Outdated(why), Some(first)) = (heard, starts.first())
         && starts.iter().all(|start| start.remarks.is_empty())
     {
         let remark = format!("{}: {why}", partition.name);

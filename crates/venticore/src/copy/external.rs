@@ -43,13 +43,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-pub use error::{Error, Fault};
+pub use error::{ExternalError, ExternalFault};
 
 use crate::codec::dial::Dial;
-use crate::host::child::{self, Ended, Limits};
+use crate::host::child::{self, ChildLimits, Exited};
 use crate::host::partition::Partition;
 use crate::source::Arena;
-use said::{Listener, Said};
+use said::{Said, SaidParser};
 
 /// A program and the arguments that come before ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +62,8 @@ impl Program {
     /// A program from an argument vector.
     ///
     /// # Errors
-    /// [`Fault::Empty`] when there is no first word.
-    pub fn new(argv: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Error> {
+    /// [`ExternalFault::Empty`] when there is no first word.
+    pub fn new(argv: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, ExternalError> {
         let mut words = argv.into_iter().map(Into::into);
         let name = words.next().unwrap_or_default();
         let program = Program {
@@ -71,13 +71,13 @@ impl Program {
             name,
         };
         if program.name.is_empty() {
-            return Err(program.error(Fault::Empty));
+            return Err(program.error(ExternalFault::Empty));
         }
         Ok(program)
     }
 
-    fn error(&self, fault: Fault) -> Error {
-        Error {
+    fn error(&self, fault: ExternalFault) -> ExternalError {
+        ExternalError {
             program: excerpt(self.name.as_bytes(), said::SHOWN),
             fault,
         }
@@ -96,7 +96,7 @@ impl Default for Program {
 
 /// What the program is to send: one arena, from an offset on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub struct ArenaRest {
     /// The arena's head block, bytes from the start of the partition.
     pub head: u64,
     /// The end of its trailer block.
@@ -107,11 +107,11 @@ pub struct Stretch {
     pub from: u64,
 }
 
-impl Stretch {
+impl ArenaRest {
     /// An arena from an offset in its log on.
     #[must_use]
     pub fn of(arena: &Arena, from: u64) -> Self {
-        Stretch {
+        ArenaRest {
             head: arena.head,
             end: arena.base() + arena.size + u64::from(arena.block_size),
             size: arena.size,
@@ -122,7 +122,7 @@ impl Stretch {
 
 /// What a program is given at most: two hours of silence, since a wrarena says
 /// nothing between its start and its end, a day in all, 256 MiB on each stream.
-pub const LIMITS: Limits = Limits {
+pub const LIMITS: ChildLimits = ChildLimits {
     silence: Duration::from_secs(2 * 60 * 60),
     whole: Duration::from_secs(24 * 60 * 60),
     output: 256 << 20,
@@ -140,21 +140,21 @@ pub fn run(
     program: &Program,
     target: &Dial,
     partition: &Partition,
-    stretch: &Stretch,
-    limits: &Limits,
-) -> Result<u64, Error> {
+    stretch: &ArenaRest,
+    limits: &ChildLimits,
+) -> Result<u64, ExternalError> {
     let mut command = Command::new(&program.name);
     command
         .args(&program.arguments)
         .args(arguments(target, partition, stretch));
-    let ended = child::run(command, Vec::new(), limits).map_err(Fault::from);
+    let ended = child::run(command, Vec::new(), limits).map_err(ExternalFault::from);
     ended
         .and_then(|ended| offset(ended, stretch))
         .map_err(|fault| program.error(fault))
 }
 
 /// The arguments that name target, arena and place.
-fn arguments(target: &Dial, partition: &Partition, stretch: &Stretch) -> Vec<OsString> {
+fn arguments(target: &Dial, partition: &Partition, stretch: &ArenaRest) -> Vec<OsString> {
     let host = target.to_string();
     let operand = operand(partition.path(), partition.start(), stretch);
     let from = format!("{:#x}", stretch.from).into();
@@ -164,7 +164,7 @@ fn arguments(target: &Dial, partition: &Partition, stretch: &Stretch) -> Vec<OsS
 
 /// The arena as `PATH:HEAD-END`, where the partition begins at `start`. The C
 /// tools split at the last colon, so a path may have some of its own.
-fn operand(path: &Path, start: u64, stretch: &Stretch) -> OsString {
+fn operand(path: &Path, start: u64, stretch: &ArenaRest) -> OsString {
     let mut operand = OsString::new();
     if path.as_os_str().as_bytes().starts_with(b"-") {
         operand.push("./");
@@ -176,14 +176,14 @@ fn operand(path: &Path, start: u64, stretch: &Stretch) -> OsString {
 }
 
 /// The one end offset of a run that went well.
-fn offset(ended: Ended<Listener>, stretch: &Stretch) -> Result<u64, Fault> {
+fn offset(ended: Exited<SaidParser>, stretch: &ArenaRest) -> Result<u64, ExternalFault> {
     let (stdout, stderr) = (ended.stdout.finish(), ended.stderr.finish());
     if ended.status.success() {
         return judge(&stdout, &stderr, stretch);
     }
     Err(match stderr.no_connection {
-        Some(text) => Fault::Unreachable(text),
-        None => Fault::Failed {
+        Some(text) => ExternalFault::Unreachable(text),
+        None => ExternalFault::Failed {
             status: ended.status,
             last: stderr.last,
         },
@@ -191,32 +191,32 @@ fn offset(ended: Ended<Listener>, stretch: &Stretch) -> Result<u64, Fault> {
 }
 
 /// The one end offset, from the words of a program that exited with status 0.
-fn judge(stdout: &Said, stderr: &Said, stretch: &Stretch) -> Result<u64, Fault> {
+fn judge(stdout: &Said, stderr: &Said, stretch: &ArenaRest) -> Result<u64, ExternalFault> {
     if let Some(text) = stderr.damage.as_ref().or(stdout.damage.as_ref()) {
-        return Err(Fault::Damaged {
+        return Err(ExternalFault::Damaged {
             text: text.clone(),
             lines: stderr.damaged + stdout.damaged,
         });
     }
     if let Some(why) = stdout.unread.as_ref().or(stderr.unread.as_ref()) {
-        return Err(Fault::Unread(why.clone()));
+        return Err(ExternalFault::Unread(why.clone()));
     }
     match (stdout.end, stdout.ends, &stdout.unfit, &stdout.bare) {
-        (_, _, Some(text), _) => Err(Fault::Unfit(text.clone())),
-        (_, 2.., _, _) => Err(Fault::Several(stdout.ends)),
-        (Some(_), _, _, Some(text)) => Err(Fault::Unfit(text.clone())),
+        (_, _, Some(text), _) => Err(ExternalFault::Unfit(text.clone())),
+        (_, 2.., _, _) => Err(ExternalFault::Several(stdout.ends)),
+        (Some(_), _, _, Some(text)) => Err(ExternalFault::Unfit(text.clone())),
         (Some(found), _, _, _) => plausible(found, stretch),
-        (None, _, _, Some(text)) => Err(Fault::Bare(text.clone())),
-        (None, _, _, None) => Err(Fault::Nothing(stdout.last.clone())),
+        (None, _, _, Some(text)) => Err(ExternalFault::Bare(text.clone())),
+        (None, _, _, None) => Err(ExternalFault::Nothing(stdout.last.clone())),
     }
 }
 
-fn plausible(found: u64, stretch: &Stretch) -> Result<u64, Fault> {
+fn plausible(found: u64, stretch: &ArenaRest) -> Result<u64, ExternalFault> {
     let (from, size) = (stretch.from, stretch.size);
     if (from..=size).contains(&found) {
         Ok(found)
     } else {
-        Err(Fault::Implausible { found, from, size })
+        Err(ExternalFault::Implausible { found, from, size })
     }
 }
 

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How much time and talk a program is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ChildLimits {
     /// Time without a byte on either stream.
     pub silence: Duration,
     /// Time in all.
@@ -32,7 +32,7 @@ pub struct Limits {
 
 /// Why a program did not come to its end by itself.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum ChildFault {
     /// It could not be started.
     #[error("cannot be started: {0}")]
     Start(io::Error),
@@ -61,7 +61,7 @@ pub trait Listen: Default + Send + 'static {
 
 /// A program that has ended by itself.
 #[derive(Debug)]
-pub struct Ended<L> {
+pub struct Exited<L> {
     /// How.
     pub status: ExitStatus,
     /// What listened to standard output.
@@ -72,19 +72,19 @@ pub struct Ended<L> {
 
 /// Which stream.
 #[derive(Clone, Copy)]
-enum Stream {
+enum OutputStream {
     Output,
     Error,
 }
 
 /// What the threads at the streams report.
-enum Event<L> {
+enum StreamEvent<L> {
     /// Something came.
     Spoke,
     /// More came than is taken.
     Flood,
     /// The stream has ended.
-    Done(Stream, L),
+    Done(OutputStream, L),
 }
 
 /// Runs a program to its end, with these bytes on its standard input. Where
@@ -95,8 +95,8 @@ enum Event<L> {
 pub fn run<L: Listen>(
     mut command: Command,
     input: Vec<u8>,
-    limits: &Limits,
-) -> Result<Ended<L>, Fault> {
+    limits: &ChildLimits,
+) -> Result<Exited<L>, ChildFault> {
     let stdin = match input.is_empty() {
         true => Stdio::null(),
         false => Stdio::piped(),
@@ -108,15 +108,15 @@ pub fn run<L: Listen>(
         // So that what it has started can be killed with it.
         .process_group(0);
     let mut running = Running {
-        child: command.spawn().map_err(Fault::Start)?,
+        child: command.spawn().map_err(ChildFault::Start)?,
         ended: false,
     };
-    running.tell(input).map_err(Fault::Watch)?;
-    let events = running.listen(limits).map_err(Fault::Watch)?;
+    running.tell(input).map_err(ChildFault::Watch)?;
+    let events = running.listen(limits).map_err(ChildFault::Watch)?;
     let mut clock = Clock::start(limits);
     let (stdout, stderr) = hear_out(&events, &mut clock, limits)?;
     let status = running.wait(&clock)?;
-    Ok(Ended {
+    Ok(Exited {
         status,
         stdout,
         stderr,
@@ -125,21 +125,21 @@ pub fn run<L: Listen>(
 
 /// Waits for the end of both streams.
 fn hear_out<L: Listen>(
-    events: &Receiver<Event<L>>,
+    events: &Receiver<StreamEvent<L>>,
     clock: &mut Clock,
-    limits: &Limits,
-) -> Result<(L, L), Fault> {
+    limits: &ChildLimits,
+) -> Result<(L, L), ChildFault> {
     let (mut stdout, mut stderr) = (None, None);
     loop {
         match events.recv_timeout(clock.left()?) {
-            Ok(Event::Spoke) => clock.heard = Instant::now(),
-            Ok(Event::Flood) => return Err(Fault::Flood(limits.output)),
-            Ok(Event::Done(Stream::Output, heard)) => stdout = Some(heard),
-            Ok(Event::Done(Stream::Error, heard)) => stderr = Some(heard),
+            Ok(StreamEvent::Spoke) => clock.heard = Instant::now(),
+            Ok(StreamEvent::Flood) => return Err(ChildFault::Flood(limits.output)),
+            Ok(StreamEvent::Done(OutputStream::Output, heard)) => stdout = Some(heard),
+            Ok(StreamEvent::Done(OutputStream::Error, heard)) => stderr = Some(heard),
             // The clock says which limit it was.
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Fault::Watch(io::ErrorKind::BrokenPipe.into()));
+                return Err(ChildFault::Watch(io::ErrorKind::BrokenPipe.into()));
             }
         }
         if stdout.is_some() && stderr.is_some() {
@@ -150,13 +150,13 @@ fn hear_out<L: Listen>(
 
 /// How long it has been.
 struct Clock<'a> {
-    limits: &'a Limits,
+    limits: &'a ChildLimits,
     started: Instant,
     heard: Instant,
 }
 
 impl<'a> Clock<'a> {
-    fn start(limits: &'a Limits) -> Self {
+    fn start(limits: &'a ChildLimits) -> Self {
         let started = Instant::now();
         Clock {
             limits,
@@ -166,11 +166,11 @@ impl<'a> Clock<'a> {
     }
 
     /// The time until the next limit.
-    fn left(&self) -> Result<Duration, Fault> {
+    fn left(&self) -> Result<Duration, ChildFault> {
         let left = |limit: Duration, since: Instant| limit.checked_sub(since.elapsed());
-        let Limits { silence, whole, .. } = *self.limits;
-        let in_all = left(whole, self.started).ok_or(Fault::Endless(whole))?;
-        let silent = left(silence, self.heard).ok_or(Fault::Silent(silence))?;
+        let ChildLimits { silence, whole, .. } = *self.limits;
+        let in_all = left(whole, self.started).ok_or(ChildFault::Endless(whole))?;
+        let silent = left(silence, self.heard).ok_or(ChildFault::Silent(silence))?;
         Ok(in_all.min(silent))
     }
 }
@@ -194,23 +194,23 @@ impl Running {
 
     /// A thread at each stream. They end with the streams, or once nobody
     /// listens to them any more.
-    fn listen<L: Listen>(&mut self, limits: &Limits) -> io::Result<Receiver<Event<L>>> {
+    fn listen<L: Listen>(&mut self, limits: &ChildLimits) -> io::Result<Receiver<StreamEvent<L>>> {
         let (sender, receiver) = crossbeam_channel::bounded(16);
         let most = limits.output;
         if let Some(pipe) = self.child.stdout.take() {
-            spawn(pipe, Stream::Output, most, sender.clone())?;
+            spawn(pipe, OutputStream::Output, most, sender.clone())?;
         }
         if let Some(pipe) = self.child.stderr.take() {
-            spawn(pipe, Stream::Error, most, sender)?;
+            spawn(pipe, OutputStream::Error, most, sender)?;
         }
         Ok(receiver)
     }
 
     /// Waits for the end of a program that has closed its streams.
-    fn wait(&mut self, clock: &Clock<'_>) -> Result<ExitStatus, Fault> {
+    fn wait(&mut self, clock: &Clock<'_>) -> Result<ExitStatus, ChildFault> {
         let mut pause = Duration::from_millis(1);
         loop {
-            if let Some(status) = self.child.try_wait().map_err(Fault::Watch)? {
+            if let Some(status) = self.child.try_wait().map_err(ChildFault::Watch)? {
                 self.ended = true;
                 return Ok(status);
             }
@@ -245,16 +245,21 @@ pub fn pid(number: u32) -> Option<Pid> {
 
 fn spawn<L: Listen>(
     pipe: impl Read + Send + 'static,
-    stream: Stream,
+    stream: OutputStream,
     most: u64,
-    events: Sender<Event<L>>,
+    events: Sender<StreamEvent<L>>,
 ) -> io::Result<()> {
     let listen = move || listen(pipe, stream, most, &events);
     thread::Builder::new().spawn(listen).map(drop)
 }
 
 /// Reads a stream to its end. An event that nobody takes any more ends it.
-fn listen<L: Listen>(mut pipe: impl Read, stream: Stream, most: u64, events: &Sender<Event<L>>) {
+fn listen<L: Listen>(
+    mut pipe: impl Read,
+    stream: OutputStream,
+    most: u64,
+    events: &Sender<StreamEvent<L>>,
+) {
     let mut listener = L::default();
     let mut buffer = [0; BUFFER];
     let mut total = 0;
@@ -272,13 +277,13 @@ fn listen<L: Listen>(mut pipe: impl Read, stream: Stream, most: u64, events: &Se
             }
         }
         let event = match total {
-            _ if total > most => Event::Flood,
-            _ => Event::Spoke,
+            _ if total > most => StreamEvent::Flood,
+            _ => StreamEvent::Spoke,
         };
         if events.send(event).is_err() || total > most {
             return;
         }
     }
     // Nobody may be there any more.
-    let _ = events.send(Event::Done(stream, listener));
+    let _ = events.send(StreamEvent::Done(stream, listener));
 }

@@ -16,7 +16,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::codec::operand::Operand;
-use crate::host::partition::overlap::Wanted;
+use crate::host::partition::overlap::Overlap;
 use crate::host::partition::{self, Partition};
 use crate::text::one_line;
 
@@ -97,12 +97,12 @@ impl Holders {
 ///
 /// # Errors
 /// As [`Partition::open_rw`].
-pub fn open_rw(operand: &Operand) -> Result<Partition, partition::Error> {
+pub fn open_rw(operand: &Operand) -> Result<Partition, partition::PartitionError> {
     let claimed = match Partition::open_rw(operand) {
-        Err(partition::Error::System { path, cause })
+        Err(partition::PartitionError::System { path, cause })
             if cause.kind() == io::ErrorKind::ResourceBusy =>
         {
-            partition::Error::System { path, cause }
+            partition::PartitionError::System { path, cause }
         }
         done => return done,
     };
@@ -148,7 +148,7 @@ impl Writers {
 
     fn of_in(paths: &[&Path], roots: &Roots) -> io::Result<Self> {
         let of = |path: &&Path| wanted(path, roots).map(|(wanted, _)| wanted);
-        let wanted: Vec<Wanted> = paths.iter().map(|p| of(p).unwrap_or_default()).collect();
+        let wanted: Vec<Overlap> = paths.iter().map(|p| of(p).unwrap_or_default()).collect();
         let (processes, sight) = scan::writers(&roots.proc, &wanted)?;
         Ok(Writers { processes, sight })
     }
@@ -184,13 +184,13 @@ pub fn written_by(pid: u32) -> Vec<Written> {
 }
 
 /// What is looked for, and the devices that lie on it.
-fn wanted(path: &Path, roots: &Roots) -> io::Result<(Wanted, Vec<String>)> {
+fn wanted(path: &Path, roots: &Roots) -> io::Result<(Overlap, Vec<String>)> {
     let meta = fs::metadata(path)?;
     let kind = meta.file_type();
     if kind.is_block_device() {
-        Ok(Wanted::device(&roots.sys, meta.rdev()))
+        Ok(Overlap::device(&roots.sys, meta.rdev()))
     } else if kind.is_file() {
-        Ok(Wanted::file(&roots.sys, &meta))
+        Ok(Overlap::file(&roots.sys, &meta))
     } else {
         let text = "expected a file or a block device";
         Err(io::Error::new(io::ErrorKind::InvalidInput, text))

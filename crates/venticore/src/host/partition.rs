@@ -27,7 +27,7 @@ use rustix::io::Errno;
 use direct::Direct;
 
 use crate::codec::operand::{Operand, Suffix};
-use crate::codec::plan9disk::{DiskError, Entry, SECTOR, SECTOR_LEN, Slice, Table};
+use crate::codec::plan9disk::{DiskError, SECTOR, SECTOR_LEN, Slice, SlicePartition, Table};
 use crate::host::lock::{self, Hold};
 use crate::text;
 
@@ -76,8 +76,8 @@ impl Partition {
     /// nodes; see [`Partition::refresh`].
     ///
     /// # Errors
-    /// [`Error`]: not there, neither file nor block device, no such range, no such partition.
-    pub fn open(operand: &Operand) -> Result<Self, Error> {
+    /// [`PartitionError`]: not there, neither file nor block device, no such range, no such partition.
+    pub fn open(operand: &Operand) -> Result<Self, PartitionError> {
         open(operand, Mode::Read, Path::new(node::SYSFS))
     }
 
@@ -86,7 +86,7 @@ impl Partition {
     ///
     /// # Errors
     /// As [`Partition::open`].
-    pub fn open_rw(operand: &Operand) -> Result<Self, Error> {
+    pub fn open_rw(operand: &Operand) -> Result<Self, PartitionError> {
         open(operand, Mode::ReadWrite, Path::new(node::SYSFS))
     }
 
@@ -95,7 +95,7 @@ impl Partition {
     ///
     /// # Errors
     /// As [`Partition::open`].
-    pub fn open_rw_beside(operand: &Operand) -> Result<Self, Error> {
+    pub fn open_rw_beside(operand: &Operand) -> Result<Self, PartitionError> {
         open(operand, Mode::Beside, Path::new(node::SYSFS))
     }
 
@@ -272,9 +272,9 @@ pub fn claim(path: &Path) -> io::Result<Option<File>> {
     Ok(lock::take_now(&file)?.then_some(file))
 }
 
-fn open(operand: &Operand, mode: Mode, sysfs: &Path) -> Result<Partition, Error> {
+fn open(operand: &Operand, mode: Mode, sysfs: &Path) -> Result<Partition, PartitionError> {
     let (path, meta, suffix) = find(operand)?;
-    let file = open_file(path, &meta, mode).map_err(|cause| Error::system(path, cause))?;
+    let file = open_file(path, &meta, mode).map_err(|cause| PartitionError::system(path, cause))?;
     let mut whole = Opened::whole(file, operand, path)?;
     whole.exclusive = whole.block_device && mode == Mode::ReadWrite;
     whole.refresh(sysfs);
@@ -285,14 +285,14 @@ fn open(operand: &Operand, mode: Mode, sysfs: &Path) -> Result<Partition, Error>
         Some(Suffix::Bad(e)) => {
             let operand = operand.clone();
             let error = e.clone();
-            return Err(Error::Operand { operand, error });
+            return Err(PartitionError::Operand { operand, error });
         }
     };
     Ok(Partition(Arc::new(part)))
 }
 
 /// The path in an operand, what is there, and what follows the path.
-fn find(operand: &Operand) -> Result<(&Path, Metadata, Option<&Suffix>), Error> {
+fn find(operand: &Operand) -> Result<(&Path, Metadata, Option<&Suffix>), PartitionError> {
     if let Some(meta) = look(operand.as_path())? {
         return Ok((operand.as_path(), meta, None));
     }
@@ -301,23 +301,23 @@ fn find(operand: &Operand) -> Result<(&Path, Metadata, Option<&Suffix>), Error> 
     {
         return Ok((path, meta, Some(suffix)));
     }
-    Err(Error::NotFound(operand.clone()))
+    Err(PartitionError::NotFound(operand.clone()))
 }
 
 /// What is at a path, if anything; refused where it cannot be a partition.
 /// Asked before opening, since opening a fifo or a tape waits or acts.
-fn look(path: &Path) -> Result<Option<Metadata>, Error> {
+fn look(path: &Path) -> Result<Option<Metadata>, PartitionError> {
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Ok(None),
-        Err(cause) => return Err(Error::system(path, cause)),
+        Err(cause) => return Err(PartitionError::system(path, cause)),
     };
     check_kind(path, meta.file_type())?;
     Ok(Some(meta))
 }
 
-fn check_kind(path: &Path, kind: FileType) -> Result<(), Error> {
+fn check_kind(path: &Path, kind: FileType) -> Result<(), PartitionError> {
     let found = if kind.is_file() || kind.is_block_device() {
         return Ok(());
     } else if kind.is_dir() {
@@ -332,7 +332,7 @@ fn check_kind(path: &Path, kind: FileType) -> Result<(), Error> {
         "something else"
     };
     let path = path.to_owned();
-    Err(Error::Kind { path, found })
+    Err(PartitionError::Kind { path, found })
 }
 
 fn open_file(path: &Path, meta: &Metadata, mode: Mode) -> io::Result<File> {
@@ -354,8 +354,8 @@ fn open_file(path: &Path, meta: &Metadata, mode: Mode) -> io::Result<File> {
 }
 
 impl Opened {
-    fn whole(mut file: File, operand: &Operand, path: &Path) -> Result<Self, Error> {
-        let failed = |cause| Error::system(path, cause);
+    fn whole(mut file: File, operand: &Operand, path: &Path) -> Result<Self, PartitionError> {
+        let failed = |cause| PartitionError::system(path, cause);
         let meta = file.metadata().map_err(failed)?;
         check_kind(path, meta.file_type())?;
         let block_device = meta.file_type().is_block_device();
@@ -365,7 +365,7 @@ impl Opened {
             meta.len()
         };
         if block_device && len == 0 {
-            return Err(Error::NoMedium(path.to_owned()));
+            return Err(PartitionError::NoMedium(path.to_owned()));
         }
         let direct = block_device.then(|| Direct::of(&file)).flatten();
         Ok(Opened {
@@ -399,10 +399,10 @@ impl Opened {
     }
 
     /// The bytes from `lo` up to `hi`, or up to the end.
-    fn range(mut self, lo: u64, hi: Option<u64>) -> Result<Self, Error> {
+    fn range(mut self, lo: u64, hi: Option<u64>) -> Result<Self, PartitionError> {
         let hi = hi.unwrap_or(self.len);
         if lo >= hi || hi > self.len {
-            return Err(Error::Range {
+            return Err(PartitionError::Range {
                 operand: self.operand,
                 lo,
                 hi,
@@ -415,7 +415,7 @@ impl Opened {
     }
 
     /// The Plan 9 partition of this name. To read, one that is cut will do.
-    fn named(mut self, name: &str, mode: Mode, sysfs: &Path) -> Result<Self, Error> {
+    fn named(mut self, name: &str, mode: Mode, sysfs: &Path) -> Result<Self, PartitionError> {
         if mode != Mode::Read {
             self.refuse_nodes(sysfs)?;
         }
@@ -429,7 +429,7 @@ impl Opened {
 
     /// Looks where plan9port's venti does: in the table of what this is, which
     /// may be a slice, then in that of each slice that its MBR names.
-    fn find_part(&self, name: &str) -> Result<(Slice, Entry), Error> {
+    fn find_part(&self, name: &str) -> Result<(Slice, SlicePartition), PartitionError> {
         let whole = Slice {
             start: 0,
             len: self.len,
@@ -466,40 +466,40 @@ impl Opened {
     }
 
     /// The slices that the MBR names.
-    fn slices(&self) -> Result<Vec<Slice>, Error> {
+    fn slices(&self) -> Result<Vec<Slice>, PartitionError> {
         Slice::of_mbr(&self.sector(0)?).map_err(|error| self.on_disk(error))
     }
 
     /// The table in the second sector of a slice.
-    fn table(&self, slice: Slice) -> Result<Table, Error> {
+    fn table(&self, slice: Slice) -> Result<Table, PartitionError> {
         let sector = self.sector(slice.start.saturating_add(SECTOR))?;
         Table::parse(&sector).map_err(|error| self.on_disk(error))
     }
 
     /// What is written through a disk is not seen through the nodes of its slices.
-    fn refuse_nodes(&self, sysfs: &Path) -> Result<(), Error> {
+    fn refuse_nodes(&self, sysfs: &Path) -> Result<(), PartitionError> {
         if !self.block_device {
             return Ok(());
         }
         let meta = self.file.metadata();
         let dev = meta
-            .map_err(|cause| Error::system(&self.path, cause))?
+            .map_err(|cause| PartitionError::system(&self.path, cause))?
             .rdev();
         let nodes = node::nodes_on(sysfs, dev);
         if nodes.is_empty() {
             return Ok(());
         }
         let operand = self.operand.clone();
-        Err(Error::Nodes { operand, nodes })
+        Err(PartitionError::Nodes { operand, nodes })
     }
 
-    fn on_disk(&self, error: DiskError) -> Error {
+    fn on_disk(&self, error: DiskError) -> PartitionError {
         let operand = self.operand.clone();
         let error = Box::new(error);
-        Error::Disk { operand, error }
+        PartitionError::Disk { operand, error }
     }
 
-    fn sector(&self, at: u64) -> Result<[u8; SECTOR_LEN], Error> {
+    fn sector(&self, at: u64) -> Result<[u8; SECTOR_LEN], PartitionError> {
         if at.checked_add(SECTOR).is_none_or(|end| end > self.len) {
             return Err(self.on_disk(DiskError::Outside {
                 what: format!("the sector at {at}"),
@@ -509,14 +509,14 @@ impl Opened {
         }
         let mut sector = [0; SECTOR_LEN];
         let read = self.read(&mut sector, at);
-        read.map_err(|cause| Error::system(&self.path, cause))?;
+        read.map_err(|cause| PartitionError::system(&self.path, cause))?;
         Ok(sector)
     }
 }
 
 /// Why an operand could not be opened.
 #[derive(Debug)]
-pub enum Error {
+pub enum PartitionError {
     /// Neither the whole text nor what is before its last colon is there.
     NotFound(Operand),
     /// The path is there, but what follows it says nothing.
@@ -569,14 +569,14 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl PartitionError {
     fn system(path: &Path, cause: io::Error) -> Self {
         let path = path.to_owned();
         Self::System { path, cause }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for PartitionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound(operand) => match operand.split() {
@@ -620,7 +620,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for PartitionError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Operand { error, .. } => Some(error),

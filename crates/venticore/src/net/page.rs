@@ -9,8 +9,8 @@ use ureq::http::{Response, Uri, header};
 use ureq::{Agent, Body, Timeout};
 
 use crate::codec::dial::Dial;
-use crate::codec::index::{Error, Page, quoted};
-use crate::net::client::Limits;
+use crate::codec::index::{Page, PageError, quoted};
+use crate::net::client::Timeouts;
 use crate::text::in_lower_case;
 
 /// The most bytes of a page that are taken.
@@ -36,8 +36,8 @@ const GREETING: Duration = Duration::from_secs(1);
 /// connection, `limits.silence` for everything together.
 ///
 /// # Errors
-/// [`Error`], whose [`Error::status`] says what it means for the run.
-pub fn fetch(url: &str, limits: Limits) -> Result<Page, Error> {
+/// [`PageError`], whose [`PageError::status`] says what it means for the run.
+pub fn fetch(url: &str, limits: Timeouts) -> Result<Page, PageError> {
     let uri = uri(url)?;
     let answer = agent(limits)
         .get(&uri)
@@ -57,10 +57,10 @@ pub fn fetch(url: &str, limits: Limits) -> Result<Page, Error> {
 /// those of [`fetch`], for each cache.
 ///
 /// # Errors
-/// [`Error::NotEmptied`]: the server has no such pages; else as [`fetch`].
-pub fn empty_caches(url: &str, limits: Limits) -> Result<(), Error> {
+/// [`PageError::NotEmptied`]: the server has no such pages; else as [`fetch`].
+pub fn empty_caches(url: &str, limits: Timeouts) -> Result<(), PageError> {
     let base = url.strip_suffix("/index");
-    let base = base.ok_or_else(|| Error::Url(quoted(url.as_bytes())))?;
+    let base = base.ok_or_else(|| PageError::Url(quoted(url.as_bytes())))?;
     for page in EMPTYING {
         let uri = uri(&format!("{base}/{page}"))?;
         let answer = agent(limits).get(&uri).call();
@@ -71,7 +71,7 @@ pub fn empty_caches(url: &str, limits: Limits) -> Result<(), Error> {
         match text {
             Ok(text) if status == 200 && text.starts_with(b"emptied ") => {}
             Ok(_) | Err(ureq::Error::BodyExceedsLimit(_)) => {
-                return Err(Error::NotEmptied(uri.to_string()));
+                return Err(PageError::NotEmptied(uri.to_string()));
             }
             Err(error) => return Err(of_body(error, limits)),
         }
@@ -83,23 +83,23 @@ pub fn empty_caches(url: &str, limits: Limits) -> Result<(), Error> {
 ///
 /// # Errors
 /// The URL is none of an index page, or its host is none that can be dialled.
-pub fn venti_of(url: &str) -> Result<Dial, Error> {
+pub fn venti_of(url: &str) -> Result<Dial, PageError> {
     let uri = uri(url)?;
     let host = uri.host().unwrap_or_default();
     let dial = Dial::with_default_port(host, Dial::VENTI);
-    dial.map_err(|_| Error::Url(quoted(url.as_bytes())))
+    dial.map_err(|_| PageError::Url(quoted(url.as_bytes())))
 }
 
 /// The port at which an index page is asked for.
 ///
 /// # Errors
 /// The URL is none of an index page.
-pub fn port_of(url: &str) -> Result<u16, Error> {
+pub fn port_of(url: &str) -> Result<u16, PageError> {
     Ok(uri(url)?.port_u16().unwrap_or(HTTP))
 }
 
-fn uri(url: &str) -> Result<Uri, Error> {
-    let wrong = || Error::Url(quoted(url.as_bytes()));
+fn uri(url: &str) -> Result<Uri, PageError> {
+    let wrong = || PageError::Url(quoted(url.as_bytes()));
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let authority = uri.authority().ok_or_else(wrong)?;
     let host = authority.host();
@@ -113,7 +113,7 @@ fn uri(url: &str) -> Result<Uri, Error> {
     }
 }
 
-fn agent(limits: Limits) -> Agent {
+fn agent(limits: Timeouts) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -127,60 +127,64 @@ fn agent(limits: Limits) -> Agent {
 }
 
 /// The body of an answer that says it is the page.
-fn page_body(answer: Response<Body>) -> Result<Body, Error> {
+fn page_body(answer: Response<Body>) -> Result<Body, PageError> {
     let status = answer.status();
     if status.as_u16() == 200 {
         return Ok(answer.into_body());
     }
     let location = answer.headers().get(header::LOCATION);
-    Err(Error::Status {
+    Err(PageError::Status {
         status: status.as_u16(),
         location: location.map(|location| quoted(location.as_bytes())),
     })
 }
 
 /// What it means that no answer came.
-fn of_call(error: ureq::Error, uri: &Uri, limits: Limits) -> Error {
+fn of_call(error: ureq::Error, uri: &Uri, limits: Timeouts) -> PageError {
     let error = match error {
-        ureq::Error::Protocol(error) => Error::NotHttp(in_lower_case(&error)),
-        ureq::Error::LargeResponseHeader(..) => Error::NotHttp("a header without an end".into()),
+        ureq::Error::Protocol(error) => PageError::NotHttp(in_lower_case(&error)),
+        ureq::Error::LargeResponseHeader(..) => {
+            PageError::NotHttp("a header without an end".into())
+        }
         error => of_body(error, limits),
     };
     match error {
-        Error::NotHttp(_) | Error::Lost(_) => greeting(uri, limits).map_or(error, Error::NotHttp),
+        PageError::NotHttp(_) | PageError::Lost(_) => {
+            greeting(uri, limits).map_or(error, PageError::NotHttp)
+        }
         error => error,
     }
 }
 
 /// What it means that the page did not come, or not all of it.
-fn of_body(error: ureq::Error, limits: Limits) -> Error {
+fn of_body(error: ureq::Error, limits: Timeouts) -> PageError {
     match error {
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-            Error::Unreachable(format!("no connection within {:?}", limits.connect))
+            PageError::Unreachable(format!("no connection within {:?}", limits.connect))
         }
-        ureq::Error::Timeout(_) => Error::Slow(limits.silence),
-        ureq::Error::HostNotFound => Error::Unreachable("host not found".to_owned()),
-        ureq::Error::BodyExceedsLimit(limit) => Error::TooLong(limit),
+        ureq::Error::Timeout(_) => PageError::Slow(limits.silence),
+        ureq::Error::HostNotFound => PageError::Unreachable("host not found".to_owned()),
+        ureq::Error::BodyExceedsLimit(limit) => PageError::TooLong(limit),
         ureq::Error::Io(error) => of_io(&error),
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => Error::Url(in_lower_case(&error)),
-        ureq::Error::Protocol(error) => Error::NotHttp(in_lower_case(&error)),
-        error => Error::Lost(in_lower_case(&error)),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => PageError::Url(in_lower_case(&error)),
+        ureq::Error::Protocol(error) => PageError::NotHttp(in_lower_case(&error)),
+        error => PageError::Lost(in_lower_case(&error)),
     }
 }
 
-fn of_io(error: &io::Error) -> Error {
+fn of_io(error: &io::Error) -> PageError {
     match error.kind() {
-        ErrorKind::UnexpectedEof => Error::Lost("closed before the page was whole".to_owned()),
+        ErrorKind::UnexpectedEof => PageError::Lost("closed before the page was whole".to_owned()),
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
-            Error::Lost(in_lower_case(error))
+            PageError::Lost(in_lower_case(error))
         }
-        _ => Error::Unreachable(in_lower_case(error)),
+        _ => PageError::Unreachable(in_lower_case(error)),
     }
 }
 
 /// What a server says before it is asked, which an HTTP server does not: a
 /// venti tells its versions. One more connection, on which nothing is sent.
-fn greeting(uri: &Uri, limits: Limits) -> Option<String> {
+fn greeting(uri: &Uri, limits: Timeouts) -> Option<String> {
     let host = uri.host()?.trim_matches(['[', ']']);
     let mut addresses = (host, uri.port_u16().unwrap_or(80))
         .to_socket_addrs()
@@ -243,7 +247,7 @@ mod tests {
             "tcp!venti!8000",
         ] {
             let error = uri(url).map(|_| url).unwrap_err();
-            assert!(matches!(error, Error::Url(_)), "{url}: {error}");
+            assert!(matches!(error, PageError::Url(_)), "{url}: {error}");
         }
     }
 }

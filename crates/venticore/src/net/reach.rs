@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use listeners::{Listener, Listeners};
+pub use listeners::{Listeners, LocalListener};
 
 use crate::codec::dial::Dial;
 use crate::net::addresses::look_up;
@@ -22,14 +22,14 @@ const ADDRESSES: usize = 64;
 /// Where some ventis are.
 #[derive(Debug)]
 pub struct Reach {
-    found: Vec<Found>,
+    found: Vec<ReachedVenti>,
 }
 
 /// One venti, and where it is.
 #[derive(Debug)]
-struct Found {
+struct ReachedVenti {
     dial: Dial,
-    ends: BTreeSet<End>,
+    ends: BTreeSet<Endpoint>,
     /// Those of its addresses that are of this machine.
     own: Vec<SocketAddr>,
     /// Why it has no address.
@@ -38,9 +38,9 @@ struct Found {
 
 /// One place that an address leads to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
+enum Endpoint {
     /// A socket of this machine that accepts connections.
-    Listener(Listener),
+    Listener(LocalListener),
     /// A port of this machine. Nobody is seen to listen there.
     Here(u16),
     /// An address of another machine.
@@ -92,7 +92,7 @@ impl Reach {
             let ips = host.addresses.as_deref().unwrap_or_default().iter();
             let all = ips.map(|ip| SocketAddr::new(ip.to_canonical(), dial.port()));
             let (own, others): (Vec<_>, Vec<_>) = all.partition(|at| (here.is_own)(at.ip()));
-            Some(Found {
+            Some(ReachedVenti {
                 dial: (*dial).clone(),
                 ends: ends(&own, others, &listeners),
                 own,
@@ -111,7 +111,7 @@ impl Reach {
         found.unknown.as_deref()
     }
 
-    fn ends(&self, dial: &Dial) -> Option<&BTreeSet<End>> {
+    fn ends(&self, dial: &Dial) -> Option<&BTreeSet<Endpoint>> {
         let found = self.found.iter().find(|found| found.dial == *dial)?;
         Some(&found.ends)
     }
@@ -199,13 +199,13 @@ struct Here {
 
 /// Where addresses lead. Of a machine's own those count where somebody listens, if
 /// there are such.
-fn ends(own: &[SocketAddr], others: Vec<SocketAddr>, listeners: &Listeners) -> BTreeSet<End> {
+fn ends(own: &[SocketAddr], others: Vec<SocketAddr>, listeners: &Listeners) -> BTreeSet<Endpoint> {
     let of_all = own.iter().map(|&address| listeners.reached_by(address));
-    let mut ends: BTreeSet<End> = of_all.flatten().cloned().map(End::Listener).collect();
+    let mut ends: BTreeSet<Endpoint> = of_all.flatten().cloned().map(Endpoint::Listener).collect();
     if ends.is_empty() {
-        ends.extend(own.iter().map(|address| End::Here(address.port())));
+        ends.extend(own.iter().map(|address| Endpoint::Here(address.port())));
     }
-    ends.extend(others.into_iter().map(End::Elsewhere));
+    ends.extend(others.into_iter().map(Endpoint::Elsewhere));
     ends
 }
 

@@ -9,7 +9,7 @@
 use eyre::{Result, WrapErr};
 
 use super::memory::{Memory, fingerprint};
-use super::{Error, Image, ROOTSCOR, WRCMD};
+use super::{Image, NinefatError, ROOTSCOR, WRCMD};
 use crate::codec::operand::Operand;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::NineFat;
@@ -26,7 +26,7 @@ const KEPT: &str = "wrcmd.kept";
 
 /// A run that has looked at the image, and will bring back what is new.
 #[derive(Debug)]
-pub struct Visit {
+pub struct ImageVisit {
     nine_fat: NineFat,
     state: StateDir,
     /// Whether the wrcmd is exchanged, and anything is written.
@@ -38,7 +38,7 @@ pub struct Visit {
     newer: Option<Vec<u8>>,
 }
 
-impl Visit {
+impl ImageVisit {
     /// The wrcmd on the image, where it is to be obeyed in place of ours. It is
     /// in the state directory already, unless the run writes nothing.
     #[must_use]
@@ -51,7 +51,7 @@ impl Visit {
 ///
 /// # Errors
 /// It is not there, not sound, or in use.
-pub fn check(nine_fat: &NineFat) -> Result<(), Error> {
+pub fn check(nine_fat: &NineFat) -> Result<(), NinefatError> {
     Image::open(&nine_fat.image, false)?.fat().map(|_| ())
 }
 
@@ -65,8 +65,8 @@ pub fn arrive(
     nine_fat: &NineFat,
     write: bool,
     terminal: &Terminal,
-) -> Result<Visit, Error> {
-    let mut visit = Visit {
+) -> Result<ImageVisit, NinefatError> {
+    let mut visit = ImageVisit {
         nine_fat: nine_fat.clone(),
         state: state.clone(),
         wrcmd: true,
@@ -86,7 +86,11 @@ pub fn arrive(
 ///
 /// # Errors
 /// Those of the run itself; that the image could not be written is said and in the status.
-pub fn leave(visit: Option<Visit>, outcome: Result<Status>, terminal: &Terminal) -> Result<Status> {
+pub fn leave(
+    visit: Option<ImageVisit>,
+    outcome: Result<Status>,
+    terminal: &Terminal,
+) -> Result<Status> {
     let exported = visit
         .filter(|visit| visit.write)
         .map(|visit| visit.export(terminal));
@@ -105,10 +109,10 @@ pub fn leave(visit: Option<Visit>, outcome: Result<Status>, terminal: &Terminal)
 pub fn exchange(state: &StateDir, nine_fat: &NineFat, terminal: &Terminal) -> Result<()> {
     let lock = match state.lock() {
         Ok(lock) => Some(lock),
-        Err(state::Error::Locked { .. }) => None,
+        Err(state::StateError::Locked { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let mut visit = Visit {
+    let mut visit = ImageVisit {
         nine_fat: nine_fat.clone(),
         state: state.clone(),
         wrcmd: lock.is_some(),
@@ -123,8 +127,8 @@ pub fn exchange(state: &StateDir, nine_fat: &NineFat, terminal: &Terminal) -> Re
     Ok(visit.export(terminal)?)
 }
 
-impl Visit {
-    fn import(&mut self, image: &Image, terminal: &Terminal) -> Result<(), Error> {
+impl ImageVisit {
+    fn import(&mut self, image: &Image, terminal: &Terminal) -> Result<(), NinefatError> {
         let mut memory = image.memory(&image.fat()?, &self.state)?;
         self.seen = image.contents(WRCMD, WrCmd::MAX_LEN)?;
         let ours = self.state.read_wrcmd()?;
@@ -136,13 +140,13 @@ impl Visit {
         let Some(theirs) = self.seen.clone() else {
             return Ok(());
         };
-        if side != Side::Ours {
+        if side != WrcmdSide::Ours {
             WrCmd::parse(theirs.clone())
-                .map_err(|e| Error::NoWrcmd(self.nine_fat.image.clone(), e))?;
+                .map_err(|e| NinefatError::NoWrcmd(self.nine_fat.image.clone(), e))?;
             self.take(&theirs, ours.as_deref(), side, terminal)?;
             self.newer = Some(theirs.clone());
         }
-        let same = side != Side::Ours || ours.as_ref() == Some(&theirs);
+        let same = side != WrcmdSide::Ours || ours.as_ref() == Some(&theirs);
         if same && self.write {
             memory.wrcmd = Some(fingerprint(&theirs));
             memory.save(&self.state)?;
@@ -155,13 +159,13 @@ impl Visit {
         &self,
         theirs: &[u8],
         ours: Option<&[u8]>,
-        side: Side,
+        side: WrcmdSide,
         terminal: &Terminal,
-    ) -> Result<(), Error> {
+    ) -> Result<(), NinefatError> {
         let operand = &self.nine_fat.image;
         let taken = if self.write { "taken" } else { "read" };
         let mut said = format!("wrcmd: changed on the 9fat {operand}: {taken} from there");
-        if let (Side::Both, Some(ours)) = (side, ours) {
+        if let (WrcmdSide::Both, Some(ours)) = (side, ours) {
             said = format!(
                 "wrcmd: differs from that on the 9fat {operand}, and nothing says that ours is newer: \
                  {taken} from there"
@@ -181,7 +185,7 @@ impl Visit {
     }
 
     /// Brings the image up to date: the log first, then the wrcmd.
-    fn export(&self, terminal: &Terminal) -> Result<(), Error> {
+    fn export(&self, terminal: &Terminal) -> Result<(), NinefatError> {
         let image = Image::open(&self.nine_fat.image, true)?;
         image.mend(&self.state, terminal)?;
         let mut memory = image.memory(&image.fat()?, &self.state)?;
@@ -197,7 +201,7 @@ impl Visit {
     }
 
     /// True where something was written.
-    fn export_log(&self, image: &Image, memory: &mut Memory) -> Result<bool, Error> {
+    fn export_log(&self, image: &Image, memory: &mut Memory) -> Result<bool, NinefatError> {
         let log = self
             .state
             .read(StateDir::ROOTSCOR, LOG_MAX)?
@@ -223,11 +227,11 @@ impl Visit {
     }
 
     /// True where something was written.
-    fn export_wrcmd(&self, image: &Image, memory: &mut Memory) -> Result<bool, Error> {
+    fn export_wrcmd(&self, image: &Image, memory: &mut Memory) -> Result<bool, NinefatError> {
         let ours = self.state.read_wrcmd()?;
         let theirs = image.contents(WRCMD, WrCmd::MAX_LEN)?;
         if theirs != self.seen {
-            return Err(Error::Changed(self.nine_fat.image.clone()));
+            return Err(NinefatError::Changed(self.nine_fat.image.clone()));
         }
         let Some(ours) = ours.filter(|ours| Some(ours) != theirs.as_ref()) else {
             return Ok(false);
@@ -252,7 +256,7 @@ fn tell(operand: &Operand, sight: Sight, terminal: &Terminal) {
 
 /// Whose wrcmd counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+enum WrcmdSide {
     /// Ours, or they are the same.
     Ours,
     /// Theirs: ours is as both were, or there is none.
@@ -262,14 +266,14 @@ enum Side {
 }
 
 /// Which of two wrcmds counts, if both were last the same with this fingerprint.
-fn decide(ours: Option<&[u8]>, theirs: Option<&[u8]>, same: Option<&str>) -> Side {
+fn decide(ours: Option<&[u8]>, theirs: Option<&[u8]>, same: Option<&str>) -> WrcmdSide {
     let unchanged = |bytes: &[u8]| Some(fingerprint(bytes).as_str()) == same;
     match (ours, theirs) {
-        (_, None) => Side::Ours,
-        (None, Some(_)) => Side::Theirs,
-        (Some(ours), Some(theirs)) if ours == theirs || unchanged(theirs) => Side::Ours,
-        (Some(ours), Some(_)) if unchanged(ours) => Side::Theirs,
-        _ => Side::Both,
+        (_, None) => WrcmdSide::Ours,
+        (None, Some(_)) => WrcmdSide::Theirs,
+        (Some(ours), Some(theirs)) if ours == theirs || unchanged(theirs) => WrcmdSide::Ours,
+        (Some(ours), Some(_)) if unchanged(ours) => WrcmdSide::Theirs,
+        _ => WrcmdSide::Both,
     }
 }
 
@@ -327,17 +331,17 @@ mod tests {
         let same = Some(same.as_str());
         let (a, b, c) = (Some(&b"a"[..]), Some(&b"b"[..]), Some(&b"c"[..]));
         for (ours, theirs, same, side) in [
-            (a, a, same, Side::Ours),
-            (b, a, same, Side::Ours),
-            (a, b, same, Side::Theirs),
-            (b, c, same, Side::Both),
-            (b, b, same, Side::Ours),
-            (a, b, None, Side::Both),
-            (a, a, None, Side::Ours),
-            (None, b, None, Side::Theirs),
-            (None, a, same, Side::Theirs),
-            (a, None, same, Side::Ours),
-            (None, None, None, Side::Ours),
+            (a, a, same, WrcmdSide::Ours),
+            (b, a, same, WrcmdSide::Ours),
+            (a, b, same, WrcmdSide::Theirs),
+            (b, c, same, WrcmdSide::Both),
+            (b, b, same, WrcmdSide::Ours),
+            (a, b, None, WrcmdSide::Both),
+            (a, a, None, WrcmdSide::Ours),
+            (None, b, None, WrcmdSide::Theirs),
+            (None, a, same, WrcmdSide::Theirs),
+            (a, None, same, WrcmdSide::Ours),
+            (None, None, None, WrcmdSide::Ours),
         ] {
             assert_eq!(
                 decide(ours, theirs, same),

@@ -52,7 +52,7 @@ pub(super) struct Fat {
     pub(super) shape: Shape,
     table: Vec<u8>,
     /// The entries of the root directory, up to its end.
-    slots: Vec<Slot>,
+    slots: Vec<DirectorySlot>,
     /// How many more of them there is room for.
     room: usize,
     /// The clusters of the root directory, in FAT32.
@@ -61,7 +61,7 @@ pub(super) struct Fat {
 
 /// A file of the root directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct RootFile {
     /// Its bytes.
     pub(super) size: u64,
     chain: Vec<u32>,
@@ -69,12 +69,12 @@ pub(super) struct Entry {
 
 /// An entry of a directory, and where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Slot {
+struct DirectorySlot {
     at: u64,
     bytes: [u8; 32],
 }
 
-impl Slot {
+impl DirectorySlot {
     const LABEL: u8 = 0x08;
     const DIRECTORY: u8 = 0x10;
     const LONG: u8 = 0x0f;
@@ -148,7 +148,7 @@ impl Fat {
         for region in regions {
             let all = read(bytes, region.start, region.end - region.start)?;
             for (at, slot) in (region.start..).step_by(32).zip(all.chunks_exact(32)) {
-                let slot = Slot {
+                let slot = DirectorySlot {
                     at,
                     bytes: slot.try_into().unwrap_or([0; 32]),
                 };
@@ -166,12 +166,12 @@ impl Fat {
     }
 
     /// The file of this name, if there is one, with its clusters found sound.
-    pub(super) fn find(&self, name: &str) -> Result<Option<Entry>, Bad> {
+    pub(super) fn find(&self, name: &str) -> Result<Option<RootFile>, Bad> {
         let mut named = self.slots.iter().filter(|slot| slot.is_named(name));
         let Some(slot) = named.next() else {
             return Ok(None);
         };
-        if named.next().is_some() || slot.byte(11) & Slot::DIRECTORY != 0 {
+        if named.next().is_some() || slot.byte(11) & DirectorySlot::DIRECTORY != 0 {
             return Err(format!(
                 "{name}: expected one file, found two or a directory"
             ));
@@ -191,11 +191,11 @@ impl Fat {
         }
         self.check_alone(&chain, name)
             .map_err(|bad| format!("{name}: {bad}"))?;
-        Ok(Some(Entry { size, chain }))
+        Ok(Some(RootFile { size, chain }))
     }
 
     /// The bytes of a file.
-    pub(super) fn contents(&self, bytes: &impl Bytes, entry: &Entry) -> Result<Vec<u8>, Bad> {
+    pub(super) fn contents(&self, bytes: &impl Bytes, entry: &RootFile) -> Result<Vec<u8>, Bad> {
         let mut contents = Vec::new();
         for range in entry.chain.iter().filter_map(|&n| self.shape.bytes_of(n)) {
             let left = entry.size - contents.len() as u64;
@@ -262,7 +262,7 @@ impl Fat {
 
     /// In the table, only free clusters and those of the file change, and those that
     /// are taken afterwards are the file's.
-    fn check_table(&self, own: &BTreeSet<u32>, entry: &Entry, after: &Fat) -> Result<(), Bad> {
+    fn check_table(&self, own: &BTreeSet<u32>, entry: &RootFile, after: &Fat) -> Result<(), Bad> {
         let new: BTreeSet<u32> = entry.chain.iter().chain(&after.root).copied().collect();
         // Where a root directory of FAT32 grows, its end moves.
         let joint = self
@@ -314,7 +314,7 @@ impl Fat {
     }
 
     /// The entries of all other files, with their long names.
-    fn others(&self, name: &str) -> Vec<Slot> {
+    fn others(&self, name: &str) -> Vec<DirectorySlot> {
         let (mut others, mut long) = (Vec::new(), Vec::new());
         for &slot in &self.slots {
             match slot {

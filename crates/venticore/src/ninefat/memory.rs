@@ -51,7 +51,11 @@ fn tail(log: &[u8]) -> &[u8] {
 impl Memory {
     /// What is known of this image; nothing where the file cannot be understood,
     /// which costs no more than that everything is compared again.
-    pub(super) fn of(state: &StateDir, image: &str, volume: u32) -> Result<Self, state::Error> {
+    pub(super) fn of(
+        state: &StateDir,
+        image: &str,
+        volume: u32,
+    ) -> Result<Self, state::StateError> {
         let all = all(state)?;
         let ours = all
             .into_iter()
@@ -64,7 +68,7 @@ impl Memory {
         }))
     }
 
-    pub(super) fn save(&self, state: &StateDir) -> Result<(), state::Error> {
+    pub(super) fn save(&self, state: &StateDir) -> Result<(), state::StateError> {
         let mut all = all(state)?;
         if all.contains(self) {
             return Ok(());
@@ -95,7 +99,7 @@ impl Memory {
     }
 }
 
-fn all(state: &StateDir) -> Result<Vec<Memory>, state::Error> {
+fn all(state: &StateDir) -> Result<Vec<Memory>, state::StateError> {
     let text = state.read(FILE, FILE_MAX)?.unwrap_or_default();
     let lines = text.split(|&byte| byte == b'\n');
     let known = lines.filter_map(|line| serde_json::from_slice::<Memory>(line).ok());

@@ -11,7 +11,7 @@ use std::time::Instant;
 use eyre::{Result, WrapErr};
 
 use super::WAIT;
-use super::program::{self, Failed};
+use super::program::{self, ProgramFailure};
 use crate::config::{self, Config};
 use crate::host::lock::{self, Hold};
 use crate::host::terminal::Terminal;
@@ -133,7 +133,7 @@ fn refuse_unmounted(config: &Config, given: Option<&Path>, dir: &Path) -> Result
 
 /// An error of the state directory; one that nobody chose, and that a plain user
 /// may not make, comes with the way out.
-fn named_by(error: state::Error, given: Option<&Path>) -> eyre::Report {
+fn named_by(error: state::StateError, given: Option<&Path>) -> eyre::Report {
     let refused = error.is_refused() && given.is_none();
     match refused {
         true => {
@@ -251,8 +251,8 @@ fn call(words: &[String]) -> Result<()> {
     };
     match program::call(words, &[], Vec::new()) {
         Ok(_) => Ok(()),
-        Err(Failed::Missing) => Err(failed("no such program")),
-        Err(Failed::Ended(cause)) => Err(failed(&cause)),
+        Err(ProgramFailure::Missing) => Err(failed("no such program")),
+        Err(ProgramFailure::Ended(cause)) => Err(failed(&cause)),
     }
 }
 

@@ -3,14 +3,14 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::host::child::{self, Limits, Listen};
+use crate::host::child::{self, ChildLimits, Listen};
 use crate::text::one_line;
 
 /// The most bytes of what a program says that are repeated.
 const SAID: usize = 500;
 
 /// How long a program may take, and how much it may say.
-const LIMITS: Limits = Limits {
+const LIMITS: ChildLimits = ChildLimits {
     silence: Duration::from_secs(120),
     whole: Duration::from_secs(120),
     output: 1 << 20,
@@ -18,9 +18,9 @@ const LIMITS: Limits = Limits {
 
 /// The beginning of what a program says.
 #[derive(Default)]
-struct Said(Vec<u8>);
+struct ProgramOutput(Vec<u8>);
 
-impl Listen for Said {
+impl Listen for ProgramOutput {
     fn hear(&mut self, bytes: &[u8]) {
         let room = SAID.saturating_sub(self.0.len());
         self.0.extend(bytes.iter().take(room));
@@ -31,7 +31,7 @@ impl Listen for Said {
 
 /// How a program came to no good end.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(super) enum ProgramFailure {
     /// It is not there.
     Missing,
     /// It could not be run to its end, or says that it failed.
@@ -52,17 +52,20 @@ pub(super) fn call(
     words: &[String],
     environment: &[(&str, &str)],
     input: Vec<u8>,
-) -> Result<String, Failed> {
-    let (program, arguments) = words.split_first().ok_or(Failed::Missing)?;
+) -> Result<String, ProgramFailure> {
+    let (program, arguments) = words.split_first().ok_or(ProgramFailure::Missing)?;
     let mut command = Command::new(program);
     command.args(arguments).envs(environment.iter().copied());
-    let ended = child::run::<Said>(command, input, &LIMITS).map_err(|fault| match fault {
-        child::Fault::Start(e) if e.kind() == std::io::ErrorKind::NotFound => Failed::Missing,
-        fault => Failed::Ended(fault.to_string()),
-    })?;
+    let ended =
+        child::run::<ProgramOutput>(command, input, &LIMITS).map_err(|fault| match fault {
+            child::ChildFault::Start(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                ProgramFailure::Missing
+            }
+            fault => ProgramFailure::Ended(fault.to_string()),
+        })?;
     let said = one_line(String::from_utf8_lossy(&ended.stderr.0).trim());
     match ended.status.success() {
         true => Ok(said),
-        false => Err(Failed::Ended(format!("{}: {said}", ended.status))),
+        false => Err(ProgramFailure::Ended(format!("{}: {said}", ended.status))),
     }
 }

@@ -27,7 +27,7 @@ const FILE_MAX: usize = (SECTORS_MAX + 1) * (NUMBER + 2 * SECTOR);
 
 /// What a change is for.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
+struct RedoHead {
     schema: u32,
     image: String,
 }
@@ -36,7 +36,7 @@ struct Head {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Redo {
     name: String,
-    head: Head,
+    head: RedoHead,
     /// What each sector holds before and after.
     sectors: BTreeMap<u64, ([u8; SECTOR], [u8; SECTOR])>,
 }
@@ -73,10 +73,10 @@ impl Redo {
         medium: &impl Bytes,
         new: Sectors,
         state: &StateDir,
-    ) -> Result<io::Result<Self>, state::Error> {
+    ) -> Result<io::Result<Self>, state::StateError> {
         let mut redo = Redo {
             name: name_for(image),
-            head: Head {
+            head: RedoHead {
                 schema: SCHEMA,
                 image: image.to_owned(),
             },
@@ -95,7 +95,10 @@ impl Redo {
 
     /// The change to an image that was begun and is not known to have been finished.
     /// What cannot be understood was never begun: a record is whole or not there.
-    pub(super) fn pending(image: &str, state: &StateDir) -> Result<Option<Self>, state::Error> {
+    pub(super) fn pending(
+        image: &str,
+        state: &StateDir,
+    ) -> Result<Option<Self>, state::StateError> {
         let name = name_for(image);
         let bytes = state.read(&name, FILE_MAX)?.unwrap_or_default();
         let redo = Self::parse(name, &bytes);
@@ -120,7 +123,7 @@ impl Redo {
         medium: &impl Medium,
         data: u64,
         state: &StateDir,
-    ) -> Result<io::Result<()>, state::Error> {
+    ) -> Result<io::Result<()>, state::StateError> {
         if let Err(error) = self.write(medium, data) {
             return Ok(Err(error));
         }
@@ -128,7 +131,7 @@ impl Redo {
     }
 
     /// Takes the change off the record.
-    pub(super) fn forget(self, state: &StateDir) -> Result<(), state::Error> {
+    pub(super) fn forget(self, state: &StateDir) -> Result<(), state::StateError> {
         state.remove(&self.name)
     }
 
@@ -166,7 +169,7 @@ impl Redo {
 
     fn parse(name: String, bytes: &[u8]) -> Option<Self> {
         let end = bytes.iter().position(|&byte| byte == b'\n')?;
-        let head: Head = serde_json::from_slice(bytes.get(..end)?).ok()?;
+        let head: RedoHead = serde_json::from_slice(bytes.get(..end)?).ok()?;
         let records = bytes.get(end + 1..)?.chunks(NUMBER + 2 * SECTOR);
         let sectors = records.map(|record| {
             let (number, rest) = record.split_first_chunk()?;

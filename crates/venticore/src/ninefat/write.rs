@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 use super::fat::{Bad, Bytes, Fat, SECTOR, SECTOR_LEN, Sectors};
-use super::program::{self, Failed};
+use super::program::{self, ProgramFailure};
 use super::redo::SECTORS_MAX;
 use crate::state::StateDir;
 
@@ -64,10 +64,10 @@ fn call(words: &[String], copy: &File, name: &str, contents: &[u8]) -> Result<St
     let program = program_of(&words);
     let called = program::call(&words, &ENVIRONMENT, contents.to_vec());
     called.map_err(|failed| match failed {
-        Failed::Missing => format!(
+        ProgramFailure::Missing => format!(
             "{program:?} is not installed: install GNU mtools (package mtools), or name another program in [mtools]"
         ),
-        Failed::Ended(cause) => format!("{program}: {cause}"),
+        ProgramFailure::Ended(cause) => format!("{program}: {cause}"),
     })
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use super::{Foreign, ReadAt, recount};
 use crate::codec::arena::clump::HEADER_LEN;
 use crate::codec::arena::head::Head;
-use crate::codec::arena::table::{self, Entry, Header};
+use crate::codec::arena::table::{self, PartitionHeader, TableEntry};
 use crate::codec::arena::trailer::{Counters, Trailer};
 use crate::codec::arena::{FormatError, Name, directory};
 use crate::codec::score::Score;
@@ -73,9 +73,9 @@ pub struct ArenaPartition {
     pub block_size: u32,
     /// The arenas in the order of the table, which is that of their offsets.
     /// Those that the table should list and does not are among them.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<TableEntry>,
     /// What is wrong with the table, though arenas were found.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Oddity>,
 }
 
 impl ArenaPartition {
@@ -96,9 +96,9 @@ impl ArenaPartition {
     }
 
     fn read_table(source: &dyn ReadAt) -> Result<Self, LayoutError> {
-        let mut bytes = [0; Header::LEN];
-        read_at(source, &mut bytes, Header::OFFSET)?;
-        let header = Header::parse(&bytes).map_err(at(Header::OFFSET))?;
+        let mut bytes = [0; PartitionHeader::LEN];
+        read_at(source, &mut bytes, PartitionHeader::OFFSET)?;
+        let header = PartitionHeader::parse(&bytes).map_err(at(PartitionHeader::OFFSET))?;
         let offset = header.table_offset();
         let text = table_text(source, &header)?;
         let base = u64::from(header.arena_base);
@@ -110,7 +110,7 @@ impl ArenaPartition {
                 if head_at(source, &header, base).is_none() {
                     return Err(error);
                 }
-                notes.push(Note::Damaged(error.to_string()));
+                notes.push(Oddity::Damaged(error.to_string()));
                 Vec::new()
             }
         };
@@ -130,7 +130,7 @@ impl ArenaPartition {
             entries.push(entry);
         }
         if let (true, Some(first)) = (notes.is_empty(), entries.get(listed)) {
-            notes.push(Note::Damaged(format!(
+            notes.push(Oddity::Damaged(format!(
                 "arena table at {offset}: lists {listed} arenas, but arena {} follows at {}",
                 first.name, first.start
             )));
@@ -150,8 +150,8 @@ impl ArenaPartition {
     ///
     /// # Errors
     /// Both its head and its trailer are unreadable or cut off.
-    pub fn arena(&self, source: &dyn ReadAt, entry: &Entry) -> Result<Arena, LayoutError> {
-        let place = Place {
+    pub fn arena(&self, source: &dyn ReadAt, entry: &TableEntry) -> Result<Arena, LayoutError> {
+        let place = ArenaPlace {
             head: entry.start,
             total: entry.stop - entry.start,
             block_size: self.block_size,
@@ -169,13 +169,13 @@ impl ArenaPartition {
 }
 
 /// The arena whose head block stands at an offset, as a table would list it.
-fn head_at(source: &dyn ReadAt, header: &Header, offset: u64) -> Option<Entry> {
+fn head_at(source: &dyn ReadAt, header: &PartitionHeader, offset: u64) -> Option<TableEntry> {
     let mut bytes = [0; Head::LEN];
     read_at(source, &mut bytes, offset).ok()?;
     let head = Head::parse(&bytes).ok()?;
     let stop = offset.checked_add(head.total)?;
     let fits = head.block_size == header.block_size && stop <= source.size();
-    fits.then_some(Entry {
+    fits.then_some(TableEntry {
         name: head.name,
         start: offset,
         stop,
@@ -183,7 +183,7 @@ fn head_at(source: &dyn ReadAt, header: &Header, offset: u64) -> Option<Entry> {
 }
 
 /// The text of the table, read block by block up to its first zero byte.
-fn table_text(source: &dyn ReadAt, header: &Header) -> Result<Vec<u8>, LayoutError> {
+fn table_text(source: &dyn ReadAt, header: &PartitionHeader) -> Result<Vec<u8>, LayoutError> {
     const LONGEST: usize = table::MAX_ENTRIES * (Name::LEN + 2 * 21);
     let mut text = Vec::new();
     let mut block = vec![0; header.block_size as usize];
@@ -219,12 +219,12 @@ pub struct Arena {
     /// final on disk.
     pub settled: bool,
     /// What head and trailer do not agree on, or the one that is damaged.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Oddity>,
 }
 
 /// Something odd about an arena that does not keep its clumps from being read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum Oddity {
     /// Head or trailer is damaged; the other one was believed.
     Damaged(String),
     /// Head and trailer disagree; the trailer was believed.
@@ -234,7 +234,7 @@ pub enum Note {
     Uncounted(String),
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for Oddity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Damaged(text) | Self::Disagree(text) | Self::Uncounted(text)) = self;
         f.write_str(text)
@@ -250,7 +250,7 @@ impl Arena {
         let mut bytes = [0; Head::LEN];
         read_at(source, &mut bytes, head_offset)?;
         let head = Head::parse(&bytes).map_err(at(head_offset))?;
-        let place = Place {
+        let place = ArenaPlace {
             head: head_offset,
             total: head.total,
             block_size: head.block_size,
@@ -277,7 +277,7 @@ impl Arena {
     /// The seal score in its trailer, where the server has computed it.
     #[must_use]
     pub fn seal_score(&self, source: &dyn ReadAt) -> Option<Score> {
-        let place = Place {
+        let place = ArenaPlace {
             head: self.head,
             total: self.total(),
             block_size: self.block_size,
@@ -296,13 +296,13 @@ impl Arena {
 }
 
 /// Where an arena lies.
-struct Place {
+struct ArenaPlace {
     head: u64,
     total: u64,
     block_size: u32,
 }
 
-impl Place {
+impl ArenaPlace {
     /// That it has room for head, trailer and a block between them, and that all of
     /// it can be counted. Whether it is there, reading tells.
     fn check(&self) -> Result<(), LayoutError> {
@@ -368,14 +368,14 @@ impl Place {
         match head {
             Ok(head) if self.log_is_of(source, &head, trailer) => {
                 arena.clump_magic = head.clump_magic;
-                arena.notes.push(Note::Damaged(format!(
+                arena.notes.push(Oddity::Damaged(format!(
                     "arena trailer: expected clump magic {:#010x}, which head and log have, \
                      found {:#010x}",
                     head.clump_magic, trailer.clump_magic
                 )));
             }
             Ok(head) => arena.notes.extend(self.disagreement(&head, trailer)),
-            Err(error) => arena.notes.push(Note::Damaged(error.to_string())),
+            Err(error) => arena.notes.push(Oddity::Damaged(error.to_string())),
         }
         if arena.live.used == 0 {
             Self::look_into(source, &mut arena, trailer);
@@ -395,8 +395,8 @@ impl Place {
         );
         let fresh = !arena.sealed && trailer.created == 0 && trailer.modified == 0;
         arena.notes.push(match fresh {
-            true => Note::Uncounted(text),
-            false => Note::Damaged(text),
+            true => Oddity::Uncounted(text),
+            false => Oddity::Damaged(text),
         });
         arena.live = found;
         arena.settled = false;
@@ -412,7 +412,7 @@ impl Place {
             live: Counters::default(),
             sealed: false,
             settled: false,
-            notes: vec![Note::Damaged(error.to_string())],
+            notes: vec![Oddity::Damaged(error.to_string())],
         };
         arena.live = recount::recount(source, &arena);
         // No server opens such an arena: none adds to it.
@@ -430,7 +430,7 @@ impl Place {
             && u32::from_be_bytes(magic) == head.clump_magic
     }
 
-    fn disagreement(&self, head: &Head, trailer: &Trailer) -> Option<Note> {
+    fn disagreement(&self, head: &Head, trailer: &Trailer) -> Option<Oddity> {
         let by_head = (&head.name, head.version, head.clump_magic, head.total);
         let by_trailer = (
             &trailer.name,
@@ -439,7 +439,7 @@ impl Place {
             self.total,
         );
         (by_head != by_trailer).then(|| {
-            Note::Disagree(format!(
+            Oddity::Disagree(format!(
                 "head says name {}, version {}, clump magic {:#010x}, {} bytes; \
                  table and trailer say {}, {}, {:#010x}, {}",
                 by_head.0,
@@ -494,8 +494,8 @@ fn explain(source: &dyn ReadAt, error: LayoutError) -> LayoutError {
 
 fn has_partition_magic(source: &dyn ReadAt) -> bool {
     let mut magic = [0; 4];
-    read_at(source, &mut magic, Header::OFFSET).is_ok()
-        && u32::from_be_bytes(magic) == Header::MAGIC
+    read_at(source, &mut magic, PartitionHeader::OFFSET).is_ok()
+        && u32::from_be_bytes(magic) == PartitionHeader::MAGIC
 }
 
 fn read_at(source: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Result<(), LayoutError> {

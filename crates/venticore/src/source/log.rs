@@ -25,18 +25,18 @@ pub use start::StartError;
 use super::recount::recount;
 use super::{Arena, ReadAt};
 use crate::codec::arena::clump::{ClumpError, ClumpHeader, HEADER_LEN};
-use crate::codec::arena::directory::Entry;
+use crate::codec::arena::directory::DirectoryEntry;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
-use fault::Fault;
-use window::Window;
+use fault::ClumpFault;
+use window::LogWindow;
 
 /// A walk along the log of one arena.
-pub struct Log {
+pub struct ClumpLog {
     source: Arc<dyn ReadAt>,
     arena: Arena,
     settled: bool,
-    window: Window,
+    window: LogWindow,
     directory: Directory,
     at: u64,
     /// The directory entry of the clump at `at`; unknown after damage to both.
@@ -49,7 +49,7 @@ pub struct Log {
     before: Option<ClumpHeader>,
 }
 
-impl Log {
+impl ClumpLog {
     /// Starts at `from`, bytes from the start of the data section, which must
     /// be where a clump starts or the log ends.
     ///
@@ -66,9 +66,9 @@ impl Log {
         from: u64,
         synced: bool,
     ) -> Result<Self, StartError> {
-        let mut log = Log {
+        let mut log = ClumpLog {
             settled: synced || arena.settled,
-            window: Window::new(Arc::clone(&source), arena),
+            window: LogWindow::new(Arc::clone(&source), arena),
             directory: Directory::new(Arc::clone(&source), arena),
             source,
             at: from,
@@ -150,7 +150,11 @@ impl Log {
     }
 
     /// Header and directory disagree: what hashes right wins.
-    fn contested(&mut self, header: Result<ClumpHeader, Fault>, entry: Option<Entry>) -> Item {
+    fn contested(
+        &mut self,
+        header: Result<ClumpHeader, ClumpFault>,
+        entry: Option<DirectoryEntry>,
+    ) -> Item {
         let at = self.at;
         let index = self.index.unwrap_or_default();
         let by_entry = entry
@@ -196,7 +200,7 @@ impl Log {
     }
 
     /// The header, if the block at `self.at` is what it says.
-    fn hashes_right(&mut self, header: &ClumpHeader) -> Result<ClumpHeader, Fault> {
+    fn hashes_right(&mut self, header: &ClumpHeader) -> Result<ClumpHeader, ClumpFault> {
         self.verified(self.at, |_| Ok(*header))
     }
 
@@ -351,7 +355,7 @@ impl Log {
         let header = self.verified(self.at, |log| {
             let header = log.raw_header(log.at, room)?;
             if log.at + header.stored_len() > room {
-                return Err(Fault::Clump(ClumpError::Cut));
+                return Err(ClumpFault::Clump(ClumpError::Cut));
             }
             Ok(header)
         });
@@ -359,8 +363,8 @@ impl Log {
             Ok(header) => Some(self.clump(header, None, None)),
             Err(fault) => {
                 self.stopped = Some(match fault {
-                    Fault::Clump(error) => error,
-                    Fault::Read(_) => ClumpError::Cut,
+                    ClumpFault::Clump(error) => error,
+                    ClumpFault::Read(_) => ClumpError::Cut,
                 });
                 None
             }
@@ -368,18 +372,18 @@ impl Log {
     }
 
     /// The header of a clump below the trailer's end of the log.
-    fn header(&mut self, at: u64) -> Result<ClumpHeader, Fault> {
+    fn header(&mut self, at: u64) -> Result<ClumpHeader, ClumpFault> {
         let used = self.used();
         let header = self.raw_header(at, used)?;
         if at + header.stored_len() > used {
-            return Err(Fault::Clump(ClumpError::Cut));
+            return Err(ClumpFault::Clump(ClumpError::Cut));
         }
         Ok(header)
     }
 
-    fn raw_header(&mut self, at: u64, limit: u64) -> Result<ClumpHeader, Fault> {
+    fn raw_header(&mut self, at: u64, limit: u64) -> Result<ClumpHeader, ClumpFault> {
         if at + HEADER_LEN as u64 > limit {
-            return Err(Fault::Clump(ClumpError::Cut));
+            return Err(ClumpFault::Clump(ClumpError::Cut));
         }
         let magic = self.arena.clump_magic;
         let bytes = self.window.get(at, HEADER_LEN)?;
@@ -390,8 +394,8 @@ impl Log {
     fn verified(
         &mut self,
         at: u64,
-        header: impl FnOnce(&mut Self) -> Result<ClumpHeader, Fault>,
-    ) -> Result<ClumpHeader, Fault> {
+        header: impl FnOnce(&mut Self) -> Result<ClumpHeader, ClumpFault>,
+    ) -> Result<ClumpHeader, ClumpFault> {
         let header = header(self)?;
         let stored = self
             .window
@@ -411,7 +415,7 @@ fn type_of_lost(header: Option<ClumpHeader>, entry: Option<ClumpHeader>) -> Opti
     }
 }
 
-impl Iterator for Log {
+impl Iterator for ClumpLog {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {

@@ -12,7 +12,7 @@ use std::io;
 use crate::host::partition::Partition;
 
 pub use foreign::Foreign;
-pub use layout::{Arena, ArenaPartition, ArenaSource, LayoutError, Note};
+pub use layout::{Arena, ArenaPartition, ArenaSource, LayoutError, Oddity};
 
 /// Something that can be read at any offset, by several threads at once: a
 /// partition, a file, a slice of bytes.

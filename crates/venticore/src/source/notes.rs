@@ -1,6 +1,6 @@
 //! What is odd about arenas, said, and what it makes of the run.
 
-use super::{Arena, ArenaPartition, Note};
+use super::{Arena, ArenaPartition, Oddity};
 use crate::host::partition::Partition;
 use crate::host::terminal::Terminal;
 use crate::status::Status;
@@ -36,13 +36,13 @@ pub fn say_notes(arena: &Arena, terminal: &Terminal) -> Status {
 
 /// Says what is odd about an arena, or about the table of a partition. What only
 /// a sync of the server could make damage is not said.
-pub fn say_all(subject: &str, notes: &[Note], terminal: &Terminal) -> Status {
+pub fn say_all(subject: &str, notes: &[Oddity], terminal: &Terminal) -> Status {
     let mut status = Status::Done;
     for note in notes {
         match note {
-            Note::Uncounted(_) => continue,
-            Note::Damaged(_) => status = Status::Partly,
-            Note::Disagree(_) => {}
+            Oddity::Uncounted(_) => continue,
+            Oddity::Damaged(_) => status = Status::Partly,
+            Oddity::Disagree(_) => {}
         }
         terminal.say(&format!("{subject}: {note}"));
     }

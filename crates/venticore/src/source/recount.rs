@@ -3,7 +3,7 @@
 
 use super::{Arena, ReadAt};
 use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
-use crate::codec::arena::directory::{self, Entry};
+use crate::codec::arena::directory::{self, DirectoryEntry};
 use crate::codec::arena::trailer::Counters;
 
 /// Entries in a row, from the first on, that no clump agrees with: then the
@@ -16,7 +16,7 @@ const STALE: u64 = 64;
 ///
 /// Nothing is hashed, and what cannot be read counts as damaged.
 pub(super) fn recount(source: &dyn ReadAt, arena: &Arena) -> Counters {
-    let mut entries = Entries::new(source, arena);
+    let mut entries = DirectoryBlocks::new(source, arena);
     let (mut all, mut found) = (Counters::default(), Counters::default());
     while let Some((entry, header)) = entries.next(&all) {
         let agrees = header_at(source, arena, all.used).is_some_and(|h| h.agrees_with(&entry));
@@ -41,15 +41,15 @@ fn header_at(source: &dyn ReadAt, arena: &Arena, at: u64) -> Option<ClumpHeader>
 }
 
 /// The entries of a directory of unknown length, block by block.
-struct Entries<'a> {
+struct DirectoryBlocks<'a> {
     source: &'a dyn ReadAt,
     arena: &'a Arena,
     block: Vec<u8>,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> DirectoryBlocks<'a> {
     fn new(source: &'a dyn ReadAt, arena: &'a Arena) -> Self {
-        Entries {
+        DirectoryBlocks {
             source,
             arena,
             block: Vec::new(),
@@ -58,15 +58,15 @@ impl<'a> Entries<'a> {
 
     /// The entry after those that were counted, if it can be one and there is
     /// room for its clump.
-    fn next(&mut self, counted: &Counters) -> Option<(Entry, ClumpHeader)> {
+    fn next(&mut self, counted: &Counters) -> Option<(DirectoryEntry, ClumpHeader)> {
         let index = u64::from(counted.clumps);
         let per_block = directory::entries_per_block(self.arena.block_size);
         let within = index % per_block;
         if within == 0 {
             self.load(index / per_block)?;
         }
-        let at = usize::try_from(within).ok()? * Entry::LEN;
-        let entry = Entry::parse(self.block.get(at..)?)?;
+        let at = usize::try_from(within).ok()? * DirectoryEntry::LEN;
+        let entry = DirectoryEntry::parse(self.block.get(at..)?)?;
         let header = ClumpHeader::from_entry(&entry).ok()?;
         let end = counted.used + header.stored_len();
         (end <= self.arena.room(index + 1)).then_some((entry, header))

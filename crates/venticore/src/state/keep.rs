@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Error, StateDir, make_private, open_plain, parent_of, sync_dir};
+use super::{StateDir, StateError, make_private, open_plain, parent_of, sync_dir};
 
 /// Names tried before a new file is given up.
 const MAX_TRIES: usize = 100;
@@ -17,21 +17,21 @@ impl StateDir {
     /// another's: what is put back from it must be what we kept.
     ///
     /// # Errors
-    /// [`Error::Write`]: there is no such file.
-    pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
+    /// [`StateError::Write`]: there is no such file.
+    pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, StateError> {
         self.keep_with(name, |file| file.write_all(bytes))
     }
 
     /// The same for what `fill` writes, which need not be in memory as a whole.
     ///
     /// # Errors
-    /// [`Error::Write`], also with what `fill` fails with: there is no such
+    /// [`StateError::Write`], also with what `fill` fails with: there is no such
     /// file.
     pub fn keep_with(
         &self,
         name: &str,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<PathBuf, Error> {
+    ) -> Result<PathBuf, StateError> {
         for count in 0..MAX_TRIES {
             let path = match count {
                 0 => self.writable(name)?,
@@ -40,12 +40,15 @@ impl StateDir {
             let mut options = OpenOptions::new();
             match open_plain(&path, options.write(true).create_new(true).mode(0o600)) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(cause) => return Err(Error::write(&path, cause)),
+                Err(cause) => return Err(StateError::write(&path, cause)),
                 Ok(file) => return filled(&path, file, fill).map(|()| path),
             }
         }
         let path = self.path_of(name);
-        Err(Error::write(&path, io::ErrorKind::AlreadyExists.into()))
+        Err(StateError::write(
+            &path,
+            io::ErrorKind::AlreadyExists.into(),
+        ))
     }
 }
 
@@ -53,7 +56,7 @@ fn filled(
     path: &Path,
     mut file: File,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), Error> {
+) -> Result<(), StateError> {
     let dir = parent_of(path);
     let done = make_private(&file)
         .and_then(|_| fill(&mut file))
@@ -62,6 +65,6 @@ fn filled(
     done.map_err(|cause| {
         // A part of it would pass for the whole.
         let _ = fs::remove_file(path);
-        Error::write(path, cause)
+        StateError::write(path, cause)
     })
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use super::{Error, StateDir, Step, open_or_make, replace};
+use super::{PendingChange, StateDir, StateError, open_or_make, replace};
 use crate::host::lock;
 
 /// A pid and its newline are shorter than this.
@@ -22,18 +22,18 @@ impl StateDir {
     /// behind of files they were replacing.
     ///
     /// # Errors
-    /// [`Error::Locked`] where another run has it, [`Error::Write`] where
+    /// [`StateError::Locked`] where another run has it, [`StateError::Write`] where
     /// the lock file cannot be made or written.
-    pub fn lock(&self) -> Result<Lock, Error> {
+    pub fn lock(&self) -> Result<Lock, StateError> {
         let path = self.writable(Self::LOCK)?;
-        let failed = |cause| Error::write(&path, cause);
-        self.before(Step::Open(&path)).map_err(failed)?;
+        let failed = |cause| StateError::write(&path, cause);
+        self.before(PendingChange::Open(&path)).map_err(failed)?;
         let (mut file, _) = open_or_make(&path, false)?;
         if !lock::take_now(&file).map_err(failed)? {
             let pid = read_pid(&file);
-            return Err(Error::Locked { pid });
+            return Err(StateError::Locked { pid });
         }
-        self.before(Step::Write(&path)).map_err(failed)?;
+        self.before(PendingChange::Write(&path)).map_err(failed)?;
         write_pid(&path, &mut file)?;
         replace::remove_leftovers(self);
         Ok(Lock { _file: file })
@@ -45,19 +45,19 @@ impl StateDir {
     ///
     /// # Errors
     /// As [`StateDir::lock`], but for the lock.
-    pub fn lock_file(&self, name: &str) -> Result<File, Error> {
+    pub fn lock_file(&self, name: &str) -> Result<File, StateError> {
         let path = self.writable(name)?;
-        self.before(Step::Open(&path))
-            .map_err(|cause| Error::write(&path, cause))?;
+        self.before(PendingChange::Open(&path))
+            .map_err(|cause| StateError::write(&path, cause))?;
         open_or_make(&path, false).map(|(file, _)| file)
     }
 }
 
-fn write_pid(path: &Path, file: &mut File) -> Result<(), Error> {
+fn write_pid(path: &Path, file: &mut File) -> Result<(), StateError> {
     let pid = format!("{}\n", std::process::id());
     file.set_len(0)
         .and_then(|()| file.write_all(pid.as_bytes()))
-        .map_err(|cause| Error::write(path, cause))
+        .map_err(|cause| StateError::write(path, cause))
 }
 
 /// The pid, where a whole line of digits is there: the holder may be about to write it.

@@ -7,18 +7,18 @@ use std::time::SystemTime;
 
 use crate::codec::utc::Utc;
 
-use super::{Error, StateDir, make_private, open_or_make};
+use super::{StateDir, StateError, make_private, open_or_make};
 use crate::text::one_line;
 
 /// A log file. Once it is full it becomes `NAME.old`, in place of the one before.
 #[derive(Debug)]
-pub struct Log {
+pub struct LogFile {
     path: PathBuf,
     file: File,
     len: u64,
 }
 
-impl Log {
+impl LogFile {
     /// The most bytes of one file.
     pub const MAX: u64 = 1 << 20;
 
@@ -50,16 +50,16 @@ impl StateDir {
     ///
     /// # Errors
     /// It cannot be opened or made.
-    pub fn log(&self, name: &str) -> Result<Log, Error> {
+    pub fn log(&self, name: &str) -> Result<LogFile, StateError> {
         let path = self.writable(name)?;
         let (file, len) = open(&path)?;
-        Ok(Log { path, file, len })
+        Ok(LogFile { path, file, len })
     }
 }
 
-fn open(path: &std::path::Path) -> Result<(File, u64), Error> {
+fn open(path: &std::path::Path) -> Result<(File, u64), StateError> {
     let (file, meta) = open_or_make(path, true)?;
-    make_private(&file).map_err(|cause| Error::write(path, cause))?;
+    make_private(&file).map_err(|cause| StateError::write(path, cause))?;
     Ok((file, meta.len()))
 }
 

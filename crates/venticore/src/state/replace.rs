@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Error, StateDir, Step, adopt, make_private, open_plain, parent_of, sync_dir};
+use super::{
+    PendingChange, StateDir, StateError, adopt, make_private, open_plain, parent_of, sync_dir,
+};
 use crate::host::lock;
 
 /// Names tried before a new file is given up.
@@ -23,27 +25,30 @@ impl StateDir {
     /// directory.
     ///
     /// # Errors
-    /// [`Error::Write`], [`Error::Link`] or [`Error::NotAFile`]: the old file is as it was, and
-    /// the new one is gone. [`Error::Unsynced`]: the new file is in place,
+    /// [`StateError::Write`], [`StateError::Link`] or [`StateError::NotAFile`]: the old file is as it was, and
+    /// the new one is gone. [`StateError::Unsynced`]: the new file is in place,
     /// but the last step failed.
-    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
         let path = self.writable(name)?;
         if [Self::LOCK, Self::ROOTSCOR].contains(&name) {
-            return Err(Error::write(&path, io::ErrorKind::InvalidFilename.into()));
+            return Err(StateError::write(
+                &path,
+                io::ErrorKind::InvalidFilename.into(),
+            ));
         }
         let dir = parent_of(&path);
         let owner = match fs::symlink_metadata(&path) {
             Ok(meta) if meta.is_file() => path.as_path(),
-            Ok(meta) if meta.is_symlink() => return Err(Error::Link(path)),
-            Ok(_) => return Err(Error::NotAFile(path)),
+            Ok(meta) if meta.is_symlink() => return Err(StateError::Link(path)),
+            Ok(_) => return Err(StateError::NotAFile(path)),
             Err(_) => dir,
         };
         self.write_and_rename(&path, owner, name, bytes)
-            .map_err(|cause| Error::write(&path, cause))?;
-        let synced = self.before(Step::SyncDir(dir));
+            .map_err(|cause| StateError::write(&path, cause))?;
+        let synced = self.before(PendingChange::SyncDir(dir));
         synced
             .and_then(|()| sync_dir(dir))
-            .map_err(|cause| Error::Unsynced {
+            .map_err(|cause| StateError::Unsynced {
                 path: dir.to_owned(),
                 cause,
             })
@@ -52,15 +57,15 @@ impl StateDir {
     /// Removes the file of this name, if there is one, for good.
     ///
     /// # Errors
-    /// [`Error::Write`]: it may be there still.
-    pub fn remove(&self, name: &str) -> Result<(), Error> {
+    /// [`StateError::Write`]: it may be there still.
+    pub fn remove(&self, name: &str) -> Result<(), StateError> {
         let path = self.writable(name)?;
-        let removed = self.before(Step::Remove(&path));
+        let removed = self.before(PendingChange::Remove(&path));
         match removed.and_then(|()| fs::remove_file(&path)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed
                 .and_then(|()| sync_dir(parent_of(&path)))
-                .map_err(|cause| Error::write(&path, cause)),
+                .map_err(|cause| StateError::write(&path, cause)),
         }
     }
 
@@ -68,8 +73,8 @@ impl StateDir {
     /// while it is open.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn scratch(&self, name: &str) -> Result<File, Error> {
+    /// [`StateError::Write`].
+    pub fn scratch(&self, name: &str) -> Result<File, StateError> {
         let path = self.writable(name)?;
         let file = Temp::create(self, parent_of(&path), name)
             .and_then(|temp| temp.file.try_clone())
@@ -78,7 +83,7 @@ impl StateDir {
                 flock(&file, FlockOperation::Unlock)?;
                 Ok(file)
             });
-        file.map_err(|cause| Error::write(&path, cause))
+        file.map_err(|cause| StateError::write(&path, cause))
     }
 
     fn write_and_rename(
@@ -89,14 +94,14 @@ impl StateDir {
         bytes: &[u8],
     ) -> io::Result<()> {
         let mut temp = Temp::create(self, parent_of(target), name)?;
-        self.before(Step::Write(&temp.path))?;
+        self.before(PendingChange::Write(&temp.path))?;
         temp.file.write_all(bytes)?;
-        self.before(Step::Mode(&temp.path))?;
+        self.before(PendingChange::Mode(&temp.path))?;
         adopt(&temp.file, owner);
         make_private(&temp.file)?;
-        self.before(Step::Sync(&temp.path))?;
+        self.before(PendingChange::Sync(&temp.path))?;
         temp.file.sync_all()?;
-        self.before(Step::Rename(&temp.path, target))?;
+        self.before(PendingChange::Rename(&temp.path, target))?;
         fs::rename(&temp.path, target)
     }
 }
@@ -118,7 +123,7 @@ impl<'a> Temp<'a> {
             let path = dir.join(format!(".{name}.{}-{count}.new", process::id()));
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create_new(true).mode(0o600);
-            state.before(Step::Open(&path))?;
+            state.before(PendingChange::Open(&path))?;
             match open_plain(&path, options) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(e),
@@ -138,7 +143,7 @@ impl Drop for Temp<'_> {
     fn drop(&mut self) {
         // After the rename nothing has this name any more. Where it cannot be
         // removed, the next run with the lock tries again.
-        if self.state.before(Step::Remove(&self.path)).is_ok() {
+        if self.state.before(PendingChange::Remove(&self.path)).is_ok() {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -191,7 +196,7 @@ fn remove_unused(state: &StateDir, path: &Path) {
     }
     if let Ok(file) = open_plain(path, OpenOptions::new().read(true))
         && lock_unused(&file)
-        && state.before(Step::Remove(path)).is_ok()
+        && state.before(PendingChange::Remove(path)).is_ok()
     {
         let _ = fs::remove_file(path);
     }

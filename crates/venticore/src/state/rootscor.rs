@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::codec::utc::Utc;
 use crate::host::lock::{self, Hold};
 
-use super::{Error, StateDir, Step, make_private, open_or_make, parent_of, sync_dir};
+use super::{PendingChange, StateDir, StateError, make_private, open_or_make, parent_of, sync_dir};
 
 /// Who writes an entry, and when: `# 2026-11-22T03:56:12Z HOST TOOL`.
 #[derive(Clone, Copy, Debug)]
@@ -60,26 +60,26 @@ impl StateDir {
     /// `wait`; see [`StateDir::ROOTSCOR_WAIT`].
     ///
     /// # Errors
-    /// [`Error::Entry`] for a NUL or newline in a line, [`Error::Busy`] after
-    /// the wait, [`Error::Write`]: nothing of the entry is in the log.
+    /// [`StateError::Entry`] for a NUL or newline in a line, [`StateError::Busy`] after
+    /// the wait, [`StateError::Write`]: nothing of the entry is in the log.
     pub fn append_rootscor(
         &self,
         stamp: &Stamp<'_>,
         lines: &[impl AsRef<[u8]>],
         wait: Duration,
-    ) -> Result<Access, Error> {
+    ) -> Result<Access, StateError> {
         let entry = compose(stamp, lines)?;
         let path = self.writable(Self::ROOTSCOR)?;
-        let failed = |cause| Error::write(&path, cause);
-        self.before(Step::Open(&path)).map_err(failed)?;
+        let failed = |cause| StateError::write(&path, cause);
+        self.before(PendingChange::Open(&path)).map_err(failed)?;
         let (file, meta) = open_locked(&path, wait)?;
-        self.before(Step::Mode(&path)).map_err(failed)?;
+        self.before(PendingChange::Mode(&path)).map_err(failed)?;
         let access = tighten(&file, meta.mode()).map_err(failed)?;
         self.append(&path, &file, meta.len(), entry)
             .map_err(failed)?;
         if meta.len() == 0 {
             let dir = parent_of(&path);
-            self.before(Step::SyncDir(dir)).map_err(failed)?;
+            self.before(PendingChange::SyncDir(dir)).map_err(failed)?;
             sync_dir(dir).map_err(failed)?;
         }
         Ok(self.once(access))
@@ -104,16 +104,17 @@ impl StateDir {
         if !ends_with_newline(file, len)? {
             entry.insert(0, b'\n');
         }
-        self.before(Step::Write(path))?;
+        self.before(PendingChange::Write(path))?;
         let written = file.write(&entry)?;
         let done = if written == entry.len() {
-            self.before(Step::Sync(path)).and_then(|()| file.sync_all())
+            self.before(PendingChange::Sync(path))
+                .and_then(|()| file.sync_all())
         } else {
             let text = format!("only {written} of {} bytes could be", entry.len());
             Err(io::Error::new(io::ErrorKind::WriteZero, text))
         };
         done.inspect_err(|_| {
-            if self.before(Step::Write(path)).is_ok() {
+            if self.before(PendingChange::Write(path)).is_ok() {
                 take_back(file, len, written);
             }
         })
@@ -121,12 +122,14 @@ impl StateDir {
 }
 
 /// The bytes of an entry.
-fn compose(stamp: &Stamp<'_>, lines: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Error> {
+fn compose(stamp: &Stamp<'_>, lines: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, StateError> {
     let comment = format!("# {} {} {}", Utc(stamp.time), stamp.host, stamp.tool);
     let mut entry = Vec::new();
     for line in std::iter::once(comment.as_bytes()).chain(lines.iter().map(AsRef::as_ref)) {
         if line.iter().any(|byte| matches!(byte, b'\n' | b'\0')) {
-            return Err(Error::Entry(String::from_utf8_lossy(line).into_owned()));
+            return Err(StateError::Entry(
+                String::from_utf8_lossy(line).into_owned(),
+            ));
         }
         entry.extend_from_slice(line);
         entry.push(b'\n');
@@ -136,14 +139,14 @@ fn compose(stamp: &Stamp<'_>, lines: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Err
 
 /// The log, locked, and the file that has its name now: while we waited for
 /// the lock somebody may have put another in its place.
-fn open_locked(path: &Path, wait: Duration) -> Result<(File, Metadata), Error> {
+fn open_locked(path: &Path, wait: Duration) -> Result<(File, Metadata), StateError> {
     let start = Instant::now();
-    let failed = |cause| Error::write(path, cause);
+    let failed = |cause| StateError::write(path, cause);
     loop {
         let (file, _) = open_or_make(path, true)?;
         let left = wait.saturating_sub(start.elapsed());
         if !lock::take(&file, Hold::Alone, left).map_err(failed)? {
-            return Err(Error::Busy {
+            return Err(StateError::Busy {
                 path: path.to_owned(),
                 waited: wait,
             });

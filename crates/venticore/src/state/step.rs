@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// A change about to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
+pub enum PendingChange<'a> {
     /// A file is opened, and made where there is none.
     Open(&'a Path),
     /// Bytes are written to a file, or it is cut.
@@ -24,7 +24,7 @@ pub enum Step<'a> {
     Remove(&'a Path),
 }
 
-/// Asked before each [`Step`]: what tests put between a state directory and the
+/// Asked before each [`PendingChange`]: what tests put between a state directory and the
 /// system. A guard that lets nothing pass any more leaves on disk what a run
 /// leaves that was killed there; nothing is cleaned up behind it.
 pub trait Guard: fmt::Debug + Send + Sync {
@@ -32,5 +32,5 @@ pub trait Guard: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The step is not made, and fails with this.
-    fn before(&self, step: Step<'_>) -> io::Result<()>;
+    fn before(&self, step: PendingChange<'_>) -> io::Result<()>;
 }

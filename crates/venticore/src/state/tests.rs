@@ -43,7 +43,7 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-fn log(state: &StateDir, lines: &[&str]) -> Result<Access, Error> {
+fn log(state: &StateDir, lines: &[&str]) -> Result<Access, StateError> {
     state.append_rootscor(&stamp(), lines, Duration::ZERO)
 }
 
@@ -123,7 +123,7 @@ fn a_second_run_is_told_who_holds_the_lock() {
     let (dir, state) = scratch();
     let held = state.lock().unwrap();
     let error = StateDir::open(dir.path()).unwrap().lock().unwrap_err();
-    assert!(matches!(error, Error::Locked { .. }));
+    assert!(matches!(error, StateError::Locked { .. }));
     let pid = std::process::id();
     assert_eq!(
         error.to_string(),
@@ -155,7 +155,10 @@ fn half_a_pid_is_no_pid() {
     ] {
         fs::write(dir.path().join("lock"), text).unwrap();
         let error = state.lock().unwrap_err();
-        assert!(matches!(error, Error::Locked { pid: None }), "{text:?}");
+        assert!(
+            matches!(error, StateError::Locked { pid: None }),
+            "{text:?}"
+        );
         assert_eq!(error.to_string(), "another run holds the lock");
     }
 }
@@ -231,10 +234,10 @@ fn a_file_that_is_too_long_or_no_file_is_not_read() {
             .unwrap()
             .success()
     );
-    assert!(matches!(state.read_wrcmds(), Err(Error::NotAFile(_))));
+    assert!(matches!(state.read_wrcmds(), Err(StateError::NotAFile(_))));
     assert!(matches!(
         state.replace("wrcmds", b"x"),
-        Err(Error::NotAFile(_))
+        Err(StateError::NotAFile(_))
     ));
     assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
 }
@@ -251,7 +254,7 @@ fn only_plain_names_are_replaced() {
     }
     assert!(matches!(
         state.replace("sub", b"x"),
-        Err(Error::NotAFile(_))
+        Err(StateError::NotAFile(_))
     ));
     assert_eq!(names(dir.path()), ["sub"]);
 }
@@ -268,7 +271,7 @@ fn no_link_is_followed() {
             let _ = fs::remove_file(state.path_of(name));
             symlink(to, state.path_of(name)).unwrap();
         }
-        let is_link = |result: Result<(), Error>| matches!(result, Err(Error::Link(_)));
+        let is_link = |result: Result<(), StateError>| matches!(result, Err(StateError::Link(_)));
         assert!(is_link(state.lock().map(drop)));
         assert!(is_link(state.lock_file("lock").map(drop)));
         assert!(is_link(state.replace("wrcmd", b"x")));
@@ -295,7 +298,7 @@ fn a_directory_that_anybody_can_write_is_refused() {
     for mode in [0o777, 0o1777, 0o702] {
         allow(mode);
         let error = StateDir::open(dir.path()).unwrap_err();
-        assert!(matches!(error, Error::Exposed { .. }), "{error}");
+        assert!(matches!(error, StateError::Exposed { .. }), "{error}");
         // What is there can still be looked at.
         assert!(StateDir::existing(dir.path()).unwrap().is_some());
     }
@@ -305,12 +308,15 @@ fn a_directory_that_anybody_can_write_is_refused() {
     }
     assert!(matches!(
         StateDir::open(Path::new("/dev/..")),
-        Err(Error::RootDirectory)
+        Err(StateError::RootDirectory)
     ));
-    assert!(matches!(StateDir::open(Path::new("")), Err(Error::Unnamed)));
+    assert!(matches!(
+        StateDir::open(Path::new("")),
+        Err(StateError::Unnamed)
+    ));
     assert!(matches!(
         StateDir::existing(Path::new("")),
-        Err(Error::Unnamed)
+        Err(StateError::Unnamed)
     ));
 }
 
@@ -329,9 +335,15 @@ fn a_directory_of_another_user_is_named_and_a_file_with_a_second_name_refused() 
         return;
     }
     let before = fs::read(&elsewhere).unwrap();
-    assert!(matches!(state.lock(), Err(Error::SecondName(_))));
-    assert!(matches!(log(&state, &["x"]), Err(Error::SecondName(_))));
-    assert!(matches!(state.read("lock", 100), Err(Error::SecondName(_))));
+    assert!(matches!(state.lock(), Err(StateError::SecondName(_))));
+    assert!(matches!(
+        log(&state, &["x"]),
+        Err(StateError::SecondName(_))
+    ));
+    assert!(matches!(
+        state.read("lock", 100),
+        Err(StateError::SecondName(_))
+    ));
     assert_eq!(fs::read(&elsewhere).unwrap(), before);
     let said = state.strangers().unwrap();
     assert!(
@@ -437,7 +449,10 @@ fn a_log_open_to_others_is_closed_to_them() {
 fn more_than_a_line_is_no_entry() {
     let (dir, state) = scratch();
     for line in ["a\nb", "a\0", "\n"] {
-        assert!(matches!(log(&state, &["fine", line]), Err(Error::Entry(_))));
+        assert!(matches!(
+            log(&state, &["fine", line]),
+            Err(StateError::Entry(_))
+        ));
     }
     let stamp = Stamp {
         host: "a\nb",
@@ -461,7 +476,7 @@ fn a_log_that_another_has_locked_is_waited_for_so_long_and_no_longer() {
     let wait = Duration::from_millis(60);
     let start = std::time::Instant::now();
     let error = state.append_rootscor(&stamp(), &["x"], wait).unwrap_err();
-    assert!(matches!(error, Error::Busy { .. }));
+    assert!(matches!(error, StateError::Busy { .. }));
     assert!(start.elapsed() >= wait);
     assert_eq!(fs::read(&path).unwrap(), b"old\n");
     let waiting =
@@ -514,7 +529,7 @@ fn the_log_must_be_a_file() {
             .unwrap()
             .success()
     );
-    assert!(matches!(log(&state, &["x"]), Err(Error::NotAFile(_))));
+    assert!(matches!(log(&state, &["x"]), Err(StateError::NotAFile(_))));
 }
 
 #[test]
@@ -583,7 +598,7 @@ fn child_writes_too_much() {
     let Some(dir) = child_scratch() else { return };
     let state = StateDir::open(&dir).unwrap();
     let error = state.replace("wrcmd", &[b'y'; 4000]).unwrap_err();
-    assert!(matches!(error, Error::Write { .. }), "{error}");
+    assert!(matches!(error, StateError::Write { .. }), "{error}");
     let error = log(&state, &[&"z".repeat(4000)]).unwrap_err().to_string();
     assert!(error.contains("cannot be written: only "), "{error}");
 }
@@ -628,7 +643,10 @@ fn child_fills_the_disk() {
     let full = state.replace("wrcmd", large.as_bytes()).unwrap_err();
     assert!(full.to_string().contains("No space left"), "{full}");
     unchanged();
-    assert!(matches!(log(&state, &[&large]), Err(Error::Write { .. })));
+    assert!(matches!(
+        log(&state, &[&large]),
+        Err(StateError::Write { .. })
+    ));
     unchanged();
     let remount = ["-o", "remount,ro"];
     assert!(
@@ -645,7 +663,7 @@ fn child_fills_the_disk() {
         state.lock().unwrap_err(),
         StateDir::open(&dir.join("sub")).unwrap_err(),
     ] {
-        assert!(matches!(error, Error::Write { .. }), "{error}");
+        assert!(matches!(error, StateError::Write { .. }), "{error}");
         assert!(error.to_string().contains("Read-only"), "{error}");
     }
     unchanged();
@@ -675,19 +693,19 @@ fn new_files_belong_to_the_owner_of_the_old_or_of_the_directory() {
 fn messages_are_one_line() {
     let path = PathBuf::from("a\nb");
     for error in [
-        Error::Busy {
+        StateError::Busy {
             path: path.clone(),
             waited: Duration::from_secs(30),
         },
-        Error::read(&path, io::ErrorKind::NotFound.into()),
-        Error::write(&path, io::ErrorKind::NotFound.into()),
-        Error::Unsynced {
+        StateError::read(&path, io::ErrorKind::NotFound.into()),
+        StateError::write(&path, io::ErrorKind::NotFound.into()),
+        StateError::Unsynced {
             path: path.clone(),
             cause: io::ErrorKind::NotFound.into(),
         },
-        Error::NotAFile(path.clone()),
-        Error::TooLong { path, limit: 1 },
-        Error::Entry("a\nb".to_owned()),
+        StateError::NotAFile(path.clone()),
+        StateError::TooLong { path, limit: 1 },
+        StateError::Entry("a\nb".to_owned()),
     ] {
         assert!(!error.to_string().contains('\n'), "{error}");
     }

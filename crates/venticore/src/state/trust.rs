@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Access, Error, StateDir, open_plain, parent_of, regular, rootscor};
+use super::{Access, StateDir, StateError, open_plain, parent_of, regular, rootscor};
 
 /// The superuser.
 const ROOT: u32 = 0;
@@ -66,15 +66,15 @@ impl StateDir {
 }
 
 /// Refuses a directory that anybody can write.
-pub(super) fn refuse_open(path: &Path) -> Result<(), Error> {
-    let read = |cause| Error::read(path, cause);
+pub(super) fn refuse_open(path: &Path) -> Result<(), StateError> {
+    let read = |cause| StateError::read(path, cause);
     if fs::canonicalize(path).map_err(read)? == Path::new("/") {
-        return Err(Error::RootDirectory);
+        return Err(StateError::RootDirectory);
     }
     let found = fs::metadata(path).map_err(read)?;
     let mode = found.mode() & 0o7777;
     match mode & ANYBODY != 0 && !StateDir::is_on_fat(path) {
-        true => Err(Error::Exposed {
+        true => Err(StateError::Exposed {
             path: path.to_owned(),
             mode,
         }),
@@ -83,11 +83,11 @@ pub(super) fn refuse_open(path: &Path) -> Result<(), Error> {
 }
 
 /// Refuses a file that another user may have given a second name, here or there.
-pub(super) fn refuse_second_name(path: &Path, file: &Metadata) -> Result<(), Error> {
+pub(super) fn refuse_second_name(path: &Path, file: &Metadata) -> Result<(), StateError> {
     if file.nlink() <= 1 || fs::metadata(parent_of(path)).is_ok_and(|dir| is_ours(&dir)) {
         return Ok(());
     }
-    Err(Error::SecondName(path.to_owned()))
+    Err(StateError::SecondName(path.to_owned()))
 }
 
 /// What the system says of a file that is a link, where none is followed.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use nom::Parser;
 use nom::number::complete::{be_u8, be_u16, be_u32};
 
-use super::directory::Entry;
+use super::directory::DirectoryEntry;
 use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::score::Score;
 use crate::codec::whack::{self, WhackError};
@@ -142,7 +142,7 @@ impl ClumpHeader {
     ///
     /// # Errors
     /// [`ClumpError::Fields`] when the sizes cannot be.
-    pub fn from_entry(entry: &Entry) -> Result<Self, ClumpError> {
+    pub fn from_entry(entry: &DirectoryEntry) -> Result<Self, ClumpError> {
         let encoding = if entry.size == entry.uncompressed {
             1
         } else {
@@ -161,7 +161,7 @@ impl ClumpHeader {
 
     /// True when the directory says the same of this clump.
     #[must_use]
-    pub fn agrees_with(&self, entry: &Entry) -> bool {
+    pub fn agrees_with(&self, entry: &DirectoryEntry) -> bool {
         self.disk_type == entry.disk_type
             && self.size == entry.size
             && self.uncompressed == entry.uncompressed

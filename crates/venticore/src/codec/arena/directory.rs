@@ -7,7 +7,7 @@ use crate::codec::score::Score;
 
 /// One directory entry: what the clump's own header should say too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct DirectoryEntry {
     /// Type by its disk number; 255 for a corrupt clump.
     pub disk_type: u8,
     /// Stored bytes after the clump header.
@@ -18,16 +18,16 @@ pub struct Entry {
     pub score: Score,
 }
 
-impl Entry {
+impl DirectoryEntry {
     /// Bytes of an entry.
     pub const LEN: usize = 1 + 2 + 2 + Score::LEN;
 
-    /// Reads an entry; `None` when there are fewer than [`Entry::LEN`] bytes.
+    /// Reads an entry; `None` when there are fewer than [`DirectoryEntry::LEN`] bytes.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (_, (disk_type, size, uncompressed, score)) =
             (be_u8, be_u16, be_u16, Score::read).parse(bytes).ok()?;
-        Some(Entry {
+        Some(DirectoryEntry {
             disk_type,
             size,
             uncompressed,
@@ -39,7 +39,7 @@ impl Entry {
 /// Entries in one disk block.
 #[must_use]
 pub fn entries_per_block(block_size: u32) -> u64 {
-    u64::from(block_size) / Entry::LEN as u64
+    u64::from(block_size) / DirectoryEntry::LEN as u64
 }
 
 /// Bytes of directory that `clumps` clumps need: whole disk blocks.
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    impl Entry {
+    impl DirectoryEntry {
         fn to_bytes(self) -> Vec<u8> {
             let mut bytes = vec![self.disk_type];
             bytes.extend(self.size.to_be_bytes());
@@ -69,10 +69,10 @@ mod tests {
     fn an_entry_goes_both_ways() {
         let mut bytes = vec![13, 0x12, 0x34, 0x56, 0x78];
         bytes.extend(Score::ZERO.as_bytes());
-        let entry = Entry::parse(&bytes).unwrap();
+        let entry = DirectoryEntry::parse(&bytes).unwrap();
         assert_eq!(
             entry,
-            Entry {
+            DirectoryEntry {
                 disk_type: 13,
                 size: 0x1234,
                 uncompressed: 0x5678,
@@ -80,7 +80,7 @@ mod tests {
             }
         );
         assert_eq!(entry.to_bytes(), bytes);
-        assert_eq!(Entry::parse(&bytes[..24]), None);
+        assert_eq!(DirectoryEntry::parse(&bytes[..24]), None);
     }
 
     #[test]
@@ -95,8 +95,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_entry_goes_both_ways(bytes: [u8; Entry::LEN]) {
-            prop_assert_eq!(Entry::parse(&bytes).unwrap().to_bytes(), bytes);
+        fn any_entry_goes_both_ways(bytes: [u8; DirectoryEntry::LEN]) {
+            prop_assert_eq!(DirectoryEntry::parse(&bytes).unwrap().to_bytes(), bytes);
         }
     }
 }

@@ -6,16 +6,16 @@ use nom::number::complete::be_u32;
 use super::{FormatError, Name, block_size_is_possible};
 use crate::text::quoted;
 
-/// The partition header at [`Header::OFFSET`]: 512 bytes, the rest of them zero.
+/// The partition header at [`PartitionHeader::OFFSET`]: 512 bytes, the rest of them zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct PartitionHeader {
     /// Disk block size in bytes, a power of two.
     pub block_size: u32,
     /// Where the first arena starts, bytes from the start of the partition.
     pub arena_base: u32,
 }
 
-impl Header {
+impl PartitionHeader {
     /// Where the header lies, bytes from the start of the partition.
     pub const OFFSET: u64 = 256 * 1024;
     /// Bytes of the header.
@@ -54,7 +54,7 @@ impl Header {
                 block_size.to_string(),
             ));
         }
-        let header = Header {
+        let header = PartitionHeader {
             block_size,
             arena_base,
         };
@@ -77,7 +77,7 @@ impl Header {
 
 /// One line of the arena table: where an arena lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct TableEntry {
     /// Name of the arena.
     pub name: Name,
     /// Its head block, bytes from the start of the partition.
@@ -98,10 +98,10 @@ pub const MAX_ENTRIES: usize = 31744;
 /// No count, a count over [`MAX_ENTRIES`], a line that is not
 /// `name TAB start TAB stop`, fewer lines than counted, arenas that overlap,
 /// descend or begin below `arena_base`.
-pub fn parse(text: &[u8], arena_base: u64) -> Result<Vec<Entry>, FormatError> {
+pub fn parse(text: &[u8], arena_base: u64) -> Result<Vec<TableEntry>, FormatError> {
     let mut lines = lines(text);
     let count = count(lines.next().unwrap_or_default())?;
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<TableEntry> = Vec::new();
     for line in lines.by_ref().take(count) {
         let entry = entry(line)?;
         let floor = entries.last().map_or(arena_base, |last| last.stop);
@@ -127,7 +127,7 @@ pub fn parse(text: &[u8], arena_base: u64) -> Result<Vec<Entry>, FormatError> {
 /// The arenas in lines after the first `count`, which a whole table does not
 /// have: from `floor` on, up to the first line that is none.
 #[must_use]
-pub fn spare(text: &[u8], mut floor: u64, count: usize) -> Vec<Entry> {
+pub fn spare(text: &[u8], mut floor: u64, count: usize) -> Vec<TableEntry> {
     let lines = lines(text).skip(1 + count).take(MAX_ENTRIES);
     lines
         .map_while(|line| entry(line).ok())
@@ -148,10 +148,10 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The text of a table, without the zero bytes that follow it.
 #[must_use]
-pub fn to_text(entries: &[Entry]) -> String {
+pub fn to_text(entries: &[TableEntry]) -> String {
     use std::fmt::Write;
     let mut text = format!("{}\n", entries.len());
-    for Entry { name, start, stop } in entries {
+    for TableEntry { name, start, stop } in entries {
         let _ = writeln!(text, "{name}\t{start}\t{stop}");
     }
     text
@@ -179,11 +179,11 @@ fn count(line: &[u8]) -> Result<usize, FormatError> {
         })
 }
 
-fn entry(line: &[u8]) -> Result<Entry, FormatError> {
+fn entry(line: &[u8]) -> Result<TableEntry, FormatError> {
     let mut fields = line.splitn(3, |&b| b == b'\t');
     let mut next = || fields.next();
     let entry = next().and_then(|name| {
-        Some(Entry {
+        Some(TableEntry {
             name: Name::from_field(name),
             start: number(next()?)?,
             stop: number(next()?)?,
@@ -207,9 +207,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    impl Header {
-        fn to_bytes(self) -> [u8; Header::LEN] {
-            let mut bytes = [0; Header::LEN];
+    impl PartitionHeader {
+        fn to_bytes(self) -> [u8; PartitionHeader::LEN] {
+            let mut bytes = [0; PartitionHeader::LEN];
             let fields = [Self::MAGIC, Self::VERSION, self.block_size, self.arena_base];
             for (to, field) in bytes.chunks_exact_mut(4).zip(fields) {
                 to.copy_from_slice(&field.to_be_bytes());
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_header_goes_both_ways() {
-        let header = Header::parse(&HEADER).unwrap();
+        let header = PartitionHeader::parse(&HEADER).unwrap();
         assert_eq!((header.block_size, header.arena_base), (8192, 794_624));
         assert_eq!(header.table_offset(), 270_336);
         assert_eq!(header.to_bytes()[..16], HEADER);
@@ -236,9 +236,12 @@ mod tests {
         for (at, byte) in [(0, 0), (7, 2), (10, 0x30), (10, 0), (13, 0), (9, 2)] {
             let mut bytes = HEADER;
             bytes[at] = byte;
-            assert!(Header::parse(&bytes).is_err(), "byte {at} as {byte:#x}");
+            assert!(
+                PartitionHeader::parse(&bytes).is_err(),
+                "byte {at} as {byte:#x}"
+            );
         }
-        assert!(Header::parse(&HEADER[..15]).is_err());
+        assert!(PartitionHeader::parse(&HEADER[..15]).is_err());
     }
 
     #[test]
@@ -255,7 +258,7 @@ mod tests {
         let text = b" 1 # count\r\n\n# nothing\n\ta\t9\t20\n\0garbage\n";
         assert_eq!(
             parse(text, 9).unwrap(),
-            [Entry {
+            [TableEntry {
                 name: Name::from_field(b"a"),
                 start: 9,
                 stop: 20

@@ -7,10 +7,10 @@ use crate::codec::arena::Name;
 use crate::status::Status;
 
 /// An error of [`fetch`](crate::net::page::fetch), [`Page::parse`](super::Page::parse) or
-/// [`Arena::check`](super::Arena::check). Displayed as one line without
+/// [`ArenaRow::check`](super::ArenaRow::check). Displayed as one line without
 /// control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum PageError {
     /// The text is not the URL of an index page; the part of it that is wrong.
     Url(String),
     /// No address, or none that could be connected to.
@@ -65,7 +65,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl PageError {
     /// The exit status it stands for.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -77,7 +77,7 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for PageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(found) => write!(f, "expected http://HOST:PORT/index, found {found}"),
@@ -134,7 +134,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for PageError {}
 
 #[cfg(test)]
 mod tests {
@@ -144,28 +144,37 @@ mod tests {
     #[test]
     fn every_error_is_one_line_in_lower_case() {
         let errors = [
-            (Error::Url("\"x\"".to_owned()), Status::Usage),
+            (PageError::Url("\"x\"".to_owned()), Status::Usage),
             (
-                Error::Unreachable("refused".to_owned()),
+                PageError::Unreachable("refused".to_owned()),
                 Status::Unreachable,
             ),
-            (Error::Slow(Duration::from_secs(3)), Status::Unreachable),
-            (Error::Lost("closed".to_owned()), Status::Unreachable),
-            (Error::NotHttp(quoted(b"venti-04:02-x\n")), Status::Failed),
+            (PageError::Slow(Duration::from_secs(3)), Status::Unreachable),
+            (PageError::Lost("closed".to_owned()), Status::Unreachable),
             (
-                Error::Status {
+                PageError::NotHttp(quoted(b"venti-04:02-x\n")),
+                Status::Failed,
+            ),
+            (
+                PageError::Status {
                     status: 302,
                     location: Some(quoted(b"/else")),
                 },
                 Status::Failed,
             ),
-            (Error::TooLong(1), Status::Failed),
-            (Error::Empty, Status::Failed),
-            (Error::Html, Status::Failed),
-            (Error::NotIndex(quoted(b"a\r\n\x1b[2J\xff")), Status::Failed),
-            (Error::NotEmptied("http://x/y".to_owned()), Status::Failed),
-            (Error::Cut { line: 3 }, Status::Failed),
-            (Error::TooMany(1, "arenas"), Status::Failed),
+            (PageError::TooLong(1), Status::Failed),
+            (PageError::Empty, Status::Failed),
+            (PageError::Html, Status::Failed),
+            (
+                PageError::NotIndex(quoted(b"a\r\n\x1b[2J\xff")),
+                Status::Failed,
+            ),
+            (
+                PageError::NotEmptied("http://x/y".to_owned()),
+                Status::Failed,
+            ),
+            (PageError::Cut { line: 3 }, Status::Failed),
+            (PageError::TooMany(1, "arenas"), Status::Failed),
         ];
         for (error, kind) in errors {
             let line = error.to_string();
@@ -180,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_ventis_own_port_is_recognised() {
-        let text = Error::NotHttp(quoted(b"venti-04:02-libventi\n")).to_string();
+        let text = PageError::NotHttp(quoted(b"venti-04:02-libventi\n")).to_string();
         assert!(text.contains("httpaddr"), "{text}");
     }
 }

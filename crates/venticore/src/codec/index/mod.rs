@@ -13,11 +13,11 @@ use std::ops::Range;
 
 use crate::codec::arena::Name;
 use crate::codec::arena::clump::HEADER_LEN;
-use crate::codec::arena::table::{self, Entry};
+use crate::codec::arena::table::{self, TableEntry};
 use crate::codec::score::Score;
 use crate::text::excerpt;
 
-pub use error::Error;
+pub use error::PageError;
 
 /// Where the page of a venti on this machine usually is.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8000/index";
@@ -41,15 +41,15 @@ pub struct Page {
     /// Version of the index.
     pub version: u32,
     /// Block size of the index sections in bytes; that of an arena partition
-    /// is [`Arena::block_size`].
+    /// is [`ArenaRow::block_size`].
     pub block_size: u32,
     /// The arenas that hold clumps, in index order.
-    pub arenas: Vec<Arena>,
+    pub arenas: Vec<ArenaRow>,
 }
 
 /// What the page says of one arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arena {
+pub struct ArenaRow {
     /// Its name.
     pub name: Name,
     /// Its partition as the server's configuration names it: the path may be
@@ -81,14 +81,14 @@ pub struct Arena {
     /// The seal score, once it is computed: the arena is complete and final.
     pub score: Option<Score>,
     /// What its log holds.
-    pub written: Counters,
+    pub written: PageCounters,
     /// What of that is in the index.
-    pub indexed: Counters,
+    pub indexed: PageCounters,
 }
 
 /// One set of counters of an arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct PageCounters {
     /// Number of clumps.
     pub clumps: u32,
     /// How many of them are compressed.
@@ -101,7 +101,7 @@ pub struct Counters {
     pub storage: u64,
 }
 
-impl Counters {
+impl PageCounters {
     /// Length of the log in bytes: clump headers and stored data.
     #[must_use]
     pub fn used(&self) -> u64 {
@@ -110,7 +110,7 @@ impl Counters {
     }
 }
 
-impl Arena {
+impl ArenaRow {
     /// Bytes of the data section.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -139,9 +139,9 @@ impl Arena {
     /// Compares the arena with the table of the partition it should lie in.
     ///
     /// # Errors
-    /// [`Error::Differs`]: no arena of this name, or another place or length.
-    pub fn check(&self, block_size: u32, entries: &[Entry]) -> Result<(), Error> {
-        let differs = |page: String, partition: String| Error::Differs {
+    /// [`PageError::Differs`]: no arena of this name, or another place or length.
+    pub fn check(&self, block_size: u32, entries: &[TableEntry]) -> Result<(), PageError> {
+        let differs = |page: String, partition: String| PageError::Differs {
             arena: self.name.clone(),
             page,
             partition,
@@ -168,7 +168,7 @@ impl Arena {
     }
 
     /// What the table has instead of this arena at its place.
-    fn elsewhere(&self, there: Option<&Entry>, entries: &[Entry]) -> String {
+    fn elsewhere(&self, there: Option<&TableEntry>, entries: &[TableEntry]) -> String {
         let mut entries = entries.iter();
         match (entries.find(|entry| entry.name == self.name), there) {
             (Some(entry), _) => format!("it at {}", entry.start),
@@ -184,15 +184,15 @@ pub struct PartitionArenas<'p> {
     /// The partition as the page names it.
     pub partition: &'p str,
     /// Its arenas; those without clumps are not on the page.
-    pub arenas: Vec<&'p Arena>,
+    pub arenas: Vec<&'p ArenaRow>,
 }
 
 impl PartitionArenas<'_> {
     /// Compares the arenas with the partition's table. It may have more.
     ///
     /// # Errors
-    /// As [`Arena::check`], for the first that differs.
-    pub fn check(&self, block_size: u32, entries: &[Entry]) -> Result<(), Error> {
+    /// As [`ArenaRow::check`], for the first that differs.
+    pub fn check(&self, block_size: u32, entries: &[TableEntry]) -> Result<(), PageError> {
         let mut arenas = self.arenas.iter();
         arenas.try_for_each(|arena| arena.check(block_size, entries))
     }
@@ -209,7 +209,7 @@ impl Page {
     /// Not an index page, one that is cut short, a line that is not understood
     /// or whose numbers cannot be, more than [`MAX_ARENAS`] arenas or [`MAX_PARTITIONS`]
     /// partitions.
-    pub fn parse(text: &[u8]) -> Result<Self, Error> {
+    pub fn parse(text: &[u8]) -> Result<Self, PageError> {
         text::page(text)
     }
 

@@ -14,7 +14,7 @@ use nom::sequence::{delimited, preceded, separated_pair};
 use nom::{IResult, Parser};
 
 use super::quoted;
-use super::{Arena, Counters, Error, MAX_ARENAS, MAX_PARTITIONS, Page};
+use super::{ArenaRow, MAX_ARENAS, MAX_PARTITIONS, Page, PageCounters, PageError};
 use crate::codec::arena::{Name, block_size_is_possible};
 use crate::codec::score::Score;
 
@@ -26,7 +26,7 @@ const START: &[u8] = b"index=";
 const HEAD_LINES: usize = 2;
 
 /// Reads a page.
-pub(super) fn page(text: &[u8]) -> Result<Page, Error> {
+pub(super) fn page(text: &[u8]) -> Result<Page, PageError> {
     recognise(text)?;
     let mut lines = Lines::of(text);
     let (name, version, block_size) = lines.read("name, version and block size", head)?;
@@ -40,29 +40,29 @@ pub(super) fn page(text: &[u8]) -> Result<Page, Error> {
     let mut floor = 0;
     while !lines.rest.is_empty() {
         if page.arenas.len() == MAX_ARENAS {
-            return Err(Error::TooMany(MAX_ARENAS, "arenas"));
+            return Err(PageError::TooMany(MAX_ARENAS, "arenas"));
         }
         let arena = arena(&mut lines, floor)?;
         floor = arena.index.end;
         page.arenas.push(arena);
     }
     match page.partitions().len() > MAX_PARTITIONS {
-        true => Err(Error::TooMany(MAX_PARTITIONS, "partitions")),
+        true => Err(PageError::TooMany(MAX_PARTITIONS, "partitions")),
         false => Ok(page),
     }
 }
 
 /// Tells other pages from an index page, also from one cut in its first word.
-fn recognise(text: &[u8]) -> Result<(), Error> {
+fn recognise(text: &[u8]) -> Result<(), PageError> {
     let start = text.get(..START.len()).unwrap_or(text);
     if text.is_empty() {
-        Err(Error::Empty)
+        Err(PageError::Empty)
     } else if START.starts_with(start) {
         Ok(())
     } else if is_html(text) {
-        Err(Error::Html)
+        Err(PageError::Html)
     } else {
-        Err(Error::NotIndex(quoted(text)))
+        Err(PageError::NotIndex(quoted(text)))
     }
 }
 
@@ -78,7 +78,7 @@ fn is_html(text: &[u8]) -> bool {
 }
 
 /// Whatever is indented below the first line.
-fn skip_sections(lines: &mut Lines<'_>) -> Result<(), Error> {
+fn skip_sections(lines: &mut Lines<'_>) -> Result<(), PageError> {
     let mut skipped = 0;
     while lines.rest.starts_with(b"\t") {
         lines.next()?;
@@ -91,7 +91,7 @@ fn skip_sections(lines: &mut Lines<'_>) -> Result<(), Error> {
 }
 
 /// Reads one arena whose addresses begin at `floor` or later.
-fn arena(lines: &mut Lines<'_>, floor: u64) -> Result<Arena, Error> {
+fn arena(lines: &mut Lines<'_>, floor: u64) -> Result<ArenaRow, PageError> {
     let (name, index) = lines.read("arena=NAME at index [A,B)", named)?;
     if index.start < floor || index.end <= index.start {
         return Err(lines.wrong(
@@ -118,7 +118,7 @@ fn arena(lines: &mut Lines<'_>, floor: u64) -> Result<Arena, Error> {
     };
     let size = index.end - index.start;
     let (written, indexed) = lines.both_counters(size)?;
-    Ok(Arena {
+    Ok(ArenaRow {
         name: Name::from_field(name),
         partition,
         head: listed.start - u64::from(block_size),
@@ -170,10 +170,10 @@ impl<'a> Lines<'a> {
     }
 
     /// The next line, which ends in a newline or is cut.
-    fn next(&mut self) -> Result<&'a [u8], Error> {
+    fn next(&mut self) -> Result<&'a [u8], PageError> {
         self.number += 1;
         let end = self.rest.iter().position(|&b| b == b'\n');
-        let cut = Error::Cut { line: self.number };
+        let cut = PageError::Cut { line: self.number };
         let (line, rest) = end
             .and_then(|end| self.rest.split_at_checked(end))
             .ok_or(cut)?;
@@ -186,7 +186,7 @@ impl<'a> Lines<'a> {
         &mut self,
         expected: &str,
         parser: impl Fn(&'a [u8]) -> IResult<&'a [u8], T>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, PageError> {
         let line = self.next()?;
         all_consuming(parser)
             .parse(line)
@@ -196,7 +196,7 @@ impl<'a> Lines<'a> {
 
     /// The counters of an arena of `size` bytes, written and indexed: two
     /// lines, or the one of an old server for both.
-    fn both_counters(&mut self, size: u64) -> Result<(Counters, Counters), Error> {
+    fn both_counters(&mut self, size: u64) -> Result<(PageCounters, PageCounters), PageError> {
         if self.rest.starts_with(b"\tclumps=") {
             let both = self.counters("five counters", size, old_counters)?;
             return Ok((both, both));
@@ -213,8 +213,8 @@ impl<'a> Lines<'a> {
         &mut self,
         expected: &str,
         size: u64,
-        parser: impl Fn(&'a [u8]) -> IResult<&'a [u8], Counters>,
-    ) -> Result<Counters, Error> {
+        parser: impl Fn(&'a [u8]) -> IResult<&'a [u8], PageCounters>,
+    ) -> Result<PageCounters, PageError> {
         let counters = self.read(expected, parser)?;
         if counters.used() > size {
             let used = format!("{} bytes", counters.used());
@@ -223,13 +223,13 @@ impl<'a> Lines<'a> {
         Ok(counters)
     }
 
-    fn not_understood(&self, expected: &str, found: &[u8]) -> Error {
+    fn not_understood(&self, expected: &str, found: &[u8]) -> PageError {
         self.wrong(expected.to_owned(), &quoted(found))
     }
 
     /// What is wrong with the last line taken.
-    fn wrong(&self, expected: String, found: &str) -> Error {
-        Error::Line {
+    fn wrong(&self, expected: String, found: &str) -> PageError {
+        PageError::Line {
             line: self.number,
             expected,
             found: found.to_owned(),
@@ -269,7 +269,7 @@ fn placed<'a>(name: &[u8], line: &'a [u8]) -> IResult<&'a [u8], (String, Range<u
 }
 
 /// What an arena's third line says.
-struct State {
+struct RowState {
     version: u32,
     created: u32,
     modified: u32,
@@ -280,7 +280,7 @@ struct State {
 
 /// `TAB version=N created=N modified=N[ mem=sealed][ disk=sealed][ inqueue]`,
 /// of an old server `[ sealed]`.
-fn state(line: &[u8]) -> IResult<&[u8], State> {
+fn state(line: &[u8]) -> IResult<&[u8], RowState> {
     let word = |word| map(opt(tag(word)), |found| found.is_some());
     let fields = (
         preceded(tag("\tversion="), u32),
@@ -294,7 +294,7 @@ fn state(line: &[u8]) -> IResult<&[u8], State> {
     );
     map(
         fields,
-        |(version, created, modified, mem_sealed, disk_sealed, in_queue)| State {
+        |(version, created, modified, mem_sealed, disk_sealed, in_queue)| RowState {
             version,
             created,
             modified,
@@ -314,14 +314,14 @@ fn score(line: &[u8]) -> IResult<&[u8], Score> {
 
 /// `TAB SET: clumps=N compressed clumps=N data=C compressed data=C storage=C`,
 /// where the set has one of two names.
-fn counters<'a>(set: [&'static str; 2], line: &'a [u8]) -> IResult<&'a [u8], Counters> {
+fn counters<'a>(set: [&'static str; 2], line: &'a [u8]) -> IResult<&'a [u8], PageCounters> {
     let (line, _) = (char('\t'), alt(set.map(tag)), tag(": ")).parse(line)?;
     numbers(line, " storage=", grouped)
 }
 
 /// `TAB clumps=N compressed clumps=N data=N compressed data=N disk storage=N`,
 /// from when the numbers had no commas, or `storage=C`.
-fn old_counters(line: &[u8]) -> IResult<&[u8], Counters> {
+fn old_counters(line: &[u8]) -> IResult<&[u8], PageCounters> {
     let (line, _) = char('\t').parse(line)?;
     numbers(line, " disk storage=", u64).or_else(|_| numbers(line, " storage=", grouped))
 }
@@ -331,7 +331,7 @@ fn numbers<'a>(
     line: &'a [u8],
     storage: &'static str,
     size: fn(&'a [u8]) -> IResult<&'a [u8], u64>,
-) -> IResult<&'a [u8], Counters> {
+) -> IResult<&'a [u8], PageCounters> {
     let fields = (
         preceded(tag("clumps="), u32),
         preceded(tag(" compressed clumps="), u32),
@@ -341,7 +341,7 @@ fn numbers<'a>(
     );
     map(
         fields,
-        |(clumps, compressed_clumps, data, compressed_data, storage)| Counters {
+        |(clumps, compressed_clumps, data, compressed_data, storage)| PageCounters {
             clumps,
             compressed_clumps,
             data,

@@ -99,7 +99,7 @@ impl<'a> Request<'a> {
     }
 
     fn decode_body(kind: u8, body: &'a [u8]) -> Option<Self> {
-        let mut fields = Fields(body);
+        let mut fields = BodyReader(body);
         let request = match kind {
             TPING => Self::Ping,
             THELLO => Self::Hello {
@@ -212,7 +212,7 @@ impl<'a> Reply<'a> {
     }
 
     fn decode_body(kind: u8, body: &'a [u8]) -> Option<Self> {
-        let mut fields = Fields(body);
+        let mut fields = BodyReader(body);
         let reply = match kind {
             RERROR => Self::Error(fields.text()?),
             RPING => Self::Ping,
@@ -316,9 +316,9 @@ fn split_head(message: &[u8]) -> Result<(u8, u8, &[u8]), WireError> {
 }
 
 /// What is left of a body; each method takes one field off its front.
-struct Fields<'a>(&'a [u8]);
+struct BodyReader<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> BodyReader<'a> {
     fn bytes(&mut self, n: usize) -> Option<&'a [u8]> {
         let (field, rest) = self.0.split_at_checked(n)?;
         self.0 = rest;

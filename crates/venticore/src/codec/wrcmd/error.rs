@@ -7,7 +7,7 @@ use super::WrCmd;
 
 /// Why a text is not a wrarena command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum WrcmdError {
     /// The number of bytes, where at most [`WrCmd::MAX_LEN`] may be.
     TooLong(usize),
     /// Not UTF-8 from this byte on.
@@ -36,7 +36,7 @@ pub enum Error {
     Word(&'static str, String),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for WrcmdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong(n) => {
@@ -76,7 +76,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for WrcmdError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Number(_, e) => Some(e),

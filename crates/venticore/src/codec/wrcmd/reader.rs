@@ -1,10 +1,10 @@
 //! Reading a line.
 
 use super::word::{is_blank, option_letters, words};
-use super::{Error, WrCmd, number};
+use super::{WrCmd, WrcmdError, number};
 
 /// What stands before the only line that is not blank, that line, and what follows it.
-pub(super) fn only_line(text: &str) -> Result<(&str, &str, &str), Error> {
+pub(super) fn only_line(text: &str) -> Result<(&str, &str, &str), WrcmdError> {
     let mut found = None;
     let mut count = 0;
     let mut start = 0;
@@ -15,11 +15,11 @@ pub(super) fn only_line(text: &str) -> Result<(&str, &str, &str), Error> {
             .char_indices()
             .find(|(_, c)| c.is_control() && *c != '\t')
         {
-            return Err(Error::Control(c, start + at));
+            return Err(WrcmdError::Control(c, start + at));
         }
         let trimmed = line.trim_matches(is_blank);
         if trimmed.starts_with('#') {
-            return Err(Error::Comment(trimmed.to_owned()));
+            return Err(WrcmdError::Comment(trimmed.to_owned()));
         }
         if !trimmed.is_empty() {
             count += 1;
@@ -27,9 +27,9 @@ pub(super) fn only_line(text: &str) -> Result<(&str, &str, &str), Error> {
         }
         start += whole.len();
     }
-    let (start, end) = found.ok_or(Error::Empty)?;
+    let (start, end) = found.ok_or(WrcmdError::Empty)?;
     if count > 1 {
-        return Err(Error::Lines(count));
+        return Err(WrcmdError::Lines(count));
     }
     let (before, rest) = text.split_at(start);
     let (line, after) = rest.split_at(end - start);
@@ -37,7 +37,7 @@ pub(super) fn only_line(text: &str) -> Result<(&str, &str, &str), Error> {
 }
 
 /// Reads the words of a line from left to right into pieces.
-pub(super) struct Reader<'a> {
+pub(super) struct WordReader<'a> {
     words: std::vec::IntoIter<(&'a str, &'a str)>,
     trailing: &'a str,
     pieces: Vec<String>,
@@ -49,10 +49,10 @@ pub(super) struct Reader<'a> {
     en_dash: bool,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn of(line: &'a str) -> Result<Self, Error> {
-        let (trailing, words) = words(line).map_err(|_| Error::Empty)?;
-        Ok(Reader {
+impl<'a> WordReader<'a> {
+    pub(super) fn of(line: &'a str) -> Result<Self, WrcmdError> {
+        let (trailing, words) = words(line).map_err(|_| WrcmdError::Empty)?;
+        Ok(WordReader {
             words: words.into_iter(),
             trailing,
             pieces: Vec::new(),
@@ -65,19 +65,19 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(super) fn read(mut self, before: &str, after: &str) -> Result<WrCmd, Error> {
-        let (command, word) = self.next_word().ok_or(Error::Empty)?;
+    pub(super) fn read(mut self, before: &str, after: &str) -> Result<WrCmd, WrcmdError> {
+        let (command, word) = self.next_word().ok_or(WrcmdError::Empty)?;
         if option_letters(word).is_some() {
-            return Err(Error::NoCommand(word.to_owned()));
+            return Err(WrcmdError::NoCommand(word.to_owned()));
         }
         self.options()?;
-        let (file, _) = self.next_word().ok_or(Error::NoFile)?;
+        let (file, _) = self.next_word().ok_or(WrcmdError::NoFile)?;
         let clump_offset = match self.next_word() {
             Some((at, word)) => Some((at, numbered("clump offset", word)?)),
             None => None,
         };
         if let Some((_, word)) = self.words.next() {
-            return Err(Error::TooMany(word.to_owned()));
+            return Err(WrcmdError::TooMany(word.to_owned()));
         }
         self.pieces.push(self.trailing.to_owned());
         Ok(WrCmd {
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         self.pieces.len() - 1
     }
 
-    fn options(&mut self) -> Result<(), Error> {
+    fn options(&mut self) -> Result<(), WrcmdError> {
         while let Some((blanks, word)) = self.words.as_slice().first().copied() {
             let Some((letters, en_dash)) = option_letters(word) else {
                 break;
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One word of options, and the next one where the last option's value is there.
-    fn option_word(&mut self, word: &str, letters: &str) -> Result<(), Error> {
+    fn option_word(&mut self, word: &str, letters: &str) -> Result<(), WrcmdError> {
         for (at, letter) in letters.char_indices() {
             match letter {
                 'v' => self.verbose = true,
@@ -137,16 +137,16 @@ impl<'a> Reader<'a> {
                     self.push(option);
                     return self.option_value(letter, value);
                 }
-                other => return Err(Error::UnknownOption(other, word.to_owned())),
+                other => return Err(WrcmdError::UnknownOption(other, word.to_owned())),
             }
         }
         self.push(word);
         Ok(())
     }
 
-    fn option_value(&mut self, letter: char, attached: &str) -> Result<(), Error> {
+    fn option_value(&mut self, letter: char, attached: &str) -> Result<(), WrcmdError> {
         let (at, value) = if attached.is_empty() {
-            let (at, value) = self.next_word().ok_or(Error::NoValue(letter))?;
+            let (at, value) = self.next_word().ok_or(WrcmdError::NoValue(letter))?;
             (at, value.to_owned())
         } else {
             (self.push(attached), attached.to_owned())
@@ -160,6 +160,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn numbered(what: &'static str, word: &str) -> Result<u64, Error> {
-    number(word).map_err(|e| Error::Number(what, e))
+fn numbered(what: &'static str, word: &str) -> Result<u64, WrcmdError> {
+    number(word).map_err(|e| WrcmdError::Number(what, e))
 }

@@ -64,7 +64,10 @@ fn a_new_line_is_the_canonical_one() {
         ("h", "-f"),
         ("h", "a\nb"),
     ] {
-        assert!(matches!(WrCmd::new(host, 0, file, 0), Err(Error::Word(..))));
+        assert!(matches!(
+            WrCmd::new(host, 0, file, 0),
+            Err(WrcmdError::Word(..))
+        ));
     }
 }
 
@@ -166,12 +169,12 @@ fn refusals_name_what_was_expected_and_what_was_found() {
         assert!(message.contains(said), "{text:?}: {message}");
         assert!(!message.contains('\n'), "{message}");
     }
-    assert_eq!(WrCmd::parse(b"wrarena \xff"), Err(Error::NotText(8)));
+    assert_eq!(WrCmd::parse(b"wrarena \xff"), Err(WrcmdError::NotText(8)));
     let long = format!("wrarena {}", "f".repeat(WrCmd::MAX_LEN - 8));
     assert_eq!(parse(&long).file().len(), WrCmd::MAX_LEN - 8);
     assert_eq!(
         WrCmd::parse(long + "f"),
-        Err(Error::TooLong(WrCmd::MAX_LEN + 1))
+        Err(WrcmdError::TooLong(WrCmd::MAX_LEN + 1))
     );
 }
 
@@ -397,7 +400,7 @@ fn a_made_line_can_be_run_as_it_stands() {
         "/a^b",
     ] {
         assert!(
-            matches!(made(file), Err(Error::Word("arena file", _))),
+            matches!(made(file), Err(WrcmdError::Word("arena file", _))),
             "{file}"
         );
         // What an operator wrote is read as ever.

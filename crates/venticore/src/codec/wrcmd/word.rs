@@ -4,7 +4,7 @@ use nom::bytes::complete::{take_while, take_while1};
 use nom::multi::many0;
 use nom::{IResult, Parser};
 
-use super::Error;
+use super::WrcmdError;
 
 /// The characters between words.
 pub(crate) fn is_blank(c: char) -> bool {
@@ -27,9 +27,9 @@ pub(super) fn option_letters(word: &str) -> Option<(&str, bool)> {
 }
 
 /// Refuses what would not be read back as one word.
-pub(super) fn one_word(what: &'static str, word: &str) -> Result<(), Error> {
+pub(super) fn one_word(what: &'static str, word: &str) -> Result<(), WrcmdError> {
     if word.is_empty() || word.chars().any(|c| is_blank(c) || c.is_control()) {
-        return Err(Error::Word(what, word.to_owned()));
+        return Err(WrcmdError::Word(what, word.to_owned()));
     }
     Ok(())
 }
@@ -40,9 +40,9 @@ fn is_for_a_shell(word: &str) -> bool {
 }
 
 /// Refuses what would not be read back as an operand, here or in a shell.
-pub(super) fn one_operand(what: &'static str, word: &str) -> Result<(), Error> {
+pub(super) fn one_operand(what: &'static str, word: &str) -> Result<(), WrcmdError> {
     if option_letters(word).is_some() || is_for_a_shell(word) {
-        return Err(Error::Word(what, word.to_owned()));
+        return Err(WrcmdError::Word(what, word.to_owned()));
     }
     one_word(what, word)
 }

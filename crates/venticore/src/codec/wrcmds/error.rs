@@ -4,21 +4,21 @@ use crate::codec::invalid::Invalid;
 use std::fmt;
 
 use super::Wrcmds;
-use super::line::Line;
+use super::line::WrcmdsLine;
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::{self};
 use crate::status::Status;
 
 /// Why a file is no `wrcmds`, or would be none after a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct WrcmdsError {
     /// The line, counted from 1, where it is one.
     pub line: Option<usize>,
     /// What is wrong.
     pub problem: Problem,
 }
 
-impl Error {
+impl WrcmdsError {
     /// The exit status it stands for.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -29,7 +29,7 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for WrcmdsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
@@ -38,7 +38,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
+impl std::error::Error for WrcmdsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.problem {
             Problem::Command(e) => Some(e),
@@ -62,7 +62,7 @@ pub enum Problem {
     /// A control character.
     Control(u8),
     /// A line that is no wrarena command.
-    Command(wrcmd::Error),
+    Command(wrcmd::WrcmdError),
     /// A wrarena command without `-h`.
     NoHost,
     /// A comment of ours, and no wrarena command that it belongs to.
@@ -82,15 +82,15 @@ pub enum Problem {
 }
 
 impl Problem {
-    pub(super) fn at_line(self, line: usize) -> Error {
-        Error {
+    pub(super) fn at_line(self, line: usize) -> WrcmdsError {
+        WrcmdsError {
             line: Some(line),
             problem: self,
         }
     }
 
-    pub(super) fn in_file(self) -> Error {
-        Error {
+    pub(super) fn in_file(self) -> WrcmdsError {
+        WrcmdsError {
             line: None,
             problem: self,
         }
@@ -115,7 +115,7 @@ impl fmt::Display for Problem {
                  and every target is probed from the first arena on",
             ),
             Self::LongLine(len) => {
-                write!(f, "expected at most {} bytes, found {len}", Line::MAX_LEN)
+                write!(f, "expected at most {} bytes, found {len}", WrcmdsLine::MAX_LEN)
             }
             Self::Control(byte) => write!(
                 f,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::{Damage, Open, Place, Problem, Unreadable};
+use super::{DamagedStretch, Open, Problem, Progress, Unreadable};
 use crate::codec::arena::Name;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
@@ -15,7 +15,7 @@ use crate::codec::wrcmd::{self, WrCmd, is_blank};
 
 /// One line: its bytes, what ends it, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct WrcmdsLine {
     pub(super) text: Vec<u8>,
     pub(super) end: &'static str,
     pub(super) kind: Kind,
@@ -25,10 +25,10 @@ pub(super) struct Line {
 pub(super) enum Kind {
     /// A comment of somebody else, or blank.
     Other,
-    Place(Mark),
-    Damage(Box<Damage>),
+    Place(PlaceComment),
+    Damage(Box<DamagedStretch>),
     /// A stretch that is damaged in the source and that the target has whole.
-    Spared(Box<Damage>),
+    Spared(Box<DamagedStretch>),
     /// The wrcmd as it was last obeyed or written.
     Seen(Box<WrCmd>),
     Unreadable(Box<Unreadable>),
@@ -42,12 +42,12 @@ pub(super) struct Command {
     pub(super) target: Dial,
 }
 
-impl Line {
+impl WrcmdsLine {
     /// The most bytes a line may have.
     pub(super) const MAX_LEN: usize = WrCmd::MAX_LEN;
 
     pub(super) fn other(text: &str) -> Self {
-        Line {
+        WrcmdsLine {
             text: text.as_bytes().to_vec(),
             end: "\n",
             kind: Kind::Other,
@@ -68,7 +68,7 @@ impl Line {
         if let Some(&byte) = text.iter().find(|b| b.is_ascii_control() && **b != b'\t') {
             return Err(Problem::Control(byte));
         }
-        Ok(Line {
+        Ok(WrcmdsLine {
             text: text.to_vec(),
             end,
             kind: Kind::of(text)?,
@@ -93,14 +93,14 @@ impl Line {
         }
     }
 
-    pub(super) fn damage(&self) -> Option<&Damage> {
+    pub(super) fn damage(&self) -> Option<&DamagedStretch> {
         match &self.kind {
             Kind::Damage(damage) => Some(damage),
             _ => None,
         }
     }
 
-    pub(super) fn spared(&self) -> Option<&Damage> {
+    pub(super) fn spared(&self) -> Option<&DamagedStretch> {
         match &self.kind {
             Kind::Spared(damage) => Some(damage),
             _ => None,
@@ -154,10 +154,16 @@ impl Kind {
         let (word, rest) = comment.split_once(is_blank).unwrap_or((comment, ""));
         let rest = rest.trim_start_matches(is_blank);
         match word {
-            "place" => Mark::parse(rest).map(Kind::Place),
-            "damaged" => Damage::parse(rest, false).map(|damage| Kind::Damage(Box::new(damage))),
-            "accepted" => Damage::parse(rest, true).map(|damage| Kind::Damage(Box::new(damage))),
-            SPARED => Damage::parse(rest, false).map(|damage| Kind::Spared(Box::new(damage))),
+            "place" => PlaceComment::parse(rest).map(Kind::Place),
+            "damaged" => {
+                DamagedStretch::parse(rest, false).map(|damage| Kind::Damage(Box::new(damage)))
+            }
+            "accepted" => {
+                DamagedStretch::parse(rest, true).map(|damage| Kind::Damage(Box::new(damage)))
+            }
+            SPARED => {
+                DamagedStretch::parse(rest, false).map(|damage| Kind::Spared(Box::new(damage)))
+            }
             // What is no command is the operator's own remark.
             SEEN => Ok(WrCmd::parse(rest).map_or(Kind::Other, |seen| Kind::Seen(Box::new(seen)))),
             "unreadable" => Unreadable::parse(rest).map(|block| Kind::Unreadable(Box::new(block))),
@@ -191,7 +197,7 @@ impl Command {
 
 /// What the `place` comment of a line says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct PlaceComment {
     pub(super) magic: Option<u32>,
     pub(super) last: Option<Score>,
     pub(super) acknowledged: Option<SystemTime>,
@@ -200,10 +206,10 @@ pub(super) struct Mark {
     pub(super) arena: Option<Name>,
 }
 
-impl Mark {
+impl PlaceComment {
     /// What is known of a place beside the place itself.
-    pub(super) fn of(place: &Place) -> Self {
-        Mark {
+    pub(super) fn of(place: &Progress) -> Self {
+        PlaceComment {
             magic: place.magic,
             last: place.last,
             acknowledged: place.acknowledged,
@@ -214,8 +220,8 @@ impl Mark {
     }
 
     fn parse(text: &str) -> Result<Self, Problem> {
-        let mut fields = Fields::split(text)?;
-        let mark = Mark {
+        let mut fields = CommentFields::split(text)?;
+        let mark = PlaceComment {
             magic: fields.known("magic", magic)?,
             last: fields.known("last", score)?,
             acknowledged: fields.known("time", time)?,
@@ -232,7 +238,7 @@ impl Mark {
     }
 }
 
-impl fmt::Display for Mark {
+impl fmt::Display for PlaceComment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let acknowledged = self.acknowledged.map(Utc);
         // A time that would not be read back is worse than none.
@@ -255,10 +261,10 @@ impl fmt::Display for Mark {
     }
 }
 
-impl Damage {
+impl DamagedStretch {
     fn parse(text: &str, accepted: bool) -> Result<Self, Problem> {
-        let mut fields = Fields::split(text)?;
-        let damage = Damage {
+        let mut fields = CommentFields::split(text)?;
+        let damage = DamagedStretch {
             accepted,
             magic: magic("magic", fields.take("magic")?)?,
             head: number("head", fields.take("head")?)?,
@@ -304,7 +310,7 @@ impl Damage {
     }
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for DamagedStretch {
     /// The comment line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(if self.accepted { "accepted" } else { "damaged" }, f)
@@ -313,7 +319,7 @@ impl fmt::Display for Damage {
 
 impl Unreadable {
     fn parse(text: &str) -> Result<Self, Problem> {
-        let mut fields = Fields::split(text)?;
+        let mut fields = CommentFields::split(text)?;
         let unreadable = Unreadable {
             block_type: fields.known("type", block_type)?,
             score: fields.known("score", score)?,
@@ -352,14 +358,14 @@ fn type_word(of: BlockType) -> String {
 }
 
 /// The fields of a comment of ours: `key=value`, the arena's name last.
-struct Fields<'a> {
+struct CommentFields<'a> {
     found: BTreeMap<&'a str, &'a str>,
     arena: Option<&'a str>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> CommentFields<'a> {
     fn split(text: &'a str) -> Result<Self, Problem> {
-        let mut fields = Fields {
+        let mut fields = CommentFields {
             found: BTreeMap::new(),
             arena: None,
         };

@@ -1,6 +1,6 @@
 //! Damage as few stretches: neighbours are one, and there is a most of them.
 
-use super::Damage;
+use super::DamagedStretch;
 
 /// Stretches of damage in the order of arenas and offsets.
 ///
@@ -10,7 +10,7 @@ use super::Damage;
 /// is never made longer, nor part of another.
 #[derive(Clone, Debug, Default)]
 pub struct Stretches {
-    list: Vec<Damage>,
+    list: Vec<DamagedStretch>,
     /// How long the list may become before it is made shorter again.
     limit: usize,
 }
@@ -22,9 +22,9 @@ impl Stretches {
 
     /// Starts with these, as they are.
     #[must_use]
-    pub fn new(known: impl IntoIterator<Item = Damage>) -> Self {
-        let mut list: Vec<Damage> = known.into_iter().collect();
-        list.sort_by_key(Damage::key);
+    pub fn new(known: impl IntoIterator<Item = DamagedStretch>) -> Self {
+        let mut list: Vec<DamagedStretch> = known.into_iter().collect();
+        list.sort_by_key(DamagedStretch::key);
         Stretches {
             limit: list.len() + Self::MOST,
             list,
@@ -32,7 +32,7 @@ impl Stretches {
     }
 
     /// Adds one, if no stretch covers it.
-    pub fn add(&mut self, new: Damage) {
+    pub fn add(&mut self, new: DamagedStretch) {
         let after = self.list.partition_point(|d| d.key() <= new.key());
         let mut at = after;
         let before = after.checked_sub(1);
@@ -82,7 +82,7 @@ impl Stretches {
         gaps.truncate(spare);
         let mut joined: Vec<_> = gaps.into_iter().map(|(_, next)| next).collect();
         joined.sort_unstable();
-        let mut list: Vec<Damage> = Vec::with_capacity(self.list.len());
+        let mut list: Vec<DamagedStretch> = Vec::with_capacity(self.list.len());
         for damage in self.list.drain(..) {
             match list.last_mut() {
                 Some(last) if joined.binary_search(&damage.key()).is_ok() => join(last, &damage),
@@ -94,26 +94,26 @@ impl Stretches {
 
     /// The stretches.
     #[must_use]
-    pub fn into_list(mut self) -> Vec<Damage> {
+    pub fn into_list(mut self) -> Vec<DamagedStretch> {
         self.shorten();
         self.list
     }
 }
 
-fn same_arena(one: &Damage, other: &Damage) -> bool {
+fn same_arena(one: &DamagedStretch, other: &DamagedStretch) -> bool {
     (one.head, one.magic) == (other.head, other.magic)
 }
 
-fn may_join(one: &Damage, next: &Damage) -> bool {
+fn may_join(one: &DamagedStretch, next: &DamagedStretch) -> bool {
     same_arena(one, next) && !one.accepted && !next.accepted
 }
 
 /// True where `next`, which begins no earlier, begins no later than `one` ends.
-fn touches(one: &Damage, next: &Damage) -> bool {
+fn touches(one: &DamagedStretch, next: &DamagedStretch) -> bool {
     may_join(one, next) && next.offset <= one.end()
 }
 
-fn join(one: &mut Damage, next: &Damage) {
+fn join(one: &mut DamagedStretch, next: &DamagedStretch) {
     one.len = one.end().max(next.end()) - one.offset;
     one.clumps = one.clumps.saturating_add(next.clumps);
     one.block_type = None;

@@ -42,8 +42,8 @@ fn name(text: &str) -> Name {
 }
 
 /// A place of which everything is known.
-fn place(target: &str, head: u64, offset: u64) -> Place {
-    Place {
+fn place(target: &str, head: u64, offset: u64) -> Progress {
+    Progress {
         target: dial(target),
         partition: PARTITION.to_owned(),
         head,
@@ -58,8 +58,8 @@ fn place(target: &str, head: u64, offset: u64) -> Place {
 }
 
 /// A place of which nothing is known but that.
-fn bare(target: &str, head: u64, offset: u64) -> Place {
-    Place {
+fn bare(target: &str, head: u64, offset: u64) -> Progress {
+    Progress {
         arena: None,
         magic: None,
         last: None,
@@ -70,8 +70,8 @@ fn bare(target: &str, head: u64, offset: u64) -> Place {
     }
 }
 
-fn damage(offset: u64, len: u64) -> Damage {
-    Damage {
+fn damage(offset: u64, len: u64) -> DamagedStretch {
+    DamagedStretch {
         head: 794_624,
         magic: 0xf404_0f0d,
         offset,
@@ -84,7 +84,7 @@ fn damage(offset: u64, len: u64) -> Damage {
     }
 }
 
-fn damages(of: &Wrcmds, target: &str) -> Vec<Damage> {
+fn damages(of: &Wrcmds, target: &str) -> Vec<DamagedStretch> {
     of.damages(&dial(target), PARTITION).cloned().collect()
 }
 
@@ -101,7 +101,7 @@ fn a_whole_file_is_read() {
     assert_eq!(file.places().collect::<Vec<_>>(), [b, c]);
     assert_eq!(file.get(&dial("hostb!1"), PARTITION), None);
     assert_eq!(file.get(&dial("hostb"), "/dev/other"), None);
-    let accepted = Damage {
+    let accepted = DamagedStretch {
         block_type: None,
         score: None,
         accepted: true,
@@ -135,7 +135,7 @@ fn a_place_that_moves_changes_its_own_words_only() {
     let mut file = parse(FILE);
     file.set(&place("hostb", 794_624, 0x20000)).unwrap();
     assert_eq!(text(&file), FILE.replace("0x13dd9", "0x20000"));
-    let later = Place {
+    let later = Progress {
         acknowledged: Some(UNIX_EPOCH + Duration::from_millis(1500)),
         last: None,
         ..place("hostb", 1_843_200, 0)
@@ -189,7 +189,7 @@ fn of_two_lines_for_one_target_the_one_with_less_progress_is_the_place() {
     assert_eq!(file.places().count(), 2);
     assert_eq!(damages(&file, "hostb").len(), 3);
     // The next set makes one of them, and loses neither damage nor notes.
-    file.set(&Place {
+    file.set(&Progress {
         offset: 0x13dda,
         ..least
     })
@@ -365,7 +365,7 @@ fn where_a_log_ended_is_a_field_of_its_own() {
         last: Some(abc()),
     };
     let mut file = Wrcmds::new();
-    let known = Place {
+    let known = Progress {
         open: Some(open),
         ..place("tcp!a!1", 0, 5)
     };
@@ -519,14 +519,14 @@ fn the_file_is_bounded() {
 #[test]
 fn what_cannot_be_written_is_refused_or_left_out() {
     let mut file = Wrcmds::new();
-    let blank = Place {
+    let blank = Progress {
         partition: "a b".to_owned(),
         ..place("b", 0, 0)
     };
     let error = file.set(&blank).unwrap_err();
     assert!(error.to_string().contains("\"a b\""), "{error}");
     assert_eq!(file, Wrcmds::new());
-    let far = Place {
+    let far = Progress {
         acknowledged: UNIX_EPOCH.checked_add(Duration::from_secs(1 << 40)),
         ..place("b", 0, 0)
     };
@@ -571,9 +571,9 @@ prop_compose! {
         before in prop::option::of(any_score()),
         open in prop::option::of(any_open()),
         time in prop::option::of(0..253_402_300_800_u64),
-    ) -> Place {
+    ) -> Progress {
         let acknowledged = time.map(|s| UNIX_EPOCH + Duration::from_secs(s));
-        Place { target, partition, head, offset, arena, magic, last, before, open, acknowledged }
+        Progress { target, partition, head, offset, arena, magic, last, before, open, acknowledged }
     }
 }
 
@@ -586,9 +586,9 @@ prop_compose! {
         score in prop::option::of(any_score()),
         arena in any_name(),
         accepted: bool,
-    ) -> Damage {
+    ) -> DamagedStretch {
         let block_type = BlockType::from_disk(number % 16);
-        Damage { head, magic, offset, len, clumps, block_type, score, arena, accepted }
+        DamagedStretch { head, magic, offset, len, clumps, block_type, score, arena, accepted }
     }
 }
 
@@ -633,16 +633,16 @@ proptest! {
     ) {
         let mut file = parse(&file);
         for place in &places {
-            let others: Vec<Place> = file
+            let others: Vec<Progress> = file
                 .places()
                 .filter(|p| (&p.target, &p.partition) != (&place.target, &place.partition))
                 .collect();
-            let hurt: Vec<Damage> = file.damages(&place.target, &place.partition).cloned().collect();
+            let hurt: Vec<DamagedStretch> = file.damages(&place.target, &place.partition).cloned().collect();
             let rest = without(&file, &place.target, &place.partition);
             file.set(place).unwrap();
             prop_assert_eq!(file.get(&place.target, &place.partition), Some(place.clone()));
             prop_assert_eq!(without(&file, &place.target, &place.partition), rest);
-            let mut now: Vec<Place> = file.places().collect();
+            let mut now: Vec<Progress> = file.places().collect();
             now.retain(|p| p != place);
             prop_assert_eq!(now, others);
             for damage in hurt {
@@ -658,7 +658,7 @@ proptest! {
         offsets in prop::collection::vec(0..9_u64, 1..3),
     ) {
         let mut file = parse(&file);
-        let places: Vec<Place> = file.places().collect();
+        let places: Vec<Progress> = file.places().collect();
         for offset in offsets {
             let wrcmd = WrCmd::parse(format!("/bin/wrarena -h b\t-o 7 p {offset:#x}\r\n")).unwrap();
             file.see(&wrcmd);
@@ -680,7 +680,7 @@ proptest! {
         }
         // Nothing that was added is outside of what is remembered.
         for damage in &all {
-            let covers = |known: &Damage| {
+            let covers = |known: &DamagedStretch| {
                 (known.head, known.magic) == (damage.head, damage.magic)
                     && known.offset <= damage.offset
                     && known.end() >= damage.end()
@@ -706,7 +706,7 @@ proptest! {
         for (number, (gap, len)) in gaps.iter().enumerate() {
             at += gap;
             let accepted = accepted.contains(&number);
-            all.push(Damage { accepted, ..damage(at, *len) });
+            all.push(DamagedStretch { accepted, ..damage(at, *len) });
             at += len;
         }
         let (known, new): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|d| d.accepted);

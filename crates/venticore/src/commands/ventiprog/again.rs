@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::source::Part;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
-use crate::codec::wrcmds::{Damage, Stretches};
-use crate::net::client::{Client, Error, Presence};
+use crate::codec::wrcmds::{DamagedStretch, Stretches};
+use crate::net::client::{Client, ClientError, Presence};
 use crate::source::Arena;
-use crate::source::log::{Item, Log, What};
+use crate::source::log::{ClumpLog, Item, What};
 
 /// Stretches of which it is told what has become of them; the rest is counted.
 pub(super) const TOLD: usize = crate::copy::replicate::TOLD;
@@ -25,13 +25,13 @@ pub(super) struct Retried {
     /// Clumps that are still damaged and not on the target.
     pub(super) stay: u64,
     /// What is still to be remembered: these, and what was accepted.
-    pub(super) left: Vec<Damage>,
+    pub(super) left: Vec<DamagedStretch>,
     /// Clumps that are damaged in the source, and that the target gave back.
     pub(super) there: u64,
     /// Of those that it gave back in an earlier run, clumps that it no longer does.
     pub(super) gone: u64,
     /// Where those are that it gave back.
-    pub(super) spared: Vec<Damage>,
+    pub(super) spared: Vec<DamagedStretch>,
     /// Whole blocks between damaged clumps that were accepted, which the target does
     /// not have.
     pub(super) missing: Vec<(Score, BlockType)>,
@@ -65,10 +65,10 @@ struct Fate {
 pub(super) fn try_again(
     client: &mut Client,
     part: &Part,
-    damages: Vec<Damage>,
-    spared: Vec<Damage>,
+    damages: Vec<DamagedStretch>,
+    spared: Vec<DamagedStretch>,
     all: bool,
-) -> Result<Retried, Error> {
+) -> Result<Retried, ClientError> {
     let damages = in_order(damages, spared);
     let mut retried = Retried::default();
     let (mut accepted, mut left) = (Vec::new(), Stretches::default());
@@ -123,17 +123,20 @@ pub(super) fn try_again(
 }
 
 /// Damage in the order of the log, each with whether it was spared.
-fn in_order(damages: Vec<Damage>, spared: Vec<Damage>) -> Vec<(Damage, bool)> {
+fn in_order(
+    damages: Vec<DamagedStretch>,
+    spared: Vec<DamagedStretch>,
+) -> Vec<(DamagedStretch, bool)> {
     let damages = damages.into_iter().map(|damage| (damage, false));
     let spared = spared.into_iter().map(|damage| (damage, true));
-    let mut all: Vec<(Damage, bool)> = damages.chain(spared).collect();
+    let mut all: Vec<(DamagedStretch, bool)> = damages.chain(spared).collect();
     all.sort_by_key(|(damage, _)| (damage.head, damage.magic, damage.offset));
     all
 }
 
 impl Retried {
     /// Counts what became of one stretch of damage, and keeps its line.
-    fn note(&mut self, damage: &Damage, was_spared: bool, fate: &Fate) {
+    fn note(&mut self, damage: &DamagedStretch, was_spared: bool, fate: &Fate) {
         self.stay += fate.stay;
         self.there += fate.there;
         let told = match was_spared {
@@ -152,11 +155,11 @@ impl Retried {
 }
 
 /// Whether clumps between those that were accepted need not have been damaged.
-fn has_whole(part: &Part, arena: &Arena, damage: &Damage) -> bool {
+fn has_whole(part: &Part, arena: &Arena, damage: &DamagedStretch) -> bool {
     if !damage.accepted || damage.clumps < 2 {
         return false;
     }
-    let log = Log::open(Arc::clone(&part.source), arena, damage.offset, true);
+    let log = ClumpLog::open(Arc::clone(&part.source), arena, damage.offset, true);
     let items = log.into_iter().flatten();
     let inside = items.take_while(|item| item.offset < damage.end());
     let clumps = inside.fold(0_u64, |clumps, item| {
@@ -174,7 +177,7 @@ fn clumps_of(item: &Item) -> u64 {
 
 /// A walk along the log of an arena, from one stretch to the next.
 struct Walk {
-    log: Log,
+    log: ClumpLog,
     head: u64,
 }
 
@@ -190,7 +193,7 @@ impl Walk {
         {
             return Some(walk);
         }
-        let log = Log::open(Arc::clone(&part.source), arena, offset, true);
+        let log = ClumpLog::open(Arc::clone(&part.source), arena, offset, true);
         let head = arena.head;
         log.ok().map(|log| Walk { log, head })
     }
@@ -199,7 +202,7 @@ impl Walk {
 /// A stretch that is being tried.
 struct Try<'a> {
     client: &'a mut Client,
-    damage: &'a Damage,
+    damage: &'a DamagedStretch,
     /// The target gave it back in an earlier run.
     was_spared: bool,
     /// Where whole blocks go that the target does not have; none where they are sent.
@@ -220,7 +223,7 @@ struct Bunch {
 }
 
 impl Try<'_> {
-    fn stretch(&mut self, walk: &mut Walk) -> Result<(), Error> {
+    fn stretch(&mut self, walk: &mut Walk) -> Result<(), ClientError> {
         let end = self.damage.end();
         let mut bunch = Bunch::default();
         while walk.log.offset() < end {
@@ -237,7 +240,7 @@ impl Try<'_> {
         self.deal_with(bunch)
     }
 
-    fn deal_with(&mut self, bunch: Bunch) -> Result<(), Error> {
+    fn deal_with(&mut self, bunch: Bunch) -> Result<(), ClientError> {
         let mut there = HashSet::new();
         let lost = bunch.lost.iter().enumerate();
         let wanted: Vec<(usize, Score, BlockType)> = lost
@@ -269,7 +272,7 @@ impl Try<'_> {
     }
 
     /// Reads whole blocks back. What is damaged there was said when all was read back.
-    fn look_for(&mut self, blocks: &[(BlockType, Score, Vec<u8>)]) -> Result<(), Error> {
+    fn look_for(&mut self, blocks: &[(BlockType, Score, Vec<u8>)]) -> Result<(), ClientError> {
         let Some(missing) = self.missing.as_mut() else {
             return Ok(());
         };
@@ -287,7 +290,7 @@ impl Try<'_> {
 
     /// Sends blocks. Where a stretch has others between its damaged clumps, most
     /// of them are there.
-    fn send(&mut self, mut blocks: Vec<(BlockType, Score, Vec<u8>)>) -> Result<(), Error> {
+    fn send(&mut self, mut blocks: Vec<(BlockType, Score, Vec<u8>)>) -> Result<(), ClientError> {
         if self.damage.clumps > 1 {
             let mut there = HashSet::new();
             let wanted = blocks.iter().map(|&(ty, score, _)| (score, ty));
@@ -313,8 +316,8 @@ impl Try<'_> {
         len: u64,
         clumps: u64,
         (score, block_type): (Option<Score>, Option<BlockType>),
-    ) -> Damage {
-        Damage {
+    ) -> DamagedStretch {
+        DamagedStretch {
             offset,
             len,
             clumps,
@@ -370,7 +373,7 @@ impl Try<'_> {
 }
 
 impl Bunch {
-    fn add(&mut self, log: &mut Log, item: Item) {
+    fn add(&mut self, log: &mut ClumpLog, item: Item) {
         let lost = match &item.what {
             What::Clump {
                 header, block_type, ..
@@ -397,7 +400,7 @@ impl Bunch {
 
 /// What is told of a stretch that the target had in an earlier run: only what has
 /// changed.
-fn told_of_spared(damage: &Damage, fate: &Fate) -> Option<String> {
+fn told_of_spared(damage: &DamagedStretch, fate: &Fate) -> Option<String> {
     let what = shown(damage);
     match fate {
         Fate { stay: 0, there, .. } if *there >= damage.clumps => None,
@@ -414,8 +417,8 @@ fn told_of_spared(damage: &Damage, fate: &Fate) -> Option<String> {
 }
 
 /// A stretch in words.
-fn shown(damage: &Damage) -> String {
-    let Damage { arena, offset, .. } = damage;
+fn shown(damage: &DamagedStretch) -> String {
+    let DamagedStretch { arena, offset, .. } = damage;
     match damage.clumps {
         0 | 1 => format!("arena {arena} clump {offset:#x}"),
         _ => format!(
@@ -425,7 +428,7 @@ fn shown(damage: &Damage) -> String {
     }
 }
 
-fn told(damage: &Damage, fate: &Fate) -> String {
+fn told(damage: &DamagedStretch, fate: &Fate) -> String {
     let clumps = &damage.clumps;
     let what = shown(damage);
     match fate {

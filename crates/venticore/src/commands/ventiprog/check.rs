@@ -3,21 +3,21 @@
 
 use super::again::{self, Retried};
 use super::readback::{self, ReadBack};
-use super::record::Record;
-use super::source::{Asked, Part};
+use super::record::StateFiles;
+use super::source::{Part, PartsSource};
 
 use super::target::Target;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
-use crate::codec::wrcmds::{Damage, Place, Unreadable, Wrcmds};
+use crate::codec::wrcmds::{DamagedStretch, Progress, Unreadable, Wrcmds};
 use crate::copy::cursor::{self, Point};
 use crate::host::terminal::Terminal;
-use crate::net::client::{Client, Error};
+use crate::net::client::{Client, ClientError};
 use crate::status::Status;
 
 /// What a check of one target has shown.
-pub(super) struct Checked {
+pub(super) struct CheckResult {
     read_back: ReadBack,
     retried: Retried,
     /// All was to be read back, and the source no longer holds some of what is on record.
@@ -28,7 +28,7 @@ pub(super) struct Checked {
 
 /// How targets are checked.
 #[derive(Clone, Copy)]
-pub(super) struct How<'a> {
+pub(super) struct CheckPolicy<'a> {
     /// What was on record when the run began.
     pub(super) wrcmds: &'a Wrcmds,
     /// Read back everything.
@@ -57,18 +57,18 @@ pub(super) fn check(
     client: &mut Client,
     dial: &Dial,
     part: &Part,
-    how: How<'_>,
+    how: CheckPolicy<'_>,
     on_read: &dyn Fn(u64, u64),
-) -> Result<Option<Checked>, Error> {
+) -> Result<Option<CheckResult>, ClientError> {
     let Some(line) = how.wrcmds.get(dial, &part.name) else {
         return Ok(None);
     };
-    let asked = Asked(std::slice::from_ref(part));
+    let asked = PartsSource(std::slice::from_ref(part));
     // What cannot be believed was said when the places were looked at.
     let to = cursor::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Point::START);
-    let damages: Vec<Damage> = how.wrcmds.damages(dial, &part.name).cloned().collect();
+    let damages: Vec<DamagedStretch> = how.wrcmds.damages(dial, &part.name).cloned().collect();
     let unreadable: Vec<Unreadable> = how.wrcmds.unreadable(dial, &part.name).cloned().collect();
-    let known = readback::Known {
+    let known = readback::KnownLosses {
         damages: &damages,
         unreadable: &unreadable,
     };
@@ -77,7 +77,7 @@ pub(super) fn check(
     let retried = again::try_again(client, part, damages, spared, how.all)?;
     read_back.lacks_too(&retried.missing);
     let is_part = how.all && to < recorded(&line, part);
-    Ok(Some(Checked {
+    Ok(Some(CheckResult {
         read_back,
         retried,
         is_part,
@@ -86,7 +86,7 @@ pub(super) fn check(
 }
 
 /// The point of a line in a partition; the end where the arena is not there any more.
-fn recorded(line: &Place, part: &Part) -> Point {
+fn recorded(line: &Progress, part: &Part) -> Point {
     let arenas = part.arenas.iter();
     let arena = arenas
         .enumerate()
@@ -99,13 +99,13 @@ fn recorded(line: &Place, part: &Part) -> Point {
 
 /// Takes in what a check has shown: it is said, and put on record.
 pub(super) fn take_in(
-    checked: Checked,
+    checked: CheckResult,
     target: &mut Target,
     part: &Part,
-    record: &mut Record,
+    record: &mut StateFiles,
     terminal: &Terminal,
 ) -> Verdict {
-    let Checked {
+    let CheckResult {
         mut read_back,
         retried,
         is_part,
@@ -182,7 +182,7 @@ pub(super) fn take_in_last(
     mut read_back: ReadBack,
     target: &mut Target,
     part: &Part,
-    record: &mut Record,
+    record: &mut StateFiles,
     terminal: &Terminal,
 ) {
     let verdict = judge(&mut read_back, target, part, record, terminal);
@@ -202,7 +202,7 @@ fn judge(
     read_back: &mut ReadBack,
     target: &mut Target,
     part: &Part,
-    record: &mut Record,
+    record: &mut StateFiles,
     terminal: &Terminal,
 ) -> Verdict {
     let dial = &target.dial;

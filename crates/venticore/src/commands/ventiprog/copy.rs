@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::check::{self, How, Verdict};
-use super::progress::Progress;
-use super::record::Record;
+use super::check::{self, CheckPolicy, Verdict};
+use super::progress::RunProgress;
+use super::record::StateFiles;
 use super::run::Run;
 use super::source::{self, Part};
 
@@ -12,10 +12,11 @@ use super::target::Target;
 use crate::codec::dial::Dial;
 use crate::copy::cursor::{self, Point};
 use crate::copy::replicate::{
-    self, At, Checkpoint, Event, Job, Manner, Outcome, Place, Seat, Start, Trouble,
+    self, Assignment, At, Checkpoint, CopyJob, Event, Manner, ReachedPlace, SendFrom,
+    TargetOutcome, Trouble,
 };
 use crate::host::terminal::Terminal;
-use crate::net::client::{Asked, Client, Error, Limits};
+use crate::net::client::{Client, ClientError, Operation, Timeouts};
 use crate::status::Status;
 
 /// Which target a seat is for, and in which partition.
@@ -29,17 +30,17 @@ struct Chair {
 pub(super) fn copy(run: &mut Run<'_>, starts: &[cursor::Start]) {
     let uncounted = source::say_uncounted(&run.parts, run.terminal);
     run.status = run.status.worst(uncounted);
-    let jobs: Vec<Job> = run.parts.iter().map(job).collect();
+    let jobs: Vec<CopyJob> = run.parts.iter().map(job).collect();
     let (chairs, seats) = seats(run, starts);
     let manner = manner(run);
-    let before = |seat: &Seat| {
+    let before = |seat: &Assignment| {
         jobs.get(seat.job)
             .map_or(0, |job| job.bytes_from(seat.start.from))
     };
-    let progress = Progress::new(run.terminal, seats.iter().map(before));
+    let progress = RunProgress::new(run.terminal, seats.iter().map(before));
     // A target's own lines change only after it was looked at.
     let wrcmds = run.record.wrcmds.clone();
-    let how = How {
+    let how = CheckPolicy {
         wrcmds: &wrcmds,
         all: run.options.verify,
         trust: run.options.trust,
@@ -50,7 +51,7 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[cursor::Start]) {
         .map(|target| target.dial.clone())
         .collect();
     let parts = &run.parts;
-    let look = |seat: usize, client: &mut Client| -> Result<_, Error> {
+    let look = |seat: usize, client: &mut Client| -> Result<_, ClientError> {
         let found = chairs
             .get(seat)
             .and_then(|chair| Some((dials.get(chair.target)?, parts.get(chair.part)?)));
@@ -79,8 +80,8 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[cursor::Start]) {
     }
 }
 
-fn job(part: &Part) -> Job {
-    Job {
+fn job(part: &Part) -> CopyJob {
+    CopyJob {
         source: Arc::clone(&part.source),
         arenas: part.arenas.clone(),
         cross: false,
@@ -91,7 +92,7 @@ fn job(part: &Part) -> Job {
 }
 
 /// A seat for each target in each partition, one after the other.
-fn seats(run: &Run<'_>, starts: &[cursor::Start]) -> (Vec<Chair>, Vec<Seat>) {
+fn seats(run: &Run<'_>, starts: &[cursor::Start]) -> (Vec<Chair>, Vec<Assignment>) {
     let (mut chairs, mut seats) = (Vec::new(), Vec::new());
     for (number, target) in run.targets.iter().enumerate() {
         if target.failure.is_some() {
@@ -107,10 +108,10 @@ fn seats(run: &Run<'_>, starts: &[cursor::Start]) -> (Vec<Chair>, Vec<Seat>) {
                 part,
                 target: number,
             });
-            seats.push(Seat {
+            seats.push(Assignment {
                 job: part,
                 target: (!run.options.dry_run).then(|| target.dial.clone()),
-                start: Start {
+                start: SendFrom {
                     from: at(start.at),
                     probe_to: at(start.probe_to.unwrap_or_default()),
                     lacks: Vec::new(),
@@ -125,9 +126,9 @@ fn seats(run: &Run<'_>, starts: &[cursor::Start]) -> (Vec<Chair>, Vec<Seat>) {
 
 /// Where all are sent so many bytes a second at most, half of that is enough
 /// progress.
-fn limits(limits: Limits, rate: Option<u64>) -> Limits {
+fn limits(limits: Timeouts, rate: Option<u64>) -> Timeouts {
     let half = rate.map(|rate| rate.saturating_mul(limits.progress.as_secs()) / 2);
-    Limits {
+    Timeouts {
         least: half.map_or(limits.least, |half| half.min(limits.least)),
         ..limits
     }
@@ -151,18 +152,18 @@ fn manner(run: &Run<'_>) -> Manner {
 /// Says and writes down what happens while the copy goes on.
 struct Clerk<'a> {
     chairs: &'a [Chair],
-    jobs: &'a [Job],
-    progress: &'a Progress<'a>,
+    jobs: &'a [CopyJob],
+    progress: &'a RunProgress<'a>,
     parts: &'a [Part],
     targets: &'a mut [Target],
-    record: &'a mut Record,
+    record: &'a mut StateFiles,
     decoded: &'a mut u64,
     terminal: &'a crate::host::terminal::Terminal,
     dry_run: bool,
 }
 
 impl Clerk<'_> {
-    fn enter(&mut self, event: Event<'_, Option<check::Checked>>) {
+    fn enter(&mut self, event: Event<'_, Option<check::CheckResult>>) {
         match event {
             Event::Block(_) => {}
             Event::Found { seat, found, start } => {
@@ -225,7 +226,7 @@ impl Clerk<'_> {
         target.unwrap_or_default()
     }
 
-    fn found(&mut self, seat: usize, found: check::Checked, start: &mut Start) {
+    fn found(&mut self, seat: usize, found: check::CheckResult, start: &mut SendFrom) {
         let Some(&Chair { part, target }) = self.chairs.get(seat) else {
             return;
         };
@@ -235,7 +236,7 @@ impl Clerk<'_> {
         };
         let verdict = check::take_in(found, target, part, self.record, self.terminal);
         if let Verdict::Anew(lacks) = verdict {
-            *start = Start {
+            *start = SendFrom {
                 from: at(Point::START),
                 probe_to: at(part.rules.end()),
                 lacks,
@@ -248,9 +249,9 @@ impl Clerk<'_> {
     fn acknowledged(
         &mut self,
         seat: usize,
-        place: Place,
-        damage: &[replicate::Damage],
-        there: &[replicate::Damage],
+        place: ReachedPlace,
+        damage: &[replicate::SourceDamage],
+        there: &[replicate::SourceDamage],
     ) {
         if self.dry_run {
             return;
@@ -265,11 +266,11 @@ impl Clerk<'_> {
 }
 
 /// What helps where a target was lost.
-fn way_out(error: &Error) -> &'static str {
+fn way_out(error: &ClientError) -> &'static str {
     match error {
-        Error::Unreachable(_) | Error::Lost(_) => "; the next run catches up",
-        Error::Refused {
-            asked: Asked::Write(..),
+        ClientError::Unreachable(_) | ClientError::Lost(_) => "; the next run catches up",
+        ClientError::Refused {
+            asked: Operation::Write(..),
             text,
             ..
         } if text.contains("no space") => {
@@ -280,7 +281,7 @@ fn way_out(error: &Error) -> &'static str {
 }
 
 /// Takes in how the copy of one partition ended for one target.
-fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: Outcome) {
+fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: TargetOutcome) {
     if outcome.place.is_none() && outcome.trouble.is_none() {
         remember_trusted(run, chair, from);
     }
@@ -365,7 +366,7 @@ fn remember_trusted(run: &mut Run<'_>, chair: Chair, at: At) {
     let before = arena.and_then(|arena| part.before(arena, at.offset));
     if let Some(before) = before {
         let last = Some(before.score);
-        let place = Place { at, last };
+        let place = ReachedPlace { at, last };
         run.record.acknowledged(&target.dial, part, place, &[], &[]);
     }
 }

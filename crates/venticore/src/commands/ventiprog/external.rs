@@ -6,28 +6,28 @@ use std::thread;
 
 use eyre::Result;
 
-use super::check::{self, Checked, How, Verdict};
-use super::record::Record;
+use super::check::{self, CheckPolicy, CheckResult, Verdict};
+use super::record::StateFiles;
 use super::run::Run;
 use super::source::{self, Part};
 
 use super::target::Target;
 use crate::codec::dial::Dial;
 use crate::copy::cursor::{Point, Start};
-use crate::copy::external::{self, Program, Stretch};
-use crate::copy::replicate::{At, Place};
+use crate::copy::external::{self, ArenaRest, Program};
+use crate::copy::replicate::{At, ReachedPlace};
 use crate::host::terminal::Terminal;
-use crate::net::client::{self, Client, Limits};
+use crate::net::client::{self, Client, Timeouts};
 use crate::source::Arena;
 use crate::status::Status;
 
 /// What has happened to a target.
-enum Step {
+enum TargetStep {
     /// What is on record in a partition was checked; the answer is where the
     /// program starts.
-    Checked(Option<Box<Checked>>, Sender<Point>),
+    Checked(Option<Box<CheckResult>>, Sender<Point>),
     /// It came to this place.
-    Reached(Place),
+    Reached(ReachedPlace),
     /// It could not be checked, or the program failed; what was done before
     /// stands.
     Failed(Why),
@@ -46,7 +46,7 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
         program,
         parts: &run.parts,
         limits: run.config.limits,
-        how: How {
+        how: CheckPolicy {
             wrcmds: &wrcmds,
             all: run.options.verify,
             trust: run.options.trust,
@@ -63,7 +63,7 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
             scope.spawn(move || {
                 let own = starts.iter().filter(|start| start.target == dial);
                 let mut at = 0;
-                let served = client::Error::of_panic(|| {
+                let served = client::ClientError::of_panic(|| {
                     server.serve(own, &dial, &mut |part, step| {
                         at = part;
                         // Nobody listens any more when the run was given up.
@@ -73,7 +73,7 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
                 });
                 if let Err(error) = served {
                     let why = Why(error.status(), error.to_string());
-                    let _ = steps.send((seat, at, Step::Failed(why)));
+                    let _ = steps.send((seat, at, TargetStep::Failed(why)));
                 }
             });
         }
@@ -93,15 +93,15 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
 
 /// Says and writes down what has happened to a target.
 fn enter(
-    step: Step,
+    step: TargetStep,
     target: &mut Target,
     part: &Part,
     start: Point,
-    record: &mut Record,
+    record: &mut StateFiles,
     terminal: &Terminal,
 ) {
     match step {
-        Step::Checked(checked, answer) => {
+        TargetStep::Checked(checked, answer) => {
             let verdict = checked.map_or(Verdict::AsRecorded, |checked| {
                 check::take_in(*checked, target, part, record, terminal)
             });
@@ -112,13 +112,13 @@ fn enter(
             target.reached.push(from);
             let _ = answer.send(from);
         }
-        Step::Reached(place) => {
+        TargetStep::Reached(place) => {
             record.acknowledged(&target.dial, part, place, &[], &[]);
             if let Some(reached) = target.reached.last_mut() {
                 *reached = Point::new(place.at.arena, place.at.offset);
             }
         }
-        Step::Failed(Why(status, why)) => {
+        TargetStep::Failed(Why(status, why)) => {
             terminal.say(&format!("{}: {why}", target.dial));
             target.fail(status, why);
         }
@@ -129,8 +129,8 @@ fn enter(
 struct Server<'a> {
     program: &'a Program,
     parts: &'a [Part],
-    limits: Limits,
-    how: How<'a>,
+    limits: Timeouts,
+    how: CheckPolicy<'a>,
 }
 
 impl Server<'_> {
@@ -139,7 +139,7 @@ impl Server<'_> {
         &self,
         starts: impl Iterator<Item = &'s Start>,
         target: &Dial,
-        tell: &mut dyn FnMut(usize, Step),
+        tell: &mut dyn FnMut(usize, TargetStep),
     ) {
         for start in starts {
             let number = start.partition;
@@ -147,7 +147,7 @@ impl Server<'_> {
                 continue;
             };
             if let Err(why) = self.serve_part(target, part, &mut |step| tell(number, step)) {
-                return tell(number, Step::Failed(why));
+                return tell(number, TargetStep::Failed(why));
             }
         }
     }
@@ -156,12 +156,12 @@ impl Server<'_> {
         &self,
         target: &Dial,
         part: &Part,
-        tell: &mut dyn FnMut(Step),
+        tell: &mut dyn FnMut(TargetStep),
     ) -> Result<(), Why> {
         let checked = self.check(target, part);
         let checked = checked.map_err(|e| Why(e.status(), e.to_string()))?;
         let (answer, from) = mpsc::channel();
-        tell(Step::Checked(checked.map(Box::new), answer));
+        tell(TargetStep::Checked(checked.map(Box::new), answer));
         match from.recv() {
             Ok(from) => self.send_part(target, part, from, tell),
             // The run was given up.
@@ -170,7 +170,11 @@ impl Server<'_> {
     }
 
     /// Connects to a target of which something is on record, and looks at it.
-    fn check(&self, target: &Dial, part: &Part) -> Result<Option<Checked>, client::Error> {
+    fn check(
+        &self,
+        target: &Dial,
+        part: &Part,
+    ) -> Result<Option<CheckResult>, client::ClientError> {
         if self.how.wrcmds.get(target, &part.name).is_none() {
             return Ok(None);
         }
@@ -184,7 +188,7 @@ impl Server<'_> {
         target: &Dial,
         part: &Part,
         from: Point,
-        tell: &mut dyn FnMut(Step),
+        tell: &mut dyn FnMut(TargetStep),
     ) -> Result<(), Why> {
         for (number, arena) in part.arenas.iter().enumerate().skip(from.arena) {
             let offset = match number == from.arena {
@@ -197,7 +201,7 @@ impl Server<'_> {
                     offset,
                 };
                 let last = Some(last);
-                tell(Step::Reached(Place { at, last }));
+                tell(TargetStep::Reached(ReachedPlace { at, last }));
             }
             if !part.synced && !arena.sealed {
                 break;
@@ -219,7 +223,7 @@ fn send(
     if from >= arena.live.used {
         return Ok(None);
     }
-    let stretch = Stretch::of(arena, from);
+    let stretch = ArenaRest::of(arena, from);
     let limits = &external::LIMITS;
     let end = external::run(program, target, &part.opened, &stretch, limits);
     let end = end.map_err(|e| Why(e.status(), e.to_string()))?;

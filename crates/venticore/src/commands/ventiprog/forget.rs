@@ -4,10 +4,10 @@ use std::io::Write;
 
 use eyre::{Result, WrapErr};
 
-use super::record::Record;
+use super::record::StateFiles;
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
-use crate::codec::wrcmds::Place;
+use crate::codec::wrcmds::Progress;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
 use crate::status::{Failure, Status};
@@ -19,7 +19,7 @@ use crate::status::{Failure, Status};
 /// # Errors
 /// Nothing is known of the target, or the state could not be written.
 pub(super) fn forget(
-    record: &mut Record,
+    record: &mut StateFiles,
     target: &Dial,
     config: &Config,
     terminal: &Terminal,
@@ -70,7 +70,7 @@ pub(super) fn forget(
 }
 
 /// Which targets have lines.
-fn with_lines(record: &Record) -> String {
+fn with_lines(record: &StateFiles) -> String {
     let mut targets: Vec<String> = Vec::new();
     for place in record.wrcmds.places() {
         let target = place.target.to_string();
@@ -97,7 +97,7 @@ fn is_listed(target: &Dial, config: &Config) -> bool {
 /// Puts another target into the wrcmd, at its own place, logs that and prints
 /// the old command and the new one. False where there is no other.
 fn retire(
-    record: &mut Record,
+    record: &mut StateFiles,
     wrcmd: &WrCmd,
     target: &Dial,
     config: &Config,
@@ -125,7 +125,12 @@ fn retire(
 
 /// Another target's place in the wrcmd's partition: that of the first listed
 /// one, else of the first on record.
-fn successor(record: &Record, wrcmd: &WrCmd, target: &Dial, config: &Config) -> Option<Place> {
+fn successor(
+    record: &StateFiles,
+    wrcmd: &WrCmd,
+    target: &Dial,
+    config: &Config,
+) -> Option<Progress> {
     let listed = config
         .targets
         .iter()

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use super::check;
 use super::engine::Engine;
 use super::readback::{self, blocks_before, clumps_before};
-use super::record::Record;
+use super::record::StateFiles;
 use super::run::Run;
 use super::servers;
 use super::source::Part;
@@ -19,7 +19,7 @@ use super::target::Target;
 use crate::codec::dial::Dial;
 use crate::codec::index;
 use crate::codec::score::Score;
-use crate::codec::wrcmds::{Damage, Unreadable};
+use crate::codec::wrcmds::{DamagedStretch, Unreadable};
 use crate::config::Config;
 use crate::host::terminal::Terminal;
 use crate::net;
@@ -174,7 +174,7 @@ fn read_back(
     target: &mut Target,
     parts: &[Part],
     config: &Config,
-    record: &mut Record,
+    record: &mut StateFiles,
     terminal: &Terminal,
 ) {
     let all = target.is_doubtful();
@@ -187,10 +187,11 @@ fn read_back(
         let Some(&to) = target.reached.get(number) else {
             return;
         };
-        let damages: Vec<Damage> = record.wrcmds.damages(&dial, &part.name).cloned().collect();
+        let damages: Vec<DamagedStretch> =
+            record.wrcmds.damages(&dial, &part.name).cloned().collect();
         let unreadable = record.wrcmds.unreadable(&dial, &part.name);
         let unreadable: Vec<Unreadable> = unreadable.cloned().collect();
-        let known = readback::Known {
+        let known = readback::KnownLosses {
             damages: &damages,
             unreadable: &unreadable,
         };

@@ -8,15 +8,15 @@ use eyre::{Result, WrapErr};
 use serde::Serialize;
 
 use super::page::{self, Compared};
-use super::record::Record;
+use super::record::StateFiles;
 use super::sought::{self, Sought};
-use super::source::{self, Asked, Part};
+use super::source::{self, Part, PartsSource};
 use super::target::unlisted_host;
 use super::tell::{SCHEMA, json_line};
 use super::{Options, servers, unseen};
 use crate::codec::dial::Dial;
 use crate::codec::utc::Utc;
-use crate::codec::wrcmds::{Damage, Place, Wrcmds};
+use crate::codec::wrcmds::{DamagedStretch, Progress, Wrcmds};
 use crate::config::Config;
 use crate::copy::cursor::{self, Behind, Point};
 use crate::host::terminal::Terminal;
@@ -33,7 +33,7 @@ use crate::text::line_of;
 /// # Errors
 /// The index page is of another venti.
 pub(super) fn list(
-    record: &Record,
+    record: &StateFiles,
     asked: Vec<Dial>,
     older: Option<u64>,
     options: &Options,
@@ -75,7 +75,7 @@ pub(super) fn list(
     }
     let rules: Vec<_> = parts.iter().map(|part| part.rules.clone()).collect();
     let wrcmds = with_those_never_met(record, asked, &rules, &on_record)?;
-    let mut behind = cursor::behind(&wrcmds, &rules, &Asked(&parts))?;
+    let mut behind = cursor::behind(&wrcmds, &rules, &PartsSource(&parts))?;
     behind.retain(|line| names.contains(&line.place.partition));
     let unmet = say_unmet(&behind, asked, &names, record, options, terminal);
     status = status.worst(late(unmet));
@@ -84,7 +84,7 @@ pub(super) fn list(
 }
 
 /// The partitions on record.
-fn on_record(record: &Record) -> Vec<String> {
+fn on_record(record: &StateFiles) -> Vec<String> {
     let places = record.wrcmds.places().map(|place| place.partition);
     let mut names: Vec<String> = places.collect();
     names.extend(record.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned()));
@@ -95,7 +95,7 @@ fn on_record(record: &Record) -> Vec<String> {
 
 /// Opens the partitions. One that is not here is said and left out; the page may call
 /// one that is `new` otherwise.
-fn open(names: &[String], new: &[String], record: &Record, terminal: &Terminal) -> Vec<Part> {
+fn open(names: &[String], new: &[String], record: &StateFiles, terminal: &Terminal) -> Vec<Part> {
     let mut absent = terminal.several("partitions that are not here");
     let mut parts = Vec::new();
     for name in names {
@@ -113,7 +113,7 @@ fn say_unmet(
     behind: &[Behind],
     asked: &[Dial],
     names: &[String],
-    record: &Record,
+    record: &StateFiles,
     options: &Options,
     terminal: &Terminal,
 ) -> Status {
@@ -141,7 +141,7 @@ fn say_unmet(
 fn print(
     behind: &[Behind],
     older: Option<u64>,
-    record: &Record,
+    record: &StateFiles,
     options: &Options,
     terminal: &Terminal,
 ) -> Result<Status> {
@@ -207,7 +207,7 @@ fn of_page(
 fn compare(
     sought: &Sought,
     parts: &[Part],
-    record: &Record,
+    record: &StateFiles,
     options: &Options,
     config: &Config,
     terminal: &Terminal,
@@ -226,9 +226,9 @@ fn compare(
 /// that was asked for and has none there; in a partition that is not `on_record` for
 /// each target that is.
 fn with_those_never_met(
-    record: &Record,
+    record: &StateFiles,
     asked: &[Dial],
-    partitions: &[cursor::Partition],
+    partitions: &[cursor::PartitionView],
     on_record: &[String],
 ) -> Result<Wrcmds> {
     let mut all = record.wrcmds.clone();
@@ -276,7 +276,7 @@ struct Faults {
 }
 
 impl Faults {
-    fn of(place: &Place, wrcmds: &Wrcmds) -> Self {
+    fn of(place: &Progress, wrcmds: &Wrcmds) -> Self {
         let (target, partition) = (&place.target, &place.partition);
         let mut faults = Faults::default();
         for block in wrcmds.unreadable(target, partition) {
@@ -287,7 +287,7 @@ impl Faults {
         }
         let damages = wrcmds.damages(target, partition);
         let open = damages.filter(|damage| !damage.accepted);
-        let clumps = |damage: &Damage| damage.clumps.max(1);
+        let clumps = |damage: &DamagedStretch| damage.clumps.max(1);
         faults.damaged = open.map(clumps).sum();
         faults.damaged_there = wrcmds.spared(target, partition).map(clumps).sum();
         faults

@@ -38,11 +38,11 @@ use crate::codec::wrcmd::{self, WrCmd};
 use crate::config::Config;
 use crate::host::terminal::Terminal;
 use crate::net;
-use crate::ninefat::{self, Home, Visit};
+use crate::ninefat::{self, Home, ImageVisit};
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
 pub use options::{Asked, Options, Task};
-use record::Record;
+use record::StateFiles;
 use run::Run;
 use target::asked_for;
 
@@ -117,8 +117,8 @@ pub fn run_in(
     let visit = config.nine_fat(options.nine_fat.as_deref())?;
     let visit = visit.map(|of| ninefat::arrive(&state, &of, !options.reads_only(), terminal));
     let visit = visit.transpose()?;
-    let mut record = Record::read(tool, state)?;
-    if let Some(newer) = visit.as_ref().and_then(Visit::newer_wrcmd) {
+    let mut record = StateFiles::read(tool, state)?;
+    if let Some(newer) = visit.as_ref().and_then(ImageVisit::newer_wrcmd) {
         record.wrcmd = Some(WrCmd::parse(newer)?);
     }
     let outcome = perform(record, options, config, terminal);
@@ -127,7 +127,7 @@ pub fn run_in(
 
 /// Does what the run is for.
 fn perform(
-    mut record: Record,
+    mut record: StateFiles,
     options: &Options,
     config: &Config,
     terminal: &Terminal,

@@ -8,7 +8,7 @@ use crate::codec::blocktype::BLOCK_MAX;
 use crate::codec::dial::Dial;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
-use crate::net::client::{Client, Error};
+use crate::net::client::{Client, ClientError};
 use crate::net::page;
 use crate::net::reach::Reach;
 use crate::status::{Failure, Status};
@@ -120,7 +120,7 @@ impl Origin {
     }
 }
 
-fn synced(dial: &Dial, config: &Config) -> Result<Client, Error> {
+fn synced(dial: &Dial, config: &Config) -> Result<Client, ClientError> {
     let mut client = Client::dial(dial, config.limits)?;
     client.sync()?;
     Ok(client)

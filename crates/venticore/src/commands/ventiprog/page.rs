@@ -4,7 +4,7 @@
 use eyre::Result;
 
 use super::Options;
-use super::record::Record;
+use super::record::StateFiles;
 use super::sought::{self, Listed, Sought};
 use super::source::Part;
 use crate::codec::arena::Name;
@@ -15,18 +15,22 @@ use crate::status::{Failure, Status};
 
 /// What an arena is known by, wherever its partition lies: its name, the offset of its
 /// head in bytes, and what its clumps begin with.
-type Mark = (Option<Name>, u64, u32);
+type ArenaKey = (Option<Name>, u64, u32);
 
 /// Compares the partitions on record with those on the page.
 pub(super) struct Compared<'a> {
     sought: &'a Sought,
     parts: &'a [Part],
-    record: &'a Record,
+    record: &'a StateFiles,
 }
 
 impl<'a> Compared<'a> {
     /// Nothing where no page was read, or where what it lists has no name here.
-    pub(super) fn new(sought: &'a Sought, parts: &'a [Part], record: &'a Record) -> Option<Self> {
+    pub(super) fn new(
+        sought: &'a Sought,
+        parts: &'a [Part],
+        record: &'a StateFiles,
+    ) -> Option<Self> {
         let compared = Compared {
             sought,
             parts,
@@ -93,10 +97,10 @@ impl<'a> Compared<'a> {
         let marks = |name: &str| {
             let part = self.parts.iter().find(|part| part.name == name);
             let arenas = part.map_or(&[][..], |part| &part.arenas).iter();
-            let mark = |arena: &crate::source::Arena| -> Mark {
+            let mark = |arena: &crate::source::Arena| -> ArenaKey {
                 (Some(arena.name.clone()), arena.head, arena.clump_magic)
             };
-            arenas.map(mark).collect::<Vec<Mark>>()
+            arenas.map(mark).collect::<Vec<ArenaKey>>()
         };
         let places = self.record.wrcmds.places();
         let places = places.filter(|place| place.partition == name);

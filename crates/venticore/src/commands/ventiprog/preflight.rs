@@ -4,7 +4,7 @@
 use eyre::Result;
 
 use super::origin::Origin;
-use super::record::Record;
+use super::record::StateFiles;
 use super::sought::{self, Sought};
 use super::source::{self, Part};
 use super::target::{Copied, Target, some_asked_for, unlisted_host};
@@ -23,7 +23,7 @@ pub(super) struct Preflight<'a> {
     options: &'a Options,
     config: &'a Config,
     terminal: &'a Terminal,
-    record: &'a Record,
+    record: &'a StateFiles,
     origin: Origin,
     dials: Vec<Dial>,
     /// Some of the names given are one server.
@@ -32,7 +32,7 @@ pub(super) struct Preflight<'a> {
 }
 
 /// The partitions of the source, as they were found.
-pub(super) struct Found {
+pub(super) struct FoundSource {
     pub(super) parts: Vec<Part>,
     pub(super) status: Status,
     /// Something of the source is not seen.
@@ -50,7 +50,7 @@ impl<'a> Preflight<'a> {
         options: &'a Options,
         config: &'a Config,
         terminal: &'a Terminal,
-        record: &'a Record,
+        record: &'a StateFiles,
     ) -> Result<Self> {
         let url = sought::page_url(record, options, config);
         let origin = Origin::of(options, config, url)?;
@@ -78,7 +78,7 @@ impl<'a> Preflight<'a> {
     ///
     /// # Errors
     /// A partition that must be here is not, or a target is the source.
-    pub(super) fn find(&self) -> Result<Found> {
+    pub(super) fn find(&self) -> Result<FoundSource> {
         let Preflight {
             options,
             config,
@@ -132,7 +132,7 @@ impl<'a> Preflight<'a> {
             true => Status::Done,
             false => unseen::say_used_up(&parts, Some(&sought), terminal),
         };
-        Ok(Found {
+        Ok(FoundSource {
             status: opened.worst(gaps).worst(*doubled).worst(used_up),
             incomplete: gaps != Status::Done || parts.len() < names.len(),
             source: origin.dial().filter(|_| is_sure).cloned(),
@@ -194,7 +194,7 @@ impl<'a> Preflight<'a> {
 
     /// The targets, with what is known before they are dialled: whether anything is
     /// on record of each, and that its name was not found.
-    pub(super) fn targets(&self, found: &Found) -> Vec<Target> {
+    pub(super) fn targets(&self, found: &FoundSource) -> Vec<Target> {
         let host = self.record.wrcmd.as_ref().and_then(WrCmd::host);
         let host = host.and_then(|host| self.config.dial(host).ok());
         let new = |dial: &Dial| {
@@ -214,7 +214,7 @@ impl<'a> Preflight<'a> {
     }
 
     /// What it would mean that this new target has everything.
-    fn copied(&self, target: &Dial, found: &Found) -> Copied {
+    fn copied(&self, target: &Dial, found: &FoundSource) -> Copied {
         match &found.source {
             None => Copied::Unknown,
             Some(source) if servers::is_another(source, target, &self.reach) => {

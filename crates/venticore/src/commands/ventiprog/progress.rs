@@ -7,34 +7,34 @@ use crate::host::terminal::Terminal;
 
 /// Done and to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Stretch {
+struct Span {
     done: u64,
     whole: u64,
 }
 
 /// What one target has before it in one partition.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seat {
+struct AssignmentProgress {
     /// Blocks to be read back.
-    blocks: Stretch,
+    blocks: Span,
     /// Bytes of log to be copied.
-    log: Stretch,
+    log: Span,
 }
 
 /// How far each seat of a run has come.
-pub(super) struct Progress<'a> {
+pub(super) struct RunProgress<'a> {
     terminal: &'a Terminal,
-    seats: Mutex<Vec<Seat>>,
+    seats: Mutex<Vec<AssignmentProgress>>,
 }
 
-impl<'a> Progress<'a> {
+impl<'a> RunProgress<'a> {
     /// Each seat has this many bytes of log before it.
     pub(super) fn new(terminal: &'a Terminal, logs: impl Iterator<Item = u64>) -> Self {
-        let seats = logs.map(|whole| Seat {
-            log: Stretch { done: 0, whole },
-            ..Seat::default()
+        let seats = logs.map(|whole| AssignmentProgress {
+            log: Span { done: 0, whole },
+            ..AssignmentProgress::default()
         });
-        Progress {
+        RunProgress {
             terminal,
             seats: Mutex::new(seats.collect()),
         }
@@ -44,13 +44,13 @@ impl<'a> Progress<'a> {
     pub(super) fn read_back(&self, seat: usize, done: u64, whole: u64) {
         self.change(&[seat], |seat| {
             let done = done.min(whole);
-            seat.blocks = Stretch { done, whole };
+            seat.blocks = Span { done, whole };
         });
     }
 
     /// A seat starts elsewhere, with this many bytes of log before it.
     pub(super) fn restarts(&self, seat: usize, whole: u64) {
-        self.change(&[seat], |seat| seat.log = Stretch { done: 0, whole });
+        self.change(&[seat], |seat| seat.log = Span { done: 0, whole });
     }
 
     /// Seats have come to a place with this many bytes of log after it.
@@ -62,10 +62,10 @@ impl<'a> Progress<'a> {
 
     /// Seats are out of the run: what they had before them does not count.
     pub(super) fn lost(&self, seats: &[usize]) {
-        self.change(seats, |seat| *seat = Seat::default());
+        self.change(seats, |seat| *seat = AssignmentProgress::default());
     }
 
-    fn change(&self, numbers: &[usize], change: impl Fn(&mut Seat)) {
+    fn change(&self, numbers: &[usize], change: impl Fn(&mut AssignmentProgress)) {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         for &number in numbers {
             seats.get_mut(number).map(&change);
@@ -80,19 +80,19 @@ impl<'a> Progress<'a> {
     }
 }
 
-fn sum(seats: &[Seat], of: impl Fn(&Seat) -> Stretch) -> Stretch {
-    let add = |sum: Stretch, next: Stretch| Stretch {
+fn sum(seats: &[AssignmentProgress], of: impl Fn(&AssignmentProgress) -> Span) -> Span {
+    let add = |sum: Span, next: Span| Span {
         done: sum.done.saturating_add(next.done),
         whole: sum.whole.saturating_add(next.whole),
     };
-    seats.iter().map(of).fold(Stretch::default(), add)
+    seats.iter().map(of).fold(Span::default(), add)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn log(progress: &Progress<'_>) -> (u64, u64) {
+    fn log(progress: &RunProgress<'_>) -> (u64, u64) {
         let log = sum(&progress.seats.lock().unwrap(), |seat| seat.log);
         (log.done, log.whole)
     }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn targets_at_different_places_add_up_and_a_lost_one_does_not_count() {
         let (terminal, _) = Terminal::keeping("ventiprog");
-        let progress = Progress::new(&terminal, [100, 40].into_iter());
+        let progress = RunProgress::new(&terminal, [100, 40].into_iter());
         progress.reached(&[0], 90);
         progress.reached(&[1], 40);
         assert_eq!(log(&progress), (10, 140));
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn more_than_was_expected_is_never_shown() {
         let (terminal, _) = Terminal::keeping("ventiprog");
-        let progress = Progress::new(&terminal, [0].into_iter());
+        let progress = RunProgress::new(&terminal, [0].into_iter());
         progress.read_back(0, 71, 38);
         let seats = progress.seats.lock().unwrap();
         assert_eq!((seats[0].blocks.done, seats[0].blocks.whole), (38, 38));

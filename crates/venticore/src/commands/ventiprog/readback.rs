@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use super::source::Part;
 use crate::codec::arena::clump::ClumpHeader;
-use crate::codec::arena::directory::Entry;
+use crate::codec::arena::directory::DirectoryEntry;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
-use crate::codec::wrcmds::{Damage, Unreadable};
+use crate::codec::wrcmds::{DamagedStretch, Unreadable};
 use crate::copy::cursor::Point;
 use crate::host::random;
-use crate::net::client::{Client, Error};
+use crate::net::client::{Client, ClientError};
 use crate::source::Arena;
-use crate::source::log::{Directory, Item, Log, What};
+use crate::source::log::{ClumpLog, Directory, Item, What};
 
 /// Clumps below a place that are read back, besides the last one and roots.
 const SAMPLE: u64 = 256;
@@ -35,7 +35,7 @@ const LOOKED_UP: usize = 4096;
 
 /// A block the target should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wanted {
+struct WantedBlock {
     /// The number of its arena; none where an earlier run could not read it
     /// back.
     arena: Option<usize>,
@@ -46,9 +46,9 @@ struct Wanted {
 }
 
 /// What earlier runs have put on record of a target.
-pub(super) struct Known<'a> {
+pub(super) struct KnownLosses<'a> {
     /// Damage in the source.
-    pub(super) damages: &'a [Damage],
+    pub(super) damages: &'a [DamagedStretch],
     /// Blocks that it could not give back.
     pub(super) unreadable: &'a [Unreadable],
 }
@@ -70,7 +70,7 @@ pub(super) struct ReadBack {
     /// where that is not all.
     pub(super) unreadable: Vec<Unreadable>,
     /// What it does not have, by the directory.
-    absent: Vec<Wanted>,
+    absent: Vec<WantedBlock>,
     /// Of what is missing, that which was looked up.
     pub(super) lacks: Vec<(Score, BlockType)>,
 }
@@ -78,8 +78,8 @@ pub(super) struct ReadBack {
 impl ReadBack {
     /// Takes in what came for a block; `is_lost` where it was damaged in the
     /// source when it should have been sent.
-    fn note(&mut self, wanted: Wanted, found: Result<&[u8], Error>, is_lost: bool) {
-        let Wanted {
+    fn note(&mut self, wanted: WantedBlock, found: Result<&[u8], ClientError>, is_lost: bool) {
+        let WantedBlock {
             score, block_type, ..
         } = wanted;
         match found {
@@ -151,7 +151,7 @@ impl ReadBack {
     /// the source has lost it meanwhile. The rest was never sent: it was
     /// damaged in the source, or only its directory entry is, and names a
     /// block that never was.
-    fn look_up(&mut self, part: &Part, lost: &Lost) {
+    fn look_up(&mut self, part: &Part, lost: &SentDamaged) {
         let mut absent: BTreeMap<usize, Vec<(Score, BlockType)>> = BTreeMap::new();
         for wanted in std::mem::take(&mut self.absent) {
             let arena = absent.entry(wanted.arena.unwrap_or_default());
@@ -174,19 +174,19 @@ impl ReadBack {
 }
 
 /// What was damaged in the source when it should have been sent.
-struct Lost {
+struct SentDamaged {
     blocks: HashSet<(Score, Option<BlockType>)>,
     /// By arena: where stretches start, and where they end. They do not overlap.
     stretches: HashMap<(u64, u32), BTreeMap<u64, u64>>,
 }
 
-impl Lost {
-    fn new(damages: &[Damage]) -> Self {
+impl SentDamaged {
+    fn new(damages: &[DamagedStretch]) -> Self {
         let blocks = damages
             .iter()
             .filter_map(|damage| Some((damage.score?, damage.block_type)))
             .collect();
-        let mut sorted: Vec<&Damage> = damages.iter().collect();
+        let mut sorted: Vec<&DamagedStretch> = damages.iter().collect();
         sorted.sort_by_key(|damage| damage.offset);
         let mut stretches: HashMap<(u64, u32), BTreeMap<u64, u64>> = HashMap::new();
         for damage in sorted {
@@ -201,7 +201,7 @@ impl Lost {
                 }
             }
         }
-        Lost { blocks, stretches }
+        SentDamaged { blocks, stretches }
     }
 
     fn has_block(&self, score: Score, block_type: BlockType) -> bool {
@@ -214,7 +214,7 @@ impl Lost {
         before.is_some_and(|(_, end)| offset < *end)
     }
 
-    fn covers_block(&self, part: &Part, wanted: &Wanted) -> bool {
+    fn covers_block(&self, part: &Part, wanted: &WantedBlock) -> bool {
         let arena = wanted.arena.and_then(|number| part.arenas.get(number));
         arena
             .zip(wanted.offset)
@@ -228,10 +228,10 @@ fn sent_from_log(
     part: &Part,
     arena: &Arena,
     mut sought: HashSet<Score>,
-    lost: &Lost,
+    lost: &SentDamaged,
 ) -> HashSet<Score> {
     let mut sent = HashSet::new();
-    let Ok(mut log) = Log::open(Arc::clone(&part.source), arena, 0, true) else {
+    let Ok(mut log) = ClumpLog::open(Arc::clone(&part.source), arena, 0, true) else {
         return sent;
     };
     while !sought.is_empty()
@@ -262,20 +262,20 @@ pub(super) fn read_back(
     part: &Part,
     to: Point,
     all: bool,
-    known: &Known<'_>,
+    known: &KnownLosses<'_>,
     on_read: &dyn Fn(u64, u64),
-) -> Result<ReadBack, Error> {
-    let lost = Lost::new(known.damages);
+) -> Result<ReadBack, ClientError> {
+    let lost = SentDamaged::new(known.damages);
     let recorded = known.unreadable.iter().filter_map(Unreadable::block);
     let recorded: HashSet<(Score, BlockType)> = recorded.collect();
     let counts = clumps_before(part, to);
     let whole = counts.iter().sum();
     let mut done = 0;
-    let before: Box<dyn Iterator<Item = Wanted>> = match all {
+    let before: Box<dyn Iterator<Item = WantedBlock>> = match all {
         true => Box::new(all_before(part, to, &counts)),
         false => Box::new(some_before(part, to, &counts)),
     };
-    let earlier = recorded.iter().map(|&(score, block_type)| Wanted {
+    let earlier = recorded.iter().map(|&(score, block_type)| WantedBlock {
         arena: None,
         score,
         block_type,
@@ -318,14 +318,14 @@ pub(super) fn read_back(
 }
 
 /// Every block before a place.
-fn all_before(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = Wanted> {
+fn all_before(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = WantedBlock> {
     let arenas = counts.iter().enumerate();
     let counted = arenas.flat_map(move |(arena, &count)| all_of(part, arena, count, to));
     counted.chain(uncounted(part, to))
 }
 
 /// The last block before a place, the roots of its arena and a random sample.
-fn some_before(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = Wanted> {
+fn some_before(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = WantedBlock> {
     let mut directories = Directories::new(part);
     let last = last_before(part, to);
     // The block before the place, if the directory has it, comes as `last`.
@@ -341,9 +341,9 @@ fn some_before(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = W
 }
 
 /// The block before a place.
-fn last_before(part: &Part, to: Point) -> Option<Wanted> {
+fn last_before(part: &Part, to: Point) -> Option<WantedBlock> {
     let header = part.before(part.arenas.get(to.arena)?, to.offset)?;
-    Some(Wanted {
+    Some(WantedBlock {
         arena: Some(to.arena),
         score: header.score,
         block_type: header.block_type()?,
@@ -361,7 +361,7 @@ pub(super) fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
             if number < to.arena {
                 return counted;
             }
-            let log = Log::open(Arc::clone(&part.source), arena, to.offset, false);
+            let log = ClumpLog::open(Arc::clone(&part.source), arena, to.offset, false);
             log.ok()
                 .and_then(|log| log.index())
                 .unwrap_or(0)
@@ -383,7 +383,7 @@ pub(super) fn blocks_before(
 
 /// The blocks before a place that no trailer counts yet: the log's own headers
 /// tell of them.
-fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = Wanted> {
+fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = WantedBlock> {
     let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
     let growing = arenas.filter(|(_, arena)| !arena.sealed);
     growing.flat_map(move |(number, arena)| {
@@ -398,7 +398,7 @@ fn all_of(
     arena: usize,
     count: u64,
     to: Point,
-) -> Box<dyn Iterator<Item = Wanted> + '_> {
+) -> Box<dyn Iterator<Item = WantedBlock> + '_> {
     if names_all(part, arena, count) {
         return Box::new(in_order(part, arena, count));
     }
@@ -408,7 +408,7 @@ fn all_of(
 
 /// Clumps before a place that neither directory nor log names, and that were not on
 /// record as damaged: nobody can say whether the target has them.
-fn unnamed(part: &Part, counts: &[u64], to: Point, lost: &Lost) -> u64 {
+fn unnamed(part: &Part, counts: &[u64], to: Point, lost: &SentDamaged) -> u64 {
     let arenas = part.arenas.iter().zip(counts).enumerate();
     let mut unnamed: u64 = 0;
     for (number, (arena, &count)) in arenas {
@@ -450,17 +450,18 @@ fn end_of_counted(part: &Part, arena: usize, to: Point) -> u64 {
 /// What the log of an arena has between two offsets; blocks are not read.
 fn in_log(part: &Part, arena: usize, from: u64, end: u64) -> impl Iterator<Item = Item> + use<> {
     let arena = part.arenas.get(arena).filter(|_| from < end);
-    let log = arena.and_then(|arena| Log::open(Arc::clone(&part.source), arena, from, false).ok());
+    let log =
+        arena.and_then(|arena| ClumpLog::open(Arc::clone(&part.source), arena, from, false).ok());
     let items = log.into_iter().flatten();
     items.take_while(move |item| item.offset < end)
 }
 
 /// The block of a clump, by its header.
-fn by_header(arena: usize, item: &Item) -> Option<Wanted> {
+fn by_header(arena: usize, item: &Item) -> Option<WantedBlock> {
     match &item.what {
         What::Clump {
             header, block_type, ..
-        } => Some(Wanted {
+        } => Some(WantedBlock {
             arena: Some(arena),
             score: header.score,
             block_type: *block_type,
@@ -513,7 +514,7 @@ fn sample(counts: &[u64]) -> BTreeSet<(usize, u64)> {
 }
 
 /// The roots among the clumps of the arena of a place, before that place.
-fn roots(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = Wanted> {
+fn roots(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = WantedBlock> {
     let count = counts.get(to.arena).copied().unwrap_or(0);
     let blocks = in_order(part, to.arena, count);
     blocks.filter(|wanted| wanted.block_type == BlockType::Root)
@@ -521,7 +522,7 @@ fn roots(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = Wanted>
 
 /// The first blocks of an arena by its directory, with their offsets as far as
 /// every entry before tells how long its clump is.
-fn in_order(part: &Part, arena: usize, count: u64) -> impl Iterator<Item = Wanted> {
+fn in_order(part: &Part, arena: usize, count: u64) -> impl Iterator<Item = WantedBlock> {
     let found = part.arenas.get(arena);
     let mut directory = found.map(|found| Directory::new(Arc::clone(&part.source), found));
     let mut next = Some(0);
@@ -533,7 +534,7 @@ fn in_order(part: &Part, arena: usize, count: u64) -> impl Iterator<Item = Wante
             .zip(header)
             .map(|(at, header)| at + header.stored_len());
         let header = header?;
-        Some(Wanted {
+        Some(WantedBlock {
             arena: Some(arena),
             score: header.score,
             block_type: header.block_type()?,
@@ -555,7 +556,7 @@ impl<'a> Directories<'a> {
 
     /// What the directory says of a clump; nothing if that is not a block.
     /// No more is read than that.
-    fn lone_block(&mut self, arena: usize, index: u64) -> Option<Wanted> {
+    fn lone_block(&mut self, arena: usize, index: u64) -> Option<WantedBlock> {
         let entry = self.open(arena)?.lone_entry(index).ok()?;
         wanted(arena, &entry)
     }
@@ -570,9 +571,9 @@ impl<'a> Directories<'a> {
     }
 }
 
-fn wanted(arena: usize, entry: &Entry) -> Option<Wanted> {
+fn wanted(arena: usize, entry: &DirectoryEntry) -> Option<WantedBlock> {
     let header = ClumpHeader::from_entry(entry).ok()?;
-    Some(Wanted {
+    Some(WantedBlock {
         arena: Some(arena),
         score: header.score,
         block_type: header.block_type()?,

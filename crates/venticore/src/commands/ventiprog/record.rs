@@ -10,7 +10,7 @@ use super::source::{Part, UNKNOWN};
 
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
-use crate::codec::wrcmds::{self, Damage, Open, Place, Unreadable, Wrcmds};
+use crate::codec::wrcmds::{self, DamagedStretch, Open, Progress, Unreadable, Wrcmds};
 use crate::copy::cursor::Point;
 use crate::copy::replicate;
 use crate::host::terminal::Terminal;
@@ -22,7 +22,7 @@ use crate::status::{Failure, Status};
 const RENEWED_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// The files of the state directory.
-pub(super) struct Record {
+pub(super) struct StateFiles {
     tool: String,
     state: StateDir,
     /// The wrcmd as it was found.
@@ -31,12 +31,12 @@ pub(super) struct Record {
     /// The host of that wrcmd.
     host: Option<Dial>,
     /// Why a place that was acknowledged could not be written down.
-    unsaved: Option<state::Error>,
+    unsaved: Option<state::StateError>,
     /// Why one has no room in the file.
     refused: Option<eyre::Report>,
 }
 
-impl Record {
+impl StateFiles {
     pub(super) fn read(tool: &str, state: StateDir) -> Result<Self> {
         let path = |name| move |state: &StateDir| state.path_of(name).display().to_string();
         let wrcmd = state.read_wrcmd()?.map(WrCmd::parse).transpose();
@@ -44,7 +44,7 @@ impl Record {
         let wrcmds = state.read_wrcmds()?;
         let wrcmds = wrcmds.map(|bytes| Wrcmds::parse(&bytes)).transpose();
         let wrcmds = wrcmds.wrap_err_with(|| path(StateDir::WRCMDS)(&state))?;
-        Ok(Record {
+        Ok(StateFiles {
             tool: tool.to_owned(),
             state,
             wrcmd,
@@ -72,9 +72,9 @@ impl Record {
         &mut self,
         target: &Dial,
         part: &Part,
-        place: replicate::Place,
-        damage: &[replicate::Damage],
-        there: &[replicate::Damage],
+        place: replicate::ReachedPlace,
+        damage: &[replicate::SourceDamage],
+        there: &[replicate::SourceDamage],
     ) {
         let at = Point::new(place.at.arena, place.at.offset);
         let last = Some(place.last.unwrap_or(UNKNOWN));
@@ -82,7 +82,7 @@ impl Record {
         let Some(line) = line else {
             return;
         };
-        let line = Place {
+        let line = Progress {
             open: open_before(part, at),
             ..line
         };
@@ -113,11 +113,12 @@ impl Record {
             let line = line.filter(|line| line.last.is_some() && part.rules.ends_at(line));
             // A time to come is that of a clock that was wrong.
             let age = |time| now.duration_since(time).unwrap_or(Duration::MAX);
-            let is_old = |line: &Place| line.acknowledged.is_none_or(|t| age(t) >= RENEWED_AFTER);
+            let is_old =
+                |line: &Progress| line.acknowledged.is_none_or(|t| age(t) >= RENEWED_AFTER);
             let Some(line) = line.filter(is_old) else {
                 continue;
             };
-            let renewed = Place {
+            let renewed = Progress {
                 acknowledged: Some(now),
                 ..line
             };
@@ -135,8 +136,8 @@ impl Record {
         &mut self,
         target: &Dial,
         part: &Part,
-        left: &[Damage],
-        spared: &[Damage],
+        left: &[DamagedStretch],
+        spared: &[DamagedStretch],
     ) {
         let mut new = self.wrcmds.clone();
         let set = new
@@ -154,7 +155,7 @@ impl Record {
 
     /// Takes over new places, if they can be written: a place must not move
     /// past damage that is not remembered.
-    fn change(&mut self, target: &Dial, new: Wrcmds, set: Result<(), wrcmds::Error>) {
+    fn change(&mut self, target: &Dial, new: Wrcmds, set: Result<(), wrcmds::WrcmdsError>) {
         match set {
             Ok(()) if new == self.wrcmds => {}
             Ok(()) => {
@@ -178,7 +179,7 @@ impl Record {
         let (Some(old), Some(start)) = (old, start) else {
             return;
         };
-        let start = Place {
+        let start = Progress {
             acknowledged: old.acknowledged,
             ..start
         };
@@ -187,7 +188,7 @@ impl Record {
         self.change(target, new, set);
     }
 
-    /// Writes wrcmds. A failure ends the run as one: [`Record::check_saved`].
+    /// Writes wrcmds. A failure ends the run as one: [`StateFiles::check_saved`].
     pub(super) fn save_places(&mut self) {
         let saved = self.state.replace(StateDir::WRCMDS, &self.wrcmds.to_file());
         self.unsaved = saved.err();
@@ -313,9 +314,9 @@ fn open_before(part: &Part, at: Point) -> Option<Open> {
     })
 }
 
-fn remembered(part: &Part, damage: &replicate::Damage) -> Option<Damage> {
+fn remembered(part: &Part, damage: &replicate::SourceDamage) -> Option<DamagedStretch> {
     let arena = part.arenas.get(damage.at.arena)?;
-    Some(Damage {
+    Some(DamagedStretch {
         head: arena.head,
         magic: arena.clump_magic,
         offset: damage.at.offset,

@@ -3,7 +3,7 @@
 use eyre::Result;
 
 use super::engine::Engine;
-use super::source::Asked;
+use super::source::PartsSource;
 
 use super::run::Run;
 use super::target::Target;
@@ -28,7 +28,7 @@ impl Run<'_> {
             targets: &dials,
             trust: self.options.trust,
         };
-        let starts = cursor::starts(&known, &Asked(&self.parts))?;
+        let starts = cursor::starts(&known, &PartsSource(&self.parts))?;
         for remark in starts.iter().flat_map(|start| &start.remarks) {
             self.terminal.say(remark);
         }

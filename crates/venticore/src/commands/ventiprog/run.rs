@@ -7,7 +7,7 @@ use eyre::Result;
 use super::Options;
 use super::engine::Engine;
 use super::preflight::Preflight;
-use super::record::Record;
+use super::record::StateFiles;
 use super::source::Part;
 use super::target::Target;
 use crate::codec::wrcmd::WrCmd;
@@ -21,7 +21,7 @@ pub(super) struct Run<'a> {
     pub(super) options: &'a Options,
     pub(super) config: &'a Config,
     pub(super) terminal: &'a Terminal,
-    pub(super) record: Record,
+    pub(super) record: StateFiles,
     pub(super) engine: Engine,
     pub(super) parts: Vec<Part>,
     pub(super) targets: Vec<Target>,
@@ -41,7 +41,7 @@ impl<'a> Run<'a> {
         options: &'a Options,
         config: &'a Config,
         terminal: &'a Terminal,
-        record: Record,
+        record: StateFiles,
     ) -> Result<Self> {
         let wrcmd = record.wrcmd.as_ref();
         if wrcmd.is_some_and(WrCmd::had_en_dash) {

@@ -13,8 +13,8 @@ use crate::codec::score::Score;
 use crate::config::Config;
 use crate::host::holders::{self, Process};
 use crate::host::terminal::Terminal;
-use crate::net::client::{Client, Error};
-use crate::net::reach::{Listener, Listeners, Reach, Same};
+use crate::net::client::{Client, ClientError};
+use crate::net::reach::{Listeners, LocalListener, Reach, Same};
 use crate::status::{Failure, Status};
 
 /// Of several names of one server only the first is a target. Where two of them were
@@ -106,7 +106,7 @@ pub(super) fn say_other_server(
     }
     let listeners = Listeners::here();
     let at_source = own.iter().filter_map(|&at| listeners.reached_by(at));
-    let at_source: Vec<&Listener> = at_source.collect();
+    let at_source: Vec<&LocalListener> = at_source.collect();
     let is_source = |writer: &Process| at_source.iter().any(|l| l.is_of(writer.pid));
     // Other programs than ventis listen somewhere as well: an emulator, for one.
     let is_other = |writer: &&Process| {
@@ -139,7 +139,7 @@ pub(super) fn say_other_server(
 /// listens there under another name may be a tunnel.
 pub(super) fn venti_at(own: &[SocketAddr]) -> Option<u32> {
     let listeners = Listeners::here();
-    let sockets: Vec<&Listener> = own
+    let sockets: Vec<&LocalListener> = own
         .iter()
         .filter_map(|&at| listeners.reached_by(at))
         .collect();
@@ -260,6 +260,6 @@ fn lacks(target: &Dial, block: Option<(Score, BlockType)>, config: &Config) -> b
     };
     let client = Client::dial(target, config.limits);
     let found = client.and_then(|mut client| client.read(&score, block_type, BLOCK_MAX));
-    let clears = |error: Error| error.is_absent() || error.status() == Status::Unreachable;
+    let clears = |error: ClientError| error.is_absent() || error.status() == Status::Unreachable;
     found.is_err_and(clears)
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use eyre::{Report, Result, WrapErr};
 
 use super::Options;
-use super::record::Record;
+use super::record::StateFiles;
 use crate::codec::index;
 use crate::config::Config;
 use crate::host::partition::{self};
@@ -20,7 +20,7 @@ pub(super) struct Listed {
     /// Its name here.
     pub(super) name: String,
     /// What the page says of its arenas.
-    pub(super) arenas: Vec<index::Arena>,
+    pub(super) arenas: Vec<index::ArenaRow>,
 }
 
 /// Which partitions are to be read.
@@ -41,7 +41,7 @@ pub(super) struct Sought {
 /// The index page that is asked: that of the call, of the configuration, or the
 /// usual one where nothing else names a partition.
 pub(super) fn page_url<'a>(
-    record: &Record,
+    record: &StateFiles,
     options: &'a Options,
     config: &'a Config,
 ) -> Option<&'a str> {
@@ -51,7 +51,7 @@ pub(super) fn page_url<'a>(
 }
 
 /// Whether a partition is known without a call that names one, and without a page.
-fn is_known(record: &Record, config: &Config) -> bool {
+fn is_known(record: &StateFiles, config: &Config) -> bool {
     record.wrcmd.is_some() || !config.arenas.is_empty() || record.wrcmds.places().next().is_some()
 }
 
@@ -62,7 +62,7 @@ fn is_known(record: &Record, config: &Config) -> bool {
 /// # Errors
 /// No partition is named anywhere, or the only page that could is not there.
 pub(super) fn sought(
-    record: &Record,
+    record: &StateFiles,
     options: &Options,
     config: &Config,
     terminal: &Terminal,
@@ -244,7 +244,7 @@ pub(super) fn with_recorded(
 /// Where nothing is there, it may be called otherwise here than by its server.
 pub(super) fn hint(error: Report) -> Report {
     match error.downcast_ref() {
-        Some(partition::Error::NotFound(_)) => {
+        Some(partition::PartitionError::NotFound(_)) => {
             let help = "a table [partitions] in the configuration tells where a server's partition lies here";
             eyre::eyre!("{}; {help}", line_of(&error))
         }

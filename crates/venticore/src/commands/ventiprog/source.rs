@@ -15,9 +15,9 @@ use crate::host::partition::Partition;
 use crate::host::terminal::Terminal;
 use crate::source::Arena;
 use crate::source::ArenaSource;
-use crate::source::Note;
+use crate::source::Oddity;
 use crate::source::ReadAt;
-use crate::source::log::Log;
+use crate::source::log::ClumpLog;
 use crate::source::notes;
 use crate::status::Status;
 
@@ -32,7 +32,7 @@ pub(super) struct Part {
     pub(super) source: Arc<dyn ReadAt>,
     pub(super) arenas: Vec<Arena>,
     /// The same, as the rules for places see it.
-    pub(super) rules: cursor::Partition,
+    pub(super) rules: cursor::PartitionView,
     /// It has a table of arenas, and is not one arena by itself.
     pub(super) is_table: bool,
     /// All arenas of the table could be read.
@@ -74,9 +74,9 @@ impl Part {
             }
         };
         let opened = Arc::new(opened);
-        let rules = cursor::Partition {
+        let rules = cursor::PartitionView {
             name: name.to_owned(),
-            arenas: arenas.iter().map(cursor::Arena::from).collect(),
+            arenas: arenas.iter().map(cursor::ArenaView::from).collect(),
         };
         let part = Part {
             name: name.to_owned(),
@@ -114,14 +114,14 @@ impl Part {
 
     /// The clump that ends at an offset of an arena.
     pub(super) fn before(&self, arena: &Arena, offset: u64) -> Option<ClumpHeader> {
-        let log = Log::open(Arc::clone(&self.source), arena, offset, false).ok()?;
+        let log = ClumpLog::open(Arc::clone(&self.source), arena, offset, false).ok()?;
         log.before().copied()
     }
 
     /// The score of the clump that ends at an offset, [`UNKNOWN`] after damage
     /// that left nothing to know it by; none where no clump ends.
     fn score_before(&self, arena: &Arena, offset: u64) -> Option<Score> {
-        let log = Log::open(Arc::clone(&self.source), arena, offset, false).ok()?;
+        let log = ClumpLog::open(Arc::clone(&self.source), arena, offset, false).ok()?;
         Some(log.before().map_or(UNKNOWN, |header| header.score))
     }
 }
@@ -148,7 +148,7 @@ pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
     let synced = parts.iter().filter(|part| part.synced);
     for arena in synced.flat_map(|part| &part.arenas) {
         for note in &arena.notes {
-            if matches!(note, Note::Uncounted(_)) {
+            if matches!(note, Oddity::Uncounted(_)) {
                 terminal.say(&format!("arena {}: {note}", arena.name));
                 status = Status::Partly;
             }
@@ -158,9 +158,9 @@ pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
 }
 
 /// The source, as the rules for places ask it.
-pub(super) struct Asked<'a>(pub(super) &'a [Part]);
+pub(super) struct PartsSource<'a>(pub(super) &'a [Part]);
 
-impl Asked<'_> {
+impl PartsSource<'_> {
     fn arena(&self, partition: &str, head: u64) -> Option<(&Part, &Arena)> {
         let part = self.0.iter().find(|part| part.name == partition)?;
         let arena = part.arenas.iter().find(|arena| arena.head == head)?;
@@ -168,7 +168,7 @@ impl Asked<'_> {
     }
 }
 
-impl cursor::Source for Asked<'_> {
+impl cursor::Clumps for PartsSource<'_> {
     fn score_before(&self, partition: &str, head: u64, offset: u64) -> Result<Option<Score>> {
         let found = self.arena(partition, head);
         Ok(found.and_then(|(part, arena)| part.score_before(arena, offset)))
@@ -176,7 +176,7 @@ impl cursor::Source for Asked<'_> {
 
     fn clumps_from(&self, partition: &str, head: u64, offset: u64) -> Result<Option<u64>> {
         let log = self.arena(partition, head).and_then(|(part, arena)| {
-            let log = Log::open(Arc::clone(&part.source), arena, offset, false).ok()?;
+            let log = ClumpLog::open(Arc::clone(&part.source), arena, offset, false).ok()?;
             u64::from(arena.live.clumps).checked_sub(log.index()?)
         });
         Ok(log)

@@ -6,7 +6,7 @@ use eyre::Result;
 use super::run::Run;
 use super::target::{Target, asked_for};
 use crate::codec::dial::Dial;
-use crate::codec::wrcmds::Place;
+use crate::codec::wrcmds::Progress;
 use crate::status::Status;
 
 /// Targets that are named in one line; the rest is counted.
@@ -77,7 +77,7 @@ pub(super) fn say_unrecorded(run: &mut Run<'_>) {
 }
 
 /// Whether a place is the start of its partition: nothing lies before it.
-fn is_start(run: &Run<'_>, place: &Place) -> bool {
+fn is_start(run: &Run<'_>, place: &Progress) -> bool {
     let part = run.parts.iter().find(|part| part.name == place.partition);
     let first = part.and_then(|part| part.arenas.first());
     first.is_some_and(|arena| arena.head == place.head && place.offset == 0)

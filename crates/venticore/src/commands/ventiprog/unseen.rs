@@ -15,7 +15,7 @@ use crate::host::holders::{self, Sight};
 use crate::host::partition::Partition;
 use crate::host::terminal::Terminal;
 use crate::net::reach::Listeners;
-use crate::source::log::Log;
+use crate::source::log::ClumpLog;
 use crate::source::{Arena, ArenaPartition};
 use crate::status::Status;
 use crate::text;
@@ -152,7 +152,7 @@ fn is_another(path: &Path, parts: &[Part]) -> bool {
 }
 
 /// What the page has of an arena and the partition does not.
-fn missing(part: &Part, page: &index::Arena) -> Option<String> {
+fn missing(part: &Part, page: &index::ArenaRow) -> Option<String> {
     let Some(arena) = part.arenas.iter().find(|arena| arena.head == page.head) else {
         // One that cannot be read was said.
         return part.whole.then(|| {
@@ -184,7 +184,7 @@ fn missing(part: &Part, page: &index::Arena) -> Option<String> {
 fn on_disk(part: &Part, arena: &Arena, by_page: u64) -> (u64, u64) {
     let (mut used, mut clumps) = (arena.live.used, u64::from(arena.live.clumps));
     if by_page > used
-        && let Ok(log) = Log::open(Arc::clone(&part.source), arena, used, false)
+        && let Ok(log) = ClumpLog::open(Arc::clone(&part.source), arena, used, false)
     {
         for item in log {
             used = item.offset.saturating_add(item.len);

@@ -2,11 +2,11 @@
 
 use crate::codec::arena::Name;
 use crate::source;
-use crate::source::Note;
+use crate::source::Oddity;
 
 /// What the rules must know of an arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arena {
+pub struct ArenaView {
     /// Its name.
     pub name: Name,
     /// Its head block, bytes from the start of the partition.
@@ -23,10 +23,10 @@ pub struct Arena {
     pub uncounted: bool,
 }
 
-impl From<&source::Arena> for Arena {
+impl From<&source::Arena> for ArenaView {
     fn from(arena: &source::Arena) -> Self {
-        let damaged = |note: &Note| matches!(note, Note::Damaged(_));
-        Arena {
+        let damaged = |note: &Oddity| matches!(note, Oddity::Damaged(_));
+        ArenaView {
             name: arena.name.clone(),
             head: arena.head,
             magic: arena.clump_magic,
@@ -38,7 +38,7 @@ impl From<&source::Arena> for Arena {
     }
 }
 
-impl Arena {
+impl ArenaView {
     /// The arena with its counters.
     pub(super) fn counted(&self) -> (&Self, u64, u64) {
         (self, self.clumps, self.used)

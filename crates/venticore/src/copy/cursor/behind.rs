@@ -3,14 +3,14 @@
 use eyre::Result;
 
 use super::belief::Belief;
-use super::{Arena, Partition, Point, Source};
-use crate::codec::wrcmds::{Place, Wrcmds};
+use super::{ArenaView, Clumps, PartitionView, Point};
+use crate::codec::wrcmds::{Progress, Wrcmds};
 
 /// How far a line is behind the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behind {
     /// The line.
-    pub place: Place,
+    pub place: Progress,
     /// Clumps the target lacks or may lack; `None` where that is not known.
     pub clumps: Option<u64>,
     /// Bytes of log the target lacks or may lack; `None` where the partition was not
@@ -30,8 +30,8 @@ pub struct Behind {
 /// The source could not be read.
 pub fn behind(
     wrcmds: &Wrcmds,
-    partitions: &[Partition],
-    source: &dyn Source,
+    partitions: &[PartitionView],
+    source: &dyn Clumps,
 ) -> Result<Vec<Behind>> {
     let lines = wrcmds.places();
     lines
@@ -51,7 +51,7 @@ pub fn behind(
         .collect()
 }
 
-fn behind_in(place: Place, partition: &Partition, source: &dyn Source) -> Result<Behind> {
+fn behind_in(place: Progress, partition: &PartitionView, source: &dyn Clumps) -> Result<Behind> {
     let belief = Belief::of_line(&place, partition, false, source)?;
     let lacks = match belief.is_hint {
         true => (None, None),
@@ -69,8 +69,8 @@ fn behind_in(place: Place, partition: &Partition, source: &dyn Source) -> Result
 /// Clumps and bytes of log after a point.
 fn after(
     at: Point,
-    partition: &Partition,
-    source: &dyn Source,
+    partition: &PartitionView,
+    source: &dyn Clumps,
 ) -> Result<(Option<u64>, Option<u64>)> {
     let Point { arena, offset } = at;
     let mut bytes = 0_u64;
@@ -85,10 +85,10 @@ fn after(
 }
 
 fn clumps_from(
-    partition: &Partition,
-    arena: &Arena,
+    partition: &PartitionView,
+    arena: &ArenaView,
     from: u64,
-    source: &dyn Source,
+    source: &dyn Clumps,
 ) -> Result<Option<u64>> {
     match from {
         _ if arena.uncounted => Ok(None),

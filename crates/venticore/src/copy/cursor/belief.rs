@@ -4,9 +4,9 @@ use eyre::Result;
 
 use super::doubt::Doubt;
 use super::hint::Hint;
-use super::{Known, Partition, Point, Source, Start};
+use super::{Clumps, Known, PartitionView, Point, Start};
 use crate::codec::dial::Dial;
-use crate::codec::wrcmds::Place;
+use crate::codec::wrcmds::Progress;
 
 /// What is believed of a target in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,10 +26,10 @@ impl Belief {
     /// By its line if it has one, and by the place of the wrcmd, `hint`.
     pub(super) fn of(
         known: &Known,
-        partition: &Partition,
+        partition: &PartitionView,
         target: &Dial,
         hint: Option<&Hint>,
-        source: &dyn Source,
+        source: &dyn Clumps,
     ) -> Result<Belief> {
         let is_host = known.host == Some(target);
         let Some(line) = known.wrcmds.get(target, &partition.name) else {
@@ -46,7 +46,7 @@ impl Belief {
 
     fn without_line(
         known: &Known,
-        partition: &Partition,
+        partition: &PartitionView,
         hint: Option<Point>,
         is_host: bool,
     ) -> Belief {
@@ -60,12 +60,12 @@ impl Belief {
 
     /// What a line is worth, by what the source holds now.
     pub(super) fn of_line(
-        line: &Place,
-        partition: &Partition,
+        line: &Progress,
+        partition: &PartitionView,
         trust: bool,
-        source: &dyn Source,
+        source: &dyn Clumps,
     ) -> Result<Belief> {
-        let Place { target, head, .. } = line;
+        let Progress { target, head, .. } = line;
         let Some((index, arena)) = partition.find(*head) else {
             let probed = Belief::probed(Point::START, partition.end());
             return Ok(probed.gone(true).because(format!(
@@ -119,7 +119,7 @@ impl Belief {
     }
 
     /// The earlier of the two places; what lies between them is probed.
-    fn with_both(partition: &Partition, target: &Dial, line: Belief, wrcmd: Point) -> Belief {
+    fn with_both(partition: &PartitionView, target: &Dial, line: Belief, wrcmd: Point) -> Belief {
         let acknowledged = line.probe_to.unwrap_or(line.at).max(line.at);
         let (place, command) = (partition.shown(line.at), partition.shown(wrcmd));
         let between = |from, to| partition.nothing_between(from, to);
@@ -181,7 +181,7 @@ impl Belief {
     }
 
     /// Where the target starts with that.
-    pub(super) fn start(self, target: &Dial, index: usize, partition: &Partition) -> Start {
+    pub(super) fn start(self, target: &Dial, index: usize, partition: &PartitionView) -> Start {
         let at = partition.next_place(self.at);
         Start {
             target: target.clone(),
@@ -193,7 +193,7 @@ impl Belief {
     }
 
     /// What has to be said, with the partition before it.
-    pub(super) fn remarks_in(&self, partition: &Partition) -> Vec<String> {
+    pub(super) fn remarks_in(&self, partition: &PartitionView) -> Vec<String> {
         let name = &partition.name;
         self.remarks
             .iter()
@@ -208,10 +208,10 @@ impl Belief {
 /// # Errors
 /// The source could not be read.
 pub fn believed(
-    line: &Place,
-    partition: &Partition,
+    line: &Progress,
+    partition: &PartitionView,
     trust: bool,
-    source: &dyn Source,
+    source: &dyn Clumps,
 ) -> Result<Point> {
     Ok(Belief::of_line(line, partition, trust, source)?.at)
 }

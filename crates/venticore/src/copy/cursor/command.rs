@@ -2,7 +2,7 @@
 
 use eyre::Result;
 
-use super::{Arena, Partition, Point, Source};
+use super::{ArenaView, Clumps, PartitionView, Point};
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::{self, WrCmd};
 use crate::status::{Failure, Status};
@@ -11,7 +11,7 @@ use crate::status::{Failure, Status};
 ///
 /// # Errors
 /// As [`starts`](super::starts), with what the arena holds.
-pub fn wrcmd_place(wrcmd: &WrCmd, partition: &Partition, source: &dyn Source) -> Result<Point> {
+pub fn wrcmd_place(wrcmd: &WrCmd, partition: &PartitionView, source: &dyn Clumps) -> Result<Point> {
     let found = find_place(wrcmd, partition, source)?;
     found.ok_or_else(|| refusal(wrcmd, partition))
 }
@@ -19,8 +19,8 @@ pub fn wrcmd_place(wrcmd: &WrCmd, partition: &Partition, source: &dyn Source) ->
 /// The same; `None` where the partition has no such place.
 pub(super) fn find_place(
     wrcmd: &WrCmd,
-    partition: &Partition,
-    source: &dyn Source,
+    partition: &PartitionView,
+    source: &dyn Clumps,
 ) -> Result<Option<Point>> {
     let head = wrcmd.file_offset().unwrap_or(0);
     let offset = wrcmd.clump_offset();
@@ -33,13 +33,13 @@ pub(super) fn find_place(
 }
 
 /// Why a wrcmd names no place.
-pub(super) fn refusal(wrcmd: &WrCmd, partition: &Partition) -> eyre::Report {
+pub(super) fn refusal(wrcmd: &WrCmd, partition: &PartitionView) -> eyre::Report {
     let head = wrcmd.file_offset().unwrap_or(0);
     let offset = wrcmd.clump_offset();
     let Some((_, arena)) = partition.find(head) else {
         return no_arena(partition, head);
     };
-    let Arena {
+    let ArenaView {
         name, clumps, used, ..
     } = arena;
     Failure::report(
@@ -53,8 +53,8 @@ pub(super) fn refusal(wrcmd: &WrCmd, partition: &Partition) -> eyre::Report {
     )
 }
 
-fn no_arena(partition: &Partition, head: u64) -> eyre::Report {
-    let shown = |arena: &Arena| format!("{} is at {}", arena.name, arena.head);
+fn no_arena(partition: &PartitionView, head: u64) -> eyre::Report {
+    let shown = |arena: &ArenaView| format!("{} is at {}", arena.name, arena.head);
     let before = partition.arenas.iter().rev().find(|a| a.head < head);
     let after = partition.arenas.iter().find(|a| a.head > head);
     let around: Vec<String> = before.into_iter().chain(after).map(shown).collect();
@@ -79,9 +79,9 @@ fn no_arena(partition: &Partition, head: u64) -> eyre::Report {
 /// The name of the next partition cannot be written as one word.
 pub fn final_wrcmd(
     old: &WrCmd,
-    partitions: &[Partition],
+    partitions: &[PartitionView],
     reached: &[Vec<Point>],
-) -> Result<WrCmd, wrcmd::Error> {
+) -> Result<WrCmd, wrcmd::WrcmdError> {
     let all = partitions.iter().zip(reached);
     let mut all = all.skip_while(|(partition, _)| partition.name != old.file());
     let mut new = old.clone();
@@ -94,7 +94,7 @@ pub fn final_wrcmd(
             break;
         };
         let goes_on = new.file() == partition.name;
-        if !goes_on && !partition.arenas.iter().any(Arena::may_have_clumps) {
+        if !goes_on && !partition.arenas.iter().any(ArenaView::may_have_clumps) {
             break;
         }
         new = moved(&new, partition, arena, at.offset)?;
@@ -107,10 +107,10 @@ pub fn final_wrcmd(
 
 fn moved(
     old: &WrCmd,
-    partition: &Partition,
-    arena: &Arena,
+    partition: &PartitionView,
+    arena: &ArenaView,
     offset: u64,
-) -> Result<WrCmd, wrcmd::Error> {
+) -> Result<WrCmd, wrcmd::WrcmdError> {
     let mut new = old.clone();
     if new.file() != partition.name {
         new = new.with_file(&partition.name)?;
@@ -125,7 +125,7 @@ fn moved(
 ///
 /// # Errors
 /// The partition has no arenas, or a name that cannot be written as one word.
-pub fn build_wrcmd(target: &Dial, partition: &Partition) -> Result<WrCmd> {
+pub fn build_wrcmd(target: &Dial, partition: &PartitionView) -> Result<WrCmd> {
     let first = partition.arenas.first().ok_or_else(|| {
         let message = format!("{}: expected arenas, found none", partition.name);
         Failure::report(Status::Failed, message)

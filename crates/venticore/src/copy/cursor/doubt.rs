@@ -2,9 +2,9 @@
 
 use eyre::Result;
 
-use super::{Arena, Partition, Source};
+use super::{ArenaView, Clumps, PartitionView};
 use crate::codec::arena::Name;
-use crate::codec::wrcmds::Place;
+use crate::codec::wrcmds::Progress;
 
 /// Why a place is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,10 @@ pub(super) enum Doubt {
 impl Doubt {
     /// Why the place of a line is not believed, if it is not.
     pub(super) fn of(
-        line: &Place,
-        partition: &Partition,
-        arena: &Arena,
-        source: &dyn Source,
+        line: &Progress,
+        partition: &PartitionView,
+        arena: &ArenaView,
+        source: &dyn Clumps,
     ) -> Result<Option<Self>> {
         if line.arena.as_ref().is_some_and(|name| *name != arena.name)
             || line.magic.is_some_and(|magic| magic != arena.magic)
@@ -52,8 +52,8 @@ impl Doubt {
     }
 
     /// What is said of it.
-    pub(super) fn told(self, line: &Place, arena: &Arena) -> String {
-        let Arena {
+    pub(super) fn told(self, line: &Progress, arena: &ArenaView) -> String {
+        let ArenaView {
             name, head, magic, ..
         } = arena;
         let offset = line.offset;

@@ -3,7 +3,7 @@
 use eyre::Result;
 
 use super::command::{find_place, refusal};
-use super::{Known, Partition, Point, Source};
+use super::{Clumps, Known, PartitionView, Point};
 use crate::codec::wrcmd::WrCmd;
 
 /// What the wrcmd says of the partition it names.
@@ -16,7 +16,7 @@ pub(super) struct Hint {
 }
 
 /// What becomes of a wrcmd.
-pub(super) enum Heard {
+pub(super) enum HintOutcome {
     /// There is none, or it names another partition.
     Nothing,
     /// It names a place.
@@ -25,13 +25,17 @@ pub(super) enum Heard {
     Outdated(String),
 }
 
-impl Heard {
+impl HintOutcome {
     /// What the wrcmd says of a partition.
     ///
     /// # Errors
     /// The source could not be read, or the wrcmd names no place and is not
     /// one that we wrote.
-    pub(super) fn of(known: &Known, partition: &Partition, source: &dyn Source) -> Result<Self> {
+    pub(super) fn of(
+        known: &Known,
+        partition: &PartitionView,
+        source: &dyn Clumps,
+    ) -> Result<Self> {
         let Some(wrcmd) = known.wrcmd.filter(|w| w.file() == partition.name) else {
             return Ok(Self::Nothing);
         };
@@ -68,7 +72,7 @@ fn is_in_wrcmds(known: &Known, wrcmd: &WrCmd) -> bool {
         .any(|line| (line.partition.as_str(), line.head, line.offset) == place_of(wrcmd))
 }
 
-fn outdated(wrcmd: &WrCmd, partition: &Partition) -> String {
+fn outdated(wrcmd: &WrCmd, partition: &PartitionView) -> String {
     let (_, head, offset) = place_of(wrcmd);
     match partition.find(head) {
         Some((_, arena)) => format!(

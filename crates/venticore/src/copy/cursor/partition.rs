@@ -5,21 +5,21 @@ use std::time::SystemTime;
 
 use sha1::{Digest, Sha1};
 
-use super::{Arena, Point, Source};
+use super::{ArenaView, Clumps, Point};
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
-use crate::codec::wrcmds::Place;
+use crate::codec::wrcmds::Progress;
 
 /// An arena partition of the source: its arenas in the order of its table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Partition {
+pub struct PartitionView {
     /// How it is named in wrcmd and wrcmds.
     pub name: String,
     /// Those that can be read.
-    pub arenas: Vec<Arena>,
+    pub arenas: Vec<ArenaView>,
 }
 
-impl Partition {
+impl PartitionView {
     /// The end of everything.
     #[must_use]
     pub fn end(&self) -> Point {
@@ -28,22 +28,22 @@ impl Partition {
 
     /// Whether a line stands where the log ended when these arenas were read.
     #[must_use]
-    pub fn ends_at(&self, line: &Place) -> bool {
+    pub fn ends_at(&self, line: &Progress) -> bool {
         let Some((index, arena)) = self.find(line.head) else {
             return false;
         };
         let mut later = self.arenas.iter().skip(index + 1);
-        !arena.uncounted && line.offset >= arena.used && !later.any(Arena::may_have_clumps)
+        !arena.uncounted && line.offset >= arena.used && !later.any(ArenaView::may_have_clumps)
     }
 
     /// What tells the first `count` arenas from others, or from themselves
     /// with more in them: a hash over their places, names, magics and counters.
     #[must_use]
     pub fn fingerprint(&self, count: usize) -> Score {
-        Self::fingerprint_of(self.arenas.iter().take(count).map(Arena::counted))
+        Self::fingerprint_of(self.arenas.iter().take(count).map(ArenaView::counted))
     }
 
-    fn fingerprint_of<'a>(arenas: impl Iterator<Item = (&'a Arena, u64, u64)>) -> Score {
+    fn fingerprint_of<'a>(arenas: impl Iterator<Item = (&'a ArenaView, u64, u64)>) -> Score {
         let mut hash = Sha1::new();
         for (arena, clumps, used) in arenas {
             hash.update(arena.head.to_be_bytes());
@@ -76,9 +76,9 @@ impl Partition {
     /// The source could not be read.
     pub(super) fn filled_from(
         &self,
-        line: &Place,
+        line: &Progress,
         count: usize,
-        source: &dyn Source,
+        source: &dyn Clumps,
     ) -> Result<Option<Point>, eyre::Report> {
         let (Some(open), Some(before)) = (&line.open, line.before) else {
             return Ok(None);
@@ -120,9 +120,9 @@ impl Partition {
         at: Point,
         last: Option<Score>,
         acknowledged: SystemTime,
-    ) -> Option<Place> {
+    ) -> Option<Progress> {
         let arena = self.arenas.get(at.arena)?;
-        Some(Place {
+        Some(Progress {
             target: target.clone(),
             partition: self.name.clone(),
             head: arena.head,
@@ -140,7 +140,7 @@ impl Partition {
     /// next one that has clumps. While there is none, the place stays.
     #[must_use]
     pub fn next_place(&self, at: Point) -> Point {
-        let used_up = |arena: &Arena| arena.is_used_up(at.offset);
+        let used_up = |arena: &ArenaView| arena.is_used_up(at.offset);
         if !self.arenas.get(at.arena).is_some_and(used_up) {
             return at;
         }
@@ -149,7 +149,7 @@ impl Partition {
         later.next().map_or(at, |(next, _)| Point::new(next, 0))
     }
 
-    pub(super) fn find(&self, head: u64) -> Option<(usize, &Arena)> {
+    pub(super) fn find(&self, head: u64) -> Option<(usize, &ArenaView)> {
         let mut arenas = self.arenas.iter().enumerate();
         arenas.find(|(_, arena)| arena.head == head)
     }
@@ -165,7 +165,7 @@ impl Partition {
         from < to
             && to.offset == 0
             && first.is_some_and(|arena| arena.is_used_up(from.offset))
-            && !crossed.into_iter().any(Arena::may_have_clumps)
+            && !crossed.into_iter().any(ArenaView::may_have_clumps)
     }
 
     pub(super) fn shown(&self, at: Point) -> String {

@@ -6,7 +6,7 @@
 /// partition is one past the last arena at 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
-    /// The arena's index in [`Partition::arenas`](super::Partition::arenas).
+    /// The arena's index in [`PartitionView::arenas`](super::PartitionView::arenas).
     pub arena: usize,
     /// Bytes of its data section.
     pub offset: u64,

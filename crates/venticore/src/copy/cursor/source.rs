@@ -5,7 +5,7 @@ use eyre::Result;
 use crate::codec::score::Score;
 
 /// What is asked of the source.
-pub trait Source {
+pub trait Clumps {
     /// The score of the clump that ends exactly at an offset of an arena's
     /// data section, which is not 0: that of its directory entry or header, intact or
     /// damaged. `None` where no clump ends there, or the log ends before it.
@@ -24,7 +24,7 @@ pub trait Source {
     }
 }
 
-impl<F: Fn(&str, u64, u64) -> Result<Option<Score>>> Source for F {
+impl<F: Fn(&str, u64, u64) -> Result<Option<Score>>> Clumps for F {
     fn score_before(&self, partition: &str, head: u64, offset: u64) -> Result<Option<Score>> {
         self(partition, head, offset)
     }

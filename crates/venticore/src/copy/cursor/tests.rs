@@ -4,8 +4,8 @@
 use super::*;
 use crate::codec::arena::Name;
 use crate::codec::score::Score;
-use crate::codec::wrcmds::{Open, Place};
-use crate::source::Note;
+use crate::codec::wrcmds::{Open, Progress};
+use crate::source::Oddity;
 use crate::status::Status;
 use crate::tool::status_of;
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ const CLUMP: u64 = 100;
 /// An arena with its clumps.
 #[derive(Clone, Debug)]
 struct Shelf {
-    arena: Arena,
+    arena: ArenaView,
     clumps: Vec<Score>,
 }
 
@@ -40,7 +40,7 @@ fn shelf(index: u64, clumps: u64, sealed: bool, generation: u32) -> Shelf {
     let name = format!("arena {index}");
     let score = |clump| Score::of(format!("{generation} {index} {clump}").as_bytes());
     Shelf {
-        arena: Arena {
+        arena: ArenaView {
             name: Name::from_field(name.as_bytes()),
             head: 1000 + 100_000 * index,
             magic: 7,
@@ -119,8 +119,8 @@ impl World {
     }
 
     /// The arenas, as read from the source.
-    fn read(&self) -> Vec<Partition> {
-        let read = |(name, shelves): &(String, Vec<Shelf>)| Partition {
+    fn read(&self) -> Vec<PartitionView> {
+        let read = |(name, shelves): &(String, Vec<Shelf>)| PartitionView {
             name: name.clone(),
             arenas: shelves.iter().map(|shelf| shelf.arena.clone()).collect(),
         };
@@ -169,7 +169,7 @@ impl World {
     }
 }
 
-impl Source for World {
+impl Clumps for World {
     fn score_before(&self, partition: &str, head: u64, offset: u64) -> Result<Option<Score>> {
         assert_ne!(offset, 0, "asked about the start of an arena");
         Ok(self.last(partition, head, offset))
@@ -381,7 +381,7 @@ fn a_place_before_which_another_clump_stands_is_not_believed() {
     let place = world.wrcmds.get(&dial("h"), "p").unwrap();
     world
         .wrcmds
-        .set(&Place {
+        .set(&Progress {
             offset: 150,
             ..place
         })
@@ -447,7 +447,7 @@ fn arenas_before_the_place_that_changed_are_probed_too() {
     let place = world.wrcmds.get(&dial("h"), "p").unwrap();
     world
         .wrcmds
-        .set(&Place {
+        .set(&Progress {
             before: None,
             ..place
         })
@@ -483,7 +483,7 @@ fn arenas_that_were_filled_while_a_run_lasted_are_no_change_of_the_source() {
     // A line of before, which does not say where the log ended.
     filled
         .wrcmds
-        .set(&Place {
+        .set(&Progress {
             open: None,
             ..place
         })
@@ -529,15 +529,15 @@ fn a_comment_that_lacks_what_to_check_is_not_believed() {
     let world = World::new().line("h", 2, 2);
     let place = world.wrcmds.get(&dial("h"), "p").unwrap();
     let lacking = [
-        Place {
+        Progress {
             last: None,
             ..place.clone()
         },
-        Place {
+        Progress {
             magic: None,
             ..place.clone()
         },
-        Place {
+        Progress {
             arena: None,
             ..place
         },
@@ -708,7 +708,7 @@ fn the_first_wrcmd_is_one_the_scripts_can_read() {
     let world = World::new();
     let built = build_wrcmd(&dial("HostB"), &world.read()[0]).unwrap();
     assert_eq!(built.line(), "wrarena -h tcp!hostb!17034 -o 1000 p 0x0");
-    let none = Partition {
+    let none = PartitionView {
         name: "p".to_owned(),
         arenas: Vec::new(),
     };
@@ -716,7 +716,7 @@ fn the_first_wrcmd_is_one_the_scripts_can_read() {
         build_wrcmd(&dial("b"), &none).unwrap_err().to_string(),
         "p: expected arenas, found none"
     );
-    let blank = Partition {
+    let blank = PartitionView {
         name: "a b".to_owned(),
         ..world.read().remove(0)
     };
@@ -767,9 +767,9 @@ fn an_arena_is_taken_over_with_what_the_rules_need() {
         live,
         sealed: true,
         settled: false,
-        notes: vec![Note::Damaged(String::new())],
+        notes: vec![Oddity::Damaged(String::new())],
     };
-    let taken = Arena::from(&read);
+    let taken = ArenaView::from(&read);
     let counts = (taken.head, taken.magic, taken.clumps, taken.used);
     assert_eq!(counts, (9, 7, 3, 300));
     assert!(taken.sealed && !taken.uncounted);
@@ -777,7 +777,7 @@ fn an_arena_is_taken_over_with_what_the_rules_need() {
         live: Default::default(),
         ..read
     };
-    assert!(Arena::from(&trailerless).uncounted);
+    assert!(ArenaView::from(&trailerless).uncounted);
 }
 
 /// A partition: full arenas, an active one, empty ones.

@@ -11,15 +11,15 @@ use crate::status::Status;
 
 /// Why an external program gave no place: `PROGRAM: cause`, one line.
 #[derive(Debug)]
-pub struct Error {
+pub struct ExternalError {
     pub(super) program: String,
-    pub(super) fault: Fault,
+    pub(super) fault: ExternalFault,
 }
 
-impl Error {
+impl ExternalError {
     /// What went wrong.
     #[must_use]
-    pub fn fault(&self) -> &Fault {
+    pub fn fault(&self) -> &ExternalFault {
         &self.fault
     }
 
@@ -27,28 +27,28 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Status {
         match self.fault {
-            Fault::Empty => Status::Usage,
-            Fault::Unreachable(_) | Fault::Silent(_) => Status::Unreachable,
-            Fault::Damaged { .. } => Status::Partly,
+            ExternalFault::Empty => Status::Usage,
+            ExternalFault::Unreachable(_) | ExternalFault::Silent(_) => Status::Unreachable,
+            ExternalFault::Damaged { .. } => Status::Partly,
             _ => Status::Failed,
         }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ExternalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.fault {
-            Fault::Empty => self.fault.fmt(f),
+            ExternalFault::Empty => self.fault.fmt(f),
             _ => write!(f, "{}: {}", self.program, self.fault),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for ExternalError {}
 
 /// What went wrong. Texts are the program's own, printable and shortened.
 #[derive(Debug)]
-pub enum Fault {
+pub enum ExternalFault {
     /// An argument vector without a program.
     Empty,
     /// It could not be started.
@@ -97,19 +97,19 @@ pub enum Fault {
     },
 }
 
-impl From<child::Fault> for Fault {
-    fn from(fault: child::Fault) -> Self {
+impl From<child::ChildFault> for ExternalFault {
+    fn from(fault: child::ChildFault) -> Self {
         match fault {
-            child::Fault::Start(cause) => Self::Start(cause),
-            child::Fault::Watch(cause) => Self::Watch(cause),
-            child::Fault::Silent(limit) => Self::Silent(limit),
-            child::Fault::Endless(limit) => Self::Endless(limit),
-            child::Fault::Flood(most) => Self::Unread(format!("more than {most} bytes")),
+            child::ChildFault::Start(cause) => Self::Start(cause),
+            child::ChildFault::Watch(cause) => Self::Watch(cause),
+            child::ChildFault::Silent(limit) => Self::Silent(limit),
+            child::ChildFault::Endless(limit) => Self::Endless(limit),
+            child::ChildFault::Flood(most) => Self::Unread(format!("more than {most} bytes")),
         }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ExternalFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("external engine: expected a program, found no word"),

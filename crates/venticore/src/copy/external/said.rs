@@ -35,14 +35,14 @@ pub(super) struct Said {
 
 /// Turns the bytes of a stream into [`Said`].
 #[derive(Debug, Default)]
-pub(super) struct Listener {
+pub(super) struct SaidParser {
     said: Said,
     line: Vec<u8>,
     /// The end of the line is being dropped.
     cut: bool,
 }
 
-impl Listen for Listener {
+impl Listen for SaidParser {
     fn hear(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let (text, whole) = match piece.split_last() {
@@ -61,7 +61,7 @@ impl Listen for Listener {
     }
 }
 
-impl Listener {
+impl SaidParser {
     /// The stream has ended.
     pub(super) fn finish(mut self) -> Said {
         let line = std::mem::take(&mut self.line);

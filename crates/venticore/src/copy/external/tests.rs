@@ -1,12 +1,12 @@
 //! What a program may say, and what is made of it.
 
-use super::said::Listener;
+use super::said::SaidParser;
 use super::*;
 use crate::host::child::Listen as _;
 use proptest::prelude::*;
 
 /// An arena of a mebibyte, from 0x1000 on.
-const STRETCH: Stretch = Stretch {
+const STRETCH: ArenaRest = ArenaRest {
     head: 794_624,
     end: 1_843_200,
     size: 1_032_192,
@@ -14,12 +14,12 @@ const STRETCH: Stretch = Stretch {
 };
 
 fn said(bytes: &[u8]) -> Said {
-    let mut listener = Listener::default();
+    let mut listener = SaidParser::default();
     listener.hear(bytes);
     listener.finish()
 }
 
-fn judged(stdout: &[u8], stderr: &[u8]) -> Result<u64, Fault> {
+fn judged(stdout: &[u8], stderr: &[u8]) -> Result<u64, ExternalFault> {
     judge(&said(stdout), &said(stderr), &STRETCH)
 }
 
@@ -78,7 +78,7 @@ proptest! {
         stderr in output(),
         from in 0u64..0x2000,
     ) {
-        let stretch = Stretch { from, ..STRETCH };
+        let stretch = ArenaRest { from, ..STRETCH };
         if let Ok(offset) = judge(&said(&stdout), &said(&stderr), &stretch) {
             prop_assert_eq!(only_offset(&stdout), Some(offset));
             prop_assert!((from..=STRETCH.size).contains(&offset));
@@ -99,7 +99,7 @@ proptest! {
 
     #[test]
     fn how_the_bytes_come_makes_no_difference(bytes in output(), cuts: Vec<u8>) {
-        let mut listener = Listener::default();
+        let mut listener = SaidParser::default();
         let mut rest = bytes.as_slice();
         for cut in cuts {
             let (now, later) = rest.split_at(usize::from(cut % 8).min(rest.len()));
@@ -145,9 +145,9 @@ fn the_forms_of_an_end_offset() {
         "end offset 0x1000\nbad offset 0x88 >= 0x44\n",
     ] {
         let fault = judged(text.as_bytes(), b"").unwrap_err();
-        assert!(matches!(fault, Fault::Unfit(_)), "{text}: {fault}");
+        assert!(matches!(fault, ExternalFault::Unfit(_)), "{text}: {fault}");
     }
-    let from_0 = Stretch { from: 0, ..STRETCH };
+    let from_0 = ArenaRest { from: 0, ..STRETCH };
     for text in ["end offset 0\n", "end offset 0x0\n"] {
         let offset = judge(&said(text.as_bytes()), &said(b""), &from_0);
         assert_eq!(offset.unwrap(), 0);
@@ -164,7 +164,10 @@ fn a_damaged_first_clump_has_no_0x() {
         "wrarena: corrupt clump read at 0x1c: +8230",
     ] {
         let fault = judged(good, text.as_bytes()).unwrap_err();
-        assert!(matches!(fault, Fault::Damaged { .. }), "{text}: {fault}");
+        assert!(
+            matches!(fault, ExternalFault::Damaged { .. }),
+            "{text}: {fault}"
+        );
     }
     let fine = b"\tclumps=600 compressed clumps=185 data=194,830\n";
     assert_eq!(judged(good, fine).unwrap(), 0x1000);

@@ -12,11 +12,11 @@ use crate::source::{Arena, ReadAt};
 
 /// What is known of a clump's block.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum BlockVerdict {
     /// Not looked at yet.
     Pending,
     /// It hashes to its score, and lies here.
-    Good(Place),
+    Good(BatchSlot),
     /// The log itself marks it corrupt.
     Corrupt,
     /// It cannot be had.
@@ -25,7 +25,7 @@ pub(super) enum Verdict {
 
 /// Where in its batch a block lies.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum BatchSlot {
     /// Stored as it is.
     Stored(Range<usize>),
     /// Decompressed.
@@ -37,7 +37,7 @@ pub(super) enum Place {
 pub(super) struct Block {
     pub(super) item: Item,
     stored: Range<usize>,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: BlockVerdict,
 }
 
 /// A verified block, to be sent.
@@ -111,10 +111,10 @@ impl Batch {
                 if header.encoding == Encoding::Whack {
                     self.plain_len += usize::from(header.uncompressed);
                 }
-                Verdict::Pending
+                BlockVerdict::Pending
             }
-            What::Corrupt(_) => Verdict::Corrupt,
-            What::Lost(loss) => Verdict::Lost(loss.clone()),
+            What::Corrupt(_) => BlockVerdict::Corrupt,
+            What::Lost(loss) => BlockVerdict::Lost(loss.clone()),
         };
         self.blocks.push(Block {
             item,
@@ -141,8 +141,8 @@ impl Batch {
             let (room, after) = rest.split_at_mut(len);
             rest = after;
             let place = match header.encoding {
-                Encoding::Plain => Place::Stored(block.stored.clone()),
-                Encoding::Whack => Place::Plain(at..at + len),
+                Encoding::Plain => BatchSlot::Stored(block.stored.clone()),
+                Encoding::Whack => BatchSlot::Plain(at..at + len),
             };
             at += len;
             self.decoded += 1;
@@ -150,8 +150,8 @@ impl Batch {
                 continue;
             };
             block.verdict = match verify_block(&block.item, stored, room, source, arena, synced) {
-                Ok(()) => Verdict::Good(place),
-                Err(loss) => Verdict::Lost(loss),
+                Ok(()) => BlockVerdict::Good(place),
+                Err(loss) => BlockVerdict::Lost(loss),
             };
         }
     }
@@ -161,8 +161,8 @@ impl Batch {
     pub(super) fn lost(&self) -> impl Iterator<Item = (u64, Score, BlockType)> {
         self.blocks.iter().flat_map(|block| {
             let (score, types) = match &block.verdict {
-                Verdict::Corrupt => (corrupt_score(&block.item), BlockType::all().collect()),
-                Verdict::Lost(loss) if !loss.maybe_late => {
+                BlockVerdict::Corrupt => (corrupt_score(&block.item), BlockType::all().collect()),
+                BlockVerdict::Lost(loss) if !loss.maybe_late => {
                     let types = loss.block_type.into_iter().collect();
                     (loss.score, types)
                 }
@@ -181,8 +181,8 @@ impl Batch {
     pub(super) fn blocks(&self) -> impl Iterator<Item = Sendable<'_>> {
         self.blocks.iter().flat_map(|block| {
             let place = match &block.verdict {
-                Verdict::Good(Place::Stored(range)) => self.stored.get(range.clone()),
-                Verdict::Good(Place::Plain(range)) => self.plain.get(range.clone()),
+                BlockVerdict::Good(BatchSlot::Stored(range)) => self.stored.get(range.clone()),
+                BlockVerdict::Good(BatchSlot::Plain(range)) => self.plain.get(range.clone()),
                 _ => None,
             };
             let types = match &block.item.what {

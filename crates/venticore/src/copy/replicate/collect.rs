@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{SendTimeoutError, Sender, bounded};
 
-use super::batch::{Batch, Block, Verdict};
+use super::batch::{Batch, Block, BlockVerdict};
 use super::feed::{self, Parcel, Posted};
-use super::note::{Member, Note, Walked};
+use super::note::{Member, Report, Walked};
 use super::pipeline::{self, Pipeline, Share};
-use super::{At, Damage, Job, Manner, Place};
+use super::{At, CopyJob, Manner, ReachedPlace, SourceDamage};
 use crate::codec::arena::Name;
 use crate::codec::score::Score;
 use crate::source::log::{Item, Loss, What};
@@ -32,17 +32,17 @@ fn patience(rate: Option<u64>) -> Duration {
 /// Serves a group from its place to the end of the job.
 pub(super) fn run_group<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    (number, job): (usize, &'scope Job),
+    (number, job): (usize, &'scope CopyJob),
     members: Vec<Member>,
     from: At,
     (manner, share): (Manner, Share),
-    notes: &Sender<Note>,
+    notes: &Sender<Report>,
 ) {
     let mut lines = Vec::new();
     for member in members {
         let (queue, parcels) = bounded(pipeline::QUEUE);
         let detached = Arc::new(AtomicBool::new(false));
-        lines.push(Line {
+        lines.push(TargetQueue {
             seat: member.seat,
             queue: Some(queue),
             posted: VecDeque::new(),
@@ -51,7 +51,7 @@ pub(super) fn run_group<'scope>(
         let notes = notes.clone();
         scope.spawn(move || feed::feed(member, manner, &parcels, &detached, &notes));
     }
-    let collector = Collector {
+    let collector = Coordinator {
         number,
         job,
         notes,
@@ -67,11 +67,11 @@ pub(super) fn run_group<'scope>(
     collector.collect(&Pipeline::start(
         scope, job, from, checkpoint, targets, share,
     ));
-    let _ = notes.send(Note::WalkEnded);
+    let _ = notes.send(Report::WalkEnded);
 }
 
 /// The way to one target.
-struct Line {
+struct TargetQueue {
     seat: usize,
     /// Gone when the target has failed or was left to itself.
     queue: Option<Sender<Arc<Posted>>>,
@@ -108,32 +108,32 @@ impl Since {
     }
 }
 
-struct Collector<'a> {
+struct Coordinator<'a> {
     /// Which of the jobs.
     number: usize,
-    job: &'a Job,
-    notes: &'a Sender<Note>,
+    job: &'a CopyJob,
+    notes: &'a Sender<Report>,
     manner: Manner,
-    lines: Vec<Line>,
+    lines: Vec<TargetQueue>,
     /// Everything before has been handed on, or is named damage.
     at: At,
     /// The place at `at`, once the walk has passed a clump.
-    place: Option<Place>,
+    place: Option<ReachedPlace>,
     /// Losses that may only be late: damage as soon as a whole clump follows.
     pending: Vec<(At, Item, Loss)>,
     since: Since,
     /// Damage that has not been told of yet.
-    found: Vec<Damage>,
+    found: Vec<SourceDamage>,
 }
 
-impl Collector<'_> {
+impl Coordinator<'_> {
     fn collect(mut self, pipeline: &Pipeline) {
         for ticket in &pipeline.tickets {
             let Ok(batch) = ticket.recv() else {
                 break;
             };
             if let Some(error) = batch.error.clone() {
-                self.tell(Note::Start(error, self.seats()));
+                self.tell(Report::Start(error, self.seats()));
                 break;
             }
             let at = self.at;
@@ -155,11 +155,11 @@ impl Collector<'_> {
         // Nothing whole follows what may be late: the next run starts there.
         if let Some((at, item, loss)) = self.pending.first() {
             let late = self.describe(*at, item, loss.score, &loss.why);
-            self.tell(Note::Late(late, self.seats()));
+            self.tell(Report::Late(late, self.seats()));
         }
     }
 
-    fn tell(&self, note: Note) {
+    fn tell(&self, note: Report) {
         // Nobody keeps books any more when the run was given up.
         let _ = self.notes.send(note);
     }
@@ -202,7 +202,7 @@ impl Collector<'_> {
         }
         self.tell_damage();
         self.since.bytes += bytes;
-        self.tell(Note::Progress(Walked {
+        self.tell(Report::Progress(Walked {
             seats: self.seats(),
             at: self.at,
             decoded: batch.decoded,
@@ -216,17 +216,17 @@ impl Collector<'_> {
             offset: item.offset,
         };
         match &block.verdict {
-            Verdict::Lost(loss) if loss.maybe_late || !self.pending.is_empty() => {
+            BlockVerdict::Lost(loss) if loss.maybe_late || !self.pending.is_empty() => {
                 self.pending.push((at, item.clone(), loss.clone()));
                 return;
             }
-            Verdict::Lost(loss) => self.damage(at, item, loss),
-            Verdict::Pending => self.settle_pending(),
-            Verdict::Corrupt => {
+            BlockVerdict::Lost(loss) => self.damage(at, item, loss),
+            BlockVerdict::Pending => self.settle_pending(),
+            BlockVerdict::Corrupt => {
                 self.settle_pending();
                 self.damage(at, item, &corrupt(item));
             }
-            Verdict::Good(_) => {
+            BlockVerdict::Good(_) => {
                 self.settle_pending();
                 self.good(at, item);
             }
@@ -235,7 +235,7 @@ impl Collector<'_> {
             arena,
             offset: item.end(),
         };
-        self.place = Some(Place {
+        self.place = Some(ReachedPlace {
             at: self.at,
             last: score_of(item),
         });
@@ -243,10 +243,10 @@ impl Collector<'_> {
 
     fn good(&mut self, at: At, item: &Item) {
         if let (true, Some(score)) = (self.job.tell_blocks, score_of(item)) {
-            self.tell(Note::Block(score));
+            self.tell(Report::Block(score));
         }
         if let Some(note) = &item.note {
-            let damage = Damage {
+            let damage = SourceDamage {
                 block_is_whole: true,
                 ..self.describe(at, item, score_of(item), note)
             };
@@ -254,9 +254,9 @@ impl Collector<'_> {
         }
     }
 
-    fn describe(&self, at: At, item: &Item, score: Option<Score>, why: &str) -> Damage {
+    fn describe(&self, at: At, item: &Item, score: Option<Score>, why: &str) -> SourceDamage {
         let arena = self.job.arenas.get(at.arena);
-        Damage {
+        SourceDamage {
             at,
             arena: arena.map_or_else(|| Name::from_field(b""), |arena| arena.name.clone()),
             len: item.len,
@@ -272,7 +272,7 @@ impl Collector<'_> {
     }
 
     fn damage(&mut self, at: At, item: &Item, loss: &Loss) {
-        let damage = Damage {
+        let damage = SourceDamage {
             clumps: loss.clumps,
             block_type: loss.block_type,
             ..self.describe(at, item, loss.score, &loss.why)
@@ -281,7 +281,7 @@ impl Collector<'_> {
         self.note_damage(damage);
     }
 
-    fn note_damage(&mut self, damage: Damage) {
+    fn note_damage(&mut self, damage: SourceDamage) {
         self.found.push(damage);
         if self.found.len() >= TOGETHER {
             self.tell_damage();
@@ -291,7 +291,7 @@ impl Collector<'_> {
     fn tell_damage(&mut self) {
         if !self.found.is_empty() {
             let found = std::mem::take(&mut self.found);
-            self.tell(Note::Damage(self.number, found, self.seats()));
+            self.tell(Report::Damage(self.number, found, self.seats()));
         }
     }
 
@@ -323,7 +323,7 @@ fn score_of(item: &Item) -> Option<Score> {
     }
 }
 
-impl Line {
+impl TargetQueue {
     /// Hands a parcel on. A target that keeps others waiting for longer than they
     /// do is left to itself: it gets nothing more here.
     fn send(&mut self, parcel: Parcel, others: Option<Duration>) -> Result<(), Left> {

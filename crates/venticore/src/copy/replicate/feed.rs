@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::batch::{Lease, Sendable};
-use super::note::{Ended, How, Member, Note};
-use super::{At, Manner, Place, Tally};
+use super::note::{Departure, How, Member, Report};
+use super::{At, Manner, ReachedPlace, Tally};
 use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::score::Score;
-use crate::net::client::{Client, Error, Presence};
+use crate::net::client::{Client, ClientError, Presence};
 use crate::status::Status;
 
 /// A batch on its way to a target.
@@ -24,7 +24,7 @@ pub(super) struct Parcel {
     /// Where the batch starts.
     pub(super) at: At,
     /// What is reached once it is acknowledged; none before the first clump.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<ReachedPlace>,
     /// Sync after it.
     pub(super) checkpoint: bool,
 }
@@ -50,7 +50,7 @@ pub(super) fn feed(
     manner: Manner,
     queue: &Receiver<Arc<Posted>>,
     detached: &AtomicBool,
-    notes: &Sender<Note>,
+    notes: &Sender<Report>,
 ) {
     // What is only counted is not held back.
     let rate = manner.rate.filter(|_| member.client.is_some());
@@ -71,20 +71,20 @@ pub(super) fn feed(
         place: None,
         told: None,
     };
-    let how = match Error::of_panic(|| feeder.serve(queue)) {
+    let how = match ClientError::of_panic(|| feeder.serve(queue)) {
         Ok(()) if detached.load(Ordering::Acquire) => How::Behind,
         Ok(()) => How::Current,
-        Err(Error::Protocol { .. }) if feeder.spoke_nonsense => How::Nonsense,
+        Err(ClientError::Protocol { .. }) if feeder.spoke_nonsense => How::Nonsense,
         Err(error) => How::Failed(error),
     };
-    let ended = Ended {
+    let ended = Departure {
         tally: feeder.tally,
         lacks: feeder.lacks,
         believable: feeder.probing != Probing::Useless,
         how,
     };
     // Nobody keeps books any more when the run was given up.
-    let _ = notes.send(Note::Ended(member.seat, ended));
+    let _ = notes.send(Report::Ended(member.seat, ended));
 }
 
 /// What is known of probing a server.
@@ -110,7 +110,7 @@ struct Feeder<'a> {
     seat: usize,
     probe_to: At,
     client: Option<Client>,
-    notes: &'a Sender<Note>,
+    notes: &'a Sender<Report>,
     tally: Tally,
     /// Blocks that it could not give back.
     lacks: Vec<(Score, BlockType)>,
@@ -121,12 +121,12 @@ struct Feeder<'a> {
     quiet: u32,
     pace: Option<Pace>,
     /// What is reached once everything sent is acknowledged.
-    place: Option<Place>,
-    told: Option<Place>,
+    place: Option<ReachedPlace>,
+    told: Option<ReachedPlace>,
 }
 
 impl Feeder<'_> {
-    fn serve(&mut self, queue: &Receiver<Arc<Posted>>) -> Result<(), Error> {
+    fn serve(&mut self, queue: &Receiver<Arc<Posted>>) -> Result<(), ClientError> {
         self.test_probes()?;
         for posted in queue {
             // One that was taken back ends it: what comes after it must not go.
@@ -142,7 +142,7 @@ impl Feeder<'_> {
         self.acknowledge()
     }
 
-    fn acknowledge(&mut self) -> Result<(), Error> {
+    fn acknowledge(&mut self) -> Result<(), ClientError> {
         if let Some(client) = &mut self.client {
             client.sync()?;
         }
@@ -150,14 +150,14 @@ impl Feeder<'_> {
             && self.told != self.place
         {
             self.told = self.place;
-            let _ = self.notes.send(Note::Acknowledged(self.seat, place));
+            let _ = self.notes.send(Report::Acknowledged(self.seat, place));
         }
         Ok(())
     }
 
     /// Looks for what is damaged in the source: a target may have it from
     /// elsewhere.
-    fn look_for_lost(&mut self, parcel: &Parcel) -> Result<(), Error> {
+    fn look_for_lost(&mut self, parcel: &Parcel) -> Result<(), ClientError> {
         let lost: Vec<_> = parcel.batch.lost().collect();
         let Some(client) = self.client.as_mut().filter(|_| !lost.is_empty()) else {
             return Ok(());
@@ -174,12 +174,12 @@ impl Feeder<'_> {
             ControlFlow::Continue(())
         })?;
         if !there.is_empty() {
-            let _ = self.notes.send(Note::There(self.seat, there));
+            let _ = self.notes.send(Report::There(self.seat, there));
         }
         Ok(())
     }
 
-    fn deliver(&mut self, parcel: &Parcel) -> Result<(), Error> {
+    fn deliver(&mut self, parcel: &Parcel) -> Result<(), ClientError> {
         self.look_for_lost(parcel)?;
         let mut blocks: Vec<Sendable<'_>> = parcel.batch.blocks().collect();
         if blocks.is_empty() {
@@ -218,7 +218,7 @@ impl Feeder<'_> {
 
     /// Asks for what it could not give back: a server that says yes to that
     /// would be believed where it should be sent to.
-    fn test_probes(&mut self) -> Result<(), Error> {
+    fn test_probes(&mut self) -> Result<(), ClientError> {
         let Some(client) = &mut self.client else {
             return Ok(());
         };
@@ -240,8 +240,8 @@ impl Feeder<'_> {
     }
 
     /// A server whose answers to probes break the protocol is not probed again.
-    fn note_nonsense(&mut self, asked: Result<(), Error>) -> Result<(), Error> {
-        if matches!(asked, Err(Error::Protocol { .. })) {
+    fn note_nonsense(&mut self, asked: Result<(), ClientError>) -> Result<(), ClientError> {
+        if matches!(asked, Err(ClientError::Protocol { .. })) {
             self.probing = Probing::Useless;
             self.spoke_nonsense = true;
         }
@@ -249,7 +249,7 @@ impl Feeder<'_> {
     }
 
     /// Those of the blocks that the target does not have.
-    fn lacking<'b>(&mut self, blocks: Vec<Sendable<'b>>) -> Result<Vec<Sendable<'b>>, Error> {
+    fn lacking<'b>(&mut self, blocks: Vec<Sendable<'b>>) -> Result<Vec<Sendable<'b>>, ClientError> {
         let Some(client) = &mut self.client else {
             return Ok(blocks);
         };

@@ -27,14 +27,14 @@ use crate::codec::arena::Name;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
-use crate::net::client::{self, Limits};
+use crate::net::client::{self, Timeouts};
 use crate::source::log::StartError;
 use crate::source::{Arena, ReadAt};
 
 pub use schedule::{Look, run};
 
 /// What to copy.
-pub struct Job {
+pub struct CopyJob {
     /// The partition or file the arenas lie in.
     pub source: Arc<dyn ReadAt>,
     /// The arenas, in the order in which they are to be copied.
@@ -50,7 +50,7 @@ pub struct Job {
     pub tell_blocks: bool,
 }
 
-impl Job {
+impl CopyJob {
     /// Whether a target that is at the end of an arena's log may go on to the
     /// next arena.
     #[must_use]
@@ -82,7 +82,7 @@ pub struct At {
 
 /// A place, and the clump that ends there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ReachedPlace {
     /// The place.
     pub at: At,
     /// The score that header or directory give for the clump before it.
@@ -91,7 +91,7 @@ pub struct Place {
 
 /// Where a target starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Start {
+pub struct SendFrom {
     /// The place.
     pub from: At,
     /// Before this place the target may have blocks already: it is probed,
@@ -104,13 +104,13 @@ pub struct Start {
 
 /// One target's part in a job.
 #[derive(Clone, Debug)]
-pub struct Seat {
+pub struct Assignment {
     /// Which of the jobs.
     pub job: usize,
     /// The target; none to read, verify and count only.
     pub target: Option<Dial>,
     /// Where it starts, unless a look at it shows otherwise.
-    pub start: Start,
+    pub start: SendFrom,
     /// The seat that must have come to its end before: the same target's in
     /// the job before.
     pub after: Option<usize>,
@@ -120,7 +120,7 @@ pub struct Seat {
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
     /// Time limits.
-    pub limits: Limits,
+    pub limits: Timeouts,
     /// How often a target lost in the middle is dialled again without having
     /// acknowledged anything in between.
     pub retries: u32,
@@ -177,7 +177,7 @@ pub enum Event<'a, F = ()> {
         /// What the look at it found.
         found: F,
         /// Where it starts: to be changed where what was found says so.
-        start: &'a mut Start,
+        start: &'a mut SendFrom,
     },
     /// A block was read and verified, and is on its way.
     Block(Score),
@@ -192,26 +192,26 @@ pub enum Event<'a, F = ()> {
     },
     /// The source is damaged here. Told once for each place, of the first
     /// [`Manner::told`] of them.
-    Damage(&'a Damage),
+    Damage(&'a SourceDamage),
     /// A target has acknowledged a sync of everything before a place, save
     /// this damage since it last did.
     Acknowledged {
         /// The target's seat.
         seat: usize,
         /// The place.
-        place: Place,
+        place: ReachedPlace,
         /// What lies before it and could not be sent.
-        damage: &'a [Damage],
+        damage: &'a [SourceDamage],
         /// What lies before it, is damaged in the source, and was given back by
         /// the target.
-        there: &'a [Damage],
+        there: &'a [SourceDamage],
     },
     /// A target failed and is dialled again after this time.
     Retry {
         /// The target's seat.
         seat: usize,
         /// Why it failed.
-        error: &'a client::Error,
+        error: &'a client::ClientError,
         /// How long from now.
         after: Duration,
     },
@@ -220,13 +220,13 @@ pub enum Event<'a, F = ()> {
         /// The target's seat.
         seat: usize,
         /// Why it failed.
-        error: &'a client::Error,
+        error: &'a client::ClientError,
     },
 }
 
 /// Something in the source that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
+pub struct SourceDamage {
     /// Where: the arena's number in the job, and the offset.
     pub at: At,
     /// The arena's name.
@@ -246,7 +246,7 @@ pub struct Damage {
     pub block_is_whole: bool,
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for SourceDamage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let from = self.at.offset;
         match self.clumps {
@@ -295,7 +295,7 @@ impl std::ops::AddAssign for Tally {
 #[derive(Debug)]
 pub enum Trouble {
     /// The target failed.
-    Target(client::Error),
+    Target(client::ClientError),
     /// Its place is not one.
     Start(StartError),
     /// It failed in the job before, and was not tried in this one.
@@ -304,10 +304,10 @@ pub enum Trouble {
 
 /// How a run ended for one target.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct TargetOutcome {
     /// The last place it has acknowledged in this run; none when nothing was
     /// new, or nothing was acknowledged.
-    pub place: Option<Place>,
+    pub place: Option<ReachedPlace>,
     /// What it was given.
     pub tally: Tally,
     /// Clumps that are damaged in the source and that it does not have.
@@ -318,7 +318,7 @@ pub struct Outcome {
     pub odd: u64,
     /// Clumps that trailers count but that are not on disk yet: its place is
     /// before the first of them.
-    pub late: Option<Damage>,
+    pub late: Option<SourceDamage>,
     /// Why it did not come to the end.
     pub trouble: Option<Trouble>,
     /// From its first connection to its end.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{At, Damage, Place, Start, Tally};
+use super::{At, ReachedPlace, SendFrom, SourceDamage, Tally};
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::net::client::{self, Client};
@@ -15,22 +15,22 @@ pub(super) struct Member {
     /// The connection to it; none to count only.
     pub(super) client: Option<Client>,
     /// Where it starts.
-    pub(super) start: Start,
+    pub(super) start: SendFrom,
     /// Its answers to probes have not been found useless.
     pub(super) believable: bool,
 }
 
 /// What the threads of a run tell the one that keeps the books.
-pub(super) enum Note {
+pub(super) enum Report {
     Block(Score),
     Progress(Walked),
-    Damage(usize, Vec<Damage>, Vec<usize>),
+    Damage(usize, Vec<SourceDamage>, Vec<usize>),
     /// A target gave back the blocks of damaged clumps at these places.
     There(usize, HashSet<At>),
-    Late(Damage, Vec<usize>),
+    Late(SourceDamage, Vec<usize>),
     Start(StartError, Vec<usize>),
-    Acknowledged(usize, Place),
-    Ended(usize, Ended),
+    Acknowledged(usize, ReachedPlace),
+    Ended(usize, Departure),
     /// One walk over the source has come to its end.
     WalkEnded,
 }
@@ -46,7 +46,7 @@ pub(super) struct Walked {
 }
 
 /// How a target left its group.
-pub(super) struct Ended {
+pub(super) struct Departure {
     pub(super) tally: Tally,
     /// What it lacks and was not yet probed for.
     pub(super) lacks: Vec<(Score, BlockType)>,
@@ -63,5 +63,5 @@ pub(super) enum How {
     /// It broke the protocol when it was probed, which it will not be again.
     Nonsense,
     /// It failed.
-    Failed(client::Error),
+    Failed(client::ClientError),
 }

@@ -7,9 +7,9 @@ use std::thread::{self, Scope};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::batch::{Batch, Lease};
-use super::{At, Job};
+use super::{At, CopyJob};
 use crate::source::Arena;
-use crate::source::log::{Item, Log, Loss, What};
+use crate::source::log::{ClumpLog, Item, Loss, What};
 
 /// Batches that may wait for one target.
 pub(super) const QUEUE: usize = 4;
@@ -97,7 +97,7 @@ impl Pipeline {
     /// The share says how many batches there are, and how large.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
-        job: &'scope Job,
+        job: &'scope CopyJob,
         from: At,
         checkpoint: u64,
         targets: usize,
@@ -122,7 +122,7 @@ impl Pipeline {
         }
         let batches_home = home.clone();
         scope.spawn(move || {
-            Reader {
+            LogReader {
                 job,
                 from,
                 home: batches_home,
@@ -150,7 +150,7 @@ impl Pipeline {
     }
 }
 
-fn verify(job: &Job, work: &Receiver<Work>) {
+fn verify(job: &CopyJob, work: &Receiver<Work>) {
     for Work { mut batch, done } in work {
         if let Some(arena) = job.arenas.get(batch.arena) {
             batch.verify(job.source.as_ref(), arena, job.synced);
@@ -161,11 +161,11 @@ fn verify(job: &Job, work: &Receiver<Work>) {
 }
 
 /// The run has ended: nobody takes batches any more.
-struct Ended;
+struct RunEnded;
 
 /// Walks the logs and fills batches.
-struct Reader<'a> {
-    job: &'a Job,
+struct LogReader<'a> {
+    job: &'a CopyJob,
     from: At,
     home: Sender<Batch>,
     pool: Receiver<Batch>,
@@ -179,7 +179,7 @@ struct Reader<'a> {
     left: u64,
 }
 
-impl Reader<'_> {
+impl LogReader<'_> {
     fn read(mut self) {
         for (number, arena) in self.job.arenas.iter().enumerate().skip(self.from.arena) {
             if self.read_arena(number, arena).is_err() || !self.job.may_leave(arena) {
@@ -188,14 +188,14 @@ impl Reader<'_> {
         }
     }
 
-    fn read_arena(&mut self, number: usize, arena: &Arena) -> Result<(), Ended> {
+    fn read_arena(&mut self, number: usize, arena: &Arena) -> Result<(), RunEnded> {
         let from = match number == self.from.arena {
             true => self.from.offset,
             false => 0,
         };
         let source = Arc::clone(&self.job.source);
         let mut batch = self.empty(number)?;
-        let mut log = match Log::open(source, arena, from, self.job.synced) {
+        let mut log = match ClumpLog::open(source, arena, from, self.job.synced) {
             Ok(log) => log,
             Err(error) => {
                 batch.error = Some(error);
@@ -225,20 +225,20 @@ impl Reader<'_> {
     }
 
     /// An empty batch from the pool: here a reader that is ahead waits.
-    fn empty(&self, arena: usize) -> Result<Lease, Ended> {
+    fn empty(&self, arena: usize) -> Result<Lease, RunEnded> {
         let mut batch = select! {
-            recv(self.pool) -> batch => batch.map_err(|_| Ended)?,
-            recv(self.unwanted) -> _ => return Err(Ended),
+            recv(self.pool) -> batch => batch.map_err(|_| RunEnded)?,
+            recv(self.unwanted) -> _ => return Err(RunEnded),
         };
         batch.clear();
         batch.arena = arena;
         Ok(Lease::new(batch, self.home.clone()))
     }
 
-    fn send(&self, batch: Lease) -> Result<(), Ended> {
+    fn send(&self, batch: Lease) -> Result<(), RunEnded> {
         let (done, ticket) = bounded(1);
-        self.tickets.send(ticket).map_err(|_| Ended)?;
-        self.work.send(Work { batch, done }).map_err(|_| Ended)
+        self.tickets.send(ticket).map_err(|_| RunEnded)?;
+        self.work.send(Work { batch, done }).map_err(|_| RunEnded)
     }
 }
 

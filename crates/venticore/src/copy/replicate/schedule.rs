@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
 use super::collect;
-use super::note::{Ended, How, Member, Note};
+use super::note::{Departure, How, Member, Report};
 use super::pipeline::Share;
-use super::{At, Damage, Event, Job, Manner, Outcome, Place, Seat, Start, Trouble};
+use super::{
+    Assignment, At, CopyJob, Event, Manner, ReachedPlace, SendFrom, SourceDamage, TargetOutcome,
+    Trouble,
+};
 use crate::net::client::{self, Client};
 
 /// How long a target that is ready waits for others that are to start at the
@@ -25,12 +28,12 @@ struct Arrival<F> {
     seat: usize,
     /// It was connected.
     met: bool,
-    result: Result<(Option<Client>, Option<F>), client::Error>,
+    result: Result<(Option<Client>, Option<F>), client::ClientError>,
 }
 
 /// A look at a target that has just been connected, before anything is sent:
 /// by the number of its seat.
-pub type Look<'a, F> = dyn Fn(usize, &mut Client) -> Result<F, client::Error> + Sync + 'a;
+pub type Look<'a, F> = dyn Fn(usize, &mut Client) -> Result<F, client::ClientError> + Sync + 'a;
 
 /// Copies everything from each seat's place to the end of what may be entered.
 ///
@@ -39,12 +42,12 @@ pub type Look<'a, F> = dyn Fn(usize, &mut Client) -> Result<F, client::Error> + 
 /// that fails is dialled again if it had been connected, and dropped when that
 /// has failed often enough; the others go on.
 pub fn run<F: Send>(
-    jobs: &[Job],
-    seats: &[Seat],
+    jobs: &[CopyJob],
+    seats: &[Assignment],
     manner: Manner,
     look: &Look<'_, F>,
     on_event: &mut dyn FnMut(Event<'_, F>),
-) -> Vec<Outcome> {
+) -> Vec<TargetOutcome> {
     let (notes, inbox) = bounded(NOTES);
     let (arrivals, arrived) = unbounded();
     thread::scope(|scope| {
@@ -80,7 +83,7 @@ pub fn run<F: Send>(
 }
 
 /// What a run may use for the targets of these seats.
-fn share(seats: &[Seat]) -> Share {
+fn share(seats: &[Assignment]) -> Share {
     let targets: HashSet<_> = seats.iter().map(|seat| seat.target.as_ref()).collect();
     Share::here(targets.len())
 }
@@ -88,7 +91,7 @@ fn share(seats: &[Seat]) -> Share {
 /// What is known of one target.
 struct Account {
     /// Where it would go on.
-    start: Start,
+    start: SendFrom,
     /// Its answers to probes have not been found useless.
     believable: bool,
     /// It has been looked at.
@@ -100,15 +103,15 @@ struct Account {
     /// It had been connected: it is a venti, and may come back.
     met: bool,
     tries: u32,
-    outcome: Outcome,
+    outcome: TargetOutcome,
     /// Damage in what it was given and has not yet acknowledged.
-    damage: Vec<Damage>,
+    damage: Vec<SourceDamage>,
     /// Of such damage, that whose blocks the target gave back.
-    there: Vec<Damage>,
+    there: Vec<SourceDamage>,
 }
 
 impl Account {
-    fn new(seat: &Seat) -> Self {
+    fn new(seat: &Assignment) -> Self {
         Account {
             start: seat.start.clone(),
             believable: true,
@@ -117,7 +120,7 @@ impl Account {
             began: None,
             met: false,
             tries: 0,
-            outcome: Outcome::default(),
+            outcome: TargetOutcome::default(),
             damage: Vec::new(),
             there: Vec::new(),
         }
@@ -128,7 +131,7 @@ impl Account {
         let found = self
             .damage
             .extract_if(.., |damage| places.contains(&damage.at));
-        let found: Vec<Damage> = found.collect();
+        let found: Vec<SourceDamage> = found.collect();
         self.outcome.there += found.len() as u64;
         self.there.extend(found);
     }
@@ -136,9 +139,9 @@ impl Account {
     /// The damage before a place, which the target has now acknowledged. A group
     /// that has not noticed yet that the target failed tells of some that the next
     /// one tells of again.
-    fn settle(&mut self, place: At) -> (Vec<Damage>, Vec<Damage>) {
-        let before = |list: &mut Vec<Damage>| {
-            let mut settled: Vec<Damage> =
+    fn settle(&mut self, place: At) -> (Vec<SourceDamage>, Vec<SourceDamage>) {
+        let before = |list: &mut Vec<SourceDamage>| {
+            let mut settled: Vec<SourceDamage> =
                 list.extract_if(.., |damage| damage.at < place).collect();
             settled.sort_by_key(|damage| damage.at);
             settled.dedup();
@@ -163,11 +166,11 @@ struct Waiting {
 
 struct Books<'scope, 'env, 'a, F> {
     scope: &'scope Scope<'scope, 'env>,
-    jobs: &'scope [Job],
-    seats: &'scope [Seat],
+    jobs: &'scope [CopyJob],
+    seats: &'scope [Assignment],
     manner: Manner,
     look: &'scope Look<'scope, F>,
-    notes: Sender<Note>,
+    notes: Sender<Report>,
     arrivals: Sender<Arrival<F>>,
     on_event: &'a mut dyn FnMut(Event<'_, F>),
     accounts: Vec<Account>,
@@ -204,7 +207,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
                 let found = look.map(|look| look(number, &mut client)).transpose()?;
                 Ok((Some(client), found))
             };
-            let result = client::Error::of_panic(&mut connect);
+            let result = client::ClientError::of_panic(&mut connect);
             // Nobody keeps books any more when the run was given up.
             let _ = arrivals.send(Arrival {
                 seat: number,
@@ -289,7 +292,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         scope.spawn(move || collect::run_group(scope, job, members, from, how, &notes));
     }
 
-    fn keep(&mut self, inbox: &Receiver<Note>, arrived: &Receiver<Arrival<F>>) {
+    fn keep(&mut self, inbox: &Receiver<Report>, arrived: &Receiver<Arrival<F>>) {
         while self.running > 0 {
             self.start_groups();
             // With all walks under way, it is the end of one that is waited for.
@@ -312,45 +315,45 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         }
     }
 
-    fn enter(&mut self, note: Note) {
+    fn enter(&mut self, note: Report) {
         match note {
-            Note::Block(score) => (self.on_event)(Event::Block(score)),
-            Note::Progress(walked) => (self.on_event)(Event::Progress {
+            Report::Block(score) => (self.on_event)(Event::Block(score)),
+            Report::Progress(walked) => (self.on_event)(Event::Progress {
                 seats: &walked.seats,
                 at: walked.at,
                 decoded: walked.decoded,
             }),
-            Note::Damage(job, damage, seats) => {
+            Report::Damage(job, damage, seats) => {
                 for damage in damage {
                     self.damage(job, &damage, &seats);
                 }
             }
-            Note::There(seat, places) => {
+            Report::There(seat, places) => {
                 if let Some(account) = self.accounts.get_mut(seat) {
                     account.found(&places);
                 }
             }
-            Note::Late(damage, seats) => {
+            Report::Late(damage, seats) => {
                 for seat in seats {
                     if let Some(account) = self.accounts.get_mut(seat) {
                         account.outcome.late = Some(damage.clone());
                     }
                 }
             }
-            Note::Start(error, seats) => {
+            Report::Start(error, seats) => {
                 for seat in seats {
                     if let Some(account) = self.accounts.get_mut(seat) {
                         account.outcome.trouble = Some(Trouble::Start(error.clone()));
                     }
                 }
             }
-            Note::Acknowledged(seat, place) => self.acknowledged(seat, place),
-            Note::Ended(seat, ended) => self.ended(seat, ended),
-            Note::WalkEnded => self.walks = self.walks.saturating_sub(1),
+            Report::Acknowledged(seat, place) => self.acknowledged(seat, place),
+            Report::Ended(seat, ended) => self.ended(seat, ended),
+            Report::WalkEnded => self.walks = self.walks.saturating_sub(1),
         }
     }
 
-    fn damage(&mut self, job: usize, damage: &Damage, seats: &[usize]) {
+    fn damage(&mut self, job: usize, damage: &SourceDamage, seats: &[usize]) {
         if self.told.len() < self.manner.told && self.told.insert((job, damage.at)) {
             (self.on_event)(Event::Damage(damage));
         }
@@ -363,7 +366,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         }
     }
 
-    fn acknowledged(&mut self, seat: usize, place: Place) {
+    fn acknowledged(&mut self, seat: usize, place: ReachedPlace) {
         let Some(account) = self.accounts.get_mut(seat) else {
             return;
         };
@@ -380,7 +383,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         account.outcome.lost += damage.iter().map(|damage| damage.clumps).sum::<u64>();
     }
 
-    fn ended(&mut self, seat: usize, ended: Ended) {
+    fn ended(&mut self, seat: usize, ended: Departure) {
         let Some(account) = self.accounts.get_mut(seat) else {
             return;
         };
@@ -410,7 +413,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
     }
 
     /// A target has failed: once more after a pause, or it is out.
-    fn failed(&mut self, seat: usize, error: client::Error, met: bool) {
+    fn failed(&mut self, seat: usize, error: client::ClientError, met: bool) {
         let Some(account) = self.accounts.get_mut(seat) else {
             return;
         };
@@ -468,7 +471,7 @@ mod tests {
 
     #[test]
     fn damage_that_two_groups_tell_of_is_one() {
-        let damage = |offset| Damage {
+        let damage = |offset| SourceDamage {
             at: At { arena: 0, offset },
             arena: Name::from_field(b"a"),
             len: 1,
@@ -478,10 +481,10 @@ mod tests {
             why: "gone".to_owned(),
             block_is_whole: false,
         };
-        let mut account = Account::new(&Seat {
+        let mut account = Account::new(&Assignment {
             job: 0,
             target: None,
-            start: Start::default(),
+            start: SendFrom::default(),
             after: None,
         });
         account.damage = [30, 10, 20, 30, 90].map(damage).into();

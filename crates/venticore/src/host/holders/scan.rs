@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{Process, Sight, Written};
-use crate::host::partition::overlap::{self as device, Wanted};
+use crate::host::partition::overlap::{self as device, Overlap};
 
 /// The most descriptors of a process that are looked at.
 const DESCRIPTORS: usize = 65_536;
@@ -38,7 +38,7 @@ const FIRST: &str = "pid:[4026531836]";
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct ScanResult {
     pub(super) processes: Vec<Process>,
     pub(super) mounts: Vec<PathBuf>,
     pub(super) sight: Sight,
@@ -63,9 +63,9 @@ fn is_contained(proc: &Path) -> bool {
 
 /// Looks at all processes but this one, and at the mounts in all their views of
 /// the file tree.
-pub(super) fn processes(proc: &Path, wanted: &Wanted) -> io::Result<Seen> {
+pub(super) fn processes(proc: &Path, wanted: &Overlap) -> io::Result<ScanResult> {
     let own = own(proc);
-    let mut seen = Seen::default();
+    let mut seen = ScanResult::default();
     let (mut mounts, mut views, mut unseen) = (BTreeSet::new(), BTreeSet::new(), 0);
     let mut look = |directory: &Path| {
         let view = fs::read_link(directory.join("ns/mnt")).ok();
@@ -120,7 +120,7 @@ fn pids(proc: &Path) -> io::Result<Vec<u32>> {
 
 /// Looks once at all processes but this one and its children, and only at what they
 /// have open for writing: for each of what is wanted, who has it.
-pub(super) fn writers(proc: &Path, wanted: &[Wanted]) -> io::Result<(Vec<Vec<Process>>, Sight)> {
+pub(super) fn writers(proc: &Path, wanted: &[Overlap]) -> io::Result<(Vec<Vec<Process>>, Sight)> {
     let own = own(proc);
     let pids = pids(proc)?;
     let mut unseen = 0;
@@ -154,7 +154,7 @@ pub(super) fn writers(proc: &Path, wanted: &[Wanted]) -> io::Result<(Vec<Vec<Pro
 }
 
 /// The numbers of those of what is wanted that a process has open for writing.
-fn written(directory: &Path, wanted: &[Wanted]) -> io::Result<BTreeSet<usize>> {
+fn written(directory: &Path, wanted: &[Overlap]) -> io::Result<BTreeSet<usize>> {
     let mut numbers = BTreeSet::new();
     for entry in fs::read_dir(directory.join("fd"))? {
         let entry = entry?;
@@ -202,7 +202,7 @@ fn is_writable(link: &fs::Metadata) -> bool {
 
 /// Whether a process holds what is wanted. Where its first thread has ended, which
 /// takes its descriptors out of sight, the others are looked at.
-fn process(directory: &Path, wanted: &Wanted) -> io::Result<bool> {
+fn process(directory: &Path, wanted: &Overlap) -> io::Result<bool> {
     match holds(directory, wanted)? {
         Some(found) => Ok(found),
         None => {
@@ -218,7 +218,7 @@ fn process(directory: &Path, wanted: &Wanted) -> io::Result<bool> {
 
 /// Whether one of the descriptors or mappings of a thread is of what is
 /// wanted; `None` where it has no descriptor.
-fn holds(thread: &Path, wanted: &Wanted) -> io::Result<Option<bool>> {
+fn holds(thread: &Path, wanted: &Overlap) -> io::Result<Option<bool>> {
     let mut any = None;
     for entry in fs::read_dir(thread.join("fd"))? {
         any = Some(false);
@@ -272,7 +272,7 @@ pub(super) fn named(proc: &Path, name: &str) -> Vec<u32> {
 
 /// Whether one of the descriptors of what is wanted is for writing; `None` where
 /// there is none.
-pub(super) fn writes(directory: &Path, wanted: &Wanted) -> Option<bool> {
+pub(super) fn writes(directory: &Path, wanted: &Overlap) -> Option<bool> {
     let entries = fs::read_dir(directory.join("fd")).ok()?.flatten();
     let open = entries.filter(|fd| fs::metadata(fd.path()).is_ok_and(|meta| wanted.has(&meta)));
     open.map(|fd| fd.metadata().is_ok_and(|link| is_writable(&link)))
@@ -280,7 +280,7 @@ pub(super) fn writes(directory: &Path, wanted: &Wanted) -> Option<bool> {
 }
 
 /// `7f00-7f01 rw-s 00000000 fe:01 1234      /path`: whether it is a shared mapping of what is wanted.
-fn is_mapped(line: &[u8], wanted: &Wanted) -> Option<bool> {
+fn is_mapped(line: &[u8], wanted: &Overlap) -> Option<bool> {
     let text = std::str::from_utf8(line).ok()?;
     let mut fields = text.split_ascii_whitespace();
     if !fields.nth(1)?.ends_with('s') {
@@ -319,14 +319,14 @@ fn stat<T: FromStr>(directory: &Path, field: usize) -> Option<T> {
 }
 
 /// The mount points in a `mountinfo` whose file system is on what is wanted.
-fn mounted(mountinfo: &Path, wanted: &Wanted) -> Vec<PathBuf> {
+fn mounted(mountinfo: &Path, wanted: &Overlap) -> Vec<PathBuf> {
     let table = read(mountinfo, MOUNTS_MAX).unwrap_or_default();
     let lines = table.split(|&byte| byte == b'\n');
     lines.filter_map(|line| mount(line, wanted)).collect()
 }
 
 /// `36 35 98:0 /root /point options fields - type source options`.
-fn mount(line: &[u8], wanted: &Wanted) -> Option<PathBuf> {
+fn mount(line: &[u8], wanted: &Overlap) -> Option<PathBuf> {
     let fields: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     let number = device::parse(std::str::from_utf8(fields.get(2)?).ok()?)?;
     let point = PathBuf::from(OsString::from_vec(unescape(fields.get(4)?)));

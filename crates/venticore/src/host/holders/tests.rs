@@ -77,8 +77,8 @@ impl System {
         Holders::of_in(path, &self.roots()).unwrap()
     }
 
-    fn wanted(&self, number: &str) -> (Wanted, Vec<String>) {
-        Wanted::device(&self.roots().sys, device::parse(number).unwrap())
+    fn wanted(&self, number: &str) -> (Overlap, Vec<String>) {
+        Overlap::device(&self.roots().sys, device::parse(number).unwrap())
     }
 }
 

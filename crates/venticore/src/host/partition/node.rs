@@ -14,7 +14,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::listed;
-use super::overlap::{Wanted, device_directory};
+use super::overlap::{Overlap, device_directory};
 
 /// Where Linux describes its devices. Elsewhere it is absent, and no disk has nodes.
 pub(super) const SYSFS: &str = "/sys";
@@ -52,8 +52,8 @@ pub(super) fn nodes_on(sysfs: &Path, dev: u64) -> Vec<String> {
 /// only one node of a disk sees the others' bytes when the system writes them.
 pub(super) fn write_out_others(sysfs: &Path, meta: &Metadata) {
     let (overlap, own) = match meta.file_type().is_block_device() {
-        true => (Wanted::device(sysfs, meta.rdev()).0, Some(meta.rdev())),
-        false => (Wanted::file(sysfs, meta).0, None),
+        true => (Overlap::device(sysfs, meta.rdev()).0, Some(meta.rdev())),
+        false => (Overlap::file(sysfs, meta).0, None),
     };
     let loops = listed::loops(sysfs).into_keys();
     let all: BTreeSet<u64> = overlap.devices().chain(loops).collect();

@@ -13,18 +13,18 @@ const MAX_DEPTH: usize = 16;
 
 /// The files and devices that have bytes in common with one, itself among them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct Overlap {
     /// Device and inode of files.
     files: BTreeSet<(u64, u64)>,
     /// Device numbers of block devices.
     devices: BTreeSet<u64>,
 }
 
-impl Wanted {
+impl Overlap {
     /// A file, and the loop devices of it with all that lies on them; the
     /// names of those that lie on it.
     pub(crate) fn file(sys: &Path, meta: &Metadata) -> (Self, Vec<String>) {
-        let mut wanted = Wanted::default();
+        let mut wanted = Overlap::default();
         let id = (meta.dev(), meta.ino());
         wanted.files.insert(id);
         let mut above = Vec::new();
@@ -37,7 +37,7 @@ impl Wanted {
 
     /// A block device, and what overlaps it.
     pub(crate) fn device(sys: &Path, dev: u64) -> (Self, Vec<String>) {
-        let mut wanted = Wanted::default();
+        let mut wanted = Overlap::default();
         let mut above = Vec::new();
         wanted.add(sys, dev, &mut above, 0);
         (wanted, unique(above))

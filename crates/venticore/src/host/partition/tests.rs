@@ -17,7 +17,7 @@ use crate::codec::plan9disk::tests::{mbr_with, table_with};
 const START: u64 = 3;
 const SECTORS: u64 = 17;
 
-fn open_text(text: impl AsRef<OsStr>) -> Result<Partition, Error> {
+fn open_text(text: impl AsRef<OsStr>) -> Result<Partition, PartitionError> {
     Partition::open(&Operand::try_from(text.as_ref()).unwrap())
 }
 
@@ -195,7 +195,7 @@ fn what_has_no_offsets_is_refused_and_not_waited_for() {
     let operand = "fifo".parse().unwrap();
     assert!(matches!(
         Opened::whole(file, &operand, &path("fifo")),
-        Err(Error::Kind { .. })
+        Err(PartitionError::Kind { .. })
     ));
 }
 

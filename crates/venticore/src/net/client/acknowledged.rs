@@ -1,7 +1,7 @@
 //! What a server has acknowledged.
 
 use super::verdict::{mismatch, refused};
-use super::{Asked, Error};
+use super::{ClientError, Operation};
 use crate::codec::wire::Reply;
 
 /// What a server has acknowledged on this connection.
@@ -17,25 +17,25 @@ impl Acknowledged {
     /// Judges a reply to anything but a read; `size` is that of a write.
     pub(super) fn note(
         &mut self,
-        asked: Asked,
+        asked: Operation,
         size: usize,
         reply: &Reply<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         match (asked, reply) {
             // What `f` of a read left behind when it did not return.
-            (Asked::Read(..) | Asked::Probe(..), _) => Ok(()),
+            (Operation::Read(..) | Operation::Probe(..), _) => Ok(()),
             (_, Reply::Error(text)) => Err(refused(asked, text)),
-            (Asked::Write(_, score), Reply::Write(found)) if *found == score => {
+            (Operation::Write(_, score), Reply::Write(found)) if *found == score => {
                 self.blocks += 1;
                 self.bytes += u64::try_from(size).unwrap_or(u64::MAX);
                 Ok(())
             }
-            (Asked::Write(_, expected), Reply::Write(found)) => Err(Error::WrongScore {
+            (Operation::Write(_, expected), Reply::Write(found)) => Err(ClientError::WrongScore {
                 asked,
                 expected,
                 found: *found,
             }),
-            (Asked::Hello, Reply::Hello { .. }) | (Asked::Sync, Reply::Sync) => Ok(()),
+            (Operation::Hello, Reply::Hello { .. }) | (Operation::Sync, Reply::Sync) => Ok(()),
             _ => Err(mismatch(asked, reply)),
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::error::{Asked, Error};
+use super::error::{ClientError, Operation};
 use crate::codec::wire::{REPLY_MAX, Reply, VERSION_LINE_MAX, Version, VersionLine, unframe};
 use crate::text::printable;
 
@@ -33,14 +33,14 @@ impl Conn {
         address: &SocketAddr,
         deadline: Instant,
         limit: Duration,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ClientError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let stream =
-            TcpStream::connect_timeout(address, left.max(INSTANT)).map_err(Error::Unreachable)?;
-        stream.set_nodelay(true).map_err(Error::Lost)?;
+        let stream = TcpStream::connect_timeout(address, left.max(INSTANT))
+            .map_err(ClientError::Unreachable)?;
+        stream.set_nodelay(true).map_err(ClientError::Lost)?;
         stream
             .set_write_timeout(Some(limit.max(INSTANT)))
-            .map_err(Error::Lost)?;
+            .map_err(ClientError::Lost)?;
         let mut conn = Conn {
             stream,
             version: Version::V02,
@@ -49,7 +49,7 @@ impl Conn {
             end: 0,
         };
         conn.version = conn.receive_version(deadline, limit)?;
-        conn.send_version().map_err(Error::Lost)?;
+        conn.send_version().map_err(ClientError::Lost)?;
         Ok(conn)
     }
 
@@ -66,19 +66,23 @@ impl Conn {
         self.stream.write_all(format!("{line}\n").as_bytes())
     }
 
-    fn receive_version(&mut self, deadline: Instant, limit: Duration) -> Result<Version, Error> {
+    fn receive_version(
+        &mut self,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Version, ClientError> {
         let line = loop {
             let come = &self.buf[..self.end];
             let newline = come.iter().position(|&b| b == b'\n');
             if let Some(at) = newline.or((come.len() >= VERSION_LINE_MAX).then_some(come.len())) {
                 break at;
             }
-            if let Err(error) = self.fill_until(deadline, Asked::Version, limit) {
+            if let Err(error) = self.fill_until(deadline, Operation::Version, limit) {
                 return Err(self.or_nonsense(error));
             }
         };
         let parsed = VersionLine::parse(&self.buf[..line])?;
-        let version = parsed.choose().ok_or_else(|| Error::Protocol {
+        let version = parsed.choose().ok_or_else(|| ClientError::Protocol {
             expected: "version 04 or 02".to_owned(),
             found: format!("\"{}\"", printable(parsed.versions.as_bytes())),
         })?;
@@ -88,7 +92,7 @@ impl Conn {
 
     /// A server that said something else than a version line before it fell
     /// silent is no venti.
-    fn or_nonsense(&self, error: Error) -> Error {
+    fn or_nonsense(&self, error: ClientError) -> ClientError {
         match VersionLine::parse(&self.buf[..self.end]) {
             Err(nonsense) if !b"venti-".starts_with(&self.buf[..self.end.min(6)]) => {
                 nonsense.into()
@@ -102,8 +106,8 @@ impl Conn {
     pub(super) fn reply(
         &mut self,
         limit: Duration,
-        asked: Asked,
-    ) -> Result<(u8, Reply<'_>), Error> {
+        asked: Operation,
+    ) -> Result<(u8, Reply<'_>), ClientError> {
         let deadline = Instant::now() + limit;
         while self.whole()?.is_none() {
             self.fill_until(deadline, asked, limit)?;
@@ -112,14 +116,14 @@ impl Conn {
     }
 
     /// The length of the reply at the front of the buffer, if it is all there.
-    fn whole(&self) -> Result<Option<usize>, Error> {
+    fn whole(&self) -> Result<Option<usize>, ClientError> {
         let come = &self.buf[self.start..self.end];
         let found = unframe(self.version, come, Reply::length_max)?;
         Ok(found.map(|(_, used)| used))
     }
 
     /// Takes the reply at the front of the buffer, which is all there.
-    fn take(&mut self) -> Result<(u8, Reply<'_>), Error> {
+    fn take(&mut self) -> Result<(u8, Reply<'_>), ClientError> {
         let used = self.whole()?.unwrap_or(0);
         let message = &self.buf[self.start..self.start + used];
         self.start += used;
@@ -129,7 +133,7 @@ impl Conn {
     }
 
     /// The next reply if it has come already.
-    pub(super) fn reply_at_hand(&mut self) -> Result<Option<(u8, Reply<'_>)>, Error> {
+    pub(super) fn reply_at_hand(&mut self) -> Result<Option<(u8, Reply<'_>)>, ClientError> {
         if self.whole()?.is_none() {
             self.fill_at_hand()?;
         }
@@ -143,24 +147,30 @@ impl Conn {
     fn fill_until(
         &mut self,
         deadline: Instant,
-        asked: Asked,
+        asked: Operation,
         limit: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Error::Silent { asked, limit });
+            return Err(ClientError::Silent { asked, limit });
         }
         let wait = Some(left.max(INSTANT));
-        self.stream.set_read_timeout(wait).map_err(Error::Lost)?;
-        self.fill().map_err(Error::Lost)
+        self.stream
+            .set_read_timeout(wait)
+            .map_err(ClientError::Lost)?;
+        self.fill().map_err(ClientError::Lost)
     }
 
     /// One read that does not wait.
-    fn fill_at_hand(&mut self) -> Result<(), Error> {
-        self.stream.set_nonblocking(true).map_err(Error::Lost)?;
+    fn fill_at_hand(&mut self) -> Result<(), ClientError> {
+        self.stream
+            .set_nonblocking(true)
+            .map_err(ClientError::Lost)?;
         let result = self.fill();
-        self.stream.set_nonblocking(false).map_err(Error::Lost)?;
-        result.map_err(Error::Lost)
+        self.stream
+            .set_nonblocking(false)
+            .map_err(ClientError::Lost)?;
+        result.map_err(ClientError::Lost)
     }
 
     /// One read into the free part of the buffer; nothing having come in time
@@ -185,9 +195,11 @@ impl Conn {
     }
 
     /// Sets how long [`Conn::send_some`] may take.
-    pub(super) fn block_at_most(&self, limit: Duration) -> Result<(), Error> {
+    pub(super) fn block_at_most(&self, limit: Duration) -> Result<(), ClientError> {
         let wait = Some(limit.max(INSTANT));
-        self.stream.set_write_timeout(wait).map_err(Error::Lost)
+        self.stream
+            .set_write_timeout(wait)
+            .map_err(ClientError::Lost)
     }
 
     /// Sends as much as one system call takes; returns the number of bytes
@@ -195,12 +207,12 @@ impl Conn {
     ///
     /// The vectored call has no way to ask for no SIGPIPE: a program that gives
     /// that signal its default action again is killed by a server that closes.
-    pub(super) fn send_some(&mut self, data: &[IoSlice<'_>]) -> Result<usize, Error> {
+    pub(super) fn send_some(&mut self, data: &[IoSlice<'_>]) -> Result<usize, ClientError> {
         match self.stream.write_vectored(data) {
-            Ok(0) if !data.is_empty() => Err(Error::Lost(ErrorKind::WriteZero.into())),
+            Ok(0) if !data.is_empty() => Err(ClientError::Lost(ErrorKind::WriteZero.into())),
             Ok(n) => Ok(n),
             Err(error) if is_wait_over(&error) => Ok(0),
-            Err(error) => Err(Error::Lost(error)),
+            Err(error) => Err(ClientError::Lost(error)),
         }
     }
 }

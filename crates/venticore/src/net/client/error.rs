@@ -14,7 +14,7 @@ use crate::text::in_lower_case;
 
 /// Something asked of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Operation {
     /// Its version line.
     Version,
     /// The hello.
@@ -29,7 +29,7 @@ pub enum Asked {
     Sync,
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Version => f.write_str("version line"),
@@ -44,7 +44,7 @@ impl fmt::Display for Asked {
 
 /// An error of the client. Displayed as one line without control characters.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ClientError {
     /// The name has no address, or no address could be connected to.
     #[error("cannot connect: {}", in_lower_case(.0))]
     Unreachable(#[source] io::Error),
@@ -52,7 +52,7 @@ pub enum Error {
     #[error("{}", no_answer(asked, limit))]
     Silent {
         /// The request waited for; with several outstanding, one of them.
-        asked: Asked,
+        asked: Operation,
         /// The limit that passed.
         limit: Duration,
     },
@@ -83,7 +83,7 @@ pub enum Error {
     #[error("{asked}: refused: {text}")]
     Refused {
         /// The request.
-        asked: Asked,
+        asked: Operation,
         /// The server's text, escaped.
         text: String,
         /// That text says that it does not have the block, or nothing that
@@ -94,7 +94,7 @@ pub enum Error {
     #[error("{asked}: expected score {expected}, found {found}")]
     WrongScore {
         /// The request.
-        asked: Asked,
+        asked: Operation,
         /// The score asked for or sent.
         expected: Score,
         /// The score of what came, or the score the server reported.
@@ -124,7 +124,7 @@ pub enum Error {
     Internal,
 }
 
-impl Error {
+impl ClientError {
     /// The exit status it stands for.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -158,7 +158,7 @@ impl Error {
     /// ends that server's part and not the run.
     ///
     /// # Errors
-    /// What it returns; [`Error::Internal`] where it panicked.
+    /// What it returns; [`ClientError::Internal`] where it panicked.
     pub fn of_panic<T>(part: impl FnOnce() -> Result<T, Self>) -> Result<T, Self> {
         panic::catch_unwind(AssertUnwindSafe(part)).unwrap_or(Err(Self::Internal))
     }
@@ -184,9 +184,9 @@ pub(super) fn says_absent(text: &str, score: &Score) -> bool {
 }
 
 /// What a server did not answer in time.
-fn no_answer(asked: &Asked, limit: &Duration) -> String {
+fn no_answer(asked: &Operation, limit: &Duration) -> String {
     match asked {
-        Asked::Version => format!(
+        Operation::Version => format!(
             "no venti version line within {limit:?}, and a venti sends it at once: expected the port of a venti ({}), perhaps this is its web server's",
             Dial::VENTI
         ),
@@ -194,7 +194,7 @@ fn no_answer(asked: &Asked, limit: &Duration) -> String {
     }
 }
 
-impl From<WireError> for Error {
+impl From<WireError> for ClientError {
     fn from(error: WireError) -> Self {
         Self::Protocol {
             expected: error.expected(),
@@ -213,40 +213,40 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_internal_error() {
-        let error = Error::of_panic::<()>(|| panic!("a bug")).unwrap_err();
+        let error = ClientError::of_panic::<()>(|| panic!("a bug")).unwrap_err();
         assert_eq!(
             (error.status(), &*error.to_string()),
             (Status::Failed, "internal error")
         );
         assert!(!error.may_pass(), "the same would happen again");
-        assert_eq!(Error::of_panic(|| Ok(3)).unwrap(), 3);
+        assert_eq!(ClientError::of_panic(|| Ok(3)).unwrap(), 3);
     }
 
     #[test]
     fn every_error_is_one_line_in_lower_case() {
-        let asked = Asked::Write(BlockType::Data, abc());
+        let asked = Operation::Write(BlockType::Data, abc());
         let refused = io::ErrorKind::ConnectionRefused;
         for (error, line, kind) in [
             (
-                Error::Unreachable(refused.into()),
+                ClientError::Unreachable(refused.into()),
                 "cannot connect: connection refused",
                 Status::Unreachable,
             ),
             (
-                Error::Lost(io::Error::other("Reset\nby peer")),
+                ClientError::Lost(io::Error::other("Reset\nby peer")),
                 "connection lost: reset\\nby peer",
                 Status::Unreachable,
             ),
             (
-                Error::Silent {
-                    asked: Asked::Sync,
+                ClientError::Silent {
+                    asked: Operation::Sync,
                     limit: Duration::from_secs(600),
                 },
                 "no answer to sync within 600s",
                 Status::Unreachable,
             ),
             (
-                Error::Slow {
+                ClientError::Slow {
                     found: 9,
                     expected: 10,
                     limit: Duration::from_secs(600),
@@ -256,7 +256,7 @@ mod tests {
                 Status::Unreachable,
             ),
             (
-                Error::Refused {
+                ClientError::Refused {
                     asked,
                     text: "read only".to_owned(),
                     absent: false,
@@ -265,7 +265,7 @@ mod tests {
                 Status::Failed,
             ),
             (
-                Error::from(WireError::Type {
+                ClientError::from(WireError::Type {
                     expected: "reply",
                     found: 99,
                 }),
@@ -273,8 +273,8 @@ mod tests {
                 Status::Failed,
             ),
             (
-                Error::WrongScore {
-                    asked: Asked::Read(BlockType::Dir, abc()),
+                ClientError::WrongScore {
+                    asked: Operation::Read(BlockType::Dir, abc()),
                     expected: abc(),
                     found: Score::ZERO,
                 },

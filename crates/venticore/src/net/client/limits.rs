@@ -4,24 +4,24 @@ use std::time::Duration;
 
 /// How long to wait for what; a year is the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct Timeouts {
     /// For the name look-up, the connection and the version line together.
     pub connect: Duration,
     /// For the next complete reply while requests are outstanding.
     pub silence: Duration,
     /// For the reply to a sync.
     pub sync: Duration,
-    /// For [`Limits::least`]: time that is spent waiting for the server, not
+    /// For [`Timeouts::least`]: time that is spent waiting for the server, not
     /// for anything else, syncs aside.
     pub progress: Duration,
     /// Bytes that the server must take or give in that time. Each answer counts
-    /// as [`Limits::ANSWER`] at least.
+    /// as [`Timeouts::ANSWER`] at least.
     pub least: u64,
 }
 
-impl Default for Limits {
+impl Default for Timeouts {
     fn default() -> Self {
-        Limits {
+        Timeouts {
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(120),
             sync: Duration::from_secs(600),
@@ -34,8 +34,8 @@ impl Default for Limits {
 /// The longest limit there is: sums of times must not overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-impl Limits {
-    /// What [`Limits::least`] is unless told otherwise.
+impl Timeouts {
+    /// What [`Timeouts::least`] is unless told otherwise.
     pub const LEAST: u64 = 4 << 20;
 
     /// What an answer counts as at least, in bytes: a probe or a small block costs
@@ -44,7 +44,7 @@ impl Limits {
 
     /// None longer than the longest there is.
     pub(super) fn clamped(self) -> Self {
-        Limits {
+        Timeouts {
             connect: self.connect.min(LONGEST),
             silence: self.silence.min(LONGEST),
             sync: self.sync.min(LONGEST),

@@ -3,10 +3,10 @@
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
-use super::Limits;
+use super::Timeouts;
 use super::conn::Conn;
-use super::error::{Asked, Error};
-use super::window::{WINDOW, Window};
+use super::error::{ClientError, Operation};
+use super::window::{RequestWindow, WINDOW};
 use crate::codec::wire::Reply;
 
 /// How long one system call may block on a server that does not read, before
@@ -14,43 +14,43 @@ use crate::codec::wire::Reply;
 const SLICE: Duration = Duration::from_secs(1);
 
 /// What is done with each reply: the request, its number, the reply.
-pub(super) type Sink<'s> = dyn FnMut(Asked, usize, Reply<'_>) -> Result<(), Error> + 's;
+pub(super) type Sink<'s> = dyn FnMut(Operation, usize, Reply<'_>) -> Result<(), ClientError> + 's;
 
-pub(super) struct Line {
+pub(super) struct Transport {
     pub(super) conn: Conn,
-    pub(super) window: Window,
-    limits: Limits,
-    progress: Progress,
+    pub(super) window: RequestWindow,
+    limits: Timeouts,
+    progress: ServerActivity,
     /// The last complete reply, or the first request that is outstanding.
     since: Instant,
 }
 
 /// What a server did while it was waited for.
 #[derive(Default)]
-struct Progress {
+struct ServerActivity {
     waited: Duration,
-    /// Bytes, an answer being [`Limits::ANSWER`] at least.
+    /// Bytes, an answer being [`Timeouts::ANSWER`] at least.
     amount: u64,
 }
 
-impl Progress {
+impl ServerActivity {
     /// The server has answered.
     fn answered(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.amount = self.amount.saturating_add(bytes.max(Limits::ANSWER));
+        self.amount = self.amount.saturating_add(bytes.max(Timeouts::ANSWER));
     }
 
     /// Begins again after each stretch that was long enough.
     ///
     /// # Errors
     /// The server did too little in it.
-    fn check(&mut self, limits: &Limits) -> Result<(), Error> {
+    fn check(&mut self, limits: &Timeouts) -> Result<(), ClientError> {
         if self.waited < limits.progress {
             return Ok(());
         }
         let found = std::mem::take(self).amount;
         match found < limits.least {
-            true => Err(Error::Slow {
+            true => Err(ClientError::Slow {
                 found,
                 expected: limits.least,
                 limit: limits.progress,
@@ -60,21 +60,25 @@ impl Progress {
     }
 }
 
-impl Line {
-    pub(super) fn new(conn: Conn, limits: Limits) -> Result<Self, Error> {
+impl Transport {
+    pub(super) fn new(conn: Conn, limits: Timeouts) -> Result<Self, ClientError> {
         conn.block_at_most(SLICE.min(limits.silence))?;
-        Ok(Line {
+        Ok(Transport {
             conn,
-            window: Window::new(),
+            window: RequestWindow::new(),
             limits,
-            progress: Progress::default(),
+            progress: ServerActivity::default(),
             since: Instant::now(),
         })
     }
 
     /// Requests to send now, at most `wanted`; makes room when there is none,
     /// many at a time so that system calls carry many replies.
-    pub(super) fn room(&mut self, wanted: usize, sink: &mut Sink<'_>) -> Result<usize, Error> {
+    pub(super) fn room(
+        &mut self,
+        wanted: usize,
+        sink: &mut Sink<'_>,
+    ) -> Result<usize, ClientError> {
         if self.window.room() == 0 {
             self.receive_until(WINDOW / 2, self.limits.silence, sink)?;
         }
@@ -82,11 +86,11 @@ impl Line {
     }
 
     /// A tag for a request about to be sent.
-    pub(super) fn open(&mut self, asked: Asked, number: usize) -> Result<u8, Error> {
+    pub(super) fn open(&mut self, asked: Operation, number: usize) -> Result<u8, ClientError> {
         if self.window.outstanding() == 0 {
             self.since = Instant::now();
         }
-        let full = || Error::Protocol {
+        let full = || ClientError::Protocol {
             expected: "a free tag".to_owned(),
             found: "a full window".to_owned(),
         };
@@ -100,7 +104,7 @@ impl Line {
         &mut self,
         mut data: &mut [IoSlice<'_>],
         sink: &mut Sink<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         // Nothing to send is no call: a write of nothing looks like an end.
         IoSlice::advance_slices(&mut data, 0);
         while !data.is_empty() {
@@ -125,14 +129,14 @@ impl Line {
         most: usize,
         limit: Duration,
         sink: &mut Sink<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         while self.window.outstanding() > most {
-            let asked = self.window.any().unwrap_or(Asked::Sync);
+            let asked = self.window.any().unwrap_or(Operation::Sync);
             let began = Instant::now();
             let (tag, reply) = self.conn.reply(limit, asked)?;
             self.since = Instant::now();
             // A sync has a limit of its own.
-            if asked != Asked::Sync {
+            if asked != Operation::Sync {
                 self.progress.waited += self.since - began;
             }
             let bytes = answer(&mut self.window, tag, reply, sink)?;
@@ -143,7 +147,7 @@ impl Line {
     }
 
     /// Takes the replies that have come already.
-    fn receive_at_hand(&mut self, sink: &mut Sink<'_>) -> Result<(), Error> {
+    fn receive_at_hand(&mut self, sink: &mut Sink<'_>) -> Result<(), ClientError> {
         while let Some((tag, reply)) = self.conn.reply_at_hand()? {
             self.since = Instant::now();
             let bytes = answer(&mut self.window, tag, reply, sink)?;
@@ -154,14 +158,14 @@ impl Line {
 
     /// The verdict on a server that takes requests and answers none. The caller
     /// may have been away meanwhile, so what has come is looked at first.
-    fn listen_if_overdue(&mut self, sink: &mut Sink<'_>) -> Result<(), Error> {
+    fn listen_if_overdue(&mut self, sink: &mut Sink<'_>) -> Result<(), ClientError> {
         let overdue = |line: &Self| line.since.elapsed() >= line.limits.silence;
         if !overdue(self) {
             return Ok(());
         }
         self.receive_at_hand(sink)?;
         match self.window.any() {
-            Some(asked) if overdue(self) => Err(Error::Silent {
+            Some(asked) if overdue(self) => Err(ClientError::Silent {
                 asked,
                 limit: self.limits.silence,
             }),
@@ -170,9 +174,9 @@ impl Line {
     }
 
     /// What the server said before it closed tells more than that it closed.
-    fn last_words(&mut self, error: Error, sink: &mut Sink<'_>) -> Error {
+    fn last_words(&mut self, error: ClientError, sink: &mut Sink<'_>) -> ClientError {
         match self.receive_at_hand(sink) {
-            Err(said @ (Error::Refused { .. } | Error::WrongScore { .. })) => said,
+            Err(said @ (ClientError::Refused { .. } | ClientError::WrongScore { .. })) => said,
             _ => error,
         }
     }
@@ -180,18 +184,18 @@ impl Line {
 
 /// Passes a reply on, and says how many bytes of a block the answer is about.
 fn answer(
-    window: &mut Window,
+    window: &mut RequestWindow,
     tag: u8,
     reply: Reply<'_>,
     sink: &mut Sink<'_>,
-) -> Result<usize, Error> {
-    let (asked, number) = window.close(tag).ok_or_else(|| Error::Protocol {
+) -> Result<usize, ClientError> {
+    let (asked, number) = window.close(tag).ok_or_else(|| ClientError::Protocol {
         expected: "a tag in use".to_owned(),
         found: format!("tag {tag} in {}", reply.name()),
     })?;
     let bytes = match (asked, &reply) {
         // The number of a write is its size.
-        (Asked::Write(..), _) => number,
+        (Operation::Write(..), _) => number,
         (_, Reply::Read(data)) => data.len(),
         _ => 0,
     };

@@ -5,7 +5,7 @@
 //! A block counts as replicated only once [`Client::sync`] has returned after
 //! it was written; a write that returned has merely been sent. After an error
 //! of the connection or of a write every further call fails with
-//! [`Error::GivenUp`]: dial again. A read or probe that the server refuses, or
+//! [`ClientError::GivenUp`]: dial again. A read or probe that the server refuses, or
 //! answers with wrong data, leaves the connection usable.
 //!
 //! Dropping a client closes the connection. Nothing is waited for then:
@@ -30,8 +30,8 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 pub use acknowledged::Acknowledged;
-pub use error::{Asked, Error};
-pub use limits::Limits;
+pub use error::{ClientError, Operation};
+pub use limits::Timeouts;
 pub use presence::Presence;
 pub use window::WINDOW;
 
@@ -41,9 +41,9 @@ use crate::codec::score::Score;
 use crate::codec::wire::{Reply, Request, Version, WriteHead};
 use crate::text::printable;
 use conn::Conn;
-use line::Line;
+use line::Transport;
 use verdict::{block_in, presence_in};
-use words::{Answer, Words, impossible};
+use words::{AbsentAnswer, ServerWords, impossible};
 
 /// Blocks in one system call. Half a window, so that one half is on its way
 /// while the other is answered; two slices a block stay below the 1024 a
@@ -51,27 +51,27 @@ use words::{Answer, Words, impossible};
 const BATCH: usize = WINDOW / 2;
 
 /// Takes each block read, or why not, with its position.
-type EachBlock<'f> = dyn FnMut(usize, Result<&[u8], Error>) -> ControlFlow<()> + 'f;
+type EachBlock<'f> = dyn FnMut(usize, Result<&[u8], ClientError>) -> ControlFlow<()> + 'f;
 
 /// Takes each reply, with the position of its request, and what is known of the
 /// server's words.
-type EachReply<'f> =
-    dyn FnMut(Asked, usize, Reply<'_>, &Words) -> Result<ControlFlow<()>, Error> + 'f;
+type EachReply<'f> = dyn FnMut(Operation, usize, Reply<'_>, &ServerWords) -> Result<ControlFlow<()>, ClientError>
+    + 'f;
 
 /// A refusal whose words are not known yet.
 struct Unclear {
-    asked: Asked,
+    asked: Operation,
     number: usize,
     text: Vec<u8>,
 }
 
 /// A connection to a server.
 pub struct Client {
-    line: Line,
-    limits: Limits,
+    line: Transport,
+    limits: Timeouts,
     acknowledged: Acknowledged,
-    words: Words,
-    given_up: Option<Error>,
+    words: ServerWords,
+    given_up: Option<ClientError>,
 }
 
 impl Client {
@@ -79,15 +79,16 @@ impl Client {
     /// says hello.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], [`Error::Silent`] and [`Error::Lost`] when no
-    /// address gave a connection, [`Error::Protocol`] and [`Error::Refused`]
+    /// [`ClientError::Unreachable`], [`ClientError::Silent`] and [`ClientError::Lost`] when no
+    /// address gave a connection, [`ClientError::Protocol`] and [`ClientError::Refused`]
     /// when something answered that will not do.
-    pub fn dial(dial: &Dial, limits: Limits) -> Result<Self, Error> {
+    pub fn dial(dial: &Dial, limits: Timeouts) -> Result<Self, ClientError> {
         let limits = limits.clamped();
         let deadline = Instant::now() + limits.connect;
-        let addresses = addresses::within(dial, limits.connect).map_err(Error::Unreachable)?;
+        let addresses =
+            addresses::within(dial, limits.connect).map_err(ClientError::Unreachable)?;
         let mut count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        let mut failed = Error::Unreachable(io::ErrorKind::NotFound.into());
+        let mut failed = ClientError::Unreachable(io::ErrorKind::NotFound.into());
         for address in &addresses {
             // Each address gets its share of the time left.
             let left = deadline.saturating_duration_since(Instant::now());
@@ -104,12 +105,12 @@ impl Client {
 
     /// The first request, with tag 0 and everything empty but the version
     /// (venti.md 7.3).
-    fn hello(conn: Conn, limits: Limits) -> Result<Self, Error> {
+    fn hello(conn: Conn, limits: Timeouts) -> Result<Self, ClientError> {
         let mut client = Client {
-            line: Line::new(conn, limits)?,
+            line: Transport::new(conn, limits)?,
             limits,
             acknowledged: Acknowledged::default(),
-            words: Words::default(),
+            words: ServerWords::default(),
             given_up: None,
         };
         let request = Request::Hello {
@@ -119,7 +120,7 @@ impl Client {
             crypto: b"",
             codec: b"",
         };
-        client.call(Asked::Hello, &request, limits.silence)?;
+        client.call(Operation::Hello, &request, limits.silence)?;
         Ok(client)
     }
 
@@ -148,7 +149,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::write_all`].
-    pub fn write(&mut self, ty: BlockType, score: &Score, data: &[u8]) -> Result<(), Error> {
+    pub fn write(&mut self, ty: BlockType, score: &Score, data: &[u8]) -> Result<(), ClientError> {
         self.write_all([(ty, *score, data)])
     }
 
@@ -157,21 +158,21 @@ impl Client {
     /// as acknowledged.
     ///
     /// # Errors
-    /// [`Error::Refused`] and [`Error::WrongScore`] for any block sent before
-    /// that the server would not or did not rightly take, [`Error::Size`] for
+    /// [`ClientError::Refused`] and [`ClientError::WrongScore`] for any block sent before
+    /// that the server would not or did not rightly take, [`ClientError::Size`] for
     /// one that cannot be sent, and the errors of the connection. Each of them
     /// ends the use of the client.
     pub fn write_all<'a>(
         &mut self,
         blocks: impl IntoIterator<Item = (BlockType, Score, &'a [u8])>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         self.guarded(|client| client.send_blocks(blocks.into_iter()))
     }
 
     fn send_blocks<'a>(
         &mut self,
         mut blocks: impl Iterator<Item = (BlockType, Score, &'a [u8])>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         let mut heads = Vec::with_capacity(BATCH);
         loop {
             let done = &mut self.acknowledged;
@@ -197,21 +198,21 @@ impl Client {
         ty: BlockType,
         score: Score,
         data: &[u8],
-    ) -> Result<Option<WriteHead>, Error> {
+    ) -> Result<Option<WriteHead>, ClientError> {
         if data.is_empty() && score.is_nil() {
             self.acknowledged.blocks += 1;
             return Ok(None);
         }
         if data.is_empty() || data.len() > BLOCK_MAX as usize {
             let found = data.len();
-            return Err(Error::Size { score, found });
+            return Err(ClientError::Size { score, found });
         }
-        let tag = self.line.open(Asked::Write(ty, score), data.len())?;
+        let tag = self.line.open(Operation::Write(ty, score), data.len())?;
         let head = WriteHead::new(self.version(), tag, ty.to_disk(), data.len())?;
         Ok(Some(head))
     }
 
-    fn send_heads(&mut self, heads: &[(WriteHead, &[u8])]) -> Result<(), Error> {
+    fn send_heads(&mut self, heads: &[(WriteHead, &[u8])]) -> Result<(), ClientError> {
         let both = |(head, data)| [IoSlice::new(WriteHead::as_bytes(head)), IoSlice::new(data)];
         let mut slices: Vec<_> = heads.iter().map(|(h, d)| (h, *d)).flat_map(both).collect();
         let done = &mut self.acknowledged;
@@ -224,11 +225,11 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Client::write_all`] for the writes still outstanding, then
-    /// [`Error::Refused`] and the errors of the connection for the sync itself.
-    pub fn sync(&mut self) -> Result<(), Error> {
+    /// [`ClientError::Refused`] and the errors of the connection for the sync itself.
+    pub fn sync(&mut self) -> Result<(), ClientError> {
         self.guarded(|client| {
             client.take_replies()?;
-            client.call(Asked::Sync, &Request::Sync, client.limits.sync)
+            client.call(Operation::Sync, &Request::Sync, client.limits.sync)
         })
     }
 
@@ -236,12 +237,12 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Client::write_all`] for the writes still outstanding.
-    pub fn settle(&mut self) -> Result<(), Error> {
+    pub fn settle(&mut self) -> Result<(), ClientError> {
         self.guarded(Self::take_replies)
     }
 
     /// Receives until nothing is outstanding.
-    fn take_replies(&mut self) -> Result<(), Error> {
+    fn take_replies(&mut self) -> Result<(), ClientError> {
         let done = &mut self.acknowledged;
         let silence = self.limits.silence;
         self.line
@@ -249,7 +250,12 @@ impl Client {
     }
 
     /// One request and its reply, with nothing else outstanding.
-    fn call(&mut self, asked: Asked, request: &Request<'_>, limit: Duration) -> Result<(), Error> {
+    fn call(
+        &mut self,
+        asked: Operation,
+        request: &Request<'_>,
+        limit: Duration,
+    ) -> Result<(), ClientError> {
         let done = &mut self.acknowledged;
         let mut sink = |asked, number, reply: Reply<'_>| done.note(asked, number, &reply);
         let mut bytes = Vec::new();
@@ -263,11 +269,11 @@ impl Client {
     /// A nil score is the empty block; the server is not asked for it.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the server has no such block
-    /// ([`Error::is_absent`]) or cannot read it, [`Error::WrongScore`] when its
+    /// [`ClientError::Refused`] when the server has no such block
+    /// ([`ClientError::is_absent`]) or cannot read it, [`ClientError::WrongScore`] when its
     /// data is not the block; neither ends the use of the client. Then the
     /// errors of the connection.
-    pub fn read(&mut self, score: &Score, ty: BlockType, max: u32) -> Result<Vec<u8>, Error> {
+    pub fn read(&mut self, score: &Score, ty: BlockType, max: u32) -> Result<Vec<u8>, ClientError> {
         let mut block = Ok(Vec::new());
         self.guarded(|client| {
             client.read_each([(*score, ty)].into_iter(), max, &mut |_, result| {
@@ -289,8 +295,8 @@ impl Client {
     pub fn read_many(
         &mut self,
         wanted: impl IntoIterator<Item = (Score, BlockType)>,
-        mut f: impl FnMut(usize, Result<&[u8], Error>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+        mut f: impl FnMut(usize, Result<&[u8], ClientError>) -> ControlFlow<()>,
+    ) -> Result<(), ClientError> {
         self.guarded(|client| client.read_each(wanted.into_iter(), BLOCK_MAX, &mut f))
     }
 
@@ -299,8 +305,8 @@ impl Client {
         wanted: impl Iterator<Item = (Score, BlockType)>,
         max: u32,
         f: &mut EachBlock<'_>,
-    ) -> Result<(), Error> {
-        let wanted = wanted.map(|(score, ty)| (Asked::Read(ty, score), score, ty));
+    ) -> Result<(), ClientError> {
+        let wanted = wanted.map(|(score, ty)| (Operation::Read(ty, score), score, ty));
         self.ask_each(wanted, max, &mut |asked, number, reply, words| {
             Ok(f(number, block_in(asked, max, reply, words)?))
         })
@@ -313,7 +319,7 @@ impl Client {
     ///
     /// # Errors
     /// The errors of the connection.
-    pub fn probe(&mut self, score: &Score, ty: BlockType) -> Result<Presence, Error> {
+    pub fn probe(&mut self, score: &Score, ty: BlockType) -> Result<Presence, ClientError> {
         let mut answer = Presence::NoAnswer(String::new());
         self.probe_many([(*score, ty)], |_, presence| {
             answer = presence;
@@ -330,9 +336,9 @@ impl Client {
         &mut self,
         wanted: impl IntoIterator<Item = (Score, BlockType)>,
         mut f: impl FnMut(usize, Presence) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         let wanted = wanted.into_iter();
-        let wanted = wanted.map(|(score, ty)| (Asked::Probe(ty, score), score, ty));
+        let wanted = wanted.map(|(score, ty)| (Operation::Probe(ty, score), score, ty));
         self.guarded(|client| {
             client.ask_each(wanted, 0, &mut |asked, number, reply, words| {
                 Ok(f(number, presence_in(asked, &reply, words)?))
@@ -344,10 +350,10 @@ impl Client {
     /// answered with the empty block at once.
     fn ask_each(
         &mut self,
-        wanted: impl Iterator<Item = (Asked, Score, BlockType)>,
+        wanted: impl Iterator<Item = (Operation, Score, BlockType)>,
         count: u32,
         f: &mut EachReply<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         // The replies are judged by the words while the line is in use.
         let words = RefCell::new(std::mem::take(&mut self.words));
         let result = self.ask_with(wanted, count, &words, f);
@@ -357,11 +363,11 @@ impl Client {
 
     fn ask_with(
         &mut self,
-        wanted: impl Iterator<Item = (Asked, Score, BlockType)>,
+        wanted: impl Iterator<Item = (Operation, Score, BlockType)>,
         count: u32,
-        words: &RefCell<Words>,
+        words: &RefCell<ServerWords>,
         f: &mut EachReply<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         self.take_replies()?;
         let stopped = Cell::new(false);
         let unclear = RefCell::new(Vec::new());
@@ -418,8 +424,13 @@ impl Client {
 
     /// Asks for a block that cannot exist, unless the words of a refusal are known by
     /// now: how the server says that it lacks one.
-    fn learn(&mut self, asked: Asked, text: &[u8], words: &RefCell<Words>) -> Result<(), Error> {
-        let (Asked::Read(ty, score) | Asked::Probe(ty, score)) = asked else {
+    fn learn(
+        &mut self,
+        asked: Operation,
+        text: &[u8],
+        words: &RefCell<ServerWords>,
+    ) -> Result<(), ClientError> {
+        let (Operation::Read(ty, score) | Operation::Probe(ty, score)) = asked else {
             return Ok(());
         };
         if verdict::is_clear(asked, text, &words.borrow()) {
@@ -428,15 +439,15 @@ impl Client {
         let score = impossible(&score);
         let mut bytes = Vec::new();
         self.open_read(
-            Asked::Read(ty, score),
+            Operation::Read(ty, score),
             0,
             (score, ty, BLOCK_MAX),
             &mut bytes,
         )?;
-        let mut answer = Answer::NoError;
+        let mut answer = AbsentAnswer::NoError;
         let mut sink = |_, _, reply: Reply<'_>| {
             if let Reply::Error(text) = reply {
-                answer = Answer::of_text(&printable(text), &score);
+                answer = AbsentAnswer::of_text(&printable(text), &score);
             }
             Ok(())
         };
@@ -449,11 +460,11 @@ impl Client {
     /// Takes a tag for a Tread and appends it.
     fn open_read(
         &mut self,
-        asked: Asked,
+        asked: Operation,
         number: usize,
         (score, ty, count): (Score, BlockType, u32),
         bytes: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ClientError> {
         let tag = self.line.open(asked, number)?;
         let ty = ty.to_disk();
         Ok(Request::Read { score, ty, count }.encode(self.version(), tag, bytes)?)
@@ -461,12 +472,15 @@ impl Client {
 
     /// Refuses after an error that ended the use of the client, and remembers
     /// one that does.
-    fn guarded<T>(&mut self, call: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    fn guarded<T>(
+        &mut self,
+        call: impl FnOnce(&mut Self) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
         if let Some(error) = &self.given_up {
             return Err(error.given_up());
         }
         let result = call(self);
-        self.given_up = result.as_ref().err().map(Error::given_up);
+        self.given_up = result.as_ref().err().map(ClientError::given_up);
         result
     }
 }

@@ -1,7 +1,7 @@
 //! The verdict on a reply.
 
-use super::words::Words;
-use super::{Asked, Error, Presence};
+use super::words::ServerWords;
+use super::{ClientError, Operation, Presence};
 use crate::codec::score::Score;
 use crate::codec::wire::Reply;
 use crate::text::printable;
@@ -9,31 +9,31 @@ use crate::text::printable;
 /// The verdict on a reply to a read: the block, what is wrong with this block,
 /// or what is wrong with the server.
 pub(super) fn block_in<'d>(
-    asked: Asked,
+    asked: Operation,
     max: u32,
     reply: Reply<'d>,
-    words: &Words,
-) -> Result<Result<&'d [u8], Error>, Error> {
+    words: &ServerWords,
+) -> Result<Result<&'d [u8], ClientError>, ClientError> {
     match (asked, reply) {
-        (Asked::Read(ty, score), Reply::Error(text)) => {
+        (Operation::Read(ty, score), Reply::Error(text)) => {
             let text = printable(text);
             let absent = words.say_absent(ty, &score, &text);
-            Ok(Err(Error::Refused {
+            Ok(Err(ClientError::Refused {
                 asked,
                 text,
                 absent,
             }))
         }
-        (Asked::Read(..), Reply::Read(data)) if data.len() > usize_of(max) => {
-            Err(Error::Protocol {
+        (Operation::Read(..), Reply::Read(data)) if data.len() > usize_of(max) => {
+            Err(ClientError::Protocol {
                 expected: format!("at most {max} bytes"),
                 found: format!("{} in Rread", data.len()),
             })
         }
-        (Asked::Read(_, expected), Reply::Read(data)) => Ok(match Score::of(data) {
+        (Operation::Read(_, expected), Reply::Read(data)) => Ok(match Score::of(data) {
             found if found == expected => Ok(data),
             _ if data.is_empty() && expected.is_nil() => Ok(data),
-            found => Err(Error::WrongScore {
+            found => Err(ClientError::WrongScore {
                 asked,
                 expected,
                 found,
@@ -45,19 +45,19 @@ pub(super) fn block_in<'d>(
 
 /// The verdict on a reply to a probe.
 pub(super) fn presence_in(
-    asked: Asked,
+    asked: Operation,
     reply: &Reply<'_>,
-    words: &Words,
-) -> Result<Presence, Error> {
+    words: &ServerWords,
+) -> Result<Presence, ClientError> {
     match (asked, reply) {
-        (Asked::Probe(_, score), Reply::Read([])) if score.is_nil() => {
+        (Operation::Probe(_, score), Reply::Read([])) if score.is_nil() => {
             Ok(Presence::Present { size: 0 })
         }
-        (Asked::Probe(..), Reply::Read(data)) => Ok(Presence::NoAnswer(format!(
+        (Operation::Probe(..), Reply::Read(data)) => Ok(Presence::NoAnswer(format!(
             "{} bytes where none were asked for",
             data.len()
         ))),
-        (Asked::Probe(ty, score), Reply::Error(text)) => {
+        (Operation::Probe(ty, score), Reply::Error(text)) => {
             let text = printable(text);
             Ok(match words.say_plainly_absent(ty, &score, &text) {
                 true => Presence::Absent,
@@ -69,11 +69,11 @@ pub(super) fn presence_in(
 }
 
 /// Whether it can be told what a refusal says of the block.
-pub(super) fn is_clear(asked: Asked, text: &[u8], words: &Words) -> bool {
+pub(super) fn is_clear(asked: Operation, text: &[u8], words: &ServerWords) -> bool {
     let text = printable(text);
     match asked {
-        Asked::Read(ty, score) => words.can_tell(ty, &score, &text),
-        Asked::Probe(ty, score) => {
+        Operation::Read(ty, score) => words.can_tell(ty, &score, &text),
+        Operation::Probe(ty, score) => {
             words.can_tell(ty, &score, &text)
                 || !matches!(Presence::of_error(text, &score), Presence::NoAnswer(_))
         }
@@ -82,8 +82,8 @@ pub(super) fn is_clear(asked: Asked, text: &[u8], words: &Words) -> bool {
 }
 
 /// The server would not.
-pub(super) fn refused(asked: Asked, text: &[u8]) -> Error {
-    Error::Refused {
+pub(super) fn refused(asked: Operation, text: &[u8]) -> ClientError {
+    ClientError::Refused {
         asked,
         text: printable(text),
         absent: false,
@@ -91,8 +91,8 @@ pub(super) fn refused(asked: Asked, text: &[u8]) -> Error {
 }
 
 /// A reply of another kind than was asked for.
-pub(super) fn mismatch(asked: Asked, reply: &Reply<'_>) -> Error {
-    Error::Protocol {
+pub(super) fn mismatch(asked: Operation, reply: &Reply<'_>) -> ClientError {
+    ClientError::Protocol {
         expected: format!("a reply to {asked}"),
         found: reply.name().to_owned(),
     }

@@ -1,6 +1,6 @@
 //! The requests outstanding on a connection, by tag.
 
-use super::Asked;
+use super::Operation;
 
 /// The most requests outstanding at once.
 ///
@@ -13,14 +13,14 @@ pub const WINDOW: usize = 240;
 
 /// What is outstanding: for each tag in use the request, and the caller's
 /// number for it. The first tag given out is 0, as a hello needs.
-pub(super) struct Window {
-    slots: Vec<Option<(Asked, usize)>>,
+pub(super) struct RequestWindow {
+    slots: Vec<Option<(Operation, usize)>>,
     free: Vec<u8>,
 }
 
-impl Window {
+impl RequestWindow {
     pub(super) fn new() -> Self {
-        Window {
+        RequestWindow {
             slots: vec![None; WINDOW],
             free: (0..=u8::MAX).take(WINDOW).rev().collect(),
         }
@@ -35,21 +35,21 @@ impl Window {
     }
 
     /// A tag for this request; `None` when the window is full.
-    pub(super) fn open(&mut self, asked: Asked, number: usize) -> Option<u8> {
+    pub(super) fn open(&mut self, asked: Operation, number: usize) -> Option<u8> {
         let tag = self.free.pop()?;
         self.slots[usize::from(tag)] = Some((asked, number));
         Some(tag)
     }
 
     /// The request this tag was for, now answered; `None` for a tag not in use.
-    pub(super) fn close(&mut self, tag: u8) -> Option<(Asked, usize)> {
+    pub(super) fn close(&mut self, tag: u8) -> Option<(Operation, usize)> {
         let answered = self.slots.get_mut(usize::from(tag))?.take()?;
         self.free.push(tag);
         Some(answered)
     }
 
     /// Some request that is outstanding.
-    pub(super) fn any(&self) -> Option<Asked> {
+    pub(super) fn any(&self) -> Option<Operation> {
         let mut in_use = self.slots.iter().flatten();
         in_use.next().map(|(asked, _)| *asked)
     }
@@ -61,20 +61,20 @@ mod tests {
 
     #[test]
     fn tags_are_unique_and_come_back() {
-        let mut window = Window::new();
+        let mut window = RequestWindow::new();
         let mut tags: Vec<u8> = (0..WINDOW)
-            .map(|n| window.open(Asked::Sync, n).unwrap())
+            .map(|n| window.open(Operation::Sync, n).unwrap())
             .collect();
         assert_eq!(tags[0], 0);
-        assert_eq!(window.open(Asked::Sync, 0), None);
+        assert_eq!(window.open(Operation::Sync, 0), None);
         assert_eq!(window.outstanding(), WINDOW);
         let (last, number) = (tags[WINDOW - 1], WINDOW - 1);
         tags.sort_unstable();
         tags.dedup();
         assert_eq!(tags.len(), WINDOW);
-        assert_eq!(window.close(last), Some((Asked::Sync, number)));
+        assert_eq!(window.close(last), Some((Operation::Sync, number)));
         assert_eq!(window.close(last), None);
         assert_eq!(window.close(255), None);
-        assert_eq!(window.open(Asked::Hello, 7), Some(last));
+        assert_eq!(window.open(Operation::Hello, 7), Some(last));
     }
 }

@@ -11,28 +11,28 @@ use crate::codec::score::Score;
 
 /// What is known of a server's words.
 #[derive(Default)]
-pub(super) struct Words {
-    learnt: Vec<(BlockType, Answer)>,
+pub(super) struct ServerWords {
+    learnt: Vec<(BlockType, AbsentAnswer)>,
 }
 
 /// What a server says when it is asked for a block that cannot exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum AbsentAnswer {
     /// This text, escaped, without the score.
     Text(String),
     /// No error: its refusals do not tell what it lacks.
     NoError,
 }
 
-impl Answer {
+impl AbsentAnswer {
     /// An escaped error text about a block with this score.
     pub(super) fn of_text(text: &str, score: &Score) -> Self {
         let text = text.to_ascii_lowercase();
-        Answer::Text(text.replace(&score.to_string(), ""))
+        AbsentAnswer::Text(text.replace(&score.to_string(), ""))
     }
 }
 
-impl Words {
+impl ServerWords {
     /// Whether what a text says of a block can be told.
     pub(super) fn can_tell(&self, ty: BlockType, score: &Score, text: &str) -> bool {
         says_absent(text, score) || self.answer(ty).is_some()
@@ -40,7 +40,7 @@ impl Words {
 
     /// Remembers what the server said to a question for a block of this type
     /// that cannot exist.
-    pub(super) fn learn(&mut self, ty: BlockType, answer: Answer) {
+    pub(super) fn learn(&mut self, ty: BlockType, answer: AbsentAnswer) {
         if self.answer(ty).is_none() {
             self.learnt.push((ty, answer));
         }
@@ -51,16 +51,16 @@ impl Words {
     pub(super) fn say_absent(&self, ty: BlockType, score: &Score, text: &str) -> bool {
         says_absent(text, score)
             || self.answer(ty).is_some_and(|answer| {
-                *answer == Answer::NoError || *answer == Answer::of_text(text, score)
+                *answer == AbsentAnswer::NoError || *answer == AbsentAnswer::of_text(text, score)
             })
     }
 
     /// The same, where only a plain answer counts.
     pub(super) fn say_plainly_absent(&self, ty: BlockType, score: &Score, text: &str) -> bool {
-        self.answer(ty) != Some(&Answer::NoError) && self.say_absent(ty, score, text)
+        self.answer(ty) != Some(&AbsentAnswer::NoError) && self.say_absent(ty, score, text)
     }
 
-    fn answer(&self, ty: BlockType) -> Option<&Answer> {
+    fn answer(&self, ty: BlockType) -> Option<&AbsentAnswer> {
         let mut learnt = self.learnt.iter();
         learnt.find(|(of, _)| *of == ty).map(|(_, answer)| answer)
     }
@@ -84,7 +84,7 @@ mod tests {
     fn other_words_are_learnt_for_each_type() {
         let (one, other) = (Score::of(b"one"), Score::of(b"other"));
         let data = BlockType::Data;
-        let mut words = Words::default();
+        let mut words = ServerWords::default();
         let known = format!("no block with score {one}/0 exists");
         assert!(words.can_tell(data, &one, &known));
         assert!(words.say_absent(data, &one, &known));
@@ -92,7 +92,7 @@ mod tests {
         assert!(!words.can_tell(data, &one, &text(&one)));
         assert!(!words.say_absent(data, &one, &text(&one)));
         let upper = text(&impossible(&one)).to_uppercase();
-        words.learn(data, Answer::of_text(&upper, &impossible(&one)));
+        words.learn(data, AbsentAnswer::of_text(&upper, &impossible(&one)));
         assert!(words.say_absent(data, &other, &text(&other)));
         assert!(words.say_plainly_absent(data, &other, &text(&other)));
         assert!(!words.say_absent(data, &other, "disk error"));
@@ -103,8 +103,8 @@ mod tests {
     #[test]
     fn where_nothing_can_be_learnt_a_refusal_is_no_damage() {
         let (score, data) = (Score::of(b"one"), BlockType::Data);
-        let mut words = Words::default();
-        words.learn(data, Answer::NoError);
+        let mut words = ServerWords::default();
+        words.learn(data, AbsentAnswer::NoError);
         assert!(words.say_absent(data, &score, "disk error"));
         assert!(!words.say_plainly_absent(data, &score, "disk error"));
     }

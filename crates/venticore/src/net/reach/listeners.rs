@@ -15,7 +15,7 @@ const LISTEN: &str = "0A";
 
 /// A socket of this machine that accepts connections.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Listener {
+pub struct LocalListener {
     /// Where it listens; the address is unspecified for all addresses.
     pub address: SocketAddr,
     /// Its number, by which a process's descriptor names it.
@@ -24,7 +24,7 @@ pub struct Listener {
 
 /// All that accept connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listeners(Vec<Listener>);
+pub struct Listeners(Vec<LocalListener>);
 
 impl Listeners {
     /// Those there are now; none where the system does not tell.
@@ -48,7 +48,7 @@ impl Listeners {
 
     /// The one that takes a connection to an address of this machine.
     #[must_use]
-    pub fn reached_by(&self, address: SocketAddr) -> Option<&Listener> {
+    pub fn reached_by(&self, address: SocketAddr) -> Option<&LocalListener> {
         let of_port = || self.0.iter().filter(|l| l.address.port() == address.port());
         let of_all = |v6| {
             let mut all = of_port().filter(move |l| l.address.ip().is_unspecified());
@@ -64,7 +64,7 @@ impl Listeners {
 
     /// Those that are sockets of this process, as far as that can be seen.
     #[must_use]
-    pub fn of(&self, pid: u32) -> Vec<&Listener> {
+    pub fn of(&self, pid: u32) -> Vec<&LocalListener> {
         let sockets = sockets(pid);
         let all = self.0.iter();
         all.filter(|l| sockets.contains(&l.link())).collect()
@@ -77,7 +77,7 @@ impl Listeners {
     }
 }
 
-impl Listener {
+impl LocalListener {
     /// Whether it is a socket of this process, as far as that can be seen.
     #[must_use]
     pub fn is_of(&self, pid: u32) -> bool {
@@ -100,14 +100,14 @@ fn sockets(pid: u32) -> HashSet<OsString> {
 
 /// `0: 0100007F:428A 00000000:0000 0A ... INODE ...`: number, local and remote
 /// address, state; the number of the socket is the tenth field.
-fn listener(line: &str) -> Option<Listener> {
+fn listener(line: &str) -> Option<LocalListener> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     if fields.get(3) != Some(&LISTEN) {
         return None;
     }
     let (ip, port) = fields.get(1)?.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    Some(Listener {
+    Some(LocalListener {
         address: SocketAddr::new(address(ip)?, port),
         inode: fields.get(9)?.parse().ok()?,
     })
@@ -182,7 +182,7 @@ mod tests {
             let word = u32::from_ne_bytes(ip);
             let line = format!("0: {word:08X}:{port:04X} 0:0 0A 0:0 0:0 0 0 0 {inode} 1");
             let address = SocketAddr::from((ip, port));
-            proptest::prop_assert_eq!(listener(&line), Some(Listener { address, inode }));
+            proptest::prop_assert_eq!(listener(&line), Some(LocalListener { address, inode }));
         }
     }
 }

@@ -12,7 +12,7 @@ const SHOWN: usize = 8;
 
 /// A block that is not there, or is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
+pub struct BadBlock {
     /// The numbers of the entries that lead to its stream, from the top.
     pub path: Vec<u64>,
     /// Its type.
@@ -20,12 +20,12 @@ pub struct Damage {
     /// Its score.
     pub score: Score,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: BlockFault,
 }
 
 /// What is wrong with a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum BlockFault {
     /// The server does not have it.
     Missing,
     /// The server cannot read it, and says this.
@@ -52,7 +52,7 @@ pub enum Fault {
     Unfit(String),
 }
 
-impl Fault {
+impl BlockFault {
     /// Whether the block, or the one with its entry, is stored as it was written:
     /// sending the archive again changes nothing.
     #[must_use]
@@ -64,22 +64,22 @@ impl Fault {
     }
 }
 
-impl Damage {
+impl BadBlock {
     /// Wraps what the client says of one block; an error that is not of the
     /// block alone is given back.
-    pub(super) fn of(error: client::Error) -> Result<Fault, client::Error> {
+    pub(super) fn of(error: client::ClientError) -> Result<BlockFault, client::ClientError> {
         match error {
-            error if error.is_absent() => Ok(Fault::Missing),
-            client::Error::Refused { text, .. } => Ok(Fault::Unreadable(text)),
-            client::Error::WrongScore { found, .. } => Ok(Fault::Wrong(found)),
+            error if error.is_absent() => Ok(BlockFault::Missing),
+            client::ClientError::Refused { text, .. } => Ok(BlockFault::Unreadable(text)),
+            client::ClientError::WrongScore { found, .. } => Ok(BlockFault::Wrong(found)),
             error => Err(error),
         }
     }
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for BadBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Damage {
+        let BadBlock {
             path, ty, score, ..
         } = self;
         if !path.is_empty() {
@@ -89,9 +89,9 @@ impl fmt::Display for Damage {
     }
 }
 
-impl std::error::Error for Damage {}
+impl std::error::Error for BadBlock {}
 
-impl fmt::Display for Fault {
+impl fmt::Display for BlockFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("not on this venti"),

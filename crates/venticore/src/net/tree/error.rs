@@ -12,7 +12,7 @@ use crate::net::client;
 pub enum TreeError {
     /// A block is missing or damaged, or the server was lost.
     #[error("{0}")]
-    Client(#[from] client::Error),
+    Client(#[from] client::ClientError),
     /// An entry, or what a stream holds, is not what the format says.
     #[error("{0}")]
     Format(#[from] FormatError),

@@ -8,7 +8,7 @@ mod stream;
 mod task;
 mod walk;
 
-pub use damage::{Damage, Fault};
+pub use damage::{BadBlock, BlockFault};
 pub use error::TreeError;
 pub use stream::{copy, read};
-pub use walk::{Counts, Leaf, Plan, Visit, Walker, Wanted, read_root};
+pub use walk::{Counts, Leaf, LeafPlan, StreamRequest, Visitor, Walker, read_root};

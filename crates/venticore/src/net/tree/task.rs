@@ -2,16 +2,16 @@
 
 use std::rc::Rc;
 
-use super::Plan;
+use super::LeafPlan;
 use super::seen::Key;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::codec::tree::{Entry, block_type, scores};
 
 /// A stream that is being walked, linked to the one that its entry is in.
-pub(super) struct Stream {
+pub(super) struct StreamWalk {
     pub(super) entry: Entry,
-    pub(super) plan: Plan,
+    pub(super) plan: LeafPlan,
     /// The caller's name for it.
     pub(super) id: usize,
     /// The stream above it and the number of its entry there, or the path to
@@ -20,11 +20,11 @@ pub(super) struct Stream {
 }
 
 pub(super) enum Above {
-    Stream(Rc<Stream>, u64),
+    Stream(Rc<StreamWalk>, u64),
     Path(Vec<u64>),
 }
 
-impl Stream {
+impl StreamWalk {
     pub(super) fn path(&self) -> Vec<u64> {
         let mut numbers = Vec::new();
         let mut stream = self;
@@ -44,7 +44,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for StreamWalk {
     /// A chain of directories may be as long as an archive is large, so its
     /// links are not dropped one inside the other.
     fn drop(&mut self) {
@@ -62,8 +62,8 @@ impl Drop for Stream {
 
 /// A block to be looked at.
 #[derive(Clone)]
-pub(super) struct Task {
-    pub(super) stream: Rc<Stream>,
+pub(super) struct BlockTask {
+    pub(super) stream: Rc<StreamWalk>,
     pub(super) score: Score,
     /// Above the leaves.
     pub(super) level: u8,
@@ -71,7 +71,7 @@ pub(super) struct Task {
     pub(super) number: u64,
 }
 
-impl Task {
+impl BlockTask {
     pub(super) fn ty(&self) -> BlockType {
         block_type(self.stream.entry.directory, self.level)
     }
@@ -84,7 +84,7 @@ impl Task {
     pub(super) fn key(&self) -> Key {
         let mut key = [0; Score::LEN + 1];
         let directory = u8::from(self.stream.entry.directory) << 4;
-        let read = u8::from(self.stream.plan == Plan::Read) << 5;
+        let read = u8::from(self.stream.plan == LeafPlan::Read) << 5;
         if let Some((kind, score)) = key.split_first_mut() {
             *kind = self.ty().to_disk() | directory | read;
             score.copy_from_slice(self.score.as_bytes());
@@ -95,21 +95,21 @@ impl Task {
 
 /// A block whose children are being asked for.
 pub(super) struct Frame {
-    pub(super) task: Task,
+    pub(super) task: BlockTask,
     data: Vec<u8>,
     next: usize,
 }
 
 /// What comes next in a block.
 pub(super) enum Child {
-    Block(Option<Task>),
+    Block(Option<BlockTask>),
     Entry(u64, Entry),
     Nothing,
     End,
 }
 
 impl Frame {
-    pub(super) fn of(task: Task, data: &[u8]) -> Self {
+    pub(super) fn of(task: BlockTask, data: &[u8]) -> Self {
         Frame {
             task,
             data: data.to_vec(),
@@ -142,7 +142,7 @@ impl Frame {
         if score.is_nil() {
             return Child::Nothing;
         }
-        Child::Block(Some(Task {
+        Child::Block(Some(BlockTask {
             stream: Rc::clone(&self.task.stream),
             score,
             level,

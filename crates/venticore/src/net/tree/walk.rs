@@ -13,9 +13,9 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use super::TreeError;
-use super::damage::{Damage, Fault};
+use super::damage::{BadBlock, BlockFault};
 use super::seen::Seen;
-use super::task::{Above, Child, Frame, Stream, Task};
+use super::task::{Above, BlockTask, Child, Frame, StreamWalk};
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::codec::tree::{Entry, FormatError, Root};
@@ -30,20 +30,20 @@ const GIVEN_MAX: u64 = 1 << 22;
 
 /// What becomes of the leaves of a stream, and of what lies below them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Plan {
+pub enum LeafPlan {
     /// Data is asked for and not moved; directories are followed.
     Probe,
     /// Data is read; directories are followed.
     Read,
-    /// Leaves are read and given to [`Visit::leaf`]; entries in them are not
+    /// Leaves are read and given to [`Visitor::leaf`]; entries in them are not
     /// followed. Leaves past the stream's size are left out.
     Give,
-    /// A directory stream, of which [`Visit::entry`] decides entry by entry.
+    /// A directory stream, of which [`Visitor::entry`] decides entry by entry.
     /// Leaves past the stream's size are left out.
     Follow,
 }
 
-impl Plan {
+impl LeafPlan {
     /// Whether the visitor wants all of the stream, also where the same
     /// block comes twice. Nothing but the size bounds such a stream.
     pub(super) fn is_told(self) -> bool {
@@ -53,11 +53,11 @@ impl Plan {
 
 /// A stream to be walked.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct StreamRequest {
     /// The stream.
     pub entry: Entry,
     /// What to do with its leaves.
-    pub plan: Plan,
+    pub plan: LeafPlan,
     /// The caller's name for it.
     pub id: usize,
     /// The numbers of the entries that lead to it.
@@ -76,18 +76,18 @@ pub struct Leaf<'a> {
 }
 
 /// What a walk tells.
-pub trait Visit {
-    /// A leaf of a stream with [`Plan::Give`]. They come in any order, holes
+pub trait Visitor {
+    /// A leaf of a stream with [`LeafPlan::Give`]. They come in any order, holes
     /// not at all.
     fn leaf(&mut self, _leaf: Leaf<'_>) {}
     /// An entry that is in use, number `number` of a stream with
-    /// [`Plan::Follow`]: what to do with its stream. `None` passes it over.
-    fn entry(&mut self, _id: usize, _number: u64, _entry: &Entry) -> Option<Plan> {
+    /// [`LeafPlan::Follow`]: what to do with its stream. `None` passes it over.
+    fn entry(&mut self, _id: usize, _number: u64, _entry: &Entry) -> Option<LeafPlan> {
         None
     }
     /// A block is not there, or is not what it should be; what lies below it
     /// is not looked at, except where only the size of its stream is invalid. The caller's name is that of the stream asked for.
-    fn damage(&mut self, id: usize, damage: Damage);
+    fn damage(&mut self, id: usize, damage: BadBlock);
 }
 
 /// How many blocks were looked at.
@@ -112,9 +112,9 @@ pub struct Counts {
 pub fn read_root(
     client: &mut Client,
     score: &Score,
-) -> Result<Result<Root, Damage>, client::Error> {
+) -> Result<Result<Root, BadBlock>, client::ClientError> {
     let ty = BlockType::Root;
-    let damage = |fault| Damage {
+    let damage = |fault| BadBlock {
         path: Vec::new(),
         ty,
         score: *score,
@@ -122,9 +122,9 @@ pub fn read_root(
     };
     let block = match client.read(score, ty, u32::try_from(Root::LEN).unwrap_or(u32::MAX)) {
         Ok(block) => block,
-        Err(error) => return Damage::of(error).map(|fault| Err(damage(fault))),
+        Err(error) => return BadBlock::of(error).map(|fault| Err(damage(fault))),
     };
-    let format = |e: FormatError| damage(Fault::Format(e.to_string()));
+    let format = |e: FormatError| damage(BlockFault::Format(e.to_string()));
     Ok(Root::parse(&block).map_err(format))
 }
 
@@ -151,7 +151,7 @@ impl<'c> Walker<'c> {
         client: &'c mut Client,
         known: (Score, BlockType),
         tick: impl FnMut(&Counts) + 'c,
-    ) -> Result<Self, client::Error> {
+    ) -> Result<Self, client::ClientError> {
         let answer = client.probe(&known.0, known.1)?;
         Ok(Walker {
             probes: matches!(answer, Presence::Present { .. }),
@@ -174,10 +174,10 @@ impl<'c> Walker<'c> {
     /// [`TreeError`]; what is wrong with single blocks goes to the visitor.
     pub fn run(
         &mut self,
-        streams: impl IntoIterator<Item = Wanted>,
-        visit: &mut dyn Visit,
+        streams: impl IntoIterator<Item = StreamRequest>,
+        visit: &mut dyn Visitor,
     ) -> Result<(), TreeError> {
-        let mut state = State {
+        let mut state = WalkState {
             tops: streams.into_iter().collect(),
             frames: Vec::new(),
             probes: Vec::new(),
@@ -205,7 +205,10 @@ impl<'c> Walker<'c> {
 
 /// Reads until nothing is left that can be read, or enough leaves have
 /// gathered that are asked for only.
-fn read_some(client: &mut Client, state: &RefCell<State<'_>>) -> Result<(), client::Error> {
+fn read_some(
+    client: &mut Client,
+    state: &RefCell<WalkState<'_>>,
+) -> Result<(), client::ClientError> {
     let flying = RefCell::new(HashMap::new());
     let mut sent = 0;
     let wanted = std::iter::from_fn(|| {
@@ -221,7 +224,7 @@ fn read_some(client: &mut Client, state: &RefCell<State<'_>>) -> Result<(), clie
             return ControlFlow::Continue(());
         };
         let mut state = state.borrow_mut();
-        match block.map_err(Damage::of) {
+        match block.map_err(BadBlock::of) {
             Ok(data) => state.came(task, data),
             Err(Ok(fault)) => state.damaged(&task, fault),
             Err(Err(error)) => {
@@ -235,7 +238,10 @@ fn read_some(client: &mut Client, state: &RefCell<State<'_>>) -> Result<(), clie
 }
 
 /// Asks for the leaves that have gathered.
-fn probe_some(client: &mut Client, state: &RefCell<State<'_>>) -> Result<(), client::Error> {
+fn probe_some(
+    client: &mut Client,
+    state: &RefCell<WalkState<'_>>,
+) -> Result<(), client::ClientError> {
     let tasks = std::mem::take(&mut state.borrow_mut().probes);
     let wanted = tasks.iter().map(|task| (task.score, task.ty()));
     client.probe_many(wanted, |number, presence| {
@@ -251,30 +257,30 @@ fn has_sizes(entry: &Entry) -> bool {
     entry.psize().min(entry.dsize()) >= Entry::SIZE_MIN
 }
 
-struct State<'v> {
+struct WalkState<'v> {
     /// Streams that were not begun, the next one last.
-    tops: Vec<Wanted>,
+    tops: Vec<StreamRequest>,
     frames: Vec<Frame>,
     /// Leaves to be asked for.
-    probes: Vec<Task>,
+    probes: Vec<BlockTask>,
     /// Leaves to be read because asking gave no answer.
-    retry: Vec<Task>,
+    retry: Vec<BlockTask>,
     /// The server answers when it is asked.
     ask: bool,
     too_many: bool,
     seen: &'v mut Seen,
     counts: &'v mut Counts,
-    visit: &'v mut dyn Visit,
+    visit: &'v mut dyn Visitor,
 }
 
-impl State<'_> {
+impl WalkState<'_> {
     fn has_work(&self) -> bool {
         let streams = !self.tops.is_empty() || !self.frames.is_empty();
         streams || !self.probes.is_empty() || !self.retry.is_empty()
     }
 
     /// The next block to be read; none where there is none now.
-    fn next(&mut self) -> Option<Task> {
+    fn next(&mut self) -> Option<BlockTask> {
         if let Some(task) = self.retry.pop() {
             return Some(task);
         }
@@ -298,7 +304,7 @@ impl State<'_> {
                 }
             };
             if let Some(task) = task.filter(|task| self.is_new(task)) {
-                match task.is_data() && task.stream.plan == Plan::Probe && self.ask {
+                match task.is_data() && task.stream.plan == LeafPlan::Probe && self.ask {
                     true => self.probes.push(task),
                     false => return Some(task),
                 }
@@ -307,8 +313,8 @@ impl State<'_> {
         None
     }
 
-    fn top(&mut self, wanted: Wanted) -> Option<Task> {
-        self.stream(Stream {
+    fn top(&mut self, wanted: StreamRequest) -> Option<BlockTask> {
+        self.stream(StreamWalk {
             entry: wanted.entry,
             plan: wanted.plan,
             id: wanted.id,
@@ -316,12 +322,12 @@ impl State<'_> {
         })
     }
 
-    fn below(&mut self, above: &Rc<Stream>, number: u64, entry: Entry) -> Option<Task> {
+    fn below(&mut self, above: &Rc<StreamWalk>, number: u64, entry: Entry) -> Option<BlockTask> {
         let plan = match above.plan {
-            Plan::Follow if entry.active => self.visit.entry(above.id, number, &entry)?,
+            LeafPlan::Follow if entry.active => self.visit.entry(above.id, number, &entry)?,
             plan => plan,
         };
-        self.stream(Stream {
+        self.stream(StreamWalk {
             entry,
             plan,
             id: above.id,
@@ -330,12 +336,12 @@ impl State<'_> {
     }
 
     /// The top block of a stream, if it has any.
-    fn stream(&mut self, stream: Stream) -> Option<Task> {
+    fn stream(&mut self, stream: StreamWalk) -> Option<BlockTask> {
         let entry = stream.entry;
         if !entry.active || entry.score.is_nil() {
             return None;
         }
-        let task = Task {
+        let task = BlockTask {
             stream: Rc::new(stream),
             score: entry.score,
             level: entry.depth,
@@ -354,18 +360,18 @@ impl State<'_> {
                 if entry.is_too_shallow() && has_sizes(&entry) && !task.stream.plan.is_told() =>
             {
                 let (most, found) = (entry.size_max(), entry.size);
-                self.damaged(&task, Fault::Size { most, found });
+                self.damaged(&task, BlockFault::Size { most, found });
                 Some(task)
             }
             Err(text) => {
-                self.damaged(&task, Fault::Format(text));
+                self.damaged(&task, BlockFault::Format(text));
                 None
             }
         }
     }
 
     /// Whether a block is to be looked at; remembers it.
-    fn is_new(&mut self, task: &Task) -> bool {
+    fn is_new(&mut self, task: &BlockTask) -> bool {
         if task.stream.plan.is_told() {
             return true;
         }
@@ -379,7 +385,7 @@ impl State<'_> {
     }
 
     /// A block has come, and its score is right.
-    fn came(&mut self, task: Task, data: &[u8]) {
+    fn came(&mut self, task: BlockTask, data: &[u8]) {
         self.counts.read += 1;
         let found = data.len() as u64;
         self.counts.bytes += found;
@@ -389,8 +395,8 @@ impl State<'_> {
             _ => entry.psize(),
         };
         if found > most {
-            self.damaged(&task, Fault::Long { most, found });
-        } else if task.level == 0 && task.stream.plan == Plan::Give {
+            self.damaged(&task, BlockFault::Long { most, found });
+        } else if task.level == 0 && task.stream.plan == LeafPlan::Give {
             let (id, number) = (task.stream.id, task.number);
             self.visit.leaf(Leaf { id, number, data });
         } else if !task.is_data() {
@@ -399,23 +405,23 @@ impl State<'_> {
     }
 
     /// A server was asked whether it has a leaf.
-    fn answered(&mut self, task: &Task, presence: &Presence) {
+    fn answered(&mut self, task: &BlockTask, presence: &Presence) {
         self.counts.probed += 1;
         let most = task.stream.entry.dsize();
         match presence {
             Presence::Present { size } if u64::from(*size) <= most => {}
             Presence::Present { size } => {
                 let found = (*size).into();
-                self.damaged(task, Fault::Long { most, found });
+                self.damaged(task, BlockFault::Long { most, found });
             }
-            Presence::Absent => self.damaged(task, Fault::Missing),
+            Presence::Absent => self.damaged(task, BlockFault::Missing),
             Presence::NoAnswer(_) => self.retry.push(task.clone()),
         }
     }
 
-    fn damaged(&mut self, task: &Task, fault: Fault) {
+    fn damaged(&mut self, task: &BlockTask, fault: BlockFault) {
         self.counts.damaged += 1;
-        let damage = Damage {
+        let damage = BadBlock {
             path: task.stream.path(),
             ty: task.ty(),
             score: task.score,

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
-use crate::codec::arena::directory::{self, Entry};
+use crate::codec::arena::directory::{self, DirectoryEntry};
 use crate::codec::score::Score;
 use crate::source::{Arena, ReadAt};
 
@@ -37,16 +37,16 @@ impl Directory {
     ///
     /// # Errors
     /// The trailer counts no such clump, or the directory cannot be read.
-    pub fn entry(&mut self, index: u64) -> io::Result<Entry> {
+    pub fn entry(&mut self, index: u64) -> io::Result<DirectoryEntry> {
         if index >= self.clumps {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let per_block = directory::entries_per_block(self.block_size);
         self.load(index / per_block)?;
-        let at = usize::try_from(index % per_block).unwrap_or(usize::MAX) * Entry::LEN;
+        let at = usize::try_from(index % per_block).unwrap_or(usize::MAX) * DirectoryEntry::LEN;
         self.block
             .get(at..)
-            .and_then(Entry::parse)
+            .and_then(DirectoryEntry::parse)
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
@@ -54,16 +54,16 @@ impl Directory {
     ///
     /// # Errors
     /// As [`Directory::entry`].
-    pub fn lone_entry(&self, index: u64) -> io::Result<Entry> {
+    pub fn lone_entry(&self, index: u64) -> io::Result<DirectoryEntry> {
         if index >= self.clumps {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let per_block = directory::entries_per_block(self.block_size);
         let block = self.end - (index / per_block + 1) * u64::from(self.block_size);
-        let mut entry = [0; Entry::LEN];
-        let within = index % per_block * Entry::LEN as u64;
+        let mut entry = [0; DirectoryEntry::LEN];
+        let within = index % per_block * DirectoryEntry::LEN as u64;
         self.source.read_at(&mut entry, block + within)?;
-        Entry::parse(&entry).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        DirectoryEntry::parse(&entry).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn load(&mut self, number: u64) -> io::Result<()> {

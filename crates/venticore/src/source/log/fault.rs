@@ -7,19 +7,19 @@ use crate::codec::arena::clump::ClumpError;
 
 /// Why a clump cannot be had.
 #[derive(Clone, Debug)]
-pub(super) enum Fault {
+pub(super) enum ClumpFault {
     Clump(ClumpError),
     Read(String),
 }
 
-impl Fault {
+impl ClumpFault {
     /// Zero bytes or those of an earlier use stand where a clump should.
     pub(super) fn is_no_clump(&self) -> bool {
         matches!(self, Self::Clump(ClumpError::Magic { .. }))
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ClumpFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Clump(error) => error.fmt(f),
@@ -28,14 +28,14 @@ impl fmt::Display for Fault {
     }
 }
 
-impl From<ClumpError> for Fault {
+impl From<ClumpError> for ClumpFault {
     fn from(error: ClumpError) -> Self {
-        Fault::Clump(error)
+        ClumpFault::Clump(error)
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for ClumpFault {
     fn from(error: io::Error) -> Self {
-        Fault::Read(error.to_string())
+        ClumpFault::Read(error.to_string())
     }
 }

@@ -1,6 +1,6 @@
 //! Where a walk may start.
 
-use super::{Log, What};
+use super::{ClumpLog, What};
 use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
 
 /// Why a walk cannot start at an offset.
@@ -29,7 +29,7 @@ pub enum StartError {
     },
 }
 
-impl Log {
+impl ClumpLog {
     /// Goes to `from`, where a clump starts or the log ends.
     pub(super) fn go_to(&mut self, from: u64) -> Result<(), StartError> {
         let used = self.used();

@@ -8,7 +8,7 @@ use crate::source::{Arena, ReadAt};
 
 /// A moving view of the data section. It starts with one disk block and grows
 /// with use, so that a look at the end of a log costs one block.
-pub(super) struct Window {
+pub(super) struct LogWindow {
     source: Arc<dyn ReadAt>,
     base: u64,
     size: u64,
@@ -17,13 +17,13 @@ pub(super) struct Window {
     ahead: usize,
 }
 
-impl Window {
+impl LogWindow {
     const LARGEST: usize = 1 << 20;
 
     pub(super) fn new(source: Arc<dyn ReadAt>, arena: &Arena) -> Self {
         // Of an arena that is cut off, what is there.
         let size = arena.size.min(source.size().saturating_sub(arena.base()));
-        Window {
+        LogWindow {
             source,
             base: arena.base(),
             size,
