@@ -140,8 +140,6 @@ impl fmt::Display for RemoteFailure {
     }
 }
 
-impl std::error::Error for RemoteFailure {}
-
 /// What is known without configuration.
 fn built_in(name: &str) -> Remote {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();

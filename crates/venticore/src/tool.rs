@@ -5,7 +5,6 @@ mod form;
 
 use crate::codec::invalid::Invalid;
 use std::ffi::OsString;
-use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -57,18 +56,6 @@ fn of<E: std::error::Error + 'static>(
     cause.downcast_ref().map(status)
 }
 
-/// What was asked for was only text: `--help`, `--version`.
-#[derive(Debug)]
-struct Answer(String);
-
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Answer {}
-
 /// What a command says of itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Tool {
@@ -81,6 +68,11 @@ pub struct Tool {
     pub synopsis: &'static str,
     /// The text of `--help` below the synopsis.
     pub help: &'static str,
+}
+
+/// What ends an option loop early, and is no failure: the text is printed.
+fn only_text(text: String) -> Report {
+    Failure::report(Status::Done, text)
 }
 
 impl Tool {
@@ -167,16 +159,16 @@ impl Tool {
     fn help(&self) -> Report {
         let form = |form| format!("{} {form}", self.name);
         let forms: Vec<String> = self.synopsis.lines().map(form).collect();
-        Report::new(Answer(format!(
+        only_text(format!(
             "usage: {}\n\n{}\n",
             forms.join("\n       "),
             self.help.trim_end()
-        )))
+        ))
     }
 
     /// What `--version` ends with.
     fn version(&self) -> Report {
-        Report::new(Answer(format!("{} {}\n", self.name, self.version)))
+        only_text(format!("{} {}\n", self.name, self.version))
     }
 
     /// A usage error.
@@ -221,8 +213,12 @@ impl Tool {
     }
 
     fn explain(&self, report: &Report) -> Status {
-        if let Some(Answer(text)) = report.downcast_ref() {
-            return match Output::stdout().write_all(text.as_bytes()) {
+        if let Some(Failure {
+            status: Status::Done,
+            message,
+        }) = report.downcast_ref()
+        {
+            return match Output::stdout().write_all(message.as_bytes()) {
                 Ok(()) => Status::Done,
                 Err(_) => Status::Failed,
             };

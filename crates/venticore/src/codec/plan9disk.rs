@@ -300,8 +300,6 @@ fn list(f: &mut fmt::Formatter<'_>, names: &[String]) -> fmt::Result {
         .try_for_each(|name| write!(f, " {}", name.escape_debug()))
 }
 
-impl std::error::Error for DiskError {}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -624,7 +624,6 @@ impl std::error::Error for PartitionError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Operand { error, .. } => Some(error),
-            Self::Disk { error, .. } => Some(error.as_ref()),
             // The message has what the system says.
             _ => None,
         }

@@ -94,8 +94,6 @@ impl fmt::Display for WireError {
     }
 }
 
-impl std::error::Error for WireError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -89,8 +89,6 @@ impl fmt::Display for BadBlock {
     }
 }
 
-impl std::error::Error for BadBlock {}
-
 impl fmt::Display for BlockFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
