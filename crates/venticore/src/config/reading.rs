@@ -2,7 +2,12 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::Error;
 use super::environment::Environment;
@@ -11,6 +16,9 @@ use super::file::File;
 
 /// More than anyone writes by hand: what is longer is something else.
 const MOST: u64 = 1 << 20;
+
+/// How long a pipe may take to begin, as of a shell's `<(...)`.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The file that the environment leads to: the one named by
 /// `$VENTIPROG_CONFIG`, else the user's over the machine's.
@@ -57,10 +65,24 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// What is in the file, and at most a byte too many: a device has no end.
+/// What is in the file, and at most a byte too many: a device has no end. Something must
+/// come out of a pipe in time.
 fn text_of(path: &Path) -> io::Result<String> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = fs::File::options()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    if file.metadata()?.file_type().is_fifo() {
+        let mut fds = [PollFd::new(&file, PollFlags::IN)];
+        let limit = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
+        if poll(&mut fds, Some(&limit))? == 0 {
+            let text = format!("a pipe, and nothing came within {} s", PATIENCE.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        fcntl_setfl(&file, OFlags::empty())?;
+    }
     let mut text = String::new();
-    let file = fs::File::open(path)?;
     file.take(MOST + 1).read_to_string(&mut text)?;
     Ok(text)
 }

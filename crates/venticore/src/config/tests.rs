@@ -518,3 +518,24 @@ fn the_sample_has_every_key() {
         }
     }
 }
+
+#[test]
+fn a_pipe_is_read_and_one_without_a_writer_is_not_waited_for() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let named = || {
+        let named = ("VENTIPROG_CONFIG".into(), path.clone().into());
+        Config::from(&[named].into_iter().collect())
+    };
+    let error = named().unwrap_err().to_string();
+    assert!(
+        error.ends_with("a pipe, and nothing came within 5 s"),
+        "{error}"
+    );
+    let writer = path.clone();
+    let writer = std::thread::spawn(move || std::fs::write(writer, "engine = 'external'\n"));
+    assert_eq!(named().unwrap().engine.as_deref(), Some("external"));
+    writer.join().unwrap().unwrap();
+}
