@@ -32,7 +32,7 @@ const READ_MAX: u64 = 1 << 20;
 /// Bytes that a message shows of what was found.
 const EXCERPT: usize = 48;
 
-/// The longest part of a partition's name in that of a file.
+/// The most bytes of a partition's name that go into a file's name.
 const NAME_MAX: usize = 64;
 
 /// What was asked for on the command line.
@@ -42,7 +42,7 @@ pub struct Options {
     pub write: bool,
     /// `-n`: show what `-w` would change.
     pub dry_run: bool,
-    /// `-f`: overwrite what is no configuration; write a doubtful text.
+    /// `-f`: overwrite what is not a configuration; write a doubtful text.
     pub force: bool,
     /// `-q`: only errors on standard error.
     pub quiet: bool,
@@ -50,7 +50,7 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// The partition.
     pub partition: OsString,
-    /// The file with the text, else standard input.
+    /// The file with the text; without it, standard input.
     pub text: Option<PathBuf>,
 }
 
@@ -86,7 +86,7 @@ impl Options {
 /// Runs the command of this region.
 ///
 /// # Errors
-/// There is no such partition or no configuration in it, the text cannot stand
+/// The partition does not exist or holds no configuration, the text cannot stand
 /// there or only by `-f`, what was there cannot be kept, the partition cannot
 /// be written. Unless the message says otherwise nothing was written.
 pub fn run(
@@ -173,7 +173,7 @@ impl Edit<'_> {
         Ok(whole.into_owned())
     }
 
-    /// Whether a text may be written; else why not.
+    /// Whether a text may be written, and if not, why.
     fn check(&self, text: &[u8], added: bool) -> Result<(), String> {
         let encoded = self.region.encode(text);
         encoded.map_err(|error| match added {

@@ -58,7 +58,7 @@ const FOSSIL: &str = "/dev/sdC0/fossil";
 pub struct Config {
     /// `$venti`: the venti that commands talk to unless told otherwise.
     pub venti: Option<String>,
-    /// `$targetventis`, else `targets` of the file.
+    /// `$targetventis`, otherwise `targets` of the file.
     pub targets: Vec<String>,
     /// `source` of the file: the venti whose arenas are replicated.
     pub source: Option<String>,
@@ -68,8 +68,8 @@ pub struct Config {
     pub undo: Undo,
     /// `index` of the file: the URL of the source's index page.
     pub index: Option<String>,
-    /// `default_index` of the file: the index page that is asked where nothing
-    /// else says which arenas there are.
+    /// `default_index` of the file: the index page to ask where nothing else
+    /// says which arenas there are.
     pub default_index: String,
     /// `arenas` of the file: arena partitions that are read where neither a call
     /// nor its index page names any.
@@ -283,10 +283,10 @@ impl Config {
         self.mount.as_ref().filter(|_| dir == configured)
     }
 
-    /// The 9fat that nobody mounts: the one given, else the configured one.
+    /// The 9fat that nobody mounts: the one given, otherwise the configured one.
     ///
     /// # Errors
-    /// It is no text of a partition.
+    /// It is not the text of a partition.
     pub fn nine_fat(&self, given: Option<&OsStr>) -> Result<Option<NineFat>, Invalid> {
         let text = given.or(self.nine_fat.as_deref());
         let image = text.map(Operand::try_from).transpose()?;
@@ -338,7 +338,7 @@ impl Config {
         self.namespace.directory(login)
     }
 
-    /// The partition of a fossil: the one given, that of `[fossil]`, or
+    /// The partition of a fossil: the one given, the one in `[fossil]`, or
     /// `/dev/sdC0/fossil`.
     #[must_use]
     pub fn fossil_partition(&self, given: Option<&OsStr>) -> OsString {
@@ -350,7 +350,7 @@ impl Config {
     }
 
     /// How the fossil of this name is started. An address to listen at belongs to
-    /// one fossil alone, so it is never that of another.
+    /// one fossil alone, so no fossil gets another's.
     #[must_use]
     pub fn fossil(&self, name: Option<&str>) -> Fossil {
         let Some(name) = name else {
@@ -369,7 +369,7 @@ impl Config {
     /// An address, with `$venti` as the environment has it.
     ///
     /// # Errors
-    /// The text is no address, or `$venti` is not set.
+    /// The text is not an address, or `$venti` is not set.
     pub fn dial(&self, text: &str) -> Result<Dial, Invalid> {
         Dial::parse_with(text, self.venti.as_deref())
     }

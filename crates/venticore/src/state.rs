@@ -66,7 +66,7 @@ impl StateDir {
     /// A state directory as `-d` names it.
     ///
     /// # Errors
-    /// [`StateError::Unnamed`]: the name is empty, as that of a variable nobody set.
+    /// [`StateError::Unnamed`]: the name is empty, as from a variable nobody set.
     pub fn given(name: OsString) -> Result<PathBuf, StateError> {
         match name.is_empty() {
             true => Err(StateError::Unnamed),
@@ -98,7 +98,7 @@ impl StateDir {
     /// would write is refused. `None` where there is none.
     ///
     /// # Errors
-    /// [`StateError::Read`] where it is no directory or cannot be looked at,
+    /// [`StateError::Read`] where it is not a directory or cannot be looked at,
     /// [`StateError::Unnamed`].
     pub fn existing(path: &Path) -> Result<Option<Self>, StateError> {
         if path.as_os_str().is_empty() {
@@ -417,7 +417,7 @@ pub enum StateError {
         /// Its mode.
         mode: u32,
     },
-    /// The directory is that of all others.
+    /// The directory is the root of all files.
     #[error("/: expected a state directory, such as /var/lib/venti, found the root of all files")]
     RootDirectory,
     /// The name of the directory is empty.

@@ -21,8 +21,8 @@ use crate::status::{Failure, Status};
 use crate::text::line_of;
 use crate::{config, ninefat, state};
 
-/// The exit status of an error: that of the first cause in its chain that has one,
-/// or [`Status::Failed`].
+/// The exit status of an error: the status of the first cause in its chain that
+/// has one, or [`Status::Failed`].
 #[must_use]
 pub fn status_of(error: &Report) -> Status {
     error
@@ -70,7 +70,7 @@ pub struct Tool {
     pub help: &'static str,
 }
 
-/// What ends an option loop early, and is no failure: the text is printed.
+/// What ends an option loop early, and is not a failure: the text is printed.
 fn only_text(text: String) -> Report {
     Failure::report(Status::Done, text)
 }
@@ -309,7 +309,7 @@ fn misplaced_option(operands: &[OsString]) -> Option<&OsString> {
 /// which no clock can be asked for, are as many.
 ///
 /// # Errors
-/// There is no value, or it is no number.
+/// The value is missing, or it is not a number.
 pub fn seconds(option: &'static str, parser: &mut lexopt::Parser) -> eyre::Result<Duration> {
     let value = parser.value()?.string()?;
     let seconds = wrcmd::number(&value).wrap_err(option)?;

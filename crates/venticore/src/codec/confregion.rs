@@ -2,7 +2,7 @@
 //!
 //! Such a region lies at a fixed place in a partition, just before the
 //! server's own header. It holds a fixed first line, then the text, then zeros
-//! up to its end; where the text fills it there is no zero (venti.md 12). The
+//! up to its end; where the text fills it, no zero follows (venti.md 12). The
 //! commands that read and write regions differ in nothing but the [`Region`].
 
 pub mod diff;
@@ -50,7 +50,7 @@ pub enum RegionContents<'a> {
     },
     /// Nothing but zeros.
     Zeros,
-    /// Something else, not zero from this offset in the region on.
+    /// Other bytes; the first that is not zero is at this offset in the region.
     Other(usize),
 }
 

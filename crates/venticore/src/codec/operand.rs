@@ -17,7 +17,7 @@ use crate::codec::wrcmd::scaled;
 /// | `PATH:LO-HI` | its bytes from LO up to HI; `LO-`, `-HI`, `LO` leave one out; suffixes k, m, g, t |
 /// | `PATH:NAME` | the partition NAME in the Plan 9 slice of a disk or disk image |
 ///
-/// Numbers are those of C, as in venti(8): decimal, `0x`, octal after `0`. A HI of 0 is the end.
+/// Numbers are as in C and in venti(8): decimal, `0x`, octal after `0`. A HI of 0 is the end.
 /// Only the last colon counts, and only where the whole text is not
 /// the path of something: that is decided when it is opened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,7 +99,7 @@ impl FromStr for Operand {
 }
 
 impl fmt::Display for Operand {
-    /// The text as it was written; bytes that are no text and control
+    /// The text as it was written; bytes that are not text and control
     /// characters cannot be shown as they are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&crate::text::path(self.as_path()))

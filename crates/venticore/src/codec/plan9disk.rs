@@ -69,8 +69,8 @@ fn mbr(input: &[u8]) -> IResult<&[u8], (Vec<MbrEntry>, &[u8])> {
 }
 
 impl Slice {
-    /// The slices of type 0x39 in a disk's first sector, in its order. Nothing
-    /// else is followed: no extended slice, no GPT.
+    /// The slices of type 0x39 in a disk's first sector, in its order. No
+    /// extended slice and no GPT is followed.
     ///
     /// # Errors
     /// [`DiskError::NoMbr`], or there is none: [`DiskError::Gpt`], [`DiskError::NoSlice`].
@@ -100,7 +100,7 @@ impl Slice {
     }
 
     /// Where an entry starts on a disk of `disk` bytes, and one past its end, in
-    /// bytes. Of one that is `cut`, what is there; else all of it has to be.
+    /// bytes. With `cut`, the part of it that is there; without, all of it has to be.
     pub(crate) fn bytes_of(
         &self,
         entry: &SlicePartition,

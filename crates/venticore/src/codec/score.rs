@@ -55,7 +55,7 @@ impl Score {
         &self.0
     }
 
-    /// True for the two scores that mean "no block": that of the empty block
+    /// True for the two scores that mean "no block": the score of the empty block
     /// and twenty zero bytes.
     #[must_use]
     pub fn is_nil(&self) -> bool {
@@ -101,7 +101,7 @@ impl FromStr for Score {
 /// The label is everything up to the first colon and is kept as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LabelledScore {
-    /// The label without its colon; `None` when there was no colon.
+    /// The label without its colon; `None` where the text has no colon.
     pub label: Option<String>,
     /// The score itself.
     pub score: Score,

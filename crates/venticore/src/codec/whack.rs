@@ -8,9 +8,9 @@
 /// Decodes one block into `output`, whose length is the size the clump
 /// promises, and returns the number of bytes decoded.
 ///
-/// Fewer than `output.len()` are no error here: whack has no end mark, and the
-/// promise is the caller's to check. What `output` holds beyond the result, or
-/// after an error, is not specified.
+/// Fewer than `output.len()` bytes are not an error here: whack has no end
+/// mark, and the promise is the caller's to check. What `output` holds beyond
+/// the result, or after an error, is not specified.
 ///
 /// # Errors
 ///

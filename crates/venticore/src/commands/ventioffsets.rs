@@ -1,8 +1,8 @@
 //! The command ventioffsets: where the arenas of a venti lie, from its index
 //! page (venti.md 9.1) or from the table of a partition (venti.md 2).
 //!
-//! Those of a page are compared with the table of their partition, where that
-//! can be read.
+//! The arenas on a page are compared with the table of their partition, where
+//! that can be read.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -35,15 +35,15 @@ pub struct Options {
     pub host: Option<String>,
     /// `-j`: one JSON object for each arena.
     pub json: bool,
-    /// Where to read: the URL of a page, or a partition; else the page as
-    /// configured.
+    /// Where to read: the URL of a page, or a partition. Without it, the page
+    /// as configured.
     pub from: Option<OsString>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// There is no page or partition, or standard output cannot be written. What is
+/// The page or partition is missing, or standard output cannot be written. What is
 /// wrong with single arenas, and that page and partition do not agree, is in
 /// the status.
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {

@@ -36,7 +36,7 @@ pub struct Options {
     pub file_offset: Option<u64>,
     /// `-h`: the target; `/dev/null` reads and verifies only.
     pub host: Option<String>,
-    /// `-M`: stop after so many clumps.
+    /// `-M`: stop after this many clumps.
     pub max_clumps: Option<u64>,
     /// The arena partition or file.
     pub file: OsString,
@@ -163,7 +163,7 @@ pub fn judge(outcome: &TargetOutcome, terminal: &Terminal) -> Status {
     }
 }
 
-/// The target: `-h`, else `$venti`; none for `/dev/null`.
+/// The target: `-h`, otherwise `$venti`; none for `/dev/null`.
 fn target(options: &Options, config: &Config) -> Result<Option<Dial>> {
     let host = options.host.as_deref().or(config.venti.as_deref());
     match host {
@@ -179,7 +179,7 @@ fn target(options: &Options, config: &Config) -> Result<Option<Dial>> {
     }
 }
 
-/// What to send: one arena where `-o` or the file says so, else all of a
+/// What to send: one arena where `-o` or the file says so, otherwise all of a
 /// partition. Arenas that cannot be read are named and left out.
 fn arenas(
     options: &Options,

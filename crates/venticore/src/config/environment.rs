@@ -10,7 +10,7 @@ use super::Error;
 pub(super) struct Environment(HashMap<OsString, OsString>);
 
 impl Environment {
-    /// That of this process.
+    /// The environment of this process.
     pub(super) fn of_this_process() -> Self {
         std::env::vars_os().collect()
     }

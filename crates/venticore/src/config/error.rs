@@ -1,10 +1,10 @@
-//! Why there is no configuration.
+//! Why a configuration cannot be used.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why there is no configuration.
+/// Why a configuration cannot be used.
 #[derive(Debug)]
 pub enum Error {
     /// A configuration file could not be read.

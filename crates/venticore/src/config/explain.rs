@@ -5,7 +5,7 @@ use super::value::WRONG;
 use crate::nearest::nearest;
 
 /// The tables with keys of their own, as headings name them; `[fossils.NAME]` has
-/// those of `[fossil]`.
+/// the keys of `[fossil]`.
 const TABLES: [&str; 7] = [
     "",
     "[limits]",

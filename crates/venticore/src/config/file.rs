@@ -84,7 +84,7 @@ impl File {
         Ok(())
     }
 
-    /// The keys of this file, and those of `below` that it does not have.
+    /// The keys of this file, and the keys of `below` that it does not have.
     pub(super) fn over(self, below: File) -> File {
         let limits = self.limits.unwrap_or_default();
         let fossil = self.fossil.unwrap_or_default();

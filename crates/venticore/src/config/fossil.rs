@@ -36,7 +36,7 @@ pub struct Fossil {
 }
 
 impl Fossil {
-    /// The keys of this table, and those of `below` that it does not have.
+    /// The keys of this table, and the keys of `below` that it does not have.
     pub(super) fn over(self, below: Fossil) -> Fossil {
         Fossil {
             partition: self.partition.or(below.partition),

@@ -31,7 +31,7 @@ pub(super) struct FileLimits {
 }
 
 impl FileLimits {
-    /// The keys of this table, and those of `below` that it does not have.
+    /// The keys of this table, and the keys of `below` that it does not have.
     pub(super) fn over(self, below: &FileLimits) -> FileLimits {
         FileLimits {
             connect: self.connect.or(below.connect),
@@ -46,7 +46,7 @@ impl FileLimits {
         }
     }
 
-    /// Those of a connection to a venti.
+    /// The limits for a connection to a venti.
     pub(super) fn of_a_client(&self) -> Timeouts {
         let default = Timeouts::default();
         Timeouts {

@@ -7,15 +7,15 @@ use super::environment::Environment;
 /// What is known of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Namespace {
-    /// `$NAMESPACE`, else `namespace` of the file.
+    /// `$NAMESPACE`, otherwise `namespace` of the file.
     given: Option<PathBuf>,
-    /// `$DISPLAY`, `$USER`: what it is named after else.
+    /// `$DISPLAY`, `$USER`: what it is named after where nothing is given.
     display: Option<String>,
     user: Option<String>,
 }
 
 impl Namespace {
-    /// That of the environment, else `in_file`.
+    /// What the environment says; `in_file` stands in for a missing `$NAMESPACE`.
     pub(super) fn of(environment: &Environment, in_file: Option<PathBuf>) -> Self {
         Namespace {
             given: environment.path("NAMESPACE").or(in_file),

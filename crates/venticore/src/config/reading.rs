@@ -20,8 +20,8 @@ const MOST: u64 = 1 << 20;
 /// How long a pipe may take to begin, as of a shell's `<(...)`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The file that the environment leads to: the one named by
-/// `$VENTIPROG_CONFIG`, else the user's over the machine's.
+/// The file that the environment leads to: the one that `$VENTIPROG_CONFIG`
+/// names; where it is not set, the user's over the machine's.
 pub(super) fn found_by(environment: &Environment) -> Result<File, Error> {
     if let Some(named) = environment.path("VENTIPROG_CONFIG") {
         return read(&named).map_err(|error| match error {
@@ -57,7 +57,7 @@ fn read(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// No such file; a home such as `/dev/null`, which is no directory, has none.
+/// The file does not exist; a home such as `/dev/null`, which is not a directory, has none.
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -14,7 +14,7 @@ pub struct Remote {
     /// The shell there, for which the command is quoted.
     #[serde(default)]
     pub shell: Shell,
-    /// Its exit status is that of the command; else the shell there is made
+    /// Its exit status is the command's. Where it is not, the shell there is made
     /// to print it.
     #[serde(default)]
     pub status: bool,
@@ -31,6 +31,6 @@ pub enum Shell {
     /// The shell of Unix.
     #[default]
     Sh,
-    /// That of Plan 9.
+    /// The shell of Plan 9.
     Rc,
 }

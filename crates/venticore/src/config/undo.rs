@@ -7,14 +7,14 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Undo {
-    /// At most so many, the one just made among them.
+    /// At most this many, the one just made among them.
     pub keep: Option<u32>,
-    /// None that is older than so many days.
+    /// None that is older than this many days.
     pub days: Option<u32>,
 }
 
 impl Undo {
-    /// The keys of this table, and those of `below` that it does not have.
+    /// The keys of this table, and the keys of `below` that it does not have.
     pub(super) fn over(self, below: Undo) -> Undo {
         Undo {
             keep: self.keep.or(below.keep),

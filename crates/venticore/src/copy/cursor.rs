@@ -24,7 +24,7 @@
 //! Formatting a partition again, or filling it again from a lost tail, can
 //! change the arenas *before* a place too, and version 4 arenas keep their magic
 //! when it happens. So a line carries a fingerprint of them
-//! ([`PartitionView::fingerprint`]); one without it, or with another, is no proof.
+//! ([`PartitionView::fingerprint`]); a line without it, or with another one, proves nothing.
 
 mod arena;
 mod behind;

@@ -19,7 +19,7 @@
 //!   offset before their last writes are done, plan9port's before its sync,
 //!   and Bell Labs' syncs before its last writes are done. Exit status 0 is all
 //!   there is to say that those succeeded; that is why it is insisted on.
-//! - There is no count of blocks, and no score of what came back from the target.
+//! - The program gives neither a count of blocks nor a score of what came back from the target.
 //! - An offset between the last clump and the end of the data section is
 //!   echoed as it was given. The caller, who knows what the log holds, must
 //!   see that `from` is a place in it, and compare the result with its end.
@@ -62,7 +62,7 @@ impl Program {
     /// A program from an argument vector.
     ///
     /// # Errors
-    /// [`ExternalFault::Empty`] when there is no first word.
+    /// [`ExternalFault::Empty`] when the first word is missing.
     pub fn new(argv: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, ExternalError> {
         let mut words = argv.into_iter().map(Into::into);
         let name = words.next().unwrap_or_default();

@@ -39,13 +39,13 @@ pub enum ChildFault {
     /// It, or its streams, could not be watched.
     #[error("cannot be watched: {0}")]
     Watch(io::Error),
-    /// Neither stream said anything for so long, or it did not end.
+    /// Neither stream said anything for this long, or it did not end.
     #[error("said nothing for {0:?}: killed")]
     Silent(Duration),
-    /// It was still at work after so long.
+    /// It was still at work after this long.
     #[error("not done after {0:?}: killed")]
     Endless(Duration),
-    /// One of its streams had more than so many bytes.
+    /// One of its streams had more than this many bytes.
     #[error("more than {0} bytes of output: killed")]
     Flood(u64),
 }

@@ -51,11 +51,11 @@ pub enum Sight {
     /// All of them.
     #[default]
     Full,
-    /// So many are there whose open files are not shown to this user.
+    /// The open files of this many processes are not shown to this user.
     Part(usize),
     /// There may be processes that are not even listed.
     Hidden,
-    /// Only those of the container are listed: this process is in another PID
+    /// Only the container's processes are listed: this process is in another PID
     /// namespace than the first.
     Contained,
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-/// Between two looks at a lock that another has. There is no flock with a
-/// time limit but by a signal, which safe code cannot arm, or by a
-/// thread that may stay behind for ever.
+/// Between two looks at a lock that another has. A flock can be given a time
+/// limit only by a signal, which safe code cannot arm, or by a thread that
+/// may stay behind for ever.
 const NAP: Duration = Duration::from_millis(20);
 
 /// Who else may have the lock.

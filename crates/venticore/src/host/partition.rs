@@ -105,7 +105,7 @@ impl Partition {
         self.0.len
     }
 
-    /// True where there is no byte in it.
+    /// True where it has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.len == 0
@@ -146,7 +146,7 @@ impl Partition {
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`], before anything is read, where they
-    /// are not all inside; else what the system says. The message has the
+    /// are not all inside; otherwise what the system says. The message has the
     /// operand and the offset.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let at = self.place(buf.len(), offset)?;
@@ -428,7 +428,7 @@ impl Opened {
     }
 
     /// Looks where plan9port's venti does: in the table of what this is, which
-    /// may be a slice, then in that of each slice that its MBR names.
+    /// may be a slice, then in the table of each slice that its MBR names.
     fn find_part(&self, name: &str) -> Result<(Slice, SlicePartition), PartitionError> {
         let whole = Slice {
             start: 0,

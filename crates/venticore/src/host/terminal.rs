@@ -158,8 +158,8 @@ impl Terminal {
         }
     }
 
-    /// Asks a question that `y` answers with yes, and everything else, or
-    /// the end of the input, with no.
+    /// Asks a question. `y` means yes; any other answer, or the end of the
+    /// input, means no.
     ///
     /// # Errors
     /// The answer cannot be read.
@@ -240,7 +240,7 @@ impl Terminal {
     }
 }
 
-/// Standard output. A reader that went away is no error: what follows is
+/// Standard output. A reader that went away is not an error: what follows is
 /// dropped, and the work goes on.
 pub struct Output {
     inner: Box<dyn Write>,
@@ -292,7 +292,7 @@ impl Write for Output {
     }
 }
 
-/// One line on standard error; that it cannot be written is no reason to stop.
+/// Writes one line to standard error. A failed write is ignored.
 pub fn say(tool: &str, line: &str) {
     let _ = writeln!(io::stderr(), "{tool}: {}", one_line(line));
 }

@@ -26,7 +26,7 @@ const ANSWER_MAX: u64 = 4096;
 /// The port of HTTP where a URL names none.
 const HTTP: u16 = 80;
 
-/// How long something that is no HTTP server may take to say what it is.
+/// How long something that is not an HTTP server may take to say what it is.
 const GREETING: Duration = Duration::from_secs(1);
 
 /// Gets the index page at `url`, `http://HOST:PORT/index`.
@@ -53,11 +53,11 @@ pub fn fetch(url: &str, limits: Timeouts) -> Result<Page, PageError> {
 }
 
 /// Has the venti of an index page empty its caches, so that blocks come from
-/// its disk. Nothing that is not on its way to the disk is dropped. Limits are
-/// those of [`fetch`], for each cache.
+/// its disk. Nothing that is not on its way to the disk is dropped. The limits
+/// of [`fetch`] hold for each cache.
 ///
 /// # Errors
-/// [`PageError::NotEmptied`]: the server has no such pages; else as [`fetch`].
+/// [`PageError::NotEmptied`]: the server does not have such pages; otherwise as [`fetch`].
 pub fn empty_caches(url: &str, limits: Timeouts) -> Result<(), PageError> {
     let base = url.strip_suffix("/index");
     let base = base.ok_or_else(|| PageError::Url(quoted(url.as_bytes())))?;

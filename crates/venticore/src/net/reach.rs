@@ -30,7 +30,7 @@ pub struct Reach {
 struct ReachedVenti {
     dial: Dial,
     ends: BTreeSet<Endpoint>,
-    /// Those of its addresses that are of this machine.
+    /// The addresses of it that are this machine's.
     own: Vec<SocketAddr>,
     /// Why it has no address.
     unknown: Option<String>,

@@ -85,7 +85,7 @@ pub fn arrive(
 /// Ends a run that is about to end with `outcome`: brings the image up to date.
 ///
 /// # Errors
-/// Those of the run itself; that the image could not be written is said and in the status.
+/// The run's own error; that the image could not be written is said and in the status.
 pub fn leave(
     visit: Option<ImageVisit>,
     outcome: Result<Status>,
@@ -288,7 +288,7 @@ fn whole_lines(log: &[u8]) -> &[u8] {
 
 /// What of our log is not on the image, whose log ends with `there` and has `size` bytes.
 ///
-/// So much of ours was `exported` when theirs had `size_then`. Where that is not
+/// When theirs had `size_then` bytes, `exported` bytes of ours were on it. Where that is not
 /// known, theirs is taken to have as much of the beginning of ours as it ends with. A run
 /// that died after it wrote there has exported what it did not remember.
 fn not_there<'a>(

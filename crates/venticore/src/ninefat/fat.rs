@@ -204,7 +204,7 @@ impl Fat {
         Ok(contents)
     }
 
-    /// Whether so many bytes have room in a file of this name.
+    /// Whether a file of this name has room for `bytes` bytes.
     pub(super) fn check_room(&self, name: &str, bytes: u64) -> Result<(), Bad> {
         let old = self.find(name)?;
         let is_free = |&n: &u32| self.link(n) == Link::Free;
@@ -260,7 +260,7 @@ impl Fat {
         })
     }
 
-    /// In the table, only free clusters and those of the file change, and those that
+    /// In the table, only free clusters and the file's clusters change, and those that
     /// are taken afterwards are the file's.
     fn check_table(&self, own: &BTreeSet<u32>, entry: &RootFile, after: &Fat) -> Result<(), Bad> {
         let new: BTreeSet<u32> = entry.chain.iter().chain(&after.root).copied().collect();

@@ -1,7 +1,7 @@
 //! What was last exchanged with which image, in the file `ninefat` of the state
 //! directory: one JSON object a line.
 //!
-//! Times would not do: those of a FAT are local, in steps of two seconds, and a
+//! Times would not do: a FAT's times are local, in steps of two seconds, and a
 //! clock may be wrong. So the contents are compared with what they were.
 
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,7 @@ impl Memory {
         (fingerprint(tail(before)) == self.log_tail).then_some(at)
     }
 
-    /// Our log was exported, and theirs is so long now.
+    /// Our log was exported, and theirs is `there` bytes long now.
     pub(super) fn set_exported(&mut self, log: &[u8], there: u64) {
         self.log = log.len() as u64;
         self.log_tail = fingerprint(tail(log));

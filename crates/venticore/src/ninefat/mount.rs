@@ -71,8 +71,8 @@ impl Home {
         }
     }
 
-    /// The same for reading only: nothing is made or mounted. `None` where there
-    /// is no such directory.
+    /// The same for reading only: nothing is made or mounted. `None` where the
+    /// directory does not exist.
     ///
     /// # Errors
     /// It is not mounted.
@@ -107,7 +107,7 @@ impl Home {
     /// cannot be unmounted is said and in the status.
     ///
     /// # Errors
-    /// Those of the run.
+    /// The run's own error.
     pub fn close(self, outcome: Result<Status>, terminal: &Terminal) -> Result<Status> {
         let left = self.mounted.map_or(Ok(()), Mounted::leave);
         let Err(error) = left else {
@@ -118,7 +118,7 @@ impl Home {
     }
 }
 
-/// A directory that is only there for a 9fat to be mounted at is no state directory:
+/// A directory that is only there for a 9fat to be mounted at is not a state directory:
 /// another night's state is on that 9fat.
 fn refuse_unmounted(config: &Config, given: Option<&Path>, dir: &Path) -> Result<()> {
     if !config.lacks_nine_fat(given) {

@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk in memory that fails after so many writes.
+    /// A disk in memory that fails after `left` writes.
     struct Disk {
         bytes: RefCell<Vec<u8>>,
         left: Cell<usize>,

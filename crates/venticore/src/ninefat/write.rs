@@ -1,5 +1,5 @@
 //! Writing a file to a FAT file system. mtools does it, to a copy: its commands
-//! end with status 0 where there was no room, and leave a damaged file system where
+//! end with status 0 where room ran out, and leave a damaged file system where
 //! they are killed. What differs is looked through, and brought to the image.
 
 use std::fs::File;
@@ -27,7 +27,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 ];
 
 /// The sectors by which an image of `len` bytes with this file system differs from one with these
-/// `contents` in a file. The `words` are those of the program that writes it.
+/// `contents` in a file. `words` is the command line of the program that writes it.
 pub(super) fn changes(
     image: &impl Bytes,
     len: u64,
@@ -75,7 +75,7 @@ fn program_of(words: &[String]) -> &str {
     words.first().map_or("", String::as_str)
 }
 
-/// Where each piece of so many bytes is, and how long.
+/// Where each piece of an image of `len` bytes begins, and how long it is.
 fn pieces(len: u64) -> impl Iterator<Item = (u64, usize)> {
     let size = move |at: u64| usize::try_from(len - at).map_or(CHUNK, |left| left.min(CHUNK));
     (0..len).step_by(CHUNK).map(move |at| (at, size(at)))
@@ -95,7 +95,7 @@ fn copy_of(image: &impl Bytes, len: u64, copy: &File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The sectors of a copy that are not those of the image.
+/// The sectors of a copy that differ from the image's.
 fn differing(image: &impl Bytes, copy: &File, len: u64) -> Result<Sectors, Bad> {
     let failed = |e: std::io::Error| e.to_string();
     if copy.metadata().map_err(failed)?.len() != len {

@@ -71,7 +71,7 @@ impl std::error::Error for LayoutError {}
 pub struct ArenaPartition {
     /// Disk block size in bytes.
     pub block_size: u32,
-    /// The arenas in the order of the table, which is that of their offsets.
+    /// The arenas in the order of the table, which is the order of their offsets.
     /// Those that the table should list and does not are among them.
     pub entries: Vec<TableEntry>,
     /// What is wrong with the table, though arenas were found.
@@ -89,8 +89,8 @@ impl ArenaPartition {
     /// other behind the last one, are added ([`ArenaPartition::notes`]).
     ///
     /// # Errors
-    /// There is no header, or no table and no arena head where the first one
-    /// belongs; or something else is there.
+    /// The header is missing, or the table is and no arena head stands where the
+    /// first one belongs; or something else is there.
     pub fn read(source: &dyn ReadAt) -> Result<Self, LayoutError> {
         Self::read_table(source).map_err(|error| explain(source, error))
     }
@@ -421,7 +421,7 @@ impl ArenaPlace {
     }
 
     /// True where head and trailer name different clump magics, and the log
-    /// begins with that of the head.
+    /// begins with the head's.
     fn log_is_of(&self, source: &dyn ReadAt, head: &Head, trailer: &Trailer) -> bool {
         let mut magic = [0; 4];
         let first = self.head + u64::from(self.block_size);
@@ -470,8 +470,8 @@ impl ArenaSource {
     ///
     /// # Errors
     /// Neither is there. The error is the partition's where its header has the
-    /// right magic, else what is there instead, where that can be told, else the
-    /// arena's.
+    /// right magic. Otherwise it says what is there instead, where that can be
+    /// told, or is the arena's.
     pub fn read(source: &dyn ReadAt, head: u64) -> Result<Self, LayoutError> {
         match ArenaPartition::read_table(source) {
             Ok(partition) => Ok(Self::Partition(partition)),
@@ -484,7 +484,7 @@ impl ArenaSource {
     }
 }
 
-/// Why there are no arenas: what is there instead, where that can be told.
+/// Why no arenas were found: what is there instead, where that can be told.
 fn explain(source: &dyn ReadAt, error: LayoutError) -> LayoutError {
     match Foreign::of(source) {
         Some(foreign) if !has_partition_magic(source) => LayoutError::Foreign(foreign),

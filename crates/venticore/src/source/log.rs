@@ -253,7 +253,7 @@ impl ClumpLog {
         None
     }
 
-    /// Whether a directory entry is that of this score, or of the end.
+    /// Whether the directory entry at `index` has this score; `None` is the end of the directory.
     fn stands_at(&mut self, index: u64, score: Option<Score>) -> bool {
         match score {
             Some(score) => self.directory.entry(index).is_ok_and(|e| e.score == score),

@@ -7,12 +7,12 @@ use crate::codec::arena::directory::{self, DirectoryEntry};
 use crate::codec::arena::trailer::Counters;
 
 /// Entries in a row, from the first on, that no clump agrees with: then the
-/// directory is that of an earlier use of the disk, and the arena is empty.
+/// directory comes from an earlier use of the disk, and the arena is empty.
 const STALE: u64 = 64;
 
 /// Counts the clumps of an arena: the directory is followed for as long as it
 /// can be one, and the last entry with which the header in the log agrees is
-/// that of the last clump. Clumps that are damaged in between count.
+/// the last clump's. Clumps that are damaged in between count.
 ///
 /// Nothing is hashed, and what cannot be read counts as damaged.
 pub(super) fn recount(source: &dyn ReadAt, arena: &Arena) -> Counters {

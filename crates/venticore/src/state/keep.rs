@@ -17,7 +17,7 @@ impl StateDir {
     /// another's: what is put back from it must be what we kept.
     ///
     /// # Errors
-    /// [`StateError::Write`]: there is no such file.
+    /// [`StateError::Write`]: the file does not exist then.
     pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, StateError> {
         self.keep_with(name, |file| file.write_all(bytes))
     }
@@ -25,8 +25,8 @@ impl StateDir {
     /// The same for what `fill` writes, which need not be in memory as a whole.
     ///
     /// # Errors
-    /// [`StateError::Write`], also with what `fill` fails with: there is no such
-    /// file.
+    /// [`StateError::Write`], also with what `fill` fails with: the file does
+    /// not exist then.
     pub fn keep_with(
         &self,
         name: &str,

@@ -21,8 +21,8 @@ impl StateDir {
     /// Replaces the file of this name: a new file in the same directory is
     /// written and synced, takes the name, and the directory is synced.
     ///
-    /// The result has mode 0600 and the owner of the old file, or else of the
-    /// directory.
+    /// The result has mode 0600 and the owner of the old file, or, without an
+    /// old file, of the directory.
     ///
     /// # Errors
     /// [`StateError::Write`], [`StateError::Link`] or [`StateError::NotAFile`]: the old file is as it was, and
@@ -155,7 +155,7 @@ fn lock_unused(file: &File) -> bool {
     lock::take_now(file).unwrap_or(true)
 }
 
-/// Whether a name is that of a file which was to replace another.
+/// Whether a name belongs to a file which was to replace another.
 fn replaces(temp: &str) -> bool {
     let inner = temp.strip_prefix('.');
     let inner = inner.and_then(|name| name.strip_suffix(".new"));

@@ -1,8 +1,8 @@
 //! Which way to call a command a call with a mistake was meant to be.
 
 /// The form of a synopsis that has the options of a call: the first with one that the
-/// common form lacks, else the common one, which comes first. `help` says which short
-/// option a long one is.
+/// common form lacks, otherwise the common one, which comes first. `help` says which
+/// short option a long one is.
 pub(super) fn meant<'a>(
     synopsis: &'a str,
     help: &str,

@@ -76,8 +76,8 @@ mod tests {
         assert_eq!(diff("", ""), "");
     }
 
-    /// Word for word what GNU diff 3.8 prints below its two header lines, save
-    /// that it leaves out a count of 1.
+    /// Word for word what GNU diff 3.8 prints below its two header lines, but
+    /// without the count where it is 1.
     #[test]
     fn hunks_are_those_of_diff() {
         let old = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12";

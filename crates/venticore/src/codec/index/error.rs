@@ -21,7 +21,7 @@ pub enum PageError {
     Lost(String),
     /// What answers does not speak HTTP; what it said, shown.
     NotHttp(String),
-    /// An answer that is no page.
+    /// An answer that is not a page.
     Status {
         /// The HTTP status.
         status: u16,

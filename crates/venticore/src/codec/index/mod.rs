@@ -22,7 +22,7 @@ pub use error::PageError;
 /// Where the page of a venti on this machine usually is.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8000/index";
 
-/// Most arenas a page may list: those of sixteen full partitions.
+/// Most arenas a page may list: as many as sixteen full partitions have.
 pub const MAX_ARENAS: usize = table::MAX_ENTRIES * 16;
 
 /// The most partitions of a page: each is opened, and one that is not here is said.
@@ -40,8 +40,8 @@ pub struct Page {
     pub name: String,
     /// Version of the index.
     pub version: u32,
-    /// Block size of the index sections in bytes; that of an arena partition
-    /// is [`ArenaRow::block_size`].
+    /// Block size of the index sections in bytes. [`ArenaRow::block_size`] is the
+    /// block size of an arena partition.
     pub block_size: u32,
     /// The arenas that hold clumps, in index order.
     pub arenas: Vec<ArenaRow>,

@@ -155,7 +155,7 @@ impl Entry {
         self.pointers().saturating_pow(level.into())
     }
 
-    /// The most bytes that so many levels can have.
+    /// The most bytes that a stream of this depth can have.
     #[must_use]
     pub fn size_max(&self) -> u64 {
         self.span(self.depth).saturating_mul(self.dsize())

@@ -3,7 +3,7 @@
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 
-/// The scores in a pointer block. A fraction of one at the end is no score.
+/// The scores in a pointer block. A part of a score at its end is left out.
 pub fn scores(block: &[u8]) -> impl Iterator<Item = Score> + '_ {
     let (scores, _) = block.as_chunks();
     scores.iter().copied().map(Score::from_bytes)

@@ -82,8 +82,8 @@ impl<'a> Request<'a> {
     /// Parses a message without its frame length: tag and request.
     ///
     /// # Errors
-    /// [`WireError::Type`] for what is no request, [`WireError::Body`] for a
-    /// body of the wrong length.
+    /// [`WireError::Type`] for a message that is not a request,
+    /// [`WireError::Body`] for a body of the wrong length.
     pub fn decode(message: &'a [u8]) -> Result<(u8, Self), WireError> {
         let (kind, tag, body) = split_head(message)?;
         let name = Self::name_of(kind).ok_or(WireError::Type {
@@ -195,8 +195,8 @@ impl<'a> Reply<'a> {
     /// Parses a message without its frame length: tag and reply.
     ///
     /// # Errors
-    /// [`WireError::Type`] for what is no reply, [`WireError::Body`] for a
-    /// body of the wrong length.
+    /// [`WireError::Type`] for a message that is not a reply,
+    /// [`WireError::Body`] for a body of the wrong length.
     pub fn decode(message: &'a [u8]) -> Result<(u8, Self), WireError> {
         let (kind, tag, body) = split_head(message)?;
         let name = Self::name_of(kind).ok_or(WireError::Type {

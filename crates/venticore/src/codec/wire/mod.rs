@@ -25,7 +25,7 @@ pub const TEXT_MAX: usize = 1024;
 /// Type and tag, before every body.
 const HEAD: usize = 1 + 1;
 
-/// Why bytes are no message, or a message cannot be bytes.
+/// Why bytes are not a message, or a message cannot be bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireError {
     /// The first line is not `venti-versions-comment`; an escaped excerpt.

@@ -96,7 +96,7 @@ impl<'a> VersionLine<'a> {
         Ok(VersionLine { versions, comment })
     }
 
-    /// The version for the client to settle on: 04 if offered, else 02.
+    /// The version for the client to settle on: 04 if offered, otherwise 02.
     #[must_use]
     pub fn choose(&self) -> Option<Version> {
         let offers = |v: &Version| self.versions.split(':').any(|word| word == v.text());

@@ -26,7 +26,7 @@ pub enum WrcmdError {
     UnknownOption(char, String),
     /// An option without its value.
     NoValue(char),
-    /// A word that is no number, and what it should have been.
+    /// A word that is not a number, and what it should have been.
     Number(&'static str, Invalid),
     /// No arena file.
     NoFile,

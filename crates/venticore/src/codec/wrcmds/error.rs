@@ -61,7 +61,7 @@ pub enum Problem {
     LongLine(usize),
     /// A control character.
     Control(u8),
-    /// A line that is no wrarena command.
+    /// A line that is not a wrarena command.
     Command(wrcmd::WrcmdError),
     /// A wrarena command without `-h`.
     NoHost,
@@ -71,11 +71,11 @@ pub enum Problem {
     Word(String),
     /// A comment of ours lacks this field.
     Missing(&'static str),
-    /// A word in a comment of ours that is no field of it, or one too many.
+    /// A word in a comment of ours that is not a field of it, or one too many.
     Field(String),
     /// A field, or the host of a command, that is not what it should be.
     Invalid(&'static str, Invalid),
-    /// A field that is no block type.
+    /// A field that is not a block type.
     Type(String),
     /// Damage of a target that has no line.
     NoPlace(Dial),

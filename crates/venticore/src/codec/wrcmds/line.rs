@@ -23,7 +23,7 @@ pub(super) struct WrcmdsLine {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A comment of somebody else, or blank.
+    /// A blank line, or a comment that is not ours.
     Other,
     Place(PlaceComment),
     Damage(Box<DamagedStretch>),

@@ -5,8 +5,8 @@ use super::DamagedStretch;
 /// Stretches of damage in the order of arenas and offsets.
 ///
 /// New damage that touches a stretch becomes part of it. Where there are more
-/// than [`Stretches::MOST`], those of an arena with the least between them
-/// become one, whole clumps in between included. What an operator has accepted
+/// than [`Stretches::MOST`], the stretches of an arena with the least between
+/// them become one, whole clumps in between included. What an operator has accepted
 /// is never made longer, nor part of another.
 #[derive(Clone, Debug, Default)]
 pub struct Stretches {

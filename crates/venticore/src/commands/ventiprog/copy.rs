@@ -124,8 +124,8 @@ fn seats(run: &Run<'_>, starts: &[cursor::Start]) -> (Vec<Chair>, Vec<Assignment
     (chairs, seats)
 }
 
-/// Where all are sent so many bytes a second at most, half of that is enough
-/// progress.
+/// Where each target is sent at most `rate` bytes a second, half of that is
+/// enough progress.
 fn limits(limits: Timeouts, rate: Option<u64>) -> Timeouts {
     let half = rate.map(|rate| rate.saturating_mul(limits.progress.as_secs()) / 2);
     Timeouts {

@@ -15,10 +15,10 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    /// The engine asked for, else the configured one.
+    /// The engine asked for, otherwise the configured one.
     ///
     /// # Errors
-    /// There is no such engine, or the configured program has no name.
+    /// The engine does not exist, or the configured program has no name.
     pub(super) fn choose(asked: Option<&str>, config: &Config) -> Result<Self> {
         match asked.or(config.engine.as_deref()) {
             None | Some("native") => Ok(Self::Native),

@@ -13,8 +13,8 @@ use crate::host::terminal::Terminal;
 use crate::status::{Failure, Status};
 
 /// Removes the lines of a target. Where it is the host of the wrcmd, another
-/// target on record takes its place there first: else the next run would bring
-/// it back, and the status is 3.
+/// target on record takes its place there first. Where none can, the next run
+/// brings it back, and the status is 3.
 ///
 /// # Errors
 /// Nothing is known of the target, or the state could not be written.
@@ -95,7 +95,7 @@ fn is_listed(target: &Dial, config: &Config) -> bool {
 }
 
 /// Puts another target into the wrcmd, at its own place, logs that and prints
-/// the old command and the new one. False where there is no other.
+/// the old command and the new one. False where no other target can take the place.
 fn retire(
     record: &mut StateFiles,
     wrcmd: &WrCmd,
@@ -123,8 +123,8 @@ fn retire(
     Ok(true)
 }
 
-/// Another target's place in the wrcmd's partition: that of the first listed
-/// one, else of the first on record.
+/// Another target's place in the wrcmd's partition: the place of the first
+/// listed target, or of the first on record where none is listed.
 fn successor(
     record: &StateFiles,
     wrcmd: &WrCmd,

@@ -83,7 +83,7 @@ pub(super) fn empty_caches(run: &mut Run<'_>) {
     }
 }
 
-/// Whether a page is certainly that of another venti of this machine. Of other hosts
+/// Whether a page certainly belongs to another venti of this machine. Of other hosts
 /// nothing is certain: they have several addresses, and pages come through tunnels.
 fn is_of_another(url: &str, target: &Dial, config: &Config) -> bool {
     let (Ok(venti), Ok(port)) = (net::page::venti_of(url), net::page::port_of(url)) else {

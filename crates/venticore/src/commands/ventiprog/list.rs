@@ -137,7 +137,7 @@ fn say_unmet(
     status
 }
 
-/// Prints the lines; with `older`, the status is that of one that is late.
+/// Prints the lines. With `older`, the status says whether a target is late.
 fn print(
     behind: &[Behind],
     older: Option<u64>,

@@ -75,7 +75,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     home.close(outcome, terminal)
 }
 
-/// Where there is no state directory, nothing can be removed from it, and none is made.
+/// Where the state directory does not exist, nothing can be removed from it, and none is made.
 fn refuse_without_state(options: &Options, config: &Config) -> Result<()> {
     let given = options.dir.as_deref();
     let dir = config.state_dir(given);
@@ -174,7 +174,7 @@ pub fn hours(text: &str) -> Result<u64> {
 /// A rate such as `2M`: bytes a second, with k, m or g for powers of 1024.
 ///
 /// # Errors
-/// The text is no such number.
+/// The text is not such a number.
 pub fn rate(text: &str) -> Result<u64> {
     let wrong = || {
         let cause = format!("expected bytes a second such as 500k or 2M, found {text:?}");

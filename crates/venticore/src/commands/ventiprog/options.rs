@@ -14,7 +14,7 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// `--9fat`: a 9fat that nobody mounts.
     pub nine_fat: Option<OsString>,
-    /// `-p`: arena partitions, besides that of the wrcmd.
+    /// `-p`: arena partitions, besides the one in the wrcmd.
     pub partitions: Vec<String>,
     /// `-i`: the URL of the source's index page.
     pub index: Option<String>,
@@ -32,7 +32,7 @@ pub struct Options {
     pub trust: bool,
     /// What to do.
     pub task: Task,
-    /// The ventis to bring up to date, besides that of the wrcmd.
+    /// The ventis to bring up to date, besides the one in the wrcmd.
     pub targets: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ pub enum Task {
     #[default]
     Replicate,
     /// `-l`: show the place of every target; some count as overdue when they
-    /// are behind and have acknowledged nothing for so many hours.
+    /// are behind and have acknowledged nothing for `older` hours.
     List {
         /// `--older`.
         older: Option<u64>,

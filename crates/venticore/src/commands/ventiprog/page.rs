@@ -1,4 +1,4 @@
-//! Whether the index page is that of the source: by the partitions on record, by
+//! Whether the index page belongs to the source: by the partitions on record, by
 //! what they hold, and by what the page counts.
 
 use eyre::Result;

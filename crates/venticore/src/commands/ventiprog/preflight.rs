@@ -45,7 +45,7 @@ impl<'a> Preflight<'a> {
     /// Finds out which venti the source is and which the targets are.
     ///
     /// # Errors
-    /// There is no target, or one is the source; bad text of an address.
+    /// No target is named, or one is the source; bad text of an address.
     pub(super) fn new(
         options: &'a Options,
         config: &'a Config,

@@ -169,7 +169,7 @@ impl StateFiles {
         }
     }
 
-    /// A target lacks what it had acknowledged: it starts anew, from the first
+    /// A target lacks what it had acknowledged: it starts again, from the first
     /// arena on.
     pub(super) fn set_back(&mut self, target: &Dial, part: &Part) {
         let old = self.wrcmds.get(target, &part.name);
@@ -249,7 +249,7 @@ impl StateFiles {
         targets
     }
 
-    /// All partitions on record, that of the wrcmd first.
+    /// All partitions on record, the wrcmd's first.
     pub(super) fn all_partitions(&self) -> Vec<String> {
         let own = self.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned());
         let mut names = Vec::from_iter(own);

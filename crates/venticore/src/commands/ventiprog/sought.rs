@@ -27,7 +27,7 @@ pub(super) struct Listed {
 pub(super) struct Sought {
     /// Their names, in the order in which the source fills them.
     pub(super) names: Vec<String>,
-    /// Those of them that the call names (`-p`): they must be here.
+    /// The ones that the call names (`-p`): they must be here.
     pub(super) given: Vec<String>,
     /// What the index page says of each, where there is a page.
     pub(super) page: Vec<Listed>,
@@ -38,8 +38,8 @@ pub(super) struct Sought {
     pub(super) status: Status,
 }
 
-/// The index page that is asked: that of the call, of the configuration, or the
-/// usual one where nothing else names a partition.
+/// The index page that is asked: the one the call names, the one the configuration
+/// names, or the usual one where nothing else names a partition.
 pub(super) fn page_url<'a>(
     record: &StateFiles,
     options: &'a Options,
@@ -55,9 +55,9 @@ fn is_known(record: &StateFiles, config: &Config) -> bool {
     record.wrcmd.is_some() || !config.arenas.is_empty() || record.wrcmds.places().next().is_some()
 }
 
-/// The partitions to read: those of `-p`; else those of the index page, in its
-/// order, and of the configuration; else those of `wrcmds`. That of the wrcmd
-/// goes before them, where it is none of them.
+/// The partitions to read: the ones that `-p` names. Without it, the ones on the
+/// index page, in its order, and in the configuration; where these name none, the
+/// ones in `wrcmds`. The wrcmd's partition goes before them, where it is none of them.
 ///
 /// # Errors
 /// No partition is named anywhere, or the only page that could is not there.

@@ -52,7 +52,7 @@ impl Part {
     /// them is said, and those that cannot be read are left out.
     ///
     /// # Errors
-    /// There is no such partition, or nothing on it that has arenas.
+    /// The partition does not exist, or nothing on it has arenas.
     pub(super) fn open(
         name: &str,
         wrcmd: Option<&WrCmd>,

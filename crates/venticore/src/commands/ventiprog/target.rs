@@ -28,7 +28,7 @@ pub(super) fn some_asked_for(
     Ok(dials)
 }
 
-/// No target is named, and there is no wrcmd that could name one.
+/// No target is named, and the wrcmd that could name one is missing.
 pub(super) fn none_named(dir: &Path) -> Report {
     let cause = format!(
         "no target: name the ventis to bring up to date (there is no wrcmd in {}); see ventiprog --help",
@@ -37,8 +37,8 @@ pub(super) fn none_named(dir: &Path) -> Report {
     Failure::report(Status::Usage, cause)
 }
 
-/// The host of the wrcmd, then the operands, else what the environment or the
-/// configuration lists; each once.
+/// The host of the wrcmd, then the operands or, without operands, what the
+/// environment or the configuration lists; each once.
 pub(super) fn asked_for(
     wrcmd: Option<&WrCmd>,
     options: &Options,
@@ -66,7 +66,7 @@ fn host_of(wrcmd: Option<&WrCmd>, config: &Config) -> Result<Option<Dial>> {
     own.transpose().wrap_err("wrcmd")
 }
 
-/// The operands, else what the environment or the configuration lists; each once.
+/// The operands or, without any, what the environment or the configuration lists; each once.
 fn listed(own: Option<&Dial>, options: &Options, config: &Config) -> Result<Vec<Dial>> {
     let port = own.map_or(Dial::VENTI, Dial::port);
     let asked = match options.targets.is_empty() {

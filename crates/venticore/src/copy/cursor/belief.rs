@@ -142,7 +142,7 @@ impl Belief {
         line
     }
 
-    /// With a wrcmd that stands where we left it: it is no reason to start
+    /// With a wrcmd that stands where we left it: it is not a reason to start
     /// elsewhere, but up to there the target had everything once.
     fn up_to(mut self, wrcmd: Point) -> Self {
         let probe_to = self.probe_to.unwrap_or(self.at).max(wrcmd);

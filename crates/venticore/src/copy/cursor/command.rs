@@ -71,9 +71,9 @@ fn no_arena(partition: &PartitionView, head: u64) -> eyre::Report {
 /// The wrcmd after a run that brought every target to the end.
 ///
 /// `reached` has, for each of the partitions, where each target is. The place that all
-/// have reached in the wrcmd's partition becomes that of the wrcmd; at the end
-/// of a used up arena it is the next one that has clumps, in the next partition where
-/// the arena was the last. While there is none it stays. Only the words that change are written anew.
+/// have reached in the wrcmd's partition becomes the wrcmd's place; at the end of a used
+/// up arena it becomes the next arena that has clumps, in the next partition where the
+/// arena was the last. While there is none it stays. Only the words that change are replaced.
 ///
 /// # Errors
 /// The name of the next partition cannot be written as one word.

@@ -111,8 +111,8 @@ impl PartitionView {
     /// The line for a target that has acknowledged everything before a point
     /// whose last clump has the score `last`; `None` where no arena is there.
     ///
-    /// The arenas must be those of the time when they were *read*: with counters of
-    /// later, an arena that grew behind the place would go unnoticed.
+    /// The arenas must be as they were when they were *read*: with later counters,
+    /// an arena that grew behind the place would go unnoticed.
     #[must_use]
     pub fn place(
         &self,

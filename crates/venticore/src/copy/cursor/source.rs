@@ -7,7 +7,7 @@ use crate::codec::score::Score;
 /// What is asked of the source.
 pub trait Clumps {
     /// The score of the clump that ends exactly at an offset of an arena's
-    /// data section, which is not 0: that of its directory entry or header, intact or
+    /// data section, which is not 0: the score in its directory entry or header, intact or
     /// damaged. `None` where no clump ends there, or the log ends before it.
     ///
     /// # Errors

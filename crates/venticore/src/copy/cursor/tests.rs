@@ -35,7 +35,7 @@ fn dial(text: &str) -> Dial {
     text.parse().unwrap()
 }
 
-/// The `index`th arena of a partition, with so many clumps of a generation.
+/// The `index`th arena of a partition, with `clumps` clumps of a generation.
 fn shelf(index: u64, clumps: u64, sealed: bool, generation: u32) -> Shelf {
     let name = format!("arena {index}");
     let score = |clump| Score::of(format!("{generation} {index} {clump}").as_bytes());

@@ -55,9 +55,9 @@ pub enum ExternalFault {
     Start(io::Error),
     /// It, or its streams, could not be watched.
     Watch(io::Error),
-    /// Neither stream said anything for so long, or it did not end.
+    /// Neither stream said anything for this long, or it did not end.
     Silent(Duration),
-    /// It was still at work after so long.
+    /// It was still at work after this long.
     Endless(Duration),
     /// It could not connect to the target.
     Unreachable(String),

@@ -25,7 +25,7 @@ pub(super) struct Said {
     pub(super) damage: Option<String>,
     /// How many lines do.
     pub(super) damaged: u64,
-    /// The first line that says that there is no connection.
+    /// The first line that says that it could not connect.
     pub(super) no_connection: Option<String>,
     /// The last line that is not empty.
     pub(super) last: Option<String>,
@@ -144,8 +144,8 @@ fn names_a_clump(line: &[u8]) -> bool {
         || words.any(|word| word.starts_with(b"clump ") && word[6].is_ascii_digit())
 }
 
-/// True for a decimal or hexadecimal number and nothing else, but for blanks.
-/// Scores are longer.
+/// True for a decimal or hexadecimal number alone, with or without blanks
+/// around it. Scores are longer.
 fn is_number(line: &[u8]) -> bool {
     let number = line.trim_ascii();
     let hexadecimal = number.strip_prefix(b"0x");

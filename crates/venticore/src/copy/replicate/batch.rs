@@ -55,7 +55,7 @@ pub(super) struct Batch {
     /// Which arena of the job.
     pub(super) arena: usize,
     pub(super) blocks: Vec<Block>,
-    /// Why the walk could not start; then there are no blocks.
+    /// Why the walk could not start; then `blocks` is empty.
     pub(super) error: Option<StartError>,
     stored: Vec<u8>,
     plain: Vec<u8>,
@@ -79,8 +79,8 @@ impl Batch {
     /// Bytes of blocks in a batch at most.
     pub(super) const MOST: u64 = 2 * Self::LARGEST as u64;
 
-    /// An empty one, with so many stored and decompressed bytes, each, when it
-    /// is full.
+    /// An empty batch. When it is full it has `full` stored and `full`
+    /// decompressed bytes.
     pub(super) fn new(full: usize) -> Self {
         Batch {
             full,

@@ -22,8 +22,8 @@ use crate::source::log::{Item, Loss, What};
 /// it goes on by itself.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The same where all are sent so many bytes a second at most: what that takes for
-/// a batch is no slowness.
+/// The same where each target is sent at most `rate` bytes a second: one batch's
+/// time on top, since obeying the limit is not being slow.
 fn patience(rate: Option<u64>) -> Duration {
     let batch = rate.map_or(0.0, |rate| Batch::MOST as f64 / rate.max(1) as f64);
     PATIENCE + Duration::from_secs_f64(batch)
@@ -313,8 +313,8 @@ fn corrupt(item: &Item) -> Loss {
     }
 }
 
-/// The score by which a place is recognised again: that of the clump before
-/// it, as its header or directory entry has it.
+/// The score by which a place is recognised again: the score of the clump
+/// before it, as its header or directory entry has it.
 fn score_of(item: &Item) -> Option<Score> {
     match &item.what {
         What::Clump { header, .. } => Some(header.score),

@@ -102,8 +102,8 @@ enum Probing {
 /// without asking.
 const QUIET: u32 = 2;
 
-/// In a stretch that may be there already, every so many batches is asked for
-/// all the same.
+/// In a stretch that may be there already, one of this many batches is asked
+/// for all the same.
 const ASK_AGAIN: u32 = 8;
 
 struct Feeder<'a> {
@@ -248,7 +248,7 @@ impl Feeder<'_> {
         asked
     }
 
-    /// Those of the blocks that the target does not have.
+    /// The blocks that the target does not have.
     fn lacking<'b>(&mut self, blocks: Vec<Sendable<'b>>) -> Result<Vec<Sendable<'b>>, ClientError> {
         let Some(client) = &mut self.client else {
             return Ok(blocks);

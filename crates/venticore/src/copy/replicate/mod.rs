@@ -5,8 +5,8 @@
 //! every target of the group, so every clump is read and decoded once whatever
 //! their number. A target that is slower than the others, or was lost and can
 //! be reached again, goes on in a group of its own from the last place it has
-//! acknowledged. A fixed number of batches circulates in each group, and there
-//! are at most so many groups at a time, so memory depends neither on the size of
+//! acknowledged. A fixed number of batches circulates in each group, and the number
+//! of groups at a time is limited, so memory depends neither on the size of
 //! the arenas nor on the number of targets.
 //!
 //! A place counts as reached only after the target has acknowledged a sync
@@ -144,9 +144,9 @@ pub const TOLD: usize = 256;
 /// When targets are asked to sync in the middle.
 #[derive(Clone, Copy, Debug)]
 pub struct Checkpoint {
-    /// After so many bytes of log.
+    /// After this many bytes of log.
     pub bytes: u64,
-    /// After so much time.
+    /// After this much time.
     pub time: Duration,
 }
 

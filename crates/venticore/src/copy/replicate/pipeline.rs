@@ -38,7 +38,7 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// For so many targets, on a machine with so many cores. Each walk has its
+    /// For `targets` targets, on a machine with `cores` cores. Each walk has its
     /// batches, and each target that hangs keeps the one it is at.
     pub(super) fn of(targets: usize, cores: usize) -> Self {
         let targets = targets.max(1);
@@ -93,7 +93,7 @@ impl Pipeline {
     /// end by themselves when the pipeline is dropped.
     ///
     /// A batch ends where `checkpoint` bytes of log are in it: targets sync
-    /// between batches only. At most so many `targets` will be left behind.
+    /// between batches only. At most `targets` targets will be left behind.
     /// The share says how many batches there are, and how large.
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,

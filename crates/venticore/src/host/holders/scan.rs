@@ -96,8 +96,8 @@ pub(super) fn processes(proc: &Path, wanted: &Overlap) -> io::Result<ScanResult>
     Ok(seen)
 }
 
-/// How much is seen where these processes are listed, and the open files of so many
-/// are not shown.
+/// How much is seen where these processes are listed, and the open files of
+/// `unseen` of them are not shown.
 fn sight(proc: &Path, pids: &[u32], unseen: usize) -> Sight {
     match unseen {
         _ if is_contained(proc) => Sight::Contained,
@@ -153,7 +153,7 @@ pub(super) fn writers(proc: &Path, wanted: &[Overlap]) -> io::Result<(Vec<Vec<Pr
     Ok((writers, sight(proc, &pids, unseen)))
 }
 
-/// The numbers of those of what is wanted that a process has open for writing.
+/// The numbers in `wanted` of what a process has open for writing.
 fn written(directory: &Path, wanted: &[Overlap]) -> io::Result<BTreeSet<usize>> {
     let mut numbers = BTreeSet::new();
     for entry in fs::read_dir(directory.join("fd"))? {

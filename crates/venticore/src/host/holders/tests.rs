@@ -58,7 +58,7 @@ impl System {
         fs::write(own.join("mountinfo"), text).unwrap();
     }
 
-    /// A block device, in `/sys/block` where it is no slice.
+    /// A block device, in `/sys/block` where it is not a slice.
     fn device(&self, name: &str, number: &str, slice: Option<(u64, u64)>) -> PathBuf {
         let sys = self.roots().sys;
         let directory = sys.join("block").join(name);

@@ -14,7 +14,7 @@ pub struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// Judges a reply to anything but a read; `size` is that of a write.
+    /// Judges a reply to anything but a read; `size` is the size of a write.
     pub(super) fn note(
         &mut self,
         asked: Operation,

@@ -90,8 +90,8 @@ impl Conn {
         Ok(version)
     }
 
-    /// A server that said something else than a version line before it fell
-    /// silent is no venti.
+    /// A server that said something other than a version line before it fell
+    /// silent is not a venti.
     fn or_nonsense(&self, error: ClientError) -> ClientError {
         match VersionLine::parse(&self.buf[..self.end]) {
             Err(nonsense) if !b"venti-".starts_with(&self.buf[..self.end.min(6)]) => {
@@ -173,8 +173,8 @@ impl Conn {
         result.map_err(ClientError::Lost)
     }
 
-    /// One read into the free part of the buffer; nothing having come in time
-    /// is no error. There is always a free part: what is not used yet is less
+    /// One read into the free part of the buffer. It is not an error that nothing came
+    /// in time. There is always a free part: what is not used yet is less
     /// than one reply.
     fn fill(&mut self) -> io::Result<()> {
         self.buf.copy_within(self.start..self.end, 0);

@@ -142,7 +142,7 @@ impl ClientError {
 
     /// True when the server says that it does not have the block that was read
     /// (venti.md 7.5), in plan9port's words or in its own; also when its words
-    /// cannot be told from that. Every other refusal is no answer to that question.
+    /// cannot be told from that. No other refusal answers that question.
     #[must_use]
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Refused { absent: true, .. })

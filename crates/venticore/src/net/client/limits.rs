@@ -11,8 +11,8 @@ pub struct Timeouts {
     pub silence: Duration,
     /// For the reply to a sync.
     pub sync: Duration,
-    /// For [`Timeouts::least`]: time that is spent waiting for the server, not
-    /// for anything else, syncs aside.
+    /// For [`Timeouts::least`]: only the time that is spent waiting for the
+    /// server counts, syncs aside.
     pub progress: Duration,
     /// Bytes that the server must take or give in that time. Each answer counts
     /// as [`Timeouts::ANSWER`] at least.

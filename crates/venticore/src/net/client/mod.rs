@@ -224,7 +224,7 @@ impl Client {
     /// everything acknowledged on disk and waits for that.
     ///
     /// # Errors
-    /// Those of [`Client::write_all`] for the writes still outstanding, then
+    /// The errors of [`Client::write_all`] for the writes still outstanding, then
     /// [`ClientError::Refused`] and the errors of the connection for the sync itself.
     pub fn sync(&mut self) -> Result<(), ClientError> {
         self.guarded(|client| {
@@ -236,7 +236,7 @@ impl Client {
     /// Waits for the reply to every write.
     ///
     /// # Errors
-    /// Those of [`Client::write_all`] for the writes still outstanding.
+    /// The errors of [`Client::write_all`] for the writes still outstanding.
     pub fn settle(&mut self) -> Result<(), ClientError> {
         self.guarded(Self::take_replies)
     }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::codec::score::Score;
 
-/// The most pointer and directory blocks that are remembered: those of an
-/// archive of some 50 TB in 8 KiB blocks. An archive with more is not walked to
+/// The most pointer and directory blocks that are remembered: as many as an
+/// archive of some 50 TB in 8 KiB blocks has. An archive with more is not walked to
 /// its end: without the memory a small one could take for ever.
 pub(super) const SEEN_MAX: usize = 1 << 24;
 

@@ -85,8 +85,9 @@ pub trait Visitor {
     fn entry(&mut self, _id: usize, _number: u64, _entry: &Entry) -> Option<LeafPlan> {
         None
     }
-    /// A block is not there, or is not what it should be; what lies below it
-    /// is not looked at, except where only the size of its stream is invalid. The caller's name is that of the stream asked for.
+    /// A block is not there, or is not what it should be. What lies below it is not
+    /// looked at, except where only the size of its stream is invalid. `id` is the
+    /// caller's name for the stream that was asked for.
     fn damage(&mut self, id: usize, damage: BadBlock);
 }
 

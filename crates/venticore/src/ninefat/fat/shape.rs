@@ -1,7 +1,7 @@
 //! Where everything is in a FAT file system, by its boot sector.
 //!
-//! A field with one wrong bit would have the data of one file taken for that of
-//! another. So each field that matters is held against a second witness.
+//! With one wrong bit in a field, the data of one file would be taken for
+//! another's. So each field that matters is held against a second witness.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub(super) const RESERVED: u32 = 2;
 /// The first cluster of the root directory of FAT32, wherever one is made.
 pub(super) const ROOT_CLUSTER: u32 = 2;
 
-/// The most bytes of one copy of the table: that of a 9fat has 128 KiB at most.
+/// The most bytes of one copy of the table; the table of a 9fat has 128 KiB at most.
 const TABLE_MAX: u64 = 16 << 20;
 
 /// The most sectors that a table has beyond those that it needs, besides two
@@ -36,7 +36,7 @@ pub(in super::super) struct Shape {
     pub(super) clusters: u32,
     /// Both copies of the allocation table.
     pub(super) tables: [Range<u64>; 2],
-    /// The root directory of FAT12 and FAT16, else nothing.
+    /// The root directory of FAT12 and FAT16; otherwise empty.
     pub(super) root: Range<u64>,
     /// Where the first cluster begins.
     pub(in super::super) data: u64,
@@ -173,7 +173,7 @@ impl Boot<'_> {
         }
     }
 
-    /// Whether the fields are those of a file system that is known here.
+    /// Whether the fields describe a file system that is known here.
     fn check(&self) -> Result<(), Bad> {
         if self.word(510) != 0xaa55 {
             let bad = "expected a FAT file system, found no 0x55aa at the end of sector 0";
@@ -201,7 +201,7 @@ impl Boot<'_> {
     }
 
     /// Whether a root directory has as many entries as Plan 9's disk/format gives it, or
-    /// as others give those of floppies and disks.
+    /// as other formatters give it on floppies and disks.
     fn check_root(&self, slots: u64, total: u64) -> Result<(), Bad> {
         let is_usual = match (self.is_32(), self.0.get(3..11) == Some(b"Plan9.00")) {
             (true, _) => slots == 0,

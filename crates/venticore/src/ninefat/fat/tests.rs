@@ -64,7 +64,7 @@ impl Start {
         Start { bytes, len }
     }
 
-    /// Those of Plan 9's disk/format and of mkfs.vfat, for each kind.
+    /// What Plan 9's disk/format and mkfs.vfat make, for each kind.
     fn all() -> Vec<Start> {
         vec![
             Self::new(true, 12, 2_880, 1, 9, 224),

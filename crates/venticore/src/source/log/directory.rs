@@ -86,8 +86,8 @@ impl Directory {
             .find(|&index| matches!(self.entry(index), Ok(entry) if entry.score == *score))
     }
 
-    /// The entry of the clump that starts `bytes` of log after that of `from`,
-    /// by adding up sizes; none where no clump starts there.
+    /// The entry of the clump that starts `bytes` of log after the clump of entry
+    /// `from`, by adding up sizes; none where no clump starts there.
     pub(super) fn after(&mut self, from: u64, bytes: u64) -> Option<u64> {
         let (mut index, mut sum) = (from, 0);
         while sum < bytes {

@@ -13,7 +13,7 @@ pub(super) enum ClumpFault {
 }
 
 impl ClumpFault {
-    /// Zero bytes or those of an earlier use stand where a clump should.
+    /// Zero bytes or the bytes of an earlier use stand where a clump should.
     pub(super) fn is_no_clump(&self) -> bool {
         matches!(self, Self::Clump(ClumpError::Magic { .. }))
     }

@@ -19,7 +19,7 @@ pub struct Loss {
     /// What is wrong.
     pub why: String,
     /// It may only not have reached the disk yet: the arena can still grow,
-    /// and these are zero bytes or those of an earlier use.
+    /// and these are zero bytes or the bytes of an earlier use.
     pub maybe_late: bool,
 }
 

@@ -48,7 +48,7 @@ impl ClumpLog {
         Ok(())
     }
 
-    /// The clump that ends at `end`, where `self.index` is that of the next.
+    /// The clump that ends at `end`, where `self.index` is the index of the next.
     fn header_before(&mut self, end: u64) -> Option<ClumpHeader> {
         let entry = self.directory.entry(self.index?.checked_sub(1)?).ok()?;
         let by_entry = ClumpHeader::from_entry(&entry).ok()?;
@@ -86,8 +86,8 @@ impl ClumpLog {
         Ok(())
     }
 
-    /// The directory entry of the clump at `from`, by adding up sizes from the
-    /// end of the log backwards: the work is that of what is left to read.
+    /// The directory entry of the clump at `from`, by adding up sizes from the end
+    /// of the log backwards: the work grows with what is left to read.
     fn index_in_directory(&mut self, from: u64) -> Result<Option<u64>, StartError> {
         let mut index = u64::from(self.arena.live.clumps);
         let mut start = self.used();
