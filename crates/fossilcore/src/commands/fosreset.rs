@@ -15,12 +15,14 @@ use eyre::{Result, WrapErr, eyre};
 use crate::archive::{self, Archive, Depth};
 use crate::format::source::{ArchiveSource, LABEL, Proving, open, root_score, venti};
 use crate::format::{
-    self, ChangeError, FormatJob, Matches, Standing, UndoFile, check, old_undo, perform, say_first,
+    self, ChangeError, CheckedFormat, FormatJob, Matches, Standing, UndoFile, check, old_undo,
+    perform, say_first,
 };
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, HaltFirst};
 use crate::rootline::RootLine;
 use venticore::codec::operand::Operand;
+use venticore::codec::score::Score;
 use venticore::codec::utc::Utc;
 use venticore::config::Config;
 use venticore::host::holders::{self, Process};
@@ -123,14 +125,7 @@ fn reset(
     let (venti, dial) = (&venti, &dial);
     let source = ArchiveSource { score, venti, dial };
     let mut client = source.dial(config)?;
-    let (archive, checked) = source.plan(&mut client, &partition, None, LABEL.as_bytes())?;
-    let block_size = checked.format.header.block_size.into();
-    let proved = source.prove(
-        &mut client,
-        &archive,
-        &proving(options, terminal),
-        block_size,
-    )?;
+    let (checked, proved) = proved(&source, &mut client, &partition, options, terminal)?;
     let to = format!("vac:{score}, {proved}");
     let asked = answers.filter(|_| !options.yes && !options.dry_run);
     if let Some(undo) = &unfinished
@@ -144,14 +139,7 @@ fn reset(
     }
     let operand = partition.operand();
     let lost = || lost(&standing, &mut client, &fossils);
-    agree(
-        asked,
-        &format!("vac:{score}"),
-        &standing,
-        lost,
-        operand,
-        terminal,
-    )?;
+    agree(asked, score, &standing, lost, operand, terminal)?;
     drop(client);
     end_fossils(&partition, halt, config, terminal)?;
     perform(&job, &checked, &|| {
@@ -167,7 +155,7 @@ fn reset(
 /// The answer is not yes.
 fn agree(
     asked: Answers,
-    to: &str,
+    score: Score,
     standing: &Standing,
     lost: impl FnOnce() -> Vec<String>,
     operand: &Operand,
@@ -179,7 +167,7 @@ fn agree(
         }
         return confirm(
             operand,
-            &format!("reset it to {to}?"),
+            &format!("reset it to vac:{score}?"),
             &mut answers,
             terminal,
         );
@@ -190,13 +178,23 @@ fn agree(
     Ok(())
 }
 
-/// How an archive is proved.
-fn proving<'a>(options: &Options, terminal: &'a Terminal) -> Proving<'a> {
-    Proving {
+/// Lays out the format, and proves the archive: in which way, in words.
+fn proved(
+    source: &ArchiveSource<'_>,
+    client: &mut Client,
+    partition: &Partition,
+    options: &Options,
+    terminal: &Terminal,
+) -> Result<(CheckedFormat, String)> {
+    let (archive, checked) = source.plan(client, partition, None, LABEL.as_bytes())?;
+    let block_size = checked.format.header.block_size.into();
+    let how = Proving {
         depth: options.depth,
         as_written: options.as_written,
         terminal,
-    }
+    };
+    let proved = source.prove(client, &archive, &how, block_size)?;
+    Ok((checked, proved))
 }
 
 /// The fossils that hold a partition, which are ended later. Where there is none it is
@@ -315,7 +313,7 @@ fn lost(standing: &Standing, client: &mut Client, fossils: &[Process]) -> Vec<St
 }
 
 /// When an archive was taken, and whether this venti has it.
-fn readable(client: &mut Client, score: &venticore::codec::score::Score) -> String {
+fn readable(client: &mut Client, score: &Score) -> String {
     let archive = match Archive::read(client, score) {
         Ok(archive) => archive,
         Err(error) => return format!("not readable on this venti: {error}"),

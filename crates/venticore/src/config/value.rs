@@ -11,8 +11,11 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::codec::dial::Dial;
+use crate::codec::index::{PageError, quoted};
 use crate::codec::operand::Operand;
-use crate::net::page;
+
+/// The usual port of an index page.
+const HTTP: u16 = 80;
 
 /// What an error of this module begins with, to be told from one of the parser.
 pub(super) const WRONG: &str = "wrong value: ";
@@ -68,9 +71,16 @@ impl Kind for HostName {
 
 impl Kind for IndexPage {
     fn check(text: &str) -> Result<(), String> {
-        page::venti_of(text)
-            .map(drop)
-            .map_err(|error| error.to_string())
+        // A person or a password has no place in it.
+        let authority = text.strip_prefix("http://").and_then(|rest| {
+            let authority = rest.split('/').next()?;
+            (!authority.contains(['@', '!'])).then_some(authority)
+        });
+        let dial = authority.map(|authority| Dial::with_default_port(authority, HTTP));
+        match dial {
+            Some(Ok(_)) => Ok(()),
+            _ => Err(PageError::Url(quoted(text.as_bytes())).to_string()),
+        }
     }
 }
 
