@@ -79,10 +79,8 @@ impl Trailer {
         )
             .parse(rest)
             .map_err(short)?;
-        let (_, (extension, written)) = (
-            peek(take(Self::EXTENSION)),
-            (be_u32, be_u32, be_u64, be_u64, flag),
-        )
+        let fields = (be_u32, be_u32, be_u64, be_u64, flag);
+        let (_, (extension, written)) = (peek(take(Self::EXTENSION)), fields)
             .parse(rest)
             .map_err(short)?;
         if clump_magic == Some(0) {

@@ -111,10 +111,8 @@ impl<'a> Preflight<'a> {
         let offline = *origin == Origin::Offline;
         let sight = source::see_writers(&mut parts);
         servers::refuse_holder(&parts, dials, reach)?;
-        let port = sought
-            .url
-            .as_deref()
-            .and_then(|url| net::page::port_of(url).ok());
+        let url = sought.url.as_deref();
+        let port = url.and_then(|url| net::page::port_of(url).ok());
         gaps = gaps.worst(servers::say_other_server(
             origin, &mut parts, port, reach, terminal,
         ));
