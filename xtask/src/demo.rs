@@ -119,7 +119,7 @@ impl Demo {
         filled.unwrap_or(0)
     }
 
-    /// Stores so many more blocks in the source.
+    /// Stores `blocks` more blocks in the source.
     fn add(&mut self, blocks: u64) -> eyre::Result<()> {
         for _ in 0..blocks {
             let size = 1000 + self.sample.size(7000);
@@ -130,7 +130,7 @@ impl Demo {
         Ok(())
     }
 
-    /// Runs ventiprog, and checks that it sent just so many blocks to each
+    /// Runs ventiprog, and checks that it sent `expected` blocks to each
     /// target and moved its place to the end of the log.
     fn replicate(&self, out: &mut dyn Write, expected: u64) -> eyre::Result<()> {
         let before = self.targets.each_ref().map(writes);

@@ -1,8 +1,8 @@
 //! `cargo xtask package [--quick] [--check]`: a Debian package and an archive
 //! for each command, below `target/package`.
 //!
-//! Both are made again byte for byte from the same commit: times are those of the commit, or
-//! of `$SOURCE_DATE_EPOCH`, and no path of this machine is left in a program. With
+//! Both are made again byte for byte from the same commit: times are the commit's, or
+//! the one in `$SOURCE_DATE_EPOCH`, and no path of this machine is left in a program. With
 //! `--quick` they hold programs as `cargo build` makes them: to look at the packages, not to
 //! ship. With `--check` they are then installed in a clean Debian, see `check`.
 
@@ -107,7 +107,7 @@ fn pack(release: &Release, build: &Build, directory: &Path) -> eyre::Result<Vec<
     Ok(made)
 }
 
-/// What an earlier call left is no package of this one.
+/// Removes what an earlier call left: it is not a package of this one.
 fn remove_packages(directory: &Path) -> eyre::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();

@@ -6,7 +6,7 @@
 //! lists them as such; other ignored tests stay ignored.
 //!
 //! With `--decoys` all of it runs beside a live console, a state directory, a fossil
-//! and a venti that lie where a command finds those of the machine, and fails if
+//! and a venti that lie where a command finds the machine's own, and fails if
 //! one of them was touched.
 
 use std::ffi::OsString;

@@ -31,7 +31,7 @@ pub struct Archive {
     pub score: Score,
     /// The root block.
     pub root: Root,
-    /// The entry at the top: that of the extra layer, if there is one.
+    /// The entry at the top: the entry of the extra layer, if there is one.
     pub top: Option<Entry>,
     /// The block with the three root sources, as it is stored.
     pub block: Vec<u8>,
@@ -59,7 +59,7 @@ pub enum ArchiveError {
         /// What is wrong with it.
         damage: Box<BadBlock>,
     },
-    /// The score is that of a block of another type.
+    /// The score belongs to a block of another type.
     #[error("not a fossil root: expected a root block, found a {0} block of this score: {ADVICE}")]
     NoRoot(BlockType),
     /// A plain archive of vac(1), and how that shows.
@@ -91,7 +91,7 @@ impl ArchiveError {
 /// The most bytes of a block with the root sources.
 const SOURCES: usize = 3 * Entry::LEN;
 
-/// A block at most so long is the extra layer.
+/// A block with at most this many bytes is the extra layer.
 const LAYER: usize = 2 * Entry::LEN;
 
 /// The largest block that a fossil can have.
@@ -161,8 +161,8 @@ impl Archive {
         })
     }
 
-    /// The least block size that a partition must have: that of the root, or
-    /// of a root source that has larger ones.
+    /// The least block size that a partition must have: the root's, or the
+    /// block size of a root source that has larger blocks.
     #[must_use]
     pub fn block_size(&self) -> u64 {
         let sizes = self.sources.iter().flat_map(|s| [s.psize(), s.dsize()]);

@@ -1,6 +1,6 @@
 //! Halting a fossil's file systems in order, and proving it (fossil.md 6.6).
 //!
-//! The order is that of the script foshalt: venti sync, `fsys all sync`, venti
+//! The order is the script foshalt's: venti sync, `fsys all sync`, venti
 //! sync, `fsys all halt`. An archive under way is waited for first. `fsys all` says
 //! only the last error, so each file system is asked by name: it is halted when a
 //! second `halt` answers that it is. Then its process may be killed.
@@ -180,7 +180,7 @@ impl Halt {
         Ok(())
     }
 
-    /// `fsys all sync`: its errors may be those of file systems that are halted or
+    /// `fsys all sync`: its errors may be about file systems that are halted or
     /// closed, so each that is open must have its own line.
     fn sync_all(&self, console: &mut Console, outcome: &mut HaltOutcome) -> Result<()> {
         let reply = console.question("fsys all sync").map_err(|e| e.report())?;
@@ -196,7 +196,7 @@ impl Halt {
         Ok(())
     }
 
-    /// The venti of a file system: the one it was told, else its fossil.
+    /// The venti of a file system: the one it was told, otherwise its fossil's.
     fn venti_of(&self, system: &System) -> Option<String> {
         let own = || venti::running(&system.partition).filter(|_| self.own_venti);
         let told = system.venti.clone().or_else(own);

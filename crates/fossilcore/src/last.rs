@@ -137,7 +137,7 @@ fn check_root(
 }
 
 /// The sector with the super block's fields, read until it is the same twice:
-/// a fossil may be writing it, and half of a score is no score.
+/// a fossil may be writing it, and half of a score is not a score.
 fn settled(source: &dyn ReadAt, header: &Header) -> Result<Vec<u8>, LastError> {
     let read = || {
         read(
@@ -177,7 +177,7 @@ fn read(
     Ok(bytes)
 }
 
-/// Why there is no telling what a partition's last archival score is.
+/// Why a partition's last archival score cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum LastError {
     /// No archive was ever completed, or none since the partition was formatted; the

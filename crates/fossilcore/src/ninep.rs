@@ -12,7 +12,7 @@ const VERSION: &str = "9P2000";
 /// No tag, for the first message.
 const NO_TAG: u16 = 0xffff;
 
-/// No fid, where there is no authentication.
+/// No fid, where nobody authenticates.
 const NO_FID: u32 = 0xffff_ffff;
 
 const T_VERSION: u8 = 100;
@@ -106,7 +106,7 @@ fn string(bytes: Option<&[u8]>) -> Option<String> {
 /// answer too: its text.
 ///
 /// # Errors
-/// It is no 9P server, or does not answer; limits are those of the stream.
+/// It is not a 9P server, or does not answer; the limits are the stream's.
 pub fn answers(
     stream: &mut (impl Read + Write),
     user: &str,

@@ -47,12 +47,12 @@ const DRAWTERM: &str = "; it must be the drawterm of 9front \
      (on Debian the package drawterm-9front, not drawterm), and $PASS its password";
 
 impl Machine {
-    /// A machine by its name: reached as `asked` says, else as the
-    /// configuration has it for this host, else for all, else by ssh.
+    /// A machine by its name: reached as `asked` says, otherwise as the configuration
+    /// has it for this host, otherwise as it has it for all, otherwise by ssh.
     ///
     /// # Errors
-    /// The name could be taken for something else, or the argument vector has
-    /// no place for the command.
+    /// The name could be taken for something that is not a name, or the argument
+    /// vector has no place for the command.
     pub fn new(host: &str, asked: Option<&str>, config: &Config) -> Result<Self> {
         check_host(host)?;
         let name = asked
@@ -174,7 +174,7 @@ fn built_in(name: &str) -> Remote {
     }
 }
 
-/// A name that is no option, and no more than one word for any program.
+/// A name that is not an option, and not more than one word for any program.
 fn check_host(host: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-:@%[]".contains(c);
     if host.is_empty() || host.starts_with(['-', '@']) || !host.chars().all(plain) {

@@ -27,7 +27,7 @@ const SYNC: Duration = Duration::from_secs(5);
 /// How long a line of the console may be on its way.
 const LATE: Duration = Duration::from_secs(2);
 
-/// After so long with a snapshot still waiting, no archiver is at work: a fossil has
+/// A snapshot that still waits after this time has no archiver at work: a fossil has
 /// recorded by then that it took it up.
 pub const ARCHIVER: Duration = Duration::from_secs(60);
 

@@ -27,8 +27,8 @@ use venticore::net::addresses;
 /// together have at most a quarter of the stack.
 const WORDS_MAX: u64 = 4 << 20;
 
-/// The venti of the fossil on a partition: what its console said, else what the
-/// running fossil was started with, else what the next one would be.
+/// The venti of the fossil on a partition: what its console said, otherwise what the
+/// running fossil was started with, otherwise what the next one would be.
 pub(crate) fn of(partition: &Partition, console: Option<&str>, config: &Config) -> Option<String> {
     let console = console.map(str::to_owned);
     console
@@ -71,7 +71,7 @@ pub(crate) struct RecordedVenti {
 /// name of this host, and `$venti` its value.
 ///
 /// # Errors
-/// It is no address, or the key `address` is none.
+/// It is not an address, or the value of the key `address` is not one.
 pub(crate) fn written(text: &str, config: &Config) -> Result<RecordedVenti> {
     let dial = config.dial(text).wrap_err("venti")?;
     let text = match text.contains('$') {
@@ -94,7 +94,7 @@ pub(crate) fn written(text: &str, config: &Config) -> Result<RecordedVenti> {
     })
 }
 
-/// The venti that commands talk to: `$venti`, else the source of the
+/// The venti that commands talk to: `$venti`, otherwise the source of the
 /// configuration, as it is written there.
 pub(crate) fn reading_venti(config: &Config) -> Result<Option<String>> {
     let venti = config.venti.as_ref().or(config.source.as_ref());
@@ -109,8 +109,8 @@ pub(crate) fn reading_venti(config: &Config) -> Result<Option<String>> {
         .transpose()
 }
 
-/// A name of this host under which a server answers at a port, so that it
-/// does for other machines: the host's own, else the address it reaches others from.
+/// A name of this host under which a server answers at a port, so that it does for
+/// other machines: the host's own, otherwise the address it reaches others from.
 fn own_name(port: u16, limit: Duration) -> Option<String> {
     let uname = rustix::system::uname();
     let name = uname.nodename().to_string_lossy().into_owned();
@@ -124,8 +124,8 @@ fn own_name(port: u16, limit: Duration) -> Option<String> {
     })
 }
 
-/// The address of this host on the way out. Nothing is sent: that of the
-/// documentation is only looked for in the table of routes.
+/// The address of this host on the way out. Nothing is sent: the address that is
+/// reserved for documentation is only looked for in the table of routes.
 fn outgoing() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;

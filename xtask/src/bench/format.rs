@@ -121,7 +121,7 @@ fn fill(partition: &Path, data: u64) -> eyre::Result<()> {
     Ok(())
 }
 
-/// What dd takes for so many bytes.
+/// What dd takes for `bytes` bytes.
 fn copy(directory: &Path, bytes: u64) -> eyre::Result<Measured> {
     let to = directory.join("copy");
     let mut dd = Command::new("dd");

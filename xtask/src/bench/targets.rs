@@ -3,7 +3,7 @@
 //!
 //! Each clump is read once, by the bytes that the process has read (`rchar` of
 //! `/proc/PID/io`, which does not count sockets), and decoded once, by its own
-//! count (`-j`), which must be that of the clumps.
+//! count (`-j`), which must be the number of the clumps.
 
 use std::fs::File;
 

@@ -2,8 +2,8 @@
 //!
 //! 1. `cargo install --path crates/NAME` gives each command.
 //! 2. Built again, from a clone in another directory, they are the same byte for byte.
-//! 3. In a clean Debian, made by debootstrap, each installs alone and gives its
-//!    files and nothing else, and leaves nothing when it is removed.
+//! 3. In a clean Debian, made by debootstrap, each installs alone and gives only
+//!    its files, and leaves nothing when it is removed.
 //! 4. All of them install side by side, the examples of the manual run there as
 //!    the pages have them, and removing all leaves only what the examples wrote.
 //!

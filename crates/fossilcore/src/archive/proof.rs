@@ -50,7 +50,7 @@ pub enum Depth {
     /// the venti is asked for everything else.
     #[default]
     Active,
-    /// Every block, those of earlier snapshots too, is read.
+    /// Every block is read, the blocks of earlier snapshots too.
     Every,
 }
 
@@ -208,7 +208,7 @@ struct Pending {
 /// A subdirectory: what the metadata says, and what the entries do.
 struct Sub {
     name: String,
-    /// The number of its entry, and of that of its metadata.
+    /// The number of its entry, and the number of its metadata's entry.
     numbers: [u32; 2],
     entries: [Option<Entry>; 2],
 }
@@ -382,8 +382,8 @@ fn unusable(entry: &Entry, block_size: u64) -> Option<BadBlock> {
     })
 }
 
-/// What the entries of a directory are for that belong to subdirectories:
-/// by their number, which one, and whether it is that of the metadata.
+/// What the entries of a directory are for that belong to subdirectories: by
+/// their number, which subdirectory, and whether it is the entry of its metadata.
 fn roles(subs: &[Sub]) -> HashMap<u64, (usize, usize)> {
     let mut roles = HashMap::new();
     for (sub, found) in subs.iter().enumerate() {

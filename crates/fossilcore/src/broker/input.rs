@@ -2,7 +2,7 @@
 
 use crate::console::line::CommandLine;
 
-/// The most bytes of a line that is waited for; more is no line.
+/// The most bytes of a line that is waited for; a longer one is not passed on.
 const LIMIT: usize = 4096;
 
 /// The beginning of a client's line.

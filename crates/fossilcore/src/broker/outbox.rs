@@ -64,7 +64,7 @@ impl Outbox {
         self.bytes.as_slices().0
     }
 
-    /// So many of them were sent. When all are, and some were skipped before, the
+    /// The first `count` bytes were sent. When all are, and some were skipped before, the
     /// client goes on behind a mark, with the beginning of the present line.
     pub(super) fn sent(&mut self, count: usize, partial: &[u8]) {
         self.bytes.drain(..count.min(self.bytes.len()));

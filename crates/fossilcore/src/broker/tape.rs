@@ -103,7 +103,7 @@ impl Tape {
         self.history.iter().copied().collect()
     }
 
-    /// The line that has not ended, at most so much of it as is kept.
+    /// The line that has not ended, or the part of it that is kept.
     #[must_use]
     pub(super) fn partial(&self) -> &[u8] {
         &self.partial

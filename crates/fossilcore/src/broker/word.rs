@@ -68,7 +68,7 @@ pub(super) fn taken_from(broker: Option<ChildStdout>, limit: Duration) -> Result
     }
 }
 
-/// Reads up to a byte, to the end, or for so long.
+/// Reads up to a byte, to the end, or until `limit` has passed.
 fn until(mut from: &File, last: u8, limit: Duration) -> io::Result<String> {
     let deadline = Instant::now() + limit;
     let (mut text, mut byte) = (Vec::new(), [0]);

@@ -22,7 +22,7 @@ pub struct Options {
     pub depth: Depth,
     /// `--as-written`: go on where what is invalid was written so.
     pub as_written: bool,
-    /// `-f`: overwrite what is no fossil.
+    /// `-f`: overwrite what is not a fossil.
     pub force: bool,
     /// `-n`: write nothing.
     pub dry_run: bool,

@@ -33,7 +33,7 @@ pub struct Options {
 /// Runs the command.
 ///
 /// # Errors
-/// There is no console or more than one, it does not answer, or calls the command
+/// No console is found, or more than one; it does not answer, or calls the command
 /// an error.
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let limit = options.wait.unwrap_or(config.console);

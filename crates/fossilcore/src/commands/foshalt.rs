@@ -37,7 +37,7 @@ pub struct Options {
 /// Runs the command.
 ///
 /// # Errors
-/// There is no console, or standard output cannot be written.
+/// No console is found, or standard output cannot be written.
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let found = options.consoles.is_empty();
     let places = match found {

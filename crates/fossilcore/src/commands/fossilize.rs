@@ -57,7 +57,7 @@ pub struct Options {
 /// Runs the command.
 ///
 /// # Errors
-/// There is no score, or it could not be recorded: nothing is printed. Or it
+/// No score is found, or it could not be recorded: nothing is printed. Or it
 /// is on record and could not be printed.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let operand = config.fossil_partition(options.partition.as_deref());

@@ -48,7 +48,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// Reaches the console at a path. A command has so long to answer.
+    /// Reaches the console at a path. A command may take `limit` to answer.
     ///
     /// # Errors
     /// [`ConsoleError::Unreachable`].

@@ -121,13 +121,13 @@ pub enum LineError {
     /// It has no words.
     #[error("expected a command, found none")]
     Empty,
-    /// It has so many bytes.
+    /// It has this many bytes.
     #[error(
         "expected a line of at most {most} bytes, found {0}: a fossil would cut it and execute the rest",
         most = CommandLine::MAX
     )]
     Long(usize),
-    /// It has so many words.
+    /// It has this many words.
     #[error(
         "expected at most {most} words, found {0}: a fossil would drop the others",
         most = CommandLine::WORDS

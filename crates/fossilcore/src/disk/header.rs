@@ -43,7 +43,7 @@ impl Header {
     /// [`Header::check`]'s to say.
     ///
     /// # Errors
-    /// Too few bytes, a wrong magic or version, a block size that is no
+    /// Too few bytes, a wrong magic or version, a block size that is not a
     /// multiple of 512.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let short = |_: EndsEarly<'_>| FormatError::short("header", Self::FIELDS, bytes.len());
@@ -94,7 +94,7 @@ impl Header {
     /// The layout of a partition of `len` bytes, as flfmt makes it.
     ///
     /// # Errors
-    /// A block size that the header cannot hold or that is no multiple of
+    /// A block size that the header cannot hold or that is not a multiple of
     /// 512, a partition that is too short, or too long for addresses of 32
     /// bits.
     pub fn layout(len: u64, block_size: u64) -> Result<Self, GeometryError> {
@@ -183,7 +183,7 @@ impl Header {
     }
 
     /// Where the label of the data block `address` is, in bytes from the start
-    /// of the partition; `None` where there is no such block.
+    /// of the partition; `None` where the block does not exist.
     #[must_use]
     pub fn label_at(&self, address: u32) -> Option<u64> {
         let address = self.inside(address)?;
@@ -193,7 +193,7 @@ impl Header {
     }
 
     /// Where the data block `address` is, in bytes from the start of the
-    /// partition; `None` where there is no such block.
+    /// partition; `None` where the block does not exist.
     #[must_use]
     pub fn data_at(&self, address: u32) -> Option<u64> {
         let address = self.inside(address)?;

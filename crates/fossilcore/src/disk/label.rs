@@ -46,7 +46,7 @@ impl Label {
     /// Reads a label.
     ///
     /// # Errors
-    /// Too few bytes; a state that is no state, a kind past the last, or
+    /// Too few bytes; an unknown state, a kind past the last, or
     /// closed and with an open end, or the reverse.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let (_, (state, kind, epoch, epoch_close, tag)) = (be_u8, be_u8, be_u32, be_u32, be_u32)

@@ -114,7 +114,7 @@ impl MetaBlock {
         Ok(())
     }
 
-    /// Where the entries may begin, with an index of so many slots.
+    /// Where the entries may begin, with an index of `slots` slots.
     fn entries_at(slots: u16) -> usize {
         Self::FIELDS + usize::from(slots) * MetaSlot::LEN
     }

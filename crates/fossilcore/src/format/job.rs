@@ -22,7 +22,7 @@ use venticore::host::terminal::Terminal;
 use venticore::state::StateDir;
 use venticore::status::{Failure, Status};
 
-/// The longest part of a partition's name in that of a file.
+/// The most bytes of a partition's name that go into a file's name.
 const NAME_MAX: usize = 64;
 
 /// What is to be done, and for whom.
@@ -38,7 +38,7 @@ pub struct FormatJob<'a> {
     pub dir: Option<&'a Path>,
     /// The partition, open for writing unless nothing is to be written.
     pub partition: &'a Partition,
-    /// Overwrite what is no fossil.
+    /// Overwrite what is not a fossil.
     pub force: bool,
 }
 
@@ -58,7 +58,7 @@ pub struct CheckedFormat {
 /// Whether what a partition holds may be overwritten.
 ///
 /// # Errors
-/// It is no fossil, and `force` is not set.
+/// It is not a fossil, and `force` is not set.
 pub fn check(partition: &Partition, standing: &Standing, force: bool) -> Result<()> {
     match standing {
         Standing::Other { .. } if !force => {
@@ -72,7 +72,7 @@ pub fn check(partition: &Partition, standing: &Standing, force: bool) -> Result<
 }
 
 /// The undo file of a format of this partition, or of putting it back, that
-/// did not end. Looked for where the partition is no whole fossil.
+/// did not end. Looked for where the partition is not a whole fossil.
 ///
 /// # Errors
 /// The partition cannot be read.

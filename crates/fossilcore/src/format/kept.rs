@@ -67,8 +67,8 @@ pub fn listed(dir: &Path) -> Vec<Result<String, (PathBuf, ChangeError)>> {
 
 /// Removes undo files of a partition after a format of it that ended: those beyond
 /// the number, and those older than the age, that the configuration keeps. The one just
-/// made stays, and so do those of other partitions, whose formats may not have
-/// ended.
+/// made stays, and so do the undo files of other partitions, whose formats may not
+/// have ended.
 pub(super) fn prune(
     dir: &Path,
     kept: config::Undo,

@@ -1,6 +1,5 @@
-//! Bytes with what repeats after 14 of them left out: labels, of which those of
-//! one file are the same but for none of their bytes, and shrink to what
-//! differs.
+//! Bytes with what repeats after 14 of them left out. They are labels: the
+//! labels of one file are all the same, and shrink to what differs.
 //!
 //! The form: how many bytes follow (u16), how many after them repeat those 14
 //! before (u16), the bytes that follow; this over and over. That takes a

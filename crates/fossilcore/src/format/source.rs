@@ -42,10 +42,10 @@ pub(crate) fn root_score(text: &str) -> Result<Score> {
     }
 }
 
-/// The venti: the one given, else `$venti`, else the configured source.
+/// The venti: the one given, otherwise `$venti`, otherwise the configured source.
 ///
 /// # Errors
-/// There is none, or it is no address.
+/// None is named, or its text is not an address.
 pub(crate) fn venti(given: Option<&str>, config: &Config) -> Result<(String, Dial)> {
     let text = match given {
         Some(text) => Some(text.trim().to_owned()),

@@ -36,7 +36,7 @@ pub enum Standing {
     },
     /// Nothing.
     Empty,
-    /// Something else, and where it begins to be.
+    /// Other bytes, and where they begin.
     Other {
         /// What it looks like, if that is known.
         name: Option<&'static str>,

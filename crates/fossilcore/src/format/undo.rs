@@ -32,7 +32,7 @@ pub use recorder::save;
 /// The first line.
 const FIRST: &str = "fossil undo 1";
 
-/// The most records: those of a file system of 2 TB that is full.
+/// The most records: as many as a full file system of 2 TB needs.
 const RECORDS_MAX: usize = 1 << 17;
 
 /// The most areas.

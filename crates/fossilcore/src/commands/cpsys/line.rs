@@ -96,7 +96,7 @@ pub(super) fn check_venti(address: &str) -> Result<(), String> {
     ))
 }
 
-/// The far fossilize failed because there is no archive to be recorded: ours
+/// The far fossilize failed because it found no archive to record: ours
 /// says so on standard error, the script on standard output.
 pub(super) fn tells_no_root(answer: &RemoteOutput) -> bool {
     let ours = [

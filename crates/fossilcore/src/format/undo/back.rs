@@ -80,7 +80,7 @@ impl UndoFile {
 
     /// Puts back what was there before the format, all of it or, where it is
     /// interrupted, so that a further call completes it. Until then the disk
-    /// is no fossil.
+    /// is not a fossil.
     ///
     /// # Errors
     /// As [`UndoFile::matches`]; what could not be written; [`ChangeError::Differs`].
