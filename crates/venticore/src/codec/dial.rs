@@ -311,9 +311,6 @@ mod tests {
         for text in [
             "",
             "*",
-            "a b",
-            "a\tb",
-            "a\nb",
             "/net/tcp",
             "a&b",
             "-host",
@@ -329,6 +326,10 @@ mod tests {
         ] {
             let full = format!("tcp!{text}!1");
             assert_eq!(canonical(&full), host(text), "{full:?}");
+        }
+        for text in ["tcp!a b!1", "a\tb", "a\nb"] {
+            let list = Err(Invalid::DialList(text.to_owned()));
+            assert_eq!(text.parse::<Dial>(), list, "{text:?}");
         }
         assert_eq!(canonical(&"a".repeat(254)), host(&"a".repeat(254)));
         for port in ["0", "65536", "+1", "-1", "", "http", "1 ", "0x1"] {

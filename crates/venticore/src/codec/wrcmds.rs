@@ -22,7 +22,7 @@
 //! | `last` | score of the clump that ends at the offset; `none` at offset 0 |
 //! | `time` | when the target acknowledged |
 //! | `open` | only where an arena before that one could still be filled when it was read: its head, where its log ended then, and the score of the clump that ended there. What has been added since does not change the source, and was sent or not |
-//! | `before` | fingerprint of the arenas before that one (`places::Partition::fingerprint`): a line can look right although they were filled again; `none` is a line made without |
+//! | `before` | fingerprint of the arenas before that one (`PartitionView::fingerprint`): a line can look right although they were filled again; `none` is a line made without |
 //!
 //! `unknown` stands where something is not known. A wrarena line without a
 //! `place` comment, from an operator or a script, is read, and nothing but
