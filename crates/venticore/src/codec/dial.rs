@@ -327,7 +327,7 @@ mod tests {
             let full = format!("tcp!{text}!1");
             assert_eq!(canonical(&full), host(text), "{full:?}");
         }
-        for text in ["tcp!a b!1", "a\tb", "a\nb"] {
+        for text in ["tcp!a b!1", "a\tb", "a\nb", "/net alt/tcp!host!1"] {
             let list = Err(Invalid::DialList(text.to_owned()));
             assert_eq!(text.parse::<Dial>(), list, "{text:?}");
         }
@@ -355,7 +355,6 @@ mod tests {
             "/net.alt/udp",
             "/net.alt/host",
             "/net.alt/",
-            "/net alt/tcp",
             "/net'/tcp",
             "#I1",
         ] {
