@@ -32,6 +32,7 @@ mod memory;
 mod ninefat;
 mod pages;
 mod places_told;
+mod prose;
 mod readback;
 mod real_arenas;
 mod real_conf;

@@ -20,7 +20,7 @@ const TOP: [&str; 3] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
 /// What a path of the repository begins with.
 const ROOTS: [&str; 6] = ["crates/", "tests/", "xtask/", "docs/", "contrib/", ".ci/"];
 
-fn texts() -> Vec<(PathBuf, String)> {
+pub(crate) fn texts() -> Vec<(PathBuf, String)> {
     let root = command::root();
     let mut found: Vec<PathBuf> = TOP.iter().map(|name| root.join(name)).collect();
     BELOW
