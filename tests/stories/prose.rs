@@ -96,5 +96,8 @@ fn the_forms_are_known() {
     ] {
         assert_eq!(forms(line).len(), 1, "{line}");
     }
-    assert!(forms("It is no longer there, there is no other, nothing else is, so long as it lasts").is_empty());
+    assert!(
+        forms("It is no longer there, there is no other, nothing else is, so long as it lasts")
+            .is_empty()
+    );
 }

@@ -1,4 +1,4 @@
-//! Why a file is no `wrcmds`, said with the line and the way out.
+//! Why a file is not a `wrcmds`, said with the line and the way out.
 
 use crate::codec::invalid::Invalid;
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::codec::dial::Dial;
 use crate::codec::wrcmd::{self};
 use crate::status::Status;
 
-/// Why a file is no `wrcmds`, or would be none after a change.
+/// Why a file is not a `wrcmds`, or would not be one after a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrcmdsError {
     /// The line, counted from 1, where it is one.
