@@ -4,14 +4,14 @@ use std::fs;
 use std::sync::Arc;
 
 use venti_tests::arena::PartitionBuilder;
-use venti_tests::command::Output;
+use venti_tests::command::{Output, program};
 use venti_tests::http::{Answer, Http};
 use venti_tests::index;
 use venti_tests::venti::{Fault, How, On, Venti};
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 
-use crate::site::Site;
+use crate::site::{LIMITS, Site};
 
 /// More than are sampled, so that a sample may miss a block.
 const MANY: usize = 1500;
@@ -149,6 +149,27 @@ fn damage_of_a_target_that_was_forgotten_is_found_when_it_is_a_target_again() {
     let said = "could not give back blocks that are on record (1): that is forgotten too";
     assert!(forgotten.stderr.contains(said), "{forgotten:?}");
     let output = site.runs(&[&venti], 4);
+    let named = format!("data block {score} is damaged there (");
+    assert!(output.stderr.contains(&named), "{output:?}");
+}
+
+#[test]
+fn an_external_engine_does_not_hide_what_was_forgotten() {
+    let site = Site::new(MANY);
+    let venti = Venti::start();
+    site.runs(&[&venti], 0);
+    let score = site.score(0, 700);
+    venti.corrupt(BlockType::Data, &score);
+    fs::remove_file(site.state("wrcmd")).unwrap();
+    let forgotten = site.ventiprog().args(["--forget", &venti.dial()]).run();
+    assert_eq!(forgotten.status, 0, "{forgotten:?}");
+    let config = format!(
+        "engine = 'external'\nwrarena = ['{}']\n{LIMITS}",
+        program("wrarena")
+    );
+    let command = site.ventiprog().config(&config).args(["-p", &site.part()]);
+    let output = command.arg(venti.dial()).run();
+    assert_eq!(output.status, 4, "{output:?}");
     let named = format!("data block {score} is damaged there (");
     assert!(output.stderr.contains(&named), "{output:?}");
 }

@@ -182,37 +182,43 @@ impl Broker {
     }
 
     /// Waits for anything.
-    fn wait(&self, limit: Option<Duration>) -> Ready {
+    fn wait<'a>(&'a self, limit: Option<Duration>) -> Ready {
         let full = self.typed.len() >= TYPED;
         let mut to_console = PollFlags::IN;
         to_console.set(PollFlags::OUT, !self.typed.is_empty());
-        let mut fds = vec![
-            PollFd::new(&self.signals, PollFlags::IN),
-            PollFd::new(&self.bell, PollFlags::IN),
-        ];
-        for client in &self.clients {
-            fds.push(PollFd::new(client.stream(), client.wants(full)));
-        }
+        let mut fds: Vec<_> = self
+            .clients
+            .iter()
+            .map(|client| PollFd::new(client.stream(), client.wants(full)))
+            .collect();
         let clients = fds.len();
-        let console = self.console.as_ref();
-        fds.extend(console.map(|console| PollFd::new(console, to_console)));
-        let stderr = self.stderr.as_ref();
-        fds.extend(stderr.map(|stderr| PollFd::new(stderr, PollFlags::IN)));
-        let socket = self.socket.as_ref();
-        fds.extend(socket.map(|socket| PollFd::new(&socket.listener, PollFlags::IN)));
-        let parent = self.parent.as_ref();
-        fds.extend(parent.map(|parent| PollFd::new(parent, PollFlags::IN)));
+        let mut add = |fd: Option<PollFd<'a>>| {
+            let fd = fd?;
+            fds.push(fd);
+            Some(fds.len() - 1)
+        };
+        let read = PollFlags::IN;
+        let signals = add(Some(PollFd::new(&self.signals, read)));
+        let bell = add(Some(PollFd::new(&self.bell, read)));
+        let parent = add(self.parent.as_ref().map(|fd| PollFd::new(fd, read)));
+        let console = add(self.console.as_ref().map(|fd| PollFd::new(fd, to_console)));
+        let stderr = add(self.stderr.as_ref().map(|fd| PollFd::new(fd, read)));
+        let socket = self.socket.as_ref().map(|socket| &socket.listener);
+        let caller = add(socket.map(|fd| PollFd::new(fd, read)));
         // What fails here fails again at the reading, which tells more.
         let _ = wait(&mut fds, limit);
-        let ready = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
+        let is = |at: Option<usize>| {
+            let fd = at.and_then(|at| fds.get(at));
+            fd.is_some_and(|fd| !fd.revents().is_empty())
+        };
         Ready {
-            signals: ready(0),
-            bell: ready(1),
-            caller: socket.is_some() && ready(fds.len() - 1 - usize::from(parent.is_some())),
-            parent: parent.is_some() && ready(fds.len() - 1),
-            clients: fds[2..clients].iter().map(PollFd::revents).collect(),
-            console: console.is_some() && ready(clients),
-            stderr: stderr.is_some() && ready(clients + usize::from(console.is_some())),
+            signals: is(signals),
+            bell: is(bell),
+            parent: is(parent),
+            console: is(console),
+            stderr: is(stderr),
+            caller: is(caller),
+            clients: fds[..clients].iter().map(PollFd::revents).collect(),
         }
     }
 

@@ -120,6 +120,7 @@ pub(super) fn check(run: &mut Run<'_>) {
         }
         read_back(
             target,
+            believed && target.is_suspect(),
             &run.parts,
             run.config,
             &mut run.record,
@@ -168,16 +169,15 @@ fn compare(target: &mut Target, url: &str, parts: &[Part], config: &Config, term
     target.status = target.status.worst(status);
 }
 
-/// Reads back a sample of what it has by now; all of it, where its index alone says that
-/// it has it and there is reason to doubt that.
+/// Reads back what it has by now: `all` of it, or a sample.
 fn read_back(
     target: &mut Target,
+    all: bool,
     parts: &[Part],
     config: &Config,
     record: &mut StateFiles,
     terminal: &Terminal,
 ) {
-    let all = target.is_doubtful();
     let dial = target.dial.clone();
     let mut client = match Client::dial(&dial, config.limits) {
         Ok(client) => client,

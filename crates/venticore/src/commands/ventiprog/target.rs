@@ -184,15 +184,15 @@ impl Target {
     pub(super) fn is_believed(&self, is_native: bool) -> bool {
         match is_native {
             true => self.tally.present > 0,
-            false => self.new.is_some(),
+            false => self.new.is_some() || self.is_suspect(),
         }
     }
 
     /// Whether what it is believed to have is to be read back whole: other blocks of it
-    /// were missing or damaged in this run, or what was on record of that was forgotten.
-    pub(super) fn is_doubtful(&self) -> bool {
-        let had_losses = self.read_back.missing + self.read_back.damaged > 0;
-        self.tally.present > 0 && (had_losses || self.was_forgotten)
+    /// were missing or damaged in this run, or what was on record of its damage was
+    /// forgotten.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.read_back.missing + self.read_back.damaged > 0 || self.was_forgotten
     }
 
     /// Whether it lacked what it had acknowledged, and has been sent it again.

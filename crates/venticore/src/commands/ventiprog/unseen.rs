@@ -115,11 +115,12 @@ pub(super) fn say_unnamed(
     let ventis: BTreeSet<u32> = ventis.map(|venti| venti.pid).chain(at_source).collect();
     let mut lines = terminal.several("arena partitions that nothing names");
     let mut status = Status::Done;
-    for (pid, written) in ventis.into_iter().flat_map(|pid| {
+    let written_by = |pid| {
         holders::written_by(pid)
             .into_iter()
             .map(move |of| (pid, of))
-    }) {
+    };
+    for (pid, written) in ventis.into_iter().flat_map(written_by) {
         let descriptor = written.descriptor.to_string_lossy();
         let is_named = named.iter().any(|name| is_same_node(name, &descriptor));
         if is_named || !is_another(&written.descriptor, parts) {
