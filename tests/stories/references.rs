@@ -7,18 +7,11 @@ use std::path::{Path, PathBuf};
 use venti_tests::command;
 
 /// The texts that are read: below these, with these endings.
-const BELOW: [&str; 6] = [
-    "crates",
-    "tests/src",
-    "tests/stories",
-    "xtask",
-    "docs",
-    "contrib",
-];
+const BELOW: [&str; 5] = ["crates", "tests/src", "tests/stories", "xtask", "docs"];
 const TOP: [&str; 3] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
 
 /// What a path of the repository begins with.
-const ROOTS: [&str; 6] = ["crates/", "tests/", "xtask/", "docs/", "contrib/", ".ci/"];
+const ROOTS: [&str; 5] = ["crates/", "tests/", "xtask/", "docs/", ".ci/"];
 
 pub(crate) fn texts() -> Vec<(PathBuf, String)> {
     let root = command::root();

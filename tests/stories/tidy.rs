@@ -114,7 +114,6 @@ fn the_top_level_holds_what_it_should() {
         "Cargo.toml",
         "LICENSE",
         "README.md",
-        "contrib",
         "crates",
         "docs",
         "tests",

@@ -1,4 +1,4 @@
-//! What `contrib` has for systemd, cron and OpenRC.
+//! What `docs/contrib` has for systemd, cron and OpenRC.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use venti_tests::command;
 use venti_tests::machine::Machine;
 
 fn contrib(path: &str) -> PathBuf {
-    command::root().join("contrib").join(path)
+    command::root().join("docs/contrib").join(path)
 }
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The files of a directory of `contrib`, sorted: name and text.
+/// The files of a directory of `docs/contrib`, sorted: name and text.
 fn files(directory: &str) -> Vec<(String, String)> {
     let entries = fs::read_dir(contrib(directory)).unwrap();
     let mut files: Vec<_> = entries

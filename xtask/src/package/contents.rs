@@ -1,7 +1,7 @@
 //! What is in each package: files, and what is said of it.
 //!
 //! A command's package has the command, its page, its completions, its units and
-//! examples from `contrib`, and licences. The pages that are about no
+//! examples from `docs/contrib`, and licences. The pages that are about no
 //! one command, and `docs`, are in `ventiprog-doc`, so that any packages can be
 //! installed side by side. `ventiprog-all` has nothing but needs them all.
 
@@ -156,10 +156,10 @@ impl Contents {
         self.add(path, page.source.clone());
     }
 
-    /// What `contrib` has for this command: files that are named like it, whatever
+    /// What `docs/contrib` has for this command: files that are named like it, whatever
     /// follows `.` or `@`.
     fn add_contrib(&mut self) -> eyre::Result<()> {
-        for kind in directories(&command::root().join("contrib"))? {
+        for kind in directories(&command::root().join("docs/contrib"))? {
             for path in files(&kind)? {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 if name.split(['.', '@']).next() != Some(&self.name) {

@@ -450,7 +450,7 @@ fn a_file_without_end_is_no_configuration() {
 
 /// The sample that comes with the packages.
 fn sample() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib/toml/ventiprog");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/contrib/toml/ventiprog");
     fs::read_to_string(path).unwrap()
 }
 
