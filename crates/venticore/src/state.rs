@@ -5,6 +5,7 @@
 //! | `lock` | [`StateDir::lock`]: flock, holds the pid, is never removed |
 //! | `wrcmd`, `wrcmds` | [`StateDir::replace`]: write, fsync, rename, fsync of the directory |
 //! | `rootscor` | [`StateDir::append_rootscor`]: under flock, one write, never renamed |
+//! | `verified` | [`StateDir::append_verified`]: likewise |
 //! | logs | [`StateDir::log`]: appended to, one older file is kept |
 //! | others | [`StateDir::keep`]: a new name, write, fsync, fsync of the directory |
 //!
@@ -17,6 +18,7 @@ mod replace;
 mod rootscor;
 mod step;
 mod trust;
+mod verified;
 
 use crate::status::Status;
 use std::ffi::OsString;
@@ -54,6 +56,8 @@ impl StateDir {
     pub const WRCMDS: &'static str = "wrcmds";
     /// The name of the log of roots and command lines.
     pub const ROOTSCOR: &'static str = "rootscor";
+    /// The name of the file with the verdicts on roots.
+    pub const VERIFIED: &'static str = "verified";
     /// The name of the lock file.
     pub const LOCK: &'static str = "lock";
     /// The most bytes of `wrcmds` that are read: some hundred thousand lines.
@@ -203,14 +207,9 @@ impl StateDir {
     /// # Errors
     /// [`StateError::Read`], [`StateError::NotAFile`], or [`StateError::TooLong`] past the limit.
     pub fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, StateError> {
-        let path = self.path_of(name);
-        let file = match open_plain(&path, OpenOptions::new().read(true)) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) if trust::is_link(&e) => return Err(StateError::Link(path)),
-            Err(cause) => return Err(StateError::read(&path, cause)),
+        let Some((path, file, _)) = self.open_to_read(name)? else {
+            return Ok(None);
         };
-        regular(&path, &file)?;
         let mut bytes = Vec::new();
         let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
         file.take(bound)
@@ -220,6 +219,19 @@ impl StateDir {
             return Err(StateError::TooLong { path, limit });
         }
         Ok(Some(bytes))
+    }
+
+    /// A file that is only read, where it is, and its state; `None` where there is none.
+    fn open_to_read(&self, name: &str) -> Result<Option<(PathBuf, File, Metadata)>, StateError> {
+        let path = self.path_of(name);
+        let file = match open_plain(&path, OpenOptions::new().read(true)) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if trust::is_link(&e) => return Err(StateError::Link(path)),
+            Err(cause) => return Err(StateError::read(&path, cause)),
+        };
+        let meta = regular(&path, &file)?;
+        Ok(Some((path, file, meta)))
     }
 
     /// The path of a file about to be written.
@@ -431,7 +443,7 @@ pub enum StateError {
         /// The most bytes it may have.
         limit: usize,
     },
-    /// A line for the log has a newline or a NUL byte in it.
+    /// A line for a log has a newline or a NUL byte in it.
     #[error("expected one line for the log without NUL bytes, found {0:?}")]
     Entry(String),
 }

@@ -13,6 +13,7 @@ pub mod plan9disk;
 pub mod score;
 pub mod tree;
 pub mod utc;
+pub mod verified;
 pub mod whack;
 pub mod wire;
 pub mod wrcmd;

@@ -69,7 +69,19 @@ impl StateDir {
         wait: Duration,
     ) -> Result<Access, StateError> {
         let entry = compose(stamp, lines)?;
-        let path = self.writable(Self::ROOTSCOR)?;
+        let access = self.append_entry(Self::ROOTSCOR, entry, wait)?;
+        Ok(self.once(access))
+    }
+
+    /// Appends whole lines to a file that is only added to: under flock, in a single
+    /// write, synced.
+    pub(super) fn append_entry(
+        &self,
+        name: &str,
+        entry: Vec<u8>,
+        wait: Duration,
+    ) -> Result<Access, StateError> {
+        let path = self.writable(name)?;
         let failed = |cause| StateError::write(&path, cause);
         self.before(PendingChange::Open(&path)).map_err(failed)?;
         let (file, meta) = open_locked(&path, wait)?;
@@ -82,7 +94,7 @@ impl StateDir {
             self.before(PendingChange::SyncDir(dir)).map_err(failed)?;
             sync_dir(dir).map_err(failed)?;
         }
-        Ok(self.once(access))
+        Ok(access)
     }
 
     /// On a FAT nothing can be done about the mode: it is told once. That it
