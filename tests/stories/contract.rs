@@ -28,6 +28,9 @@ struct Contract {
     /// Whether it needs an operand, so that a call without one is a usage
     /// error.
     needs_operand: bool,
+    /// Whether it refuses an input that it can make nothing of, and does not go on with
+    /// what is known without it.
+    refuses: bool,
 }
 
 const ARENAS: &[&str] = &["g5.part", "g4.part", "g5-badclump.part"];
@@ -49,6 +52,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: true,
+            refuses: true,
         },
     ),
     (
@@ -59,6 +63,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: false,
             needs_operand: true,
+            refuses: true,
         },
     ),
     (
@@ -69,6 +74,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: false,
+            refuses: true,
         },
     ),
     (
@@ -79,6 +85,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: false,
+            refuses: true,
         },
     ),
     (
@@ -89,6 +96,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: true,
+            refuses: true,
         },
     ),
     (
@@ -99,6 +107,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: true,
+            refuses: true,
         },
     ),
     (
@@ -109,6 +118,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: true,
+            refuses: true,
         },
     ),
     (
@@ -119,6 +129,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: false,
+            refuses: true,
         },
     ),
     (
@@ -129,6 +140,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: false,
+            refuses: true,
         },
     ),
     (
@@ -139,6 +151,18 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: true,
+            refuses: true,
+        },
+    ),
+    (
+        "ventilag",
+        Contract {
+            read_only: &["-d", "STATE"],
+            inputs: ARENAS,
+            config: "",
+            short_help: true,
+            needs_operand: false,
+            refuses: false,
         },
     ),
     (
@@ -149,6 +173,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "index = 'http://127.0.0.1:1/index'",
             short_help: true,
             needs_operand: false,
+            refuses: true,
         },
     ),
     (
@@ -159,6 +184,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: true,
             needs_operand: false,
+            refuses: true,
         },
     ),
     (
@@ -169,6 +195,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: false,
             needs_operand: true,
+            refuses: true,
         },
     ),
 ];
@@ -188,6 +215,11 @@ impl Contract {
         });
         Command::new(name).args(arguments)
     }
+}
+
+/// The commands that refuse an input that they can make nothing of.
+fn refusing() -> impl Iterator<Item = &'static (&'static str, Contract)> {
+    CONTRACT.iter().filter(|(_, contract)| contract.refuses)
 }
 
 /// Where an HTTP server has every file of this machine that can be read.
@@ -334,16 +366,13 @@ fn a_state_directory_without_a_name_is_a_usage_error() {
         assert_one_line(name, &output);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "{name}");
     }
-    let output = Command::new("ventiprog")
-        .config("dir = ''\n")
-        .arg("-l")
-        .run();
+    let output = Command::new("ventilag").config("dir = ''\n").run();
     output.assert_refused(2, "found an empty name");
 }
 
 #[test]
 fn a_missing_input_is_refused_and_named() {
-    for (name, contract) in CONTRACT {
+    for (name, contract) in refusing() {
         let directory = tempfile::tempdir().unwrap();
         let input = directory.path().join("no-such-partition");
         refuse(name, contract, &input);
@@ -355,7 +384,7 @@ fn a_missing_input_is_refused_and_named() {
 
 #[test]
 fn an_unreadable_input_is_refused() {
-    for (name, contract) in CONTRACT {
+    for (name, contract) in refusing() {
         let directory = tempfile::tempdir().unwrap();
         refuse(name, contract, directory.path());
         // Permissions do not hold root back.
@@ -379,7 +408,7 @@ fn a_corrupt_input_is_refused() {
         ("zeros", vec![0; 2 << 20]),
         ("no-magic", no_magic),
     ];
-    for (name, contract) in CONTRACT {
+    for (name, contract) in refusing() {
         for (what, content) in &inputs {
             let (_directory, path) = file(what, content);
             refuse(name, contract, &path);

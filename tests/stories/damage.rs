@@ -338,6 +338,7 @@ fn what_only_a_target_has_is_on_record_until_the_source_is_mended() {
     let (mut site, venti, _) = only_there();
     assert_eq!((spared(&site), site.damages(&venti)), (1, 0));
     let run = |site: &Site, options: &[&str]| site.ventiprog().args(options).run();
+    let list = |site: &Site, options: &[&str]| site.ventilag().args(options).run();
     for _ in 0..2 {
         // Nothing is lost, so that a night is no reason for mail.
         let output = run(&site, &["-q"]);
@@ -351,11 +352,11 @@ fn what_only_a_target_has_is_on_record_until_the_source_is_mended() {
             site.part()
         );
         assert_eq!((output.status, output.stderr), (3, said));
-        let output = run(&site, &["-l"]);
+        let output = list(&site, &[]);
         let said = "Z, 1 damaged in the source and whole there\n";
         assert!(output.stdout.ends_with(said), "{output:?}");
-        assert_eq!(of_target(&run(&site, &["-l", "-j"]))["damaged_there"], 1);
-        assert_eq!(run(&site, &["-l", "--older", "48"]).status, 3);
+        assert_eq!(of_target(&list(&site, &["-j"]))["damaged_there"], 1);
+        assert_eq!(list(&site, &["--warn", "48"]).status, 3);
     }
     site.partition.flip_data(0, 7, 3).unwrap();
     let output = run(&site, &[]);
@@ -365,7 +366,7 @@ fn what_only_a_target_has_is_on_record_until_the_source_is_mended() {
     assert_eq!(spared(&site), 0);
     let output = run(&site, &["-q", "--verify"]);
     assert_eq!((output.status, &*output.stderr), (0, ""));
-    assert_eq!(run(&site, &["-l", "--older", "48"]).status, 0);
+    assert_eq!(list(&site, &["--warn", "48"]).status, 0);
 }
 
 #[test]

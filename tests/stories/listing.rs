@@ -1,4 +1,4 @@
-//! ventiprog: what it prints, and state that cannot be used.
+//! ventiprog and ventilag: what they print, and state that cannot be used.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -27,19 +27,18 @@ fn the_list_shows_every_place() {
     let (site, here, behind) = one_behind();
     let names = [(&*here.dial(), "HERE"), (&*behind.dial(), "BEHIND")];
     let before = (here.counts(), behind.counts());
-    let list = |options: &[&str]| site.ventiprog().args(options).run();
-    let output = list(&["-l"]);
+    let list = |options: &[&str]| site.ventilag().args(options).run();
+    let output = list(&[]);
     assert_eq!((output.status, output.stderr.as_str()), (0, ""));
     insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
     HERE DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes on disk, acknowledged TIME
     BEHIND DIR/arenas arena0 0x1e474 behind 10 clumps 41340 bytes on disk, acknowledged TIME
     ");
     for (hours, status) in [("0", 3), ("1", 0), ("99999999999999999999", 2), ("x", 2)] {
-        let output = list(&["-l", "--older", hours]);
+        let output = list(&["--warn", hours]);
         assert_eq!(output.status, status, "{hours}: {output:?}");
     }
-    assert_eq!(list(&["--older", "1"]).status, 2);
-    let output = list(&["-l", "-j"]);
+    let output = list(&["-j"]);
     let lines: Vec<serde_json::Value> = output
         .stdout
         .lines()
@@ -62,16 +61,27 @@ fn the_list_shows_every_place() {
 #[test]
 fn a_list_of_nothing_is_empty() {
     let site = Site::new(1);
-    let output = site.ventiprog().arg("-l").run();
+    let output = site.ventilag().run();
     assert_eq!((output.status, output.stdout.as_str()), (0, ""));
     assert_eq!(fs::read_dir(site.path("state")).unwrap().count(), 0);
 }
 
 #[test]
-fn a_list_verifies_nothing_and_does_not_take_the_option() {
-    let site = Site::new(1);
-    let output = site.ventiprog().args(["-l", "--verify"]).run();
-    output.assert_refused(2, "--verify goes without it");
+fn who_lists_with_ventiprog_is_told_of_ventilag() {
+    let (site, _here, _behind) = one_behind();
+    let before = site.file("wrcmds");
+    for options in [
+        &["-l"][..],
+        &["-lj"],
+        &["--list"],
+        &["-l", "--older", "48"],
+        &["--older=48"],
+        &["--forget", "one", "-l"],
+    ] {
+        let output = site.ventiprog().args(options).run();
+        output.assert_refused(2, "ventilag shows how far behind each target is");
+    }
+    assert_eq!(site.file("wrcmds"), before);
 }
 
 #[test]
@@ -80,13 +90,7 @@ fn no_option_that_means_nothing_is_ignored_silently() {
     let forget = here.dial();
     let before = site.file("wrcmds");
     for (options, option) in [
-        (&["-l", "-n"][..], "-n"),
-        (&["-l", "-q"], "-q"),
-        (&["-l", "-b", "1M"], "-b"),
-        (&["-l", "-e", "native"], "-e"),
-        (&["-l", "-s", "localhost"], "-s"),
-        (&["-l", "--trust"], "--trust"),
-        (&["-n", "--verify"], "--verify"),
+        (&["-n", "--verify"][..], "--verify"),
         (&["--forget", &forget, "--verify"], "--verify"),
         (&["--forget", &forget, "-j"], "-j"),
         (&["--forget", &forget, "-p", "x"], "-p"),
@@ -107,7 +111,7 @@ fn a_list_of_one_partition_shows_no_other() {
     let targets = [here.dial(), behind.dial()];
     let command = site.ventiprog().args(["-p", &other.part()]);
     assert_eq!(command.args(&targets).run().status, 0);
-    let list = |options: &[&str]| site.ventiprog().arg("-l").args(options).run();
+    let list = |options: &[&str]| site.ventilag().args(options).run();
     assert_eq!(list(&[]).stdout.lines().count(), 4);
     for part in [site.part(), other.part()] {
         let output = list(&["-p", &part]);
@@ -133,9 +137,9 @@ fn a_list_shows_what_a_target_cannot_give_back() {
     let site = Site::new(20);
     let venti = Venti::start();
     site.runs(&[&venti], 0);
-    let list = |options: &[&str]| site.ventiprog().arg("-l").args(options).run();
+    let list = |options: &[&str]| site.ventilag().args(options).run();
     assert!(!list(&[]).stdout.contains("unreadable"));
-    assert_eq!(list(&["--older", "48"]).status, 0);
+    assert_eq!(list(&["--warn", "48"]).status, 0);
     for number in [3, 7] {
         venti.corrupt(BlockType::Data, &site.score(0, number));
     }
@@ -147,7 +151,7 @@ fn a_list_shows_what_a_target_cannot_give_back() {
         "{output:?}"
     );
     assert!(output.stdout.ends_with("Z, 2 unreadable\n"), "{output:?}");
-    assert_eq!(list(&["--older", "48"]).status, 3);
+    assert_eq!(list(&["--warn", "48"]).status, 3);
     let json: serde_json::Value = serde_json::from_str(&list(&["-j"]).stdout).unwrap();
     assert_eq!(
         (&json["unreadable"], &json["damaged"]),
@@ -171,15 +175,15 @@ fn a_list_shows_what_is_damaged_in_the_source_until_it_is_accepted() {
     site.partition.flip_data(0, 7, 3).unwrap();
     let venti = Venti::start();
     site.runs(&[&venti], 3);
-    let list = |options: &[&str]| site.ventiprog().arg("-l").args(options).run();
+    let list = |options: &[&str]| site.ventilag().args(options).run();
     let said = "Z, 1 damaged in the source and not there\n";
     assert!(list(&[]).stdout.ends_with(said), "{:?}", list(&[]));
-    assert_eq!(list(&["--older", "48"]).status, 3);
+    assert_eq!(list(&["--warn", "48"]).status, 3);
     let json: serde_json::Value = serde_json::from_str(&list(&["-j"]).stdout).unwrap();
     assert_eq!(json["damaged"], 1);
     let accepted = site.file("wrcmds").replace("# damaged ", "# accepted ");
     site.write("wrcmds", &accepted);
-    let output = list(&["--older", "48"]);
+    let output = list(&["--warn", "48"]);
     assert_eq!(output.status, 0, "{output:?}");
     assert!(output.stdout.ends_with("Z\n"), "{output:?}");
 }
@@ -211,7 +215,7 @@ fn the_summary_of_a_verifying_run_says_how_many_blocks_were_read_back() {
 fn a_list_of_a_partition_that_is_gone_says_so() {
     let (site, here, _behind) = one_behind();
     fs::rename(site.path("arenas"), site.path("elsewhere")).unwrap();
-    let output = site.ventiprog().arg("-l").run();
+    let output = site.ventilag().run();
     assert_eq!(output.status, 3);
     assert_eq!(output.stdout.lines().count(), 2);
     assert!(
@@ -360,11 +364,17 @@ fn wrcmds_that_cannot_be_read_is_never_an_empty_one() {
     ] {
         site.write("wrcmds", text);
         let before = here.counts();
-        for options in [&[][..], &["-l"], &["-n"], &["--forget", &here.dial()]] {
-            let output = site.ventiprog().args(options).run();
-            assert_eq!(output.status, 2, "{text:?} {options:?} {output:?}");
-            let path = format!("ventiprog: {}: ", site.state("wrcmds").display());
-            assert!(output.stderr.starts_with(&path), "{output:?}");
+        let path = format!(": {}: ", site.state("wrcmds").display());
+        for command in [
+            site.ventiprog(),
+            site.ventiprog().arg("-n"),
+            site.ventiprog().args(["--forget", &here.dial()]),
+            site.ventilag(),
+        ] {
+            let output = command.run();
+            assert_eq!(output.status, 2, "{text:?} {output:?}");
+            let said = output.stderr.find(&path).is_some_and(|at| at < 10);
+            assert!(said, "{output:?}");
         }
         assert_eq!(
             (site.file("wrcmds"), site.file("wrcmd")),
@@ -407,18 +417,9 @@ fn forget_is_not_mixed_with_what_only_looks() {
     let (site, here, behind) = one_behind();
     let before = site.file("wrcmds");
     let (one, two) = (here.dial(), behind.dial());
-    for options in [
-        &["-l", "--forget", &one][..],
-        &["--forget", &one, "-l"],
-        &["-n", "--forget", &one],
-        &["--forget", &one, &two],
-        &["--forget", &one, "--older", "1"],
-    ] {
+    for options in [&["-n", "--forget", &one][..], &["--forget", &one, &two]] {
         let output = site.ventiprog().args(options).run();
-        output.assert_refused(
-            2,
-            "--forget takes one target, and not -l, -n or a ventilist",
-        );
+        output.assert_refused(2, "--forget takes one target, and not -n or a ventilist");
         assert_eq!(site.file("wrcmds"), before, "{options:?}");
     }
 }
@@ -446,10 +447,6 @@ fn a_bad_address_is_said_with_all_of_its_text() {
         ),
         (&["-b", "fast"], "-b: expected bytes a second"),
         (
-            &["-l", "--older", "2w"],
-            "--older: expected hours or days such as 48, 48h or 2d, found \"2w\"",
-        ),
-        (
             &["-p", "PART", "one,two"],
             "target \"one,two\": expected one address, found \"one,two\": several are words",
         ),
@@ -469,16 +466,26 @@ fn a_bad_address_is_said_with_all_of_its_text() {
         let output = site.ventiprog().args(option).run();
         output.assert_refused(2, &format!("ventiprog: {subject}"));
     }
+    for option in ["--warn", "--crit"] {
+        let output = site.ventilag().args([option, "2w"]).run();
+        let said = format!("ventilag: {option}: expected hours or days such as 48, 48h or 2d");
+        output.assert_refused(2, &said);
+    }
 }
 
 #[test]
 fn a_full_output_is_named() {
     let (site, _here, _behind) = one_behind();
-    for options in [&["-l"][..], &["-n"], &["-n", "-j"]] {
+    for (command, options) in [
+        ("ventilag", &[][..]),
+        ("ventilag", &["-j"]),
+        ("ventiprog", &["-n"]),
+        ("ventiprog", &["-n", "-j"]),
+    ] {
         let Some(full) = command::full() else {
             return;
         };
-        let done = Command::new("ventiprog")
+        let done = Command::new(command)
             .arg("-d")
             .arg(site.path("state"))
             .args(options)
@@ -489,7 +496,7 @@ fn a_full_output_is_named() {
             .unwrap();
         let said = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(1), "{options:?} {said}");
-        assert!(said.contains("ventiprog: standard output: "), "{said}");
+        assert!(said.contains(": standard output: "), "{said}");
     }
 }
 
@@ -497,7 +504,7 @@ fn a_full_output_is_named() {
 fn an_age_is_hours_or_days() {
     let (site, _here, behind) = one_behind();
     for (age, status) in [("0", 3), ("0h", 3), ("0d", 3), ("2d", 0), ("48h", 0)] {
-        let output = site.ventiprog().args(["-l", "--older", age]).run();
+        let output = site.ventilag().args(["--warn", age]).run();
         assert_eq!(output.status, status, "{age}: {output:?}");
     }
     drop(behind);
@@ -556,13 +563,13 @@ fn a_place_that_the_source_no_longer_has_is_said_and_late() {
     site.runs(&[&venti], 0);
     let empty = venti_tests::arena::PartitionBuilder::new().seed(77);
     site.format_again(&empty.arenas(2, 8 << 20));
-    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "48"], 3)] {
-        let output = site.ventiprog().args(options).run();
+    for (options, status) in [(&[][..], 0), (&["--warn", "48"], 3)] {
+        let output = site.ventilag().args(options).run();
         assert_eq!(output.status, status, "{output:?}");
         let said = "Z, the source no longer has this place\n";
         assert!(output.stdout.ends_with(said), "{output:?}");
     }
-    let output = site.ventiprog().args(["-l", "-j"]).run();
+    let output = site.ventilag().arg("-j").run();
     assert!(output.stdout.contains("\"gone\":true"), "{output:?}");
 }
 
@@ -602,7 +609,7 @@ fn a_target_that_was_found_complete_is_not_silent_since_its_last_block() {
             "nothing else"
         );
         site.add(1);
-        let output = site.ventiprog().args(["-l", "--older", "48"]).run();
+        let output = site.ventilag().args(["--warn", "48"]).run();
         assert_eq!(output.status, 0, "{engine}: {output:?}");
     }
 }
@@ -635,7 +642,7 @@ fn a_target_that_is_behind_or_not_reached_keeps_its_time() {
     assert_eq!(site.ventiprog().arg(&down).run().status, 3);
     assert_eq!(site.place(&down).unwrap().acknowledged, long_ago);
     assert!(site.place(&here.dial()).unwrap().acknowledged > long_ago);
-    let output = site.ventiprog().args(["-l", "--older", "48"]).run();
+    let output = site.ventilag().args(["--warn", "48"]).run();
     assert_eq!(output.status, 3, "{output:?}");
     // Complete, as far as is known, and not reached.
     let (site, gone) = (Site::new(20), Venti::start());
@@ -650,18 +657,10 @@ fn a_target_that_is_behind_or_not_reached_keeps_its_time() {
 #[test]
 fn a_mistake_is_answered_with_the_form_that_has_its_options() {
     let site = Site::new(1);
-    let list = "; usage: ventiprog -l [";
     let forget = "; usage: ventiprog --forget target [";
     let copy = "; usage: ventiprog [";
     for (options, usage) in [
-        (&["-l", "-n"][..], list),
-        (&["-lq"], list),
-        (&["--list", "--verify"], list),
-        (&["--older", "48"], list),
-        (&["--older=48"], list),
-        (&["-l", "--older"], list),
-        (&["-l", "--oldr", "48"], list),
-        (&["--forget", "a", "-n"], forget),
+        (&["--forget", "a", "-n"][..], forget),
         (&["--forget"], forget),
         (&["-n", "--verify"], copy),
         (&["-p", "-l", "--verfy"], copy),
@@ -694,8 +693,12 @@ fn a_wrong_value_in_the_configuration_is_found_by_each_call() {
             "key `address`: expected a host name or address",
         ),
     ] {
-        for options in [&["-l"][..], &["-n"], &[]] {
-            let output = site.ventiprog().config(config).args(options).run();
+        for command in [
+            site.ventilag(),
+            site.ventiprog().arg("-n"),
+            site.ventiprog(),
+        ] {
+            let output = command.config(config).run();
             output.assert_refused(2, said);
             assert!(output.stderr.contains(".toml: line "), "{output:?}");
         }

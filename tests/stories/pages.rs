@@ -282,8 +282,8 @@ fn a_list_shows_a_partition_that_only_the_index_page_names() {
         venti.dial(),
         two.second.path().display()
     );
-    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "48"], 3)] {
-        let list = two.site.ventiprog().config(&two.here()).args(options);
+    for (options, status) in [(&[][..], 0), (&["--warn", "48"], 3)] {
+        let list = two.site.ventilag().config(&two.here()).args(options);
         let output = list.args(["-i", &http.url()]).run();
         assert_eq!((output.status, &*output.stderr), (status, ""));
         let mut lines = output.stdout.lines();
@@ -293,7 +293,7 @@ fn a_list_shows_a_partition_that_only_the_index_page_names() {
     }
     // By the configuration.
     let config = format!("index = '{}'\n{}", http.url(), two.here());
-    let output = two.site.ventiprog().config(&config).arg("-l").run();
+    let output = two.site.ventilag().config(&config).run();
     assert!(output.stdout.contains(&line), "{output:?}");
 }
 
@@ -303,8 +303,8 @@ fn a_list_refuses_the_page_of_another_venti() {
     let venti = Venti::start();
     two.site.runs(&[&venti], 0);
     let http = Http::page(index::page(&[(&other.partition, &other.part())]));
-    for options in [&["-l"][..], &["-l", "--older", "48"]] {
-        let output = two.site.ventiprog().args(options);
+    for options in [&[][..], &["--warn", "48"]] {
+        let output = two.site.ventilag().args(options);
         let output = output.args(["-i", &http.url()]).run();
         output.assert_refused(2, "that is the page of another venti");
     }
@@ -324,8 +324,8 @@ fn a_list_is_late_where_the_page_counts_more_than_is_on_disk_or_is_not_there() {
         (http.url(), more),
         ("http://127.0.0.1:1/index".to_owned(), "cannot connect"),
     ] {
-        for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "48"], 3)] {
-            let output = site.ventiprog().args(options).args(["-i", &url]).run();
+        for (options, status) in [(&[][..], 0), (&["--warn", "48"], 3)] {
+            let output = site.ventilag().args(options).args(["-i", &url]).run();
             assert_eq!(output.status, status, "{output:?}");
             assert!(output.stderr.contains(said), "{output:?}");
         }
@@ -357,7 +357,9 @@ fn partitions_that_are_not_here_are_named_up_to_a_number_and_then_counted() {
         let command = two.ventiprog(&config).args(["-i", &page.url()]);
         command.args(words).run()
     };
-    for output in [run(&[&venti.dial()]), run(&["-l", "--older", "1"])] {
+    let list = two.site.ventilag().config(&config);
+    let list = list.args(["-i", &page.url(), "--warn", "1"]);
+    for output in [run(&[&venti.dial()]), list.run()] {
         assert_eq!(output.status, 3, "{}", output.stderr);
         let lines = output.stderr.lines().count();
         assert!(lines < 50, "{lines} lines: {}", output.stderr);

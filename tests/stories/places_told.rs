@@ -378,7 +378,7 @@ fn a_target_that_is_not_asked_for_keeps_its_line_until_it_is_forgotten() {
     assert_eq!(output.status, 3, "{output:?}");
     assert!(output.remarks().contains(&said), "{output:?}");
     assert_eq!((kept.counts().writes, left.counts().writes), (40, 30));
-    let output = site.ventiprog().arg("-l").run();
+    let output = site.ventilag().run();
     let names = [(&*kept.dial(), "KEPT"), (&*left.dial(), "LEFT")];
     insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
     KEPT DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes on disk, acknowledged TIME

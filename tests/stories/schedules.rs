@@ -32,6 +32,7 @@ use venticore::host::terminal::{Kept, Terminal};
 use venticore::net::client::Timeouts;
 use venticore::state::{Guard, PendingChange, StateDir};
 use venticore::status::Status;
+use venticore::survey::Scope;
 use venticore::tool::status_of;
 
 /// How many schedules there are unless `VENTI_SCHEDULES` says otherwise.
@@ -501,11 +502,14 @@ impl<'a> Schedule<'a> {
     fn options(&self, targets: &[usize], verify: bool) -> Options {
         let source = self.with_source.then(|| self.servers[TARGETS].dial());
         Options {
-            offline: source.is_none(),
+            scope: Scope {
+                offline: source.is_none(),
+                partitions: vec![self.part()],
+                targets: targets.iter().map(|&t| self.servers[t].dial()).collect(),
+                ..Scope::default()
+            },
             source,
             verify,
-            partitions: vec![self.part()],
-            targets: targets.iter().map(|&t| self.servers[t].dial()).collect(),
             ..Options::default()
         }
     }

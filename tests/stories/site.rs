@@ -170,6 +170,13 @@ impl Site {
             .arg(self.path("state"))
     }
 
+    pub(crate) fn ventilag(&self) -> Command {
+        Command::new("ventilag")
+            .config(LIMITS)
+            .arg("-d")
+            .arg(self.path("state"))
+    }
+
     /// The first run for these targets, and every further one: no wrcmd is
     /// needed.
     pub(crate) fn run(&self, targets: &[&Venti]) -> Output {

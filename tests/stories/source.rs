@@ -152,7 +152,8 @@ fn what_only_the_page_counts_is_said() {
     assert_eq!((site.holes(&target), site.file("wrcmd").as_str()), (0, ""));
 
     // The list counts what is on disk, and says so.
-    let output = run(&site, &["-l"]);
+    let list = site.ventilag().args(["-i", &http.url()]);
+    let output = list.arg(target.dial()).run();
     assert_said(&output, 0, said);
     assert!(output.stdout.contains("behind 0 clumps 0 bytes on disk"));
 
@@ -326,13 +327,9 @@ fn a_server_with_several_names_is_one_target() {
     assert_eq!(site.wrcmds().places().count(), 1);
     let quiet = site.ventiprog().arg("-q").args(&names).run();
     assert_said(&quiet, 3, "that is one copy, not two");
-    let output = site
-        .ventiprog()
-        .args(["-l", "--older", "1"])
-        .args(&names)
-        .run();
+    let output = site.ventilag().args(["--warn", "1"]).args(&names).run();
     assert_eq!((output.status, output.stdout.lines().count()), (3, 1));
-    let output = site.ventiprog().arg("-l").args(&names).run();
+    let output = site.ventilag().args(&names).run();
     assert_said(&output, 0, "that is one copy, not two");
     // The wrcmd may have another name for it than the list.
     let output = site.ventiprog().arg(&names[1]).run();
@@ -440,9 +437,9 @@ fn the_end_of_all_arenas_is_said_until_the_next_partition_is_known() {
     }
     let full = format!("{}\n", site.command(&target.dial(), 0, site.end(0)));
     assert_eq!(site.file("wrcmd"), full, "all of it is there");
-    assert_said(&site.ventiprog().arg("-l").run(), 0, said);
-    let late = ["-l", "--older", "1"];
-    assert_said(&site.ventiprog().args(late).run(), 3, said);
+    assert_said(&site.ventilag().run(), 0, said);
+    let late = ["--warn", "1"];
+    assert_said(&site.ventilag().args(late).run(), 3, said);
     assert_eq!(site.ventiprog().arg("--offline").run().status, 0);
 
     let second = second(&site, 10);
@@ -502,8 +499,9 @@ fn a_page_that_lists_only_arenas_that_are_used_up_does_not_hide_that_the_source_
         assert_said(&run(&full, &[&target.dial()]), 3, said);
     }
     assert_eq!(site.holes(&target), 0);
-    assert_said(&run(&full, &["-l"]), 0, said);
-    assert_said(&run(&full, &["-l", "--older", "1"]), 3, said);
+    let list = |config: &str, args: &[&str]| site.ventilag().config(config).args(args).run();
+    assert_said(&list(&full, &[]), 0, said);
+    assert_said(&list(&full, &["--warn", "1"]), 3, said);
     let named = format!("arenas = ['{second}']\n{full}");
     let quiet = |output: Output| {
         assert_eq!((output.status, &*output.remarks()), (0, ""));
@@ -522,8 +520,7 @@ fn a_page_that_lists_only_arenas_that_are_used_up_does_not_hide_that_the_source_
     let http = Http::page(index::page(&[here, (&next, &second)]));
     let both = config(&http);
     fs::rename(&second, site.path("away")).unwrap();
-    for args in [&[][..], &["-l", "--older", "1"]] {
-        let output = run(&both, args);
+    for output in [run(&both, &[]), list(&both, &["--warn", "1"])] {
         assert_said(&output, 3, &second);
         assert!(!output.stderr.contains("used up"), "{output:?}");
     }
@@ -938,10 +935,7 @@ fn a_list_shows_a_partition_that_only_the_configuration_names() {
     let _second = second(&site, 10);
     let other = site.path("second").to_str().unwrap().to_owned();
     let config = format!("arenas = [{:?}, {other:?}]\n", site.part());
-    let list = site
-        .ventiprog()
-        .config(&config)
-        .args(["-l", "--older", "1"]);
+    let list = site.ventilag().config(&config).args(["--warn", "1"]);
     let output = list.run();
     assert_eq!(output.status, 3, "{output:?}");
     let line = output.stdout.lines().find(|line| line.contains(&other));
@@ -1048,7 +1042,7 @@ fn a_partition_that_the_server_has_open_and_nobody_named_is_said() {
             let line = line.unwrap_or_else(|| panic!("{output:?}"));
             assert!(line.contains("nothing of it is copied"), "{line}");
         }
-        let late = site.ventiprog().args(["-l", "--older", "48"]).run();
+        let late = site.ventilag().args(["--warn", "48"]).run();
         assert_eq!(late.status, 3, "{late:?}");
         let both = site.ventiprog().args(["-p", &site.part(), "-p"]);
         let both = both.arg(other.path()).arg(venti.dial()).run();

@@ -128,11 +128,11 @@ fn verifying_a_source_that_has_changed_is_not_done() {
 fn a_list_where_nothing_is_on_record_says_so() {
     let site = Site::new(1);
     let said = format!(
-        "ventiprog: {}: nothing is on record there\n",
+        "ventilag: {}: nothing is on record there\n",
         site.path("state").display()
     );
-    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "48"], 3)] {
-        let output = site.ventiprog().args(options).run();
+    for (options, status) in [(&[][..], 0), (&["--warn", "48"], 3)] {
+        let output = site.ventilag().args(options).run();
         assert_eq!((output.status, &*output.stdout), (status, ""));
         assert_eq!(output.stderr, said);
     }

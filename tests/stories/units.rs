@@ -115,6 +115,8 @@ fn the_lines_for_cron_work() {
         "/etc/ventiprog.toml",
         machine.here("source = 'localhost'\ntargets = ['venti1.example.org']\nindex = 'http://localhost:8000/index'\n"),
     );
+    // The first backup is made by hand.
+    assert_eq!(machine.run("ventiprog -q").status, 0);
     let mut run = 0;
     for (_, text) in files("cron") {
         for line in text.lines().filter(|line| !line.starts_with('#')) {

@@ -1,4 +1,4 @@
-//! ventiprog -l: a target that could never be reached is not passed over.
+//! ventilag: a target that could never be reached is not passed over.
 
 use venti_tests::venti::{Venti, closed_port};
 
@@ -15,8 +15,8 @@ fn a_target_that_was_never_reached_is_listed_and_overdue() {
     assert_eq!(output.status, 3, "{output:?}");
     let names = [(&*here.dial(), "HERE"), (&*never, "NEVER")];
     let config = format!("targets = [{:?}, {never:?}]", here.dial());
-    let list = |options: &[&str]| site.ventiprog().config(&config).args(options).run();
-    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "1000000"], 3)] {
+    let list = |options: &[&str]| site.ventilag().config(&config).args(options).run();
+    for (options, status) in [(&[][..], 0), (&["--warn", "1000000"], 3)] {
         let output = list(options);
         assert_eq!(
             (output.status, &*output.remarks()),
@@ -40,7 +40,7 @@ fn a_target_that_was_never_reached_is_listed_and_overdue() {
             ");
         }
     }
-    let json = list(&["-l", "-j"]).stdout;
+    let json = list(&["-j"]).stdout;
     assert!(json.contains(r#""acknowledged":null"#), "{json}");
 }
 
@@ -48,10 +48,10 @@ fn a_target_that_was_never_reached_is_listed_and_overdue() {
 fn targets_before_the_first_run_are_said() {
     let site = Site::new(1);
     let never = closed_port();
-    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "1"], 3)] {
-        let output = site.ventiprog().args(options).arg(&never).run();
+    for (options, status) in [(&[][..], 0), (&["--warn", "1"], 3)] {
+        let output = site.ventilag().args(options).arg(&never).run();
         assert_eq!((output.status, &*output.stdout), (status, ""), "{output:?}");
-        let said = format!("ventiprog: {never}: has no place yet, no partition is on record\n");
+        let said = format!("ventilag: {never}: has no place yet, no partition is on record\n");
         assert_eq!(output.remarks(), said);
     }
 }
@@ -63,15 +63,15 @@ fn a_line_that_nothing_confirms_is_not_up_to_date() {
     let target = closed_port();
     let command = site.command(&target, 0, site.end(0));
     site.write("wrcmds", &format!("{command}\n"));
-    for (options, status) in [(&["-l"][..], 0), (&["-l", "--older", "1000000"], 3)] {
-        let output = site.ventiprog().args(options).run();
+    for (options, status) in [(&[][..], 0), (&["--warn", "1000000"], 3)] {
+        let output = site.ventilag().args(options).run();
         assert_eq!(output.status, status, "{output:?}");
         let listed = site.hermetic(&output.stdout, &[(&target, "HINTED")]);
         insta::allow_duplicates! {
             insta::assert_snapshot!(listed, @"HINTED DIR/arenas ? 0x142f8 behind ? clumps ? bytes on disk, acknowledged never");
         }
     }
-    let json = site.ventiprog().args(["-l", "-j"]).run().stdout;
+    let json = site.ventilag().arg("-j").run().stdout;
     for unknown in ["behind_clumps", "behind_bytes", "acknowledged"] {
         assert!(json.contains(&format!("{unknown:?}:null")), "{json}");
     }

@@ -23,6 +23,9 @@ pub mod config;
 
 pub mod ninefat;
 
+#[cfg(feature = "http")]
+pub mod survey;
+
 pub mod tool;
 
 pub mod confedit;

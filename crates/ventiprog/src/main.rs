@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use eyre::{Result, WrapErr};
 use lexopt::prelude::*;
-use venticore::commands::ventiprog::{self, Asked, Options};
+use venticore::commands::ventiprog::{self, Options, Task};
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::state::StateDir;
@@ -16,7 +16,6 @@ const TOOL: Tool = Tool {
     version: env!("CARGO_PKG_VERSION"),
     synopsis: "\
 [-jnqv] [--verify] [--trust] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition ...] [-s sourceventi] [--offline] [--9fat image] [ventilist ...]
--l [-jv] [-d dir] [-i indexurl] [-p partition ...] [--offline] [--9fat image] [--older hours] [ventilist ...]
 --forget target [-qv] [-d dir] [--9fat image]",
     help: "\
 Bring the host of the wrcmd and every venti of the list, else of
@@ -28,7 +27,7 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
   -e, --engine ENGINE    who sends: native, or external, a wrarena program
   -i, --index URL        the source's index page, which names its partitions
   -p, --partition PART   an arena partition, besides that of the wrcmd; may be
-                         repeated; with -l, list only these
+                         repeated
   -s, --source HOST      the source venti, else $venti, else the host of the
                          index page; synced first
       --offline          no server writes the partitions: nothing is synced
@@ -36,9 +35,6 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
   -j, --json             one JSON object a target, and one for the run
   -q, --quiet            no output at all when everything succeeds
   -v, --verbose          say more
-  -l, --list             show the place of every target, and how far behind
-      --older HOURS      with -l: status 3 if one has been behind that long (2d
-                         is two days), or has damage on record
       --verify           read back everything that earlier runs recorded
       --trust            believe a wrcmd that no line in wrcmds confirms
       --9fat IMAGE       take wrcmd from a 9fat that nobody mounts, and bring
@@ -49,14 +45,17 @@ in the wrcmd. Without a wrcmd, one is built from the index page.
   -V, --version          print the version",
 };
 
+/// What is said of the options with which it once listed the targets.
+const MOVED: &str = "-l and --older are now a command of their own: ventilag shows how far \
+                     behind each target is, and --warn is what --older was";
+
 fn main() -> ExitCode {
     TOOL.run(run)
 }
 
 fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
-    let (mut quiet, mut verbose, mut older) = (false, false, None);
-    let (mut list, mut forget) = (false, None);
+    let (mut quiet, mut verbose, mut forget) = (false, false, None);
     let operands = tool.operands(parser, |option, parser| {
         match option {
             Short('b') | Long("rate") => {
@@ -64,21 +63,17 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
             }
             Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
             Short('e') | Long("engine") => options.engine = Some(parser.value()?.string()?),
-            Short('i') | Long("index") => options.index = Some(parser.value()?.string()?),
+            Short('i') | Long("index") => options.scope.index = Some(parser.value()?.string()?),
             Short('p') | Long("partition") => {
-                options.partitions.push(parser.value()?.string()?);
+                options.scope.partitions.push(parser.value()?.string()?);
             }
             Short('s') | Long("source") => options.source = Some(parser.value()?.string()?),
-            Long("offline") => options.offline = true,
+            Long("offline") => options.scope.offline = true,
             Short('n') | Long("dry-run") => options.dry_run = true,
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,
             Short('v') | Long("verbose") => verbose = true,
-            Short('l') | Long("list") => list = true,
-            Long("older") => {
-                let hours = ventiprog::hours(&parser.value()?.string()?);
-                older = Some(hours.wrap_err("--older")?);
-            }
+            Short('l') | Long("list" | "older") => return Err(tool.usage(MOVED)),
             Long("9fat") => options.nine_fat = Some(parser.value()?),
             Long("verify") => options.verify = true,
             Long("trust") => options.trust = true,
@@ -87,15 +82,8 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
         }
         Ok(())
     })?;
-    options.targets = operands.texts()?;
-    options.task = Asked {
-        list,
-        older,
-        forget,
-        quiet,
-    }
-    .task(&options)
-    .map_err(|cause| tool.usage(&cause))?;
+    options.scope.targets = operands.texts()?;
+    options.task = Task::of(forget, &options).map_err(|cause| tool.usage(&cause))?;
     let terminal = Terminal::new(tool.name, quiet, verbose);
     ventiprog::run(tool.name, &options, &Config::load()?, &terminal)
 }

@@ -1,6 +1,8 @@
-//! What ventiprog, wrarena, ventioffsets and venticonf do.
+//! What ventiprog, ventilag, wrarena, ventioffsets and venticonf do.
 
 pub mod venticonf;
+#[cfg(feature = "http")]
+pub mod ventilag;
 #[cfg(feature = "http")]
 pub mod ventioffsets;
 #[cfg(feature = "http")]

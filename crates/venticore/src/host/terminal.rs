@@ -4,7 +4,9 @@
 use std::io::{self, BufRead, IsTerminal, Read, Write, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use eyre::{Result, WrapErr};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 
 use crate::text::one_line;
 
@@ -240,6 +242,9 @@ impl Terminal {
     }
 }
 
+/// The version of the JSON lines.
+pub const SCHEMA: u32 = 1;
+
 /// Standard output. A reader that went away is not an error: what follows is
 /// dropped, and the work goes on.
 pub struct Output {
@@ -261,6 +266,15 @@ impl Output {
             inner: Box::new(inner),
             closed: false,
         }
+    }
+
+    /// Writes one JSON object as one line.
+    ///
+    /// # Errors
+    /// It cannot be written, or the value has no JSON form.
+    pub fn json_line(&mut self, line: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string(line)?;
+        writeln!(self, "{text}").wrap_err("standard output")
     }
 
     fn unless_closed<T>(&mut self, result: io::Result<T>, dropped: T) -> io::Result<T> {

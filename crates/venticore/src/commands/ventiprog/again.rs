@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::source::Part;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::codec::wrcmds::{DamagedStretch, Stretches};
 use crate::net::client::{Client, ClientError, Presence};
 use crate::source::Arena;
 use crate::source::log::{ClumpLog, Item, What};
+use crate::survey::part::Part;
 
 /// Stretches of which it is told what has become of them; the rest is counted.
 pub(super) const TOLD: usize = crate::copy::replicate::TOLD;

@@ -3,8 +3,8 @@
 
 use super::again::{self, Retried};
 use super::readback::{self, ReadBack};
-use super::record::StateFiles;
-use super::source::{Part, PartsSource};
+use crate::survey::part::{Part, PartsSource};
+use crate::survey::record::StateFiles;
 
 use super::target::Target;
 use crate::codec::blocktype::BlockType;

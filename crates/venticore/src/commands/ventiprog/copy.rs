@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::check::{self, CheckPolicy, Verdict};
 use super::progress::RunProgress;
-use super::record::StateFiles;
 use super::run::Run;
-use super::source::{self, Part};
+use crate::survey::part::{self, Part};
+use crate::survey::record::StateFiles;
 
 use super::target::Target;
 use crate::codec::dial::Dial;
@@ -28,7 +28,7 @@ struct Chair {
 
 /// Copies every partition to every target, from where each one starts.
 pub(super) fn copy(run: &mut Run<'_>, starts: &[cursor::Start]) {
-    let uncounted = source::say_uncounted(&run.parts, run.terminal);
+    let uncounted = part::say_uncounted(&run.parts, run.terminal);
     run.status = run.status.worst(uncounted);
     let jobs: Vec<CopyJob> = run.parts.iter().map(job).collect();
     let (chairs, seats) = seats(run, starts);

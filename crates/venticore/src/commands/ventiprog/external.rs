@@ -7,9 +7,9 @@ use std::thread;
 use eyre::Result;
 
 use super::check::{self, CheckPolicy, CheckResult, Verdict};
-use super::record::StateFiles;
 use super::run::Run;
-use super::source::{self, Part};
+use crate::survey::part::{self, Part};
+use crate::survey::record::StateFiles;
 
 use super::target::Target;
 use crate::codec::dial::Dial;
@@ -39,7 +39,7 @@ struct Why(Status, String);
 /// Runs the program for every target, from where each one starts in each
 /// partition.
 pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
-    let uncounted = source::say_uncounted(&run.parts, run.terminal);
+    let uncounted = part::say_uncounted(&run.parts, run.terminal);
     run.status = run.status.worst(uncounted);
     let wrcmds = run.record.wrcmds.clone();
     let server = Server {

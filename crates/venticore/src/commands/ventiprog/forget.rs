@@ -4,13 +4,13 @@ use std::io::Write;
 
 use eyre::{Result, WrapErr};
 
-use super::record::StateFiles;
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
 use crate::codec::wrcmds::Progress;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
 use crate::status::{Failure, Status};
+use crate::survey::record::StateFiles;
 
 /// Removes the lines of a target. Where it is the host of the wrcmd, another
 /// target on record takes its place there first. Where none can, the next run

@@ -11,10 +11,8 @@ use std::collections::HashSet;
 use super::check;
 use super::engine::Engine;
 use super::readback::{self, blocks_before, clumps_before};
-use super::record::StateFiles;
 use super::run::Run;
 use super::servers;
-use super::source::Part;
 use super::target::Target;
 use crate::codec::dial::Dial;
 use crate::codec::index;
@@ -26,6 +24,8 @@ use crate::net;
 use crate::net::client::Client;
 use crate::net::reach::Reach;
 use crate::status::Status;
+use crate::survey::part::Part;
+use crate::survey::record::StateFiles;
 
 /// What an operator can do about a full disk.
 const WAY_OUT: &str =

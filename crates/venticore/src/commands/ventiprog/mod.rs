@@ -12,25 +12,18 @@ mod engine;
 mod external;
 mod forget;
 mod held;
-mod list;
 mod options;
 mod origin;
-mod page;
 mod preflight;
 mod progress;
 mod readback;
-mod record;
 mod replication;
 mod run;
 mod servers;
-mod sought;
-mod source;
 mod target;
 mod tell;
 mod uncovered;
-mod unseen;
-
-use std::path::Path;
+mod unsynced;
 
 use eyre::{Result, WrapErr};
 
@@ -41,10 +34,10 @@ use crate::net;
 use crate::ninefat::{self, Home, ImageVisit};
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
-pub use options::{Asked, Options, Task};
-use record::StateFiles;
+use crate::survey;
+use crate::survey::record::StateFiles;
+pub use options::{Options, Task};
 use run::Run;
-use target::asked_for;
 
 /// Runs the command; `tool` is its name in the log.
 ///
@@ -53,7 +46,7 @@ use target::asked_for;
 /// single targets is in the status.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let given = options.dir.as_deref();
-    if let Some(url) = &options.index {
+    if let Some(url) = &options.scope.index {
         net::page::venti_of(url).wrap_err("-i")?;
     }
     if options.reads_only() {
@@ -61,8 +54,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         let state = match Home::existing(config, given)? {
             Some(state) => state,
             // -n shows what the first run would do.
-            None if options.task == Task::Replicate => StateDir::none(&dir),
-            None => return Err(no_state(&dir)),
+            None => StateDir::none(&dir),
         };
         return run_in(state, tool, options, config, terminal);
     }
@@ -80,7 +72,7 @@ fn refuse_without_state(options: &Options, config: &Config) -> Result<()> {
     let given = options.dir.as_deref();
     let dir = config.state_dir(given);
     if config.mount_at(&dir).is_none() && Home::existing(config, given)?.is_none() {
-        return Err(no_state(&dir));
+        return Err(survey::no_state(&dir));
     }
     Ok(())
 }
@@ -89,7 +81,7 @@ fn refuse_without_state(options: &Options, config: &Config) -> Result<()> {
 /// lock in it.
 fn refuse_without_target(options: &Options, config: &Config) -> Result<()> {
     let dir = config.state_dir(options.dir.as_deref());
-    let named = !options.targets.is_empty() || !config.targets.is_empty();
+    let named = !options.scope.targets.is_empty() || !config.targets.is_empty();
     if named || StateDir::none(&dir).read_wrcmd()?.is_some() {
         return Ok(());
     }
@@ -133,10 +125,6 @@ fn perform(
     terminal: &Terminal,
 ) -> Result<Status> {
     match &options.task {
-        Task::List { older } => {
-            let asked = asked_for(record.wrcmd.as_ref(), options, config)?;
-            list::list(&record, asked, *older, options, config, terminal)
-        }
         Task::Forget(target) => {
             let dial = config
                 .dial(target)
@@ -145,30 +133,6 @@ fn perform(
         }
         Task::Replicate => Run::prepare(options, config, terminal, record)?.replicate(),
     }
-}
-
-fn no_state(dir: &Path) -> eyre::Report {
-    let cause = format!("{}: no such state directory", dir.display());
-    Failure::report(Status::Failed, cause)
-}
-
-/// An age such as `48`, `48h` or `2d`, in hours.
-///
-/// # Errors
-/// The text is none.
-pub fn hours(text: &str) -> Result<u64> {
-    let wrong = || {
-        let cause = format!("expected hours or days such as 48, 48h or 2d, found {text:?}");
-        Failure::report(Status::Usage, cause)
-    };
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let each = match text.get(digits.len()..).unwrap_or_default() {
-        "" | "h" => 1,
-        "d" => 24,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    number.checked_mul(each).ok_or_else(wrong)
 }
 
 /// A rate such as `2M`: bytes a second, with k, m or g for powers of 1024.

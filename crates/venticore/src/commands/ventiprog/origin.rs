@@ -3,7 +3,6 @@
 use eyre::{Result, WrapErr};
 
 use super::Options;
-use super::source::Part;
 use crate::codec::blocktype::BLOCK_MAX;
 use crate::codec::dial::Dial;
 use crate::config::Config;
@@ -12,6 +11,7 @@ use crate::net::client::{Client, ClientError};
 use crate::net::page;
 use crate::net::reach::Reach;
 use crate::status::{Failure, Status};
+use crate::survey::part::Part;
 
 /// Who has the arenas that are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Origin {
     /// # Errors
     /// Both options were given, or an address is none.
     pub(super) fn of(options: &Options, config: &Config, url: Option<&str>) -> Result<Self> {
-        match (&options.source, options.offline) {
+        match (&options.source, options.scope.offline) {
             (Some(_), true) => {
                 let cause = "-s names a source venti and --offline says that there is none: \
                              give one of them";

@@ -4,11 +4,8 @@
 use eyre::Result;
 
 use super::origin::Origin;
-use super::record::StateFiles;
-use super::sought::{self, Sought};
-use super::source::{self, Part};
-use super::target::{Copied, Target, some_asked_for, unlisted_host};
-use super::{Options, page, servers, unseen};
+use super::target::{Copied, Target, some_asked_for};
+use super::{Options, servers, unsynced};
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
@@ -16,6 +13,11 @@ use crate::host::terminal::Terminal;
 use crate::net;
 use crate::net::reach::Reach;
 use crate::status::{Failure, Status};
+use crate::survey::part::{self, Part};
+use crate::survey::record::StateFiles;
+use crate::survey::sought::{self, Sought};
+use crate::survey::targets::{self, unlisted_host};
+use crate::survey::{page, unseen};
 use crate::text::line_of;
 
 /// What is known before the source is read.
@@ -52,16 +54,16 @@ impl<'a> Preflight<'a> {
         terminal: &'a Terminal,
         record: &'a StateFiles,
     ) -> Result<Self> {
-        let url = sought::page_url(record, options, config);
+        let url = sought::page_url(record, &options.scope, config);
         let origin = Origin::of(options, config, url)?;
-        let dials = some_asked_for(record.wrcmd.as_ref(), options, config)?;
+        let dials = some_asked_for(record.wrcmd.as_ref(), &options.scope, config)?;
         let recorded = record.targets();
         let all = dials.iter().chain(origin.dial()).chain(&recorded);
         let reach = Reach::look_up(all, config.limits.connect);
         servers::refuse_source(&origin, &dials, &reach)?;
         servers::refuse_recorded(&origin, &recorded, &reach)?;
-        let own = unlisted_host(record.wrcmd.as_ref(), options, config)?;
-        let (dials, doubled) = servers::one_each(dials, own.as_ref(), &reach, terminal);
+        let own = unlisted_host(record.wrcmd.as_ref(), &options.scope, config)?;
+        let (dials, doubled) = targets::one_each(dials, own.as_ref(), &reach, terminal);
         Ok(Preflight {
             options,
             config,
@@ -89,7 +91,7 @@ impl<'a> Preflight<'a> {
             doubled,
             reach,
         } = self;
-        let sought = sought::sought(record, options, config, terminal)?;
+        let sought = sought::sought(record, &options.scope, config, terminal)?;
         let recorded = record.partitions(dials);
         let has_wrcmd = record.wrcmd.is_some();
         let names = sought::with_recorded(sought.names.clone(), &recorded, has_wrcmd);
@@ -97,7 +99,7 @@ impl<'a> Preflight<'a> {
         let (mut parts, opened) = self.open(&names, &sought, &recorded)?;
         let compared = page::Compared::new(&sought, &parts, record);
         if let Some(compared) = &compared {
-            compared.refuse_other(options, config)?;
+            compared.refuse_other(&options.scope, config)?;
         }
         let unlisted = compared.map(|compared| compared.say_unlisted(config, terminal));
         let mut gaps = contact.status().worst(sought.status);
@@ -109,7 +111,7 @@ impl<'a> Preflight<'a> {
         }
         let is_sure = parts.iter().all(|part| part.synced);
         let offline = *origin == Origin::Offline;
-        let sight = source::see_writers(&mut parts);
+        let sight = part::see_writers(&mut parts);
         servers::refuse_holder(&parts, dials, reach)?;
         let url = sought.url.as_deref();
         let port = url.and_then(|url| net::page::port_of(url).ok());
@@ -123,7 +125,7 @@ impl<'a> Preflight<'a> {
         if !options.dry_run {
             servers::refuse_suspect(origin, &parts, dials, reach, config)?;
         }
-        gaps = gaps.worst(unseen::say_unsynced(origin, &parts, sight, terminal));
+        gaps = gaps.worst(unsynced::say_unsynced(origin, &parts, sight, terminal));
         gaps = gaps.worst(unseen::say_page_ahead(&sought.page, &parts, terminal));
         gaps = gaps.worst(page::say_behind(&sought, &parts, config, terminal));
         let used_up = match offline {

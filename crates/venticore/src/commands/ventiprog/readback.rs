@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::source::Part;
 use crate::codec::arena::clump::ClumpHeader;
 use crate::codec::arena::directory::DirectoryEntry;
 use crate::codec::blocktype::BlockType;
@@ -15,6 +14,7 @@ use crate::host::random;
 use crate::net::client::{Client, ClientError};
 use crate::source::Arena;
 use crate::source::log::{ClumpLog, Directory, Item, What};
+use crate::survey::part::Part;
 
 /// Clumps below a place that are read back, besides the last one and roots.
 const SAMPLE: u64 = 256;

@@ -3,7 +3,7 @@
 use eyre::Result;
 
 use super::engine::Engine;
-use super::source::PartsSource;
+use crate::survey::part::PartsSource;
 
 use super::run::Run;
 use super::target::Target;

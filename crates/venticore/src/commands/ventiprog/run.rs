@@ -7,14 +7,14 @@ use eyre::Result;
 use super::Options;
 use super::engine::Engine;
 use super::preflight::Preflight;
-use super::record::StateFiles;
-use super::source::Part;
 use super::target::Target;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
 use crate::copy::cursor::{self};
 use crate::host::terminal::Terminal;
 use crate::status::Status;
+use crate::survey::part::Part;
+use crate::survey::record::StateFiles;
 
 /// One run, with everything that was given for it.
 pub(super) struct Run<'a> {

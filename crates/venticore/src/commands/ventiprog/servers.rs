@@ -1,12 +1,10 @@
-//! Which targets are one server, and which is the source itself.
+//! Which target is the source itself, and which server writes its partitions.
 
 use std::net::SocketAddr;
 
 use eyre::Result;
 
 use super::origin::Origin;
-use super::source::Part;
-use super::unseen::SERVER;
 use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
@@ -16,42 +14,8 @@ use crate::host::terminal::Terminal;
 use crate::net::client::{Client, ClientError};
 use crate::net::reach::{Listeners, LocalListener, Reach, Same};
 use crate::status::{Failure, Status};
-
-/// Of several names of one server only the first is a target. Where two of them were
-/// given, that is said and makes the run a partial one: there are fewer copies than
-/// names. The host of the wrcmd, `own`, may have another name there.
-pub(super) fn one_each(
-    dials: Vec<Dial>,
-    own: Option<&Dial>,
-    reach: &Reach,
-    terminal: &Terminal,
-) -> (Vec<Dial>, Status) {
-    let mut status = Status::Done;
-    let (mut kept, mut given): (Vec<Dial>, Vec<Dial>) = (Vec::new(), Vec::new());
-    for dial in dials {
-        let is_same = |other: &&Dial| reach.same(other, &dial) != Same::No;
-        let doubled = given.iter().find(is_same);
-        if let Some(first) = doubled {
-            terminal.say(&format!(
-                "{dial}: the same server as {first}: that is one copy, not two; \
-                 leave one of the names out, or name another venti"
-            ));
-            status = Status::Partly;
-            continue;
-        }
-        let is_own = own == Some(&dial);
-        match kept.iter().find(is_same) {
-            Some(first) => terminal.report(&format!(
-                "{dial}: the same server as {first}, which the wrcmd names: both are one target"
-            )),
-            None => kept.push(dial.clone()),
-        }
-        if !is_own {
-            given.push(dial);
-        }
-    }
-    (kept, status)
-}
+use crate::survey::part::Part;
+use crate::survey::unseen::SERVER;
 
 /// Refuses a target that is certainly the source, by name or by address.
 pub(super) fn refuse_source(origin: &Origin, targets: &[Dial], reach: &Reach) -> Result<()> {

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use eyre::{Report, Result, WrapErr};
+use eyre::{Report, Result};
 
-use super::Options;
 use super::readback::ReadBack;
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
@@ -13,14 +12,16 @@ use crate::config::Config;
 use crate::copy::cursor::Point;
 use crate::copy::replicate;
 use crate::status::{Failure, Status};
+use crate::survey::Scope;
+use crate::survey::targets::asked_for;
 
 /// The host of the wrcmd, then those asked for; each once, and at least one.
 pub(super) fn some_asked_for(
     wrcmd: Option<&WrCmd>,
-    options: &Options,
+    scope: &Scope,
     config: &Config,
 ) -> Result<Vec<Dial>> {
-    let dials = asked_for(wrcmd, options, config)?;
+    let dials = asked_for(wrcmd, scope, config)?;
     if dials.is_empty() {
         let cause = "no target: the wrcmd has no -h, and no venti was named; see ventiprog --help";
         return Err(Failure::report(Status::Usage, cause));
@@ -35,53 +36,6 @@ pub(super) fn none_named(dir: &Path) -> Report {
         dir.display()
     );
     Failure::report(Status::Usage, cause)
-}
-
-/// The host of the wrcmd, then the operands or, without operands, what the
-/// environment or the configuration lists; each once.
-pub(super) fn asked_for(
-    wrcmd: Option<&WrCmd>,
-    options: &Options,
-    config: &Config,
-) -> Result<Vec<Dial>> {
-    let own = host_of(wrcmd, config)?;
-    let listed = listed(own.as_ref(), options, config)?;
-    let others = listed.into_iter().filter(|dial| own.as_ref() != Some(dial));
-    Ok(own.iter().cloned().chain(others).collect())
-}
-
-/// The host of the wrcmd, where no list names it.
-pub(super) fn unlisted_host(
-    wrcmd: Option<&WrCmd>,
-    options: &Options,
-    config: &Config,
-) -> Result<Option<Dial>> {
-    let own = host_of(wrcmd, config)?;
-    let listed = listed(own.as_ref(), options, config)?;
-    Ok(own.filter(|own| !listed.contains(own)))
-}
-
-fn host_of(wrcmd: Option<&WrCmd>, config: &Config) -> Result<Option<Dial>> {
-    let own = wrcmd.and_then(WrCmd::host).map(|host| config.dial(host));
-    own.transpose().wrap_err("wrcmd")
-}
-
-/// The operands or, without any, what the environment or the configuration lists; each once.
-fn listed(own: Option<&Dial>, options: &Options, config: &Config) -> Result<Vec<Dial>> {
-    let port = own.map_or(Dial::VENTI, Dial::port);
-    let asked = match options.targets.is_empty() {
-        true => &config.targets,
-        false => &options.targets,
-    };
-    let mut dials: Vec<Dial> = Vec::new();
-    for text in asked {
-        let dial = Dial::parse(text, config.venti.as_deref(), port)
-            .wrap_err_with(|| format!("target {text:?}"))?;
-        if !dials.contains(&dial) {
-            dials.push(dial);
-        }
-    }
-    Ok(dials)
 }
 
 /// One target, and what has become of it so far.

@@ -14,11 +14,8 @@ use super::run::Run;
 use super::target::Target;
 use crate::codec::wrcmd::WrCmd;
 use crate::copy::replicate::Tally;
-use crate::host::terminal::Output;
+use crate::host::terminal::{Output, SCHEMA};
 use crate::status::Status;
-
-/// The version of the JSON lines.
-pub(super) const SCHEMA: u32 = 1;
 
 /// Prints the end of a run; the commands only where the place may have moved.
 pub(super) fn tell(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> Result<()> {
@@ -209,20 +206,17 @@ fn json(
     status: Status,
 ) -> Result<()> {
     for target in &run.targets {
-        json_line(output, &TargetLine::of(target, run))?;
+        output.json_line(&TargetLine::of(target, run))?;
     }
-    json_line(
-        output,
-        &RunLine {
-            schema: SCHEMA,
-            old: run.record.wrcmd.as_ref().map(WrCmd::line),
-            new: complete.then(|| new.line()),
-            dry_run: run.options.dry_run,
-            decoded: run.decoded,
-            seconds: run.start.elapsed().as_secs_f64(),
-            status: status.code(),
-        },
-    )
+    output.json_line(&RunLine {
+        schema: SCHEMA,
+        old: run.record.wrcmd.as_ref().map(WrCmd::line),
+        new: complete.then(|| new.line()),
+        dry_run: run.options.dry_run,
+        decoded: run.decoded,
+        seconds: run.start.elapsed().as_secs_f64(),
+        status: status.code(),
+    })
 }
 
 #[derive(Serialize)]
@@ -288,10 +282,4 @@ struct RunLine {
     decoded: u64,
     seconds: f64,
     status: u8,
-}
-
-/// One object, one line.
-pub(super) fn json_line(output: &mut Output, line: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(line)?;
-    writeln!(output, "{text}").wrap_err("standard output")
 }

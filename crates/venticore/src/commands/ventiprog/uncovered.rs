@@ -4,10 +4,11 @@
 use eyre::Result;
 
 use super::run::Run;
-use super::target::{Target, asked_for};
+use super::target::Target;
 use crate::codec::dial::Dial;
 use crate::codec::wrcmds::Progress;
 use crate::status::Status;
+use crate::survey::targets::asked_for;
 
 /// Targets that are named in one line; the rest is counted.
 const NAMED: usize = 20;
@@ -18,7 +19,7 @@ const NAMED: usize = 20;
 /// # Errors
 /// Bad text of an address.
 pub(super) fn say_unasked(run: &mut Run<'_>) -> Result<()> {
-    let asked = asked_for(run.record.wrcmd.as_ref(), run.options, run.config)?;
+    let asked = asked_for(run.record.wrcmd.as_ref(), &run.options.scope, run.config)?;
     let mut unasked: Vec<Dial> = Vec::new();
     for place in run.record.wrcmds.places() {
         if !asked.contains(&place.target) && !unasked.contains(&place.target) {
@@ -34,7 +35,7 @@ pub(super) fn say_unasked(run: &mut Run<'_>) -> Result<()> {
          or retire it with --forget",
         named(unasked.iter())
     );
-    if run.options.targets.is_empty() {
+    if run.options.scope.targets.is_empty() {
         run.terminal.say(&line);
         run.status = run.status.worst(Status::Partly);
     } else {

@@ -1,4 +1,4 @@
-//! `-l`: where every target is, and how far behind.
+//! Where every target is, and how far behind.
 
 use std::fmt;
 use std::io::Write;
@@ -7,22 +7,22 @@ use std::time::{Duration, SystemTime};
 use eyre::{Result, WrapErr};
 use serde::Serialize;
 
-use super::page::{self, Compared};
-use super::record::StateFiles;
-use super::sought::{self, Sought};
-use super::source::{self, Part, PartsSource};
-use super::target::unlisted_host;
-use super::tell::{SCHEMA, json_line};
-use super::{Options, servers, unseen};
+use super::Options;
 use crate::codec::dial::Dial;
 use crate::codec::utc::Utc;
 use crate::codec::wrcmds::{DamagedStretch, Progress, Wrcmds};
 use crate::config::Config;
 use crate::copy::cursor::{self, Behind, Point};
-use crate::host::terminal::Terminal;
+use crate::host::terminal::{SCHEMA, Terminal};
 use crate::net;
 use crate::net::reach::Reach;
 use crate::status::Status;
+use crate::survey::page::{self, Compared};
+use crate::survey::part::{self, Part, PartsSource};
+use crate::survey::record::StateFiles;
+use crate::survey::sought::{self, Sought};
+use crate::survey::targets::{self, unlisted_host};
+use crate::survey::unseen;
 use crate::text::line_of;
 
 /// Prints a line for each target and partition on record, and for the targets
@@ -41,26 +41,26 @@ pub(super) fn list(
     terminal: &Terminal,
 ) -> Result<Status> {
     let reach = Reach::look_up(&asked, config.limits.connect);
-    let own = unlisted_host(record.wrcmd.as_ref(), options, config)?;
-    let (asked, doubled) = servers::one_each(asked, own.as_ref(), &reach, terminal);
+    let own = unlisted_host(record.wrcmd.as_ref(), &options.scope, config)?;
+    let (asked, doubled) = targets::one_each(asked, own.as_ref(), &reach, terminal);
     let asked = &asked;
     let on_record = on_record(record);
     let late = |status: Status| older.map_or(Status::Done, |_| status);
     let mut status = late(doubled);
-    let sought = match options.partitions.is_empty() {
+    let sought = match options.scope.partitions.is_empty() {
         true => of_page(&on_record, options, config, terminal),
         false => None,
     };
     let new = sought.as_ref().map_or(&[][..], |sought| &sought.names);
     let mut names = [&on_record[..], new].concat();
-    if options.partitions.is_empty() {
+    if options.scope.partitions.is_empty() {
         let configured = sought::named(&config.arenas, &names);
         sought::add(&mut names, configured);
     } else {
-        names = sought::named(&options.partitions, &names);
+        names = sought::named(&options.scope.partitions, &names);
     }
     let mut parts = open(&names, new, record, terminal);
-    source::see_writers(&mut parts);
+    part::see_writers(&mut parts);
     if parts.len() < names.len() {
         status = status.worst(Status::Partly);
     }
@@ -68,7 +68,7 @@ pub(super) fn list(
         let differs = compare(sought, &parts, record, options, config, terminal)?;
         status = status.worst(late(differs));
     }
-    if options.partitions.is_empty() && !config.offline && !options.offline {
+    if options.scope.partitions.is_empty() && !config.offline && !options.scope.offline {
         let used_up = unseen::say_used_up(&parts, sought.as_ref(), terminal);
         let unnamed = unseen::say_unnamed(&names, &parts, None, terminal);
         status = status.worst(late(used_up)).worst(late(unnamed));
@@ -79,7 +79,10 @@ pub(super) fn list(
     behind.retain(|line| names.contains(&line.place.partition));
     let unmet = say_unmet(&behind, asked, &names, record, options, terminal);
     status = status.worst(late(unmet));
-    status = status.worst(print(&behind, older, record, options, terminal)?);
+    status = status.worst(is_late(&behind, older, record));
+    if status != Status::Done || !terminal.is_quiet() {
+        print(&behind, record, options, terminal)?;
+    }
     Ok(status)
 }
 
@@ -120,7 +123,7 @@ fn say_unmet(
     let mut status = Status::Done;
     if behind.is_empty() && asked.is_empty() {
         let dir = record.dir().display();
-        terminal.say(&match options.partitions.is_empty() {
+        terminal.say(&match options.scope.partitions.is_empty() {
             true => format!("{dir}: nothing is on record there"),
             false => format!("{dir}: nothing is on record there of {}", names.join(", ")),
         });
@@ -137,36 +140,42 @@ fn say_unmet(
     status
 }
 
-/// Prints the lines. With `older`, the status says whether a target is late.
+/// Whether a target is late, by `older`, or has damage on record.
+fn is_late(behind: &[Behind], older: Option<u64>, record: &StateFiles) -> Status {
+    let now = SystemTime::now();
+    let late = |line: &Behind| {
+        let faults = Faults::of(&line.place, &record.wrcmds);
+        older.is_some_and(|hours| is_overdue(line, hours, now))
+            || line.is_gone
+            || faults != Faults::default()
+    };
+    match older.is_some() && behind.iter().any(late) {
+        true => Status::Partly,
+        false => Status::Done,
+    }
+}
+
+/// Prints the lines.
 fn print(
     behind: &[Behind],
-    older: Option<u64>,
     record: &StateFiles,
     options: &Options,
     terminal: &Terminal,
-) -> Result<Status> {
-    let mut status = Status::Done;
+) -> Result<()> {
     let mut output = terminal.output();
-    let now = SystemTime::now();
     for line in behind {
         for remark in &line.remarks {
             terminal.detail(|| remark.clone());
         }
         let faults = Faults::of(&line.place, &record.wrcmds);
-        if older.is_some_and(|hours| {
-            is_overdue(line, hours, now) || line.is_gone || faults != Faults::default()
-        }) {
-            status = status.worst(Status::Partly);
-        }
         if options.json {
-            json_line(&mut output, &json(line, faults))?;
+            output.json_line(&json(line, faults))?;
         } else {
             let gone = if line.is_gone { GONE } else { "" };
             writeln!(output, "{}{gone}{faults}", text(line)).wrap_err("standard output")?;
         }
     }
-    output.flush().wrap_err("standard output")?;
-    Ok(status)
+    output.flush().wrap_err("standard output")
 }
 
 /// What the index page lists, where one is known, by the names on record where
@@ -177,7 +186,7 @@ fn of_page(
     config: &Config,
     terminal: &Terminal,
 ) -> Option<Sought> {
-    let url = options.index.as_ref().or(config.index.as_ref())?;
+    let url = options.scope.index.as_ref().or(config.index.as_ref())?;
     let mut sought = Sought {
         names: Vec::new(),
         given: Vec::new(),
@@ -214,7 +223,7 @@ fn compare(
 ) -> Result<Status> {
     let mut status = sought.status;
     if let Some(compared) = Compared::new(sought, parts, record) {
-        compared.refuse_other(options, config)?;
+        compared.refuse_other(&options.scope, config)?;
         status = status.worst(compared.say_unlisted(config, terminal));
     }
     Ok(status

@@ -1,91 +1,26 @@
-//! What a run cannot see: blocks that a server keeps in its memory, clumps that only the
-//! index page counts, partitions that nothing names.
+//! What of the source is not seen: clumps that only the index page counts, partitions
+//! that nothing names, and those that come after a full one.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::origin::Origin;
+use super::part::Part;
 use super::sought::{Listed, Sought, is_same_node};
-use super::source::Part;
-use crate::codec::dial::Dial;
 use crate::codec::index;
-use crate::host::holders::{self, Sight};
+use crate::host::holders;
 use crate::host::partition::Partition;
 use crate::host::terminal::Terminal;
-use crate::net::reach::Listeners;
 use crate::source::log::ClumpLog;
 use crate::source::{Arena, ArenaPartition};
 use crate::status::Status;
 use crate::text;
 
 /// What a venti server is called.
-pub(super) const SERVER: &str = "venti";
-
-/// Says of each partition that a server seems to write, where no source is asked to
-/// sync: none is known, or the caller says that there is none, which only a process
-/// that is seen to write the partition contradicts.
-pub(super) fn say_unsynced(
-    origin: &Origin,
-    parts: &[Part],
-    sight: Sight,
-    terminal: &Terminal,
-) -> Status {
-    let unseen = "what it has not yet written to disk is not sent";
-    let mut status = Status::Done;
-    for part in parts {
-        let seen = part.writers.first();
-        let seen = seen.map(|writer| format!("{writer} has it open for writing"));
-        let said = match origin {
-            Origin::Venti { .. } => None,
-            Origin::Unknown => unknown(part, seen, sight).map(|(why, way_out)| {
-                format!("{why}, and no source venti is known: {unseen}; name it (-s){way_out}")
-            }),
-            Origin::Offline => seen.map(|why| {
-                format!(
-                    "{why}, but --offline says that no server does: {unseen}; \
-                     name the source venti (-s) instead of --offline"
-                )
-            }),
-        };
-        if let Some(said) = said {
-            terminal.say(&format!("{}: {said}", part.name));
-            status = Status::Partly;
-        }
-    }
-    status
-}
-
-/// Why a server seems to write a partition, and what helps besides naming it.
-fn unknown(part: &Part, seen: Option<String>, sight: Sight) -> Option<(String, &'static str)> {
-    let offline = ", or say that no server writes the partition (--offline)";
-    let seen = seen.map(|why| (why, ""));
-    seen.or_else(|| Some((may_be_live(part, sight)?, offline)))
-}
-
-/// Why a server may write a partition although none is seen to.
-fn may_be_live(part: &Part, sight: Sight) -> Option<String> {
-    if sight == Sight::Full {
-        return None;
-    }
-    let servers = holders::unseen(SERVER);
-    let owner = std::fs::metadata(part.opened.path()).ok()?.uid();
-    let device = part.opened.is_block_device();
-    // A file is written by its owner's server at most; a device by anyone's.
-    let mut servers = servers.iter().filter(|(_, user)| device || *user == owner);
-    if let Some((server, _)) = servers.next() {
-        return Some(format!(
-            "{server} may write it (its open files cannot be seen: run as root to be sure)"
-        ));
-    }
-    let port = Dial::VENTI;
-    (device && Listeners::here().any_at(port))
-        .then(|| format!("the server at port {port} of this machine may write it ({sight})"))
-}
+pub(crate) const SERVER: &str = "venti";
 
 /// Says which arenas have more clumps by the index page than on disk.
-pub(super) fn say_page_ahead(page: &[Listed], parts: &[Part], terminal: &Terminal) -> Status {
+pub(crate) fn say_page_ahead(page: &[Listed], parts: &[Part], terminal: &Terminal) -> Status {
     let mut status = Status::Done;
     let mut ahead = terminal.several("arenas that are not here as the index page has them");
     for Listed { name, arenas } in page {
@@ -104,7 +39,7 @@ pub(super) fn say_page_ahead(page: &[Listed], parts: &[Part], terminal: &Termina
 
 /// Says which arena partitions the venti that writes the partitions has open besides
 /// those that were `named`.
-pub(super) fn say_unnamed(
+pub(crate) fn say_unnamed(
     named: &[String],
     parts: &[Part],
     at_source: Option<u32>,
@@ -197,7 +132,7 @@ fn on_disk(part: &Part, arena: &Arena, by_page: u64) -> (u64, u64) {
 
 /// Says that nothing new can come to the partitions that are known, unless the index page
 /// lists another one: that one was said where it is not here.
-pub(super) fn say_used_up(parts: &[Part], sought: Option<&Sought>, terminal: &Terminal) -> Status {
+pub(crate) fn say_used_up(parts: &[Part], sought: Option<&Sought>, terminal: &Terminal) -> Status {
     let mut tables = parts.iter().filter(|part| part.is_table).peekable();
     if tables.peek().is_none() || !tables.all(Part::is_used_up) {
         return Status::Done;

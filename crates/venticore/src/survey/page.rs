@@ -3,10 +3,10 @@
 
 use eyre::Result;
 
-use super::Options;
+use super::Scope;
+use super::part::Part;
 use super::record::StateFiles;
 use super::sought::{self, Listed, Sought};
-use super::source::Part;
 use crate::codec::arena::Name;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
@@ -18,7 +18,7 @@ use crate::status::{Failure, Status};
 type ArenaKey = (Option<Name>, u64, u32);
 
 /// Compares the partitions on record with those on the page.
-pub(super) struct Compared<'a> {
+pub(crate) struct Compared<'a> {
     sought: &'a Sought,
     parts: &'a [Part],
     record: &'a StateFiles,
@@ -26,7 +26,7 @@ pub(super) struct Compared<'a> {
 
 impl<'a> Compared<'a> {
     /// Nothing where no page was read, or where what it lists has no name here.
-    pub(super) fn new(
+    pub(crate) fn new(
         sought: &'a Sought,
         parts: &'a [Part],
         record: &'a StateFiles,
@@ -43,9 +43,9 @@ impl<'a> Compared<'a> {
     ///
     /// # Errors
     /// It is the page of another venti.
-    pub(super) fn refuse_other(&self, options: &Options, config: &Config) -> Result<()> {
+    pub(crate) fn refuse_other(&self, scope: &Scope, config: &Config) -> Result<()> {
         let recorded = self.record.all_partitions();
-        let by_config = |name: &String| options.index.is_none() && is_named(name, config);
+        let by_config = |name: &String| scope.index.is_none() && is_named(name, config);
         let known = |name: &String| by_config(name) || self.is_listed(name);
         let (Some(first), Some(listed)) = (recorded.first(), self.sought.page.first()) else {
             return Ok(());
@@ -65,7 +65,7 @@ impl<'a> Compared<'a> {
     }
 
     /// Says which of the partitions that are read are on record and not on the page.
-    pub(super) fn say_unlisted(&self, config: &Config, terminal: &Terminal) -> Status {
+    pub(crate) fn say_unlisted(&self, config: &Config, terminal: &Terminal) -> Status {
         let recorded = self.record.all_partitions();
         let mut status = Status::Done;
         for part in self.parts {
@@ -120,7 +120,7 @@ fn is_named(name: &str, config: &Config) -> bool {
 /// Says which arenas have fewer clumps by the index page than on disk. A server counts
 /// a clump before it is on disk, so that is the page of another one. What was written
 /// since the page was read is told by a second look.
-pub(super) fn say_behind(
+pub(crate) fn say_behind(
     sought: &Sought,
     parts: &[Part],
     config: &Config,

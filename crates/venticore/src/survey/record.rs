@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use eyre::{Result, WrapErr};
 
-use super::source::{Part, UNKNOWN};
+use super::part::{Part, UNKNOWN};
 
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
@@ -22,12 +22,12 @@ use crate::status::{Failure, Status};
 const RENEWED_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// The files of the state directory.
-pub(super) struct StateFiles {
+pub(crate) struct StateFiles {
     tool: String,
     state: StateDir,
     /// The wrcmd as it was found.
-    pub(super) wrcmd: Option<WrCmd>,
-    pub(super) wrcmds: Wrcmds,
+    pub(crate) wrcmd: Option<WrCmd>,
+    pub(crate) wrcmds: Wrcmds,
     /// The host of that wrcmd.
     host: Option<Dial>,
     /// Why a place that was acknowledged could not be written down.
@@ -37,7 +37,7 @@ pub(super) struct StateFiles {
 }
 
 impl StateFiles {
-    pub(super) fn read(tool: &str, state: StateDir) -> Result<Self> {
+    pub(crate) fn read(tool: &str, state: StateDir) -> Result<Self> {
         let path = |name| move |state: &StateDir| state.path_of(name).display().to_string();
         let wrcmd = state.read_wrcmd()?.map(WrCmd::parse).transpose();
         let wrcmd = wrcmd.wrap_err_with(|| path(StateDir::WRCMD)(&state))?;
@@ -56,19 +56,19 @@ impl StateFiles {
     }
 
     /// The state directory.
-    pub(super) fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.state.path()
     }
 
     /// The host of the wrcmd, by its address: once it has acknowledged
     /// anything, the wrcmd was obeyed.
-    pub(super) fn set_host(&mut self, host: Option<Dial>) {
+    pub(crate) fn set_host(&mut self, host: Option<Dial>) {
         self.host = host;
     }
 
     /// A target has acknowledged everything before a place, except this damage; `there`
     /// is damage in the source whose blocks it has.
-    pub(super) fn acknowledged(
+    pub(crate) fn acknowledged(
         &mut self,
         target: &Dial,
         part: &Part,
@@ -105,7 +105,7 @@ impl StateFiles {
     /// These targets were asked, and have everything in these partitions: where a line
     /// stood there before the run, it says the time of this one. All lines are written
     /// together.
-    pub(super) fn complete<'a>(&mut self, complete: impl Iterator<Item = (&'a Dial, &'a Part)>) {
+    pub(crate) fn complete<'a>(&mut self, complete: impl Iterator<Item = (&'a Dial, &'a Part)>) {
         let now = SystemTime::now();
         let mut new = self.wrcmds.clone();
         for (target, part) in complete {
@@ -132,7 +132,7 @@ impl StateFiles {
     }
 
     /// What of earlier damage a target still lacks, and what of it the target has.
-    pub(super) fn still_damaged(
+    pub(crate) fn still_damaged(
         &mut self,
         target: &Dial,
         part: &Part,
@@ -147,7 +147,7 @@ impl StateFiles {
     }
 
     /// The blocks that a target has and cannot give back.
-    pub(super) fn unreadable(&mut self, target: &Dial, part: &Part, blocks: &[Unreadable]) {
+    pub(crate) fn unreadable(&mut self, target: &Dial, part: &Part, blocks: &[Unreadable]) {
         let mut new = self.wrcmds.clone();
         let set = new.set_unreadable(target, &part.name, blocks);
         self.change(target, new, set);
@@ -171,7 +171,7 @@ impl StateFiles {
 
     /// A target lacks what it had acknowledged: it starts again, from the first
     /// arena on.
-    pub(super) fn set_back(&mut self, target: &Dial, part: &Part) {
+    pub(crate) fn set_back(&mut self, target: &Dial, part: &Part) {
         let old = self.wrcmds.get(target, &part.name);
         let start = part
             .rules
@@ -189,14 +189,14 @@ impl StateFiles {
     }
 
     /// Writes wrcmds. A failure ends the run as one: [`StateFiles::check_saved`].
-    pub(super) fn save_places(&mut self) {
+    pub(crate) fn save_places(&mut self) {
         let saved = self.state.replace(StateDir::WRCMDS, &self.wrcmds.to_file());
         self.unsaved = saved.err();
     }
 
     /// Logs the old command and the new one, then moves the place: a run that
     /// dies in between leaves a line too many in the log, never a place too far.
-    pub(super) fn move_wrcmd(&mut self, new: &WrCmd, terminal: &Terminal) -> Result<()> {
+    pub(crate) fn move_wrcmd(&mut self, new: &WrCmd, terminal: &Terminal) -> Result<()> {
         let old = self.wrcmd.as_ref().map(WrCmd::line);
         if old.as_ref() == Some(&new.line()) {
             return Ok(());
@@ -222,7 +222,7 @@ impl StateFiles {
 
     /// The wrcmd stands here at the end of a run that obeyed or wrote it: where
     /// the next run finds it there, nobody has edited it.
-    pub(super) fn remember_wrcmd(&mut self, wrcmd: &WrCmd) -> Result<()> {
+    pub(crate) fn remember_wrcmd(&mut self, wrcmd: &WrCmd) -> Result<()> {
         let mut new = self.wrcmds.clone();
         new.see(wrcmd);
         if new != self.wrcmds {
@@ -233,13 +233,13 @@ impl StateFiles {
     }
 
     /// Fails if a place that was acknowledged could not be written down.
-    pub(super) fn check_saved(&mut self) -> Result<()> {
+    pub(crate) fn check_saved(&mut self) -> Result<()> {
         let unsaved = self.unsaved.take().map(eyre::Report::from);
         unsaved.or(self.refused.take()).map_or(Ok(()), Err)
     }
 
     /// All targets that have a line in wrcmds.
-    pub(super) fn targets(&self) -> Vec<Dial> {
+    pub(crate) fn targets(&self) -> Vec<Dial> {
         let mut targets = Vec::new();
         for place in self.wrcmds.places() {
             if !targets.contains(&place.target) {
@@ -250,7 +250,7 @@ impl StateFiles {
     }
 
     /// All partitions on record, the wrcmd's first.
-    pub(super) fn all_partitions(&self) -> Vec<String> {
+    pub(crate) fn all_partitions(&self) -> Vec<String> {
         let own = self.wrcmd.as_ref().map(|wrcmd| wrcmd.file().to_owned());
         let mut names = Vec::from_iter(own);
         for name in self.partitions(&self.targets()) {
@@ -263,7 +263,7 @@ impl StateFiles {
 
     /// How a message about the wrong venti ends, where the partition that it is about may
     /// be on record by mistake; nothing where it is not on record.
-    pub(super) fn if_by_mistake(&self, partition: &str) -> &'static str {
+    pub(crate) fn if_by_mistake(&self, partition: &str) -> &'static str {
         let mut places = self.wrcmds.places();
         let has_line = places.any(|place| place.partition == partition);
         let is_wrcmds = self.wrcmd.as_ref().map(WrCmd::file) == Some(partition);
@@ -281,7 +281,7 @@ impl StateFiles {
     }
 
     /// The partitions in which one of these targets has a line.
-    pub(super) fn partitions(&self, targets: &[Dial]) -> Vec<String> {
+    pub(crate) fn partitions(&self, targets: &[Dial]) -> Vec<String> {
         let mut names = Vec::new();
         for place in self.wrcmds.places() {
             if targets.contains(&place.target) && !names.contains(&place.partition) {
@@ -292,7 +292,7 @@ impl StateFiles {
     }
 
     /// Removes the lines of a target, and says how many there were.
-    pub(super) fn forget(&mut self, target: &Dial) -> Result<usize> {
+    pub(crate) fn forget(&mut self, target: &Dial) -> Result<usize> {
         let places = self.wrcmds.forget(target);
         if places > 0 {
             self.state

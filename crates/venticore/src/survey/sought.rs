@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use eyre::{Report, Result, WrapErr};
 
-use super::Options;
+use super::Scope;
 use super::record::StateFiles;
 use crate::codec::index;
 use crate::config::Config;
@@ -16,37 +16,37 @@ use crate::status::{Failure, Status};
 use crate::text::line_of;
 
 /// A partition on the index page.
-pub(super) struct Listed {
+pub(crate) struct Listed {
     /// Its name here.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// What the page says of its arenas.
-    pub(super) arenas: Vec<index::ArenaRow>,
+    pub(crate) arenas: Vec<index::ArenaRow>,
 }
 
 /// Which partitions are to be read.
-pub(super) struct Sought {
+pub(crate) struct Sought {
     /// Their names, in the order in which the source fills them.
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// The ones that the call names (`-p`): they must be here.
-    pub(super) given: Vec<String>,
+    pub(crate) given: Vec<String>,
     /// What the index page says of each, where there is a page.
-    pub(super) page: Vec<Listed>,
+    pub(crate) page: Vec<Listed>,
     /// The URL of the page that was read.
-    pub(super) url: Option<String>,
+    pub(crate) url: Option<String>,
     /// All partitions of the page have a name here.
-    pub(super) all_named: bool,
-    pub(super) status: Status,
+    pub(crate) all_named: bool,
+    pub(crate) status: Status,
 }
 
 /// The index page that is asked: the one the call names, the one the configuration
 /// names, or the usual one where nothing else names a partition.
-pub(super) fn page_url<'a>(
+pub(crate) fn page_url<'a>(
     record: &StateFiles,
-    options: &'a Options,
+    scope: &'a Scope,
     config: &'a Config,
 ) -> Option<&'a str> {
-    let url = options.index.as_deref().or(config.index.as_deref());
-    let named = !options.partitions.is_empty() || is_known(record, config);
+    let url = scope.index.as_deref().or(config.index.as_deref());
+    let named = !scope.partitions.is_empty() || is_known(record, config);
     url.or_else(|| (!named).then_some(config.default_index.as_str()))
 }
 
@@ -61,9 +61,9 @@ fn is_known(record: &StateFiles, config: &Config) -> bool {
 ///
 /// # Errors
 /// No partition is named anywhere, or the only page that could is not there.
-pub(super) fn sought(
+pub(crate) fn sought(
     record: &StateFiles,
-    options: &Options,
+    scope: &Scope,
     config: &Config,
     terminal: &Terminal,
 ) -> Result<Sought> {
@@ -77,8 +77,8 @@ pub(super) fn sought(
         all_named: true,
         status: Status::Done,
     };
-    if options.partitions.is_empty() {
-        let url = page_url(record, options, config);
+    if scope.partitions.is_empty() {
+        let url = page_url(record, scope, config);
         if let Some(url) = url {
             let page = page(url, &recorded, is_known(record, config), config, terminal)?;
             sought.url = page.is_some().then(|| url.to_owned());
@@ -87,12 +87,12 @@ pub(super) fn sought(
         }
         let on_page = sought.page.iter().map(|listed| listed.name.clone());
         add(&mut sought.names, on_page);
-        if options.index.is_none() || sought.url.is_none() {
+        if scope.index.is_none() || sought.url.is_none() {
             let known = [&recorded[..], &sought.names].concat();
             add(&mut sought.names, named(&config.arenas, &known));
         }
     } else {
-        sought.given = named(&options.partitions, &recorded);
+        sought.given = named(&scope.partitions, &recorded);
         sought.names = sought.given.clone();
     }
     if sought.names.is_empty() && own.is_none() {
@@ -119,7 +119,7 @@ pub(super) fn sought(
 
 /// Names that somebody gave, each partition once: absolute, since the wrcmd is run from
 /// anywhere, and spelled as those that are known.
-pub(super) fn named(names: &[String], known: &[String]) -> Vec<String> {
+pub(crate) fn named(names: &[String], known: &[String]) -> Vec<String> {
     let mut all = Vec::new();
     for name in names {
         let absolute = std::path::absolute(name).ok();
@@ -140,7 +140,7 @@ fn spelled(name: String, known: &[String]) -> String {
 }
 
 /// Adds names, each once.
-pub(super) fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
+pub(crate) fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
     for name in more {
         if !names.contains(&name) {
             names.push(name);
@@ -149,7 +149,7 @@ pub(super) fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String
 }
 
 /// Whether two paths are of one file or device.
-pub(super) fn is_same_node(one: &str, other: &str) -> bool {
+pub(crate) fn is_same_node(one: &str, other: &str) -> bool {
     let node = |path: &str| {
         let meta = fs::metadata(path).ok()?;
         Some(match meta.file_type().is_block_device() {
@@ -186,7 +186,7 @@ fn page(
 
 /// The partitions of a page by their names here, spelled as those that are known, each
 /// with its arenas. One that has no place here is said.
-pub(super) fn on_page(
+pub(crate) fn on_page(
     page: &index::Page,
     known: &[String],
     config: &Config,
@@ -207,7 +207,7 @@ pub(super) fn on_page(
 }
 
 /// The same, and nothing is said.
-pub(super) fn listed(page: &index::Page, known: &[String], config: &Config) -> Vec<Listed> {
+pub(crate) fn listed(page: &index::Page, known: &[String], config: &Config) -> Vec<Listed> {
     of_page(page, known, config).flatten().collect()
 }
 
@@ -227,7 +227,7 @@ fn of_page(
 
 /// The same, with the partitions that `wrcmds` knows and nothing names any
 /// more: they go before the wrcmd's own, so that it does not cross into them.
-pub(super) fn with_recorded(
+pub(crate) fn with_recorded(
     names: Vec<String>,
     recorded: &[String],
     has_wrcmd: bool,
@@ -242,7 +242,7 @@ pub(super) fn with_recorded(
 
 /// The error of a partition of the index page that cannot be opened, which names it.
 /// Where nothing is there, it may be called otherwise here than by its server.
-pub(super) fn hint(error: Report) -> Report {
+pub(crate) fn hint(error: Report) -> Report {
     match error.downcast_ref() {
         Some(partition::PartitionError::NotFound(_)) => {
             let help = "a table [partitions] in the configuration tells where a server's partition lies here";

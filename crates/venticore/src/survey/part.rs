@@ -22,29 +22,29 @@ use crate::source::notes;
 use crate::status::Status;
 
 /// Stands for the score of a clump that nothing tells any more.
-pub(super) const UNKNOWN: Score = Score::ZERO;
+pub(crate) const UNKNOWN: Score = Score::ZERO;
 
 /// One arena partition of the source.
-pub(super) struct Part {
+pub(crate) struct Part {
     /// How wrcmd and wrcmds name it.
-    pub(super) name: String,
-    pub(super) opened: Arc<Partition>,
-    pub(super) source: Arc<dyn ReadAt>,
-    pub(super) arenas: Vec<Arena>,
+    pub(crate) name: String,
+    pub(crate) opened: Arc<Partition>,
+    pub(crate) source: Arc<dyn ReadAt>,
+    pub(crate) arenas: Vec<Arena>,
     /// The same, as the rules for places see it.
-    pub(super) rules: cursor::PartitionView,
+    pub(crate) rules: cursor::PartitionView,
     /// It has a table of arenas, and is not one arena by itself.
-    pub(super) is_table: bool,
+    pub(crate) is_table: bool,
     /// All arenas of the table could be read.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
     /// Its server has put on disk what it had, before the arenas were read.
-    pub(super) synced: bool,
+    pub(crate) synced: bool,
     /// The processes that are seen to have it open for writing ([`see_writers`]).
-    pub(super) writers: Vec<Process>,
-    /// What helps where it is on record and does not belong there ([`Record::if_by_mistake`]).
+    pub(crate) writers: Vec<Process>,
+    /// What helps where it is on record and does not belong there ([`StateFiles::if_by_mistake`]).
     ///
-    /// [`Record::if_by_mistake`]: super::record::Record::if_by_mistake
-    pub(super) if_by_mistake: &'static str,
+    /// [`StateFiles::if_by_mistake`]: super::record::StateFiles::if_by_mistake
+    pub(crate) if_by_mistake: &'static str,
 }
 
 impl Part {
@@ -53,7 +53,7 @@ impl Part {
     ///
     /// # Errors
     /// The partition does not exist, or nothing on it has arenas.
-    pub(super) fn open(
+    pub(crate) fn open(
         name: &str,
         wrcmd: Option<&WrCmd>,
         terminal: &Terminal,
@@ -94,13 +94,13 @@ impl Part {
     }
 
     /// A place in words: partition, head, offset.
-    pub(super) fn shown(&self, at: cursor::Point) -> Option<String> {
+    pub(crate) fn shown(&self, at: cursor::Point) -> Option<String> {
         let arena = self.arenas.get(at.arena)?;
         Some(format!("{} {} {:#x}", self.name, arena.head, at.offset))
     }
 
     /// Score and type of the block that was stored last, if there is one and it is known.
-    pub(super) fn newest(&self) -> Option<(Score, BlockType)> {
+    pub(crate) fn newest(&self) -> Option<(Score, BlockType)> {
         let mut arenas = self.arenas.iter().rev();
         let arena = arenas.find(|arena| arena.live.used > 0)?;
         let header = self.before(arena, arena.live.used)?;
@@ -108,12 +108,12 @@ impl Part {
     }
 
     /// Whether it has room for nothing more.
-    pub(super) fn is_used_up(&self) -> bool {
+    pub(crate) fn is_used_up(&self) -> bool {
         self.whole && !self.arenas.is_empty() && self.arenas.iter().all(|arena| arena.sealed)
     }
 
     /// The clump that ends at an offset of an arena.
-    pub(super) fn before(&self, arena: &Arena, offset: u64) -> Option<ClumpHeader> {
+    pub(crate) fn before(&self, arena: &Arena, offset: u64) -> Option<ClumpHeader> {
         let log = ClumpLog::open(Arc::clone(&self.source), arena, offset, false).ok()?;
         log.before().copied()
     }
@@ -128,7 +128,7 @@ impl Part {
 
 /// Looks for the processes that have the partitions open for writing, once for all of
 /// them, and tells how much could be seen.
-pub(super) fn see_writers(parts: &mut [Part]) -> Sight {
+pub(crate) fn see_writers(parts: &mut [Part]) -> Sight {
     let opened: Vec<_> = parts.iter().map(|part| Arc::clone(&part.opened)).collect();
     let paths: Vec<_> = opened.iter().map(|opened| opened.path()).collect();
     // A system that does not tell shows no more than one that hides the others.
@@ -143,7 +143,7 @@ pub(super) fn see_writers(parts: &mut [Part]) -> Sight {
 
 /// Says which trailers count nothing although their logs have clumps: after a
 /// sync of the source that is damage.
-pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
+pub(crate) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
     let mut status = Status::Done;
     let synced = parts.iter().filter(|part| part.synced);
     for arena in synced.flat_map(|part| &part.arenas) {
@@ -158,7 +158,7 @@ pub(super) fn say_uncounted(parts: &[Part], terminal: &Terminal) -> Status {
 }
 
 /// The source, as the rules for places ask it.
-pub(super) struct PartsSource<'a>(pub(super) &'a [Part]);
+pub(crate) struct PartsSource<'a>(pub(crate) &'a [Part]);
 
 impl PartsSource<'_> {
     fn arena(&self, partition: &str, head: u64) -> Option<(&Part, &Arena)> {

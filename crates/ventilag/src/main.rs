@@ -1,0 +1,71 @@
+//! How far behind each target is, how fresh, and how well verified.
+
+use std::process::ExitCode;
+
+use eyre::{Result, WrapErr};
+use lexopt::prelude::*;
+use venticore::commands::ventilag::{self, Options};
+use venticore::config::Config;
+use venticore::host::terminal::Terminal;
+use venticore::state::StateDir;
+use venticore::status::Status;
+use venticore::tool::Tool;
+
+const TOOL: Tool = Tool {
+    name: "ventilag",
+    version: env!("CARGO_PKG_VERSION"),
+    synopsis: "\
+[-jqv] [-d dir] [-i indexurl] [-p partition ...] [--offline] [--9fat image] [--warn hours] [--crit hours] [ventilist ...]",
+    help: "\
+Show how far behind the source each target of ventiprog is, and since when:
+those of the ventilist, else of $targetventis, and those on record. Reads the
+state files and the source; asks no target.
+
+  -d, --dir DIR          where wrcmd, wrcmds and rootscor lie
+  -i, --index URL        the source's index page, which names its partitions
+  -p, --partition PART   show only this arena partition; may be repeated
+      --offline          no server writes the partitions
+      --9fat IMAGE       take wrcmd from a 9fat that nobody mounts
+      --warn HOURS       status 3 if a target has been behind that long (2d is
+                         two days), or has damage on record
+      --crit HOURS       the same, for a second and longer time
+  -j, --json             one JSON object a target and partition
+  -q, --quiet            no output at all where nothing is late
+  -v, --verbose          say why a place is not believed
+  -h, --help             print this text
+  -V, --version          print the version",
+};
+
+fn main() -> ExitCode {
+    TOOL.run(run)
+}
+
+fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
+    let mut options = Options::default();
+    let (mut quiet, mut verbose) = (false, false);
+    let operands = tool.operands(parser, |option, parser| {
+        match option {
+            Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),
+            Short('i') | Long("index") => options.scope.index = Some(parser.value()?.string()?),
+            Short('p') | Long("partition") => {
+                options.scope.partitions.push(parser.value()?.string()?);
+            }
+            Long("offline") => options.scope.offline = true,
+            Long("9fat") => options.nine_fat = Some(parser.value()?),
+            Long("warn") => options.warn = Some(hours("--warn", parser)?),
+            Long("crit") => options.crit = Some(hours("--crit", parser)?),
+            Short('j') | Long("json") => options.json = true,
+            Short('q') | Long("quiet") => quiet = true,
+            Short('v') | Long("verbose") => verbose = true,
+            _ => tool.common(option)?,
+        }
+        Ok(())
+    })?;
+    options.scope.targets = operands.texts()?;
+    let terminal = Terminal::new(tool.name, quiet, verbose);
+    ventilag::run(tool.name, &options, &Config::load()?, &terminal)
+}
+
+fn hours(option: &'static str, parser: &mut lexopt::Parser) -> Result<u64> {
+    ventilag::hours(&parser.value()?.string()?).wrap_err(option)
+}
