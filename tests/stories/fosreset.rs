@@ -883,11 +883,11 @@ fn a_partition_that_does_not_fit_is_refused() {
     site.refused(
         FIRST,
         1,
-        "expected a partition of at least 1310720 bytes, found 1310719",
+        "partition: expected at least 1310720 bytes, found 1310719",
     );
     let site = Site::of("archived-8k");
     let output = site.flfmt(&["-b", "4096"], FIRST);
-    site.assert_untouched(&output, 1, "expected a block size of at least 8192");
+    site.assert_untouched(&output, 1, "block size: expected at least 8192");
     for size in ["8193", "65536", "0"] {
         let output = site.flfmt(&["-b", size], FIRST);
         site.assert_untouched(&output, 1, "multiple of 512");

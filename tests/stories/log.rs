@@ -8,7 +8,7 @@ use venti_tests::arena::{Block, Clump, Counters, Partition, PartitionBuilder};
 use venti_tests::golden::{self, Manifest};
 use venti_tests::sample::Sample;
 use venticore::codec::arena::clump::ClumpError;
-use venticore::source::log::{ClumpLog, Item, Loss, StartError, What};
+use venticore::source::log::{ClumpLog, Item, Loss, What};
 use venticore::source::{Arena, ArenaPartition, Oddity, ReadAt};
 
 /// What a walk says of a clump: as the manifests list them.
@@ -421,7 +421,7 @@ fn a_walk_starts_only_where_a_clump_starts() {
         assert!(rest.iter().all(|item| item.note.is_none()));
         let next = all.get(number + 1).copied().unwrap_or(end);
         let inside = ClumpLog::open(Arc::clone(&source), arena, offset + 1, false).err();
-        let expected = StartError::Inside {
+        let expected = ClumpError::Inside {
             offset: offset + 1,
             before: offset,
             after: next,
@@ -431,7 +431,7 @@ fn a_walk_starts_only_where_a_clump_starts() {
     assert_eq!(walk(&source, arena, end, false), []);
     for past in [end + 1, arena.size, u64::MAX] {
         let error = ClumpLog::open(Arc::clone(&source), arena, past, false).err();
-        assert_eq!(error, Some(StartError::Past { offset: past, end }));
+        assert_eq!(error, Some(ClumpError::Past { offset: past, end }));
     }
 }
 

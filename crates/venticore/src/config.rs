@@ -2,7 +2,6 @@
 //! file, default, in this order of precedence.
 
 mod environment;
-mod error;
 mod explain;
 mod file;
 mod fossil;
@@ -24,7 +23,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use error::Error;
 pub use fossil::Fossil;
 pub use mount::Mount;
 pub use mtools::NineFat;
@@ -182,11 +180,11 @@ impl Config {
     /// # Errors
     /// A file is named by `$VENTIPROG_CONFIG` and missing, a file cannot be
     /// read or holds an unknown key or a value that is not what it should be.
-    pub fn load() -> Result<Self, Error> {
+    pub fn load() -> eyre::Result<Self> {
         Self::from(&Environment::of_this_process())
     }
 
-    fn from(environment: &Environment) -> Result<Self, Error> {
+    fn from(environment: &Environment) -> eyre::Result<Self> {
         let file = reading::found_by(environment)?;
         let targets = environment.list("targetventis")?;
         let limits = file.limits.unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::nearest::nearest;
 use crate::net::client;
 use crate::status::{Failure, Status};
 use crate::text::line_of;
-use crate::{config, ninefat, state};
+use crate::{ninefat, state};
 
 /// The exit status of an error: the status of the first cause in its chain that
 /// has one, or [`Status::Failed`].
@@ -42,10 +42,8 @@ fn status_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Status> 
     if own.is_some() {
         return own;
     }
-    let usage = cause.is::<lexopt::Error>()
-        || cause.is::<wrcmd::WrcmdError>()
-        || cause.is::<Invalid>()
-        || cause.is::<config::Error>();
+    let usage =
+        cause.is::<lexopt::Error>() || cause.is::<wrcmd::WrcmdError>() || cause.is::<Invalid>();
     usage.then_some(Status::Usage)
 }
 

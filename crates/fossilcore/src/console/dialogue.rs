@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use eyre::Report;
 use rustix::process::Pid;
 
-use super::line::{CommandLine, LineError};
+use super::line::CommandLine;
 use super::reply::{ConsoleReply, Fenced, Garbled, ReplyCollector, STDERR, archived, last_words};
 use super::transport::{Received, Transport};
 use super::verdict;
+use venticore::codec::format_error::FormatError;
 use venticore::status::{Failure, Status};
 
 /// How often a question that changes nothing is asked, where the answer cannot
@@ -113,7 +114,7 @@ impl Console {
             let nothing = "#".parse().map_err(|cause| ConsoleError::Line {
                 name: self.name.clone(),
                 text: "#".to_owned(),
-                cause,
+                cause: Box::new(cause),
             })?;
             self.exchange(line, Fenced::new(&nothing), deadline)?;
             self.asides.clear();
@@ -206,7 +207,7 @@ impl Console {
         text.parse().map_err(|cause| ConsoleError::Line {
             name: self.name.clone(),
             text: text.to_owned(),
-            cause,
+            cause: Box::new(cause),
         })
     }
 
@@ -367,7 +368,7 @@ pub enum ConsoleError {
         /// The line.
         text: String,
         /// Why not.
-        cause: LineError,
+        cause: Box<FormatError>,
     },
 }
 

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use venticore::codec::format_error::FormatError;
+
 /// A command line of at most 255 bytes, without its newline.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CommandLine(String);
@@ -40,27 +42,34 @@ impl CommandLine {
 }
 
 impl FromStr for CommandLine {
-    type Err = LineError;
+    type Err = FormatError;
 
-    fn from_str(text: &str) -> Result<Self, LineError> {
+    fn from_str(text: &str) -> Result<Self, FormatError> {
         if text.len() > Self::MAX {
-            return Err(LineError::Long(text.len()));
+            let found = format!("{}: a fossil would cut it and execute the rest", text.len());
+            return Err(refused(format!("at most {} bytes", Self::MAX), found));
         }
         if let Some(byte) = text.bytes().find(|&byte| edits(byte)) {
-            return Err(LineError::Control(byte));
+            let found = format!("byte {byte:#04x}, which would edit it");
+            return Err(refused("printable characters", found));
         }
         let words = words(text);
         let Some(first) = words.first() else {
-            return Err(LineError::Empty);
+            return Err(refused("a command", "none"));
         };
         if words.len() > Self::WORDS {
-            return Err(LineError::Words(words.len()));
+            let found = format!("{}: a fossil would drop the others", words.len());
+            return Err(refused(format!("at most {} words", Self::WORDS), found));
         }
         if first == "echo" && text.contains('%') {
-            return Err(LineError::Percent);
+            return Err(refused(
+                "an echo without %",
+                "one, which a fossil takes for a format",
+            ));
         }
         if first == "fsys" && words.len() == 1 {
-            return Err(LineError::BareFsys);
+            let found = "fsys alone, which kills a fossil that has no file system";
+            return Err(refused("fsys NAME (printconfig lists the names)", found));
         }
         Ok(CommandLine(text.to_owned()))
     }
@@ -116,32 +125,8 @@ fn blank(c: char) -> bool {
 }
 
 /// Why a line may not be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LineError {
-    /// It has no words.
-    #[error("expected a command, found none")]
-    Empty,
-    /// It has this many bytes.
-    #[error(
-        "expected a line of at most {most} bytes, found {0}: a fossil would cut it and execute the rest",
-        most = CommandLine::MAX
-    )]
-    Long(usize),
-    /// It has this many words.
-    #[error(
-        "expected at most {most} words, found {0}: a fossil would drop the others",
-        most = CommandLine::WORDS
-    )]
-    Words(usize),
-    /// It holds this byte.
-    #[error("expected a line of printable characters, found byte {0:#04x}, which would edit it")]
-    Control(u8),
-    /// It is an echo with a `%`, which would be a format.
-    #[error("expected an echo without %, which a fossil takes for a format")]
-    Percent,
-    /// It is `fsys` alone.
-    #[error("fsys alone kills a fossil that has no file system: printconfig lists them")]
-    BareFsys,
+fn refused(expected: impl Into<String>, found: impl Into<String>) -> FormatError {
+    FormatError::whole("line", expected, found)
 }
 
 #[cfg(test)]
@@ -154,20 +139,21 @@ mod tests {
     fn the_traps_are_refused() {
         let long = "x".repeat(256);
         let many = "w ".repeat(20);
-        for (text, error) in [
-            (long.as_str(), LineError::Long(256)),
-            (many.as_str(), LineError::Words(20)),
-            ("fsys main df\u{17}", LineError::Control(0x17)),
-            ("df\nhalt", LineError::Control(b'\n')),
-            ("a\rb", LineError::Control(b'\r')),
-            ("\u{7f}", LineError::Control(0x7f)),
-            ("echo 100%", LineError::Percent),
-            (" 'echo' -n %s", LineError::Percent),
-            ("fsys", LineError::BareFsys),
-            ("\t fsys  ", LineError::BareFsys),
-            (" \t", LineError::Empty),
+        for (text, part) in [
+            (long.as_str(), "255 bytes, found 256"),
+            (many.as_str(), "19 words, found 20"),
+            ("fsys main df\u{17}", "byte 0x17"),
+            ("df\nhalt", "byte 0x0a"),
+            ("a\rb", "byte 0x0d"),
+            ("\u{7f}", "byte 0x7f"),
+            ("echo 100%", "without %"),
+            (" 'echo' -n %s", "without %"),
+            ("fsys", "fsys alone"),
+            ("\t fsys  ", "fsys alone"),
+            (" \t", "a command, found none"),
         ] {
-            assert_eq!(text.parse::<CommandLine>(), Err(error), "{text:?}");
+            let error = text.parse::<CommandLine>().unwrap_err().to_string();
+            assert!(error.contains(part), "{text:?}: {error}");
         }
         assert!("x".repeat(255).parse::<CommandLine>().is_ok());
         assert!("w ".repeat(19).parse::<CommandLine>().is_ok());

@@ -97,20 +97,27 @@ impl Header {
     /// A block size that the header cannot hold or that is not a multiple of
     /// 512, a partition that is too short, or too long for addresses of 32
     /// bits.
-    pub fn layout(len: u64, block_size: u64) -> Result<Self, GeometryError> {
+    pub fn layout(len: u64, block_size: u64) -> Result<Self, FormatError> {
         let size = u16::try_from(block_size).ok();
         let size = size.filter(|&size| size > 0 && size % Self::SECTOR == 0);
-        let size = size.ok_or(GeometryError::BlockSize(block_size))?;
+        let size = size.ok_or_else(|| {
+            let expected = "a multiple of 512 from 512 to 65024";
+            FormatError::whole("block size", expected, block_size.to_string())
+        })?;
         let blocks = len / block_size;
         if blocks < Self::MIN_PARTITION / block_size {
-            return Err(GeometryError::Short(len));
+            let expected = format!("at least {} bytes", Self::MIN_PARTITION);
+            return Err(FormatError::whole("partition", expected, len.to_string()));
         }
         let per_block = block_size / Label::LEN as u64;
         let superblock = (Self::AT + 2 * block_size) / block_size;
         let label = superblock + 1;
         let data_blocks = u128::from(per_block) * u128::from(blocks.saturating_sub(label))
             / u128::from(per_block + 1);
-        let long = |_| GeometryError::Long(len);
+        let long = |_| {
+            let found = format!("{len} bytes: use larger blocks");
+            FormatError::whole("partition", "less than 2^32 blocks", found)
+        };
         let data_blocks = u32::try_from(data_blocks).map_err(long)?;
         let data = label + u64::from(data_blocks).div_ceil(per_block);
         let end = u32::try_from(data + u64::from(data_blocks)).map_err(long)?;
@@ -203,30 +210,6 @@ impl Header {
     fn inside(&self, address: u32) -> Option<u64> {
         (address != NIL && address < self.data_blocks()).then(|| u64::from(address))
     }
-}
-
-/// Why a fossil cannot be laid out on a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GeometryError {
-    /// The block size asked for.
-    #[error("expected a block size that is a multiple of 512 from 512 to 65024, found {0}")]
-    BlockSize(u64),
-    /// The archive's blocks are larger than the block size.
-    #[error(
-        "expected a block size of at least {least}, that of the archive, found {found}: a fossil could not open it"
-    )]
-    Blocks {
-        /// The least block size.
-        least: u64,
-        /// The one asked for.
-        found: u64,
-    },
-    /// The length in bytes of a partition that is too short.
-    #[error("expected a partition of at least {min} bytes, found {0}", min = Header::MIN_PARTITION)]
-    Short(u64),
-    /// The length in bytes of a partition that is too long.
-    #[error("expected a partition of less than 2^32 blocks, found {0} bytes: use larger blocks")]
-    Long(u64),
 }
 
 #[cfg(test)]
@@ -357,18 +340,17 @@ mod tests {
     #[test]
     fn what_cannot_be_laid_out_is_refused() {
         for size in [0, 1, 511, 8191, 65536, u64::MAX] {
-            assert_eq!(
-                Header::layout(LEN, size),
-                Err(GeometryError::BlockSize(size))
-            );
+            let error = Header::layout(LEN, size).unwrap_err().to_string();
+            let expected = "block size: expected a multiple of 512 from 512 to 65024, found";
+            assert_eq!(error, format!("{expected} {size}"));
         }
         assert!(Header::layout(1_310_720, 8192).is_ok());
-        let error = Header::layout(1_310_719, 8192);
-        assert_eq!(error, Err(GeometryError::Short(1_310_719)));
-        assert_eq!(
-            Header::layout(u64::MAX, 512),
-            Err(GeometryError::Long(u64::MAX))
-        );
+        let error = Header::layout(1_310_719, 8192).unwrap_err().to_string();
+        let expected = "partition: expected at least 1310720 bytes, found 1310719";
+        assert_eq!(error, expected);
+        let error = Header::layout(u64::MAX, 512).unwrap_err().to_string();
+        let expected = "partition: expected less than 2^32 blocks, found";
+        assert!(error.starts_with(expected), "{error}");
         assert!(Header::layout(1 << 45, 65024).is_ok());
     }
 

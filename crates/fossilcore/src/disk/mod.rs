@@ -16,7 +16,7 @@ mod meta;
 mod superblock;
 
 pub use direntry::{DirEntry, QidSpace};
-pub use header::{GeometryError, Header};
+pub use header::Header;
 pub use label::Label;
 pub use local::Local;
 pub use meta::{MetaBlock, MetaSlot};

@@ -6,7 +6,7 @@ use venticore::host::random;
 
 use super::Piece;
 use crate::archive::Archive;
-use crate::disk::{GeometryError, Header, Label, Local, NIL, SuperBlock};
+use crate::disk::{FormatError, Header, Label, Local, NIL, SuperBlock};
 
 /// The tag of the block with the root sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,20 +99,22 @@ impl Format {
     /// the archive's own.
     ///
     /// # Errors
-    /// [`GeometryError`].
+    /// What cannot be: the block size, or the length of the partition.
     pub fn of(
         archive: &Archive,
         len: u64,
         block_size: Option<u64>,
         tag: Tag,
         label: &[u8],
-    ) -> Result<Self, GeometryError> {
+    ) -> Result<Self, FormatError> {
         let least = archive.block_size();
         let found = block_size.unwrap_or(least);
         // A size that cannot be at all is told as that.
         let header = Header::layout(len, found)?;
         if found < least {
-            return Err(GeometryError::Blocks { least, found });
+            let expected = format!("at least {least}, that of the archive");
+            let found = format!("{found}: a fossil could not open it");
+            return Err(FormatError::whole("block size", expected, found));
         }
         let label = label.iter().copied().take_while(|&byte| byte != 0);
         Ok(Format {

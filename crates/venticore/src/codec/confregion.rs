@@ -9,6 +9,8 @@ pub mod diff;
 
 use std::borrow::Cow;
 
+use super::invalid::Invalid;
+
 /// Where one server's configuration lies, and what it looks like there.
 #[derive(Clone, Copy, Debug)]
 pub struct Region {
@@ -54,22 +56,6 @@ pub enum RegionContents<'a> {
     Other(usize),
 }
 
-/// Why a text cannot stand in a region.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TextError {
-    /// It is longer than the room there is.
-    #[error("expected at most {room} bytes of text, found {found}")]
-    TooLong {
-        /// The room.
-        room: usize,
-        /// Its length.
-        found: usize,
-    },
-    /// It has a zero byte, at which servers would end it.
-    #[error("expected text, found a zero byte at {0}")]
-    Nul(usize),
-}
-
 impl Region {
     /// How many bytes of text fit.
     #[must_use]
@@ -88,13 +74,13 @@ impl Region {
     ///
     /// # Errors
     /// The text does not fit, or is none.
-    pub fn encode(&self, text: &[u8]) -> Result<Vec<u8>, TextError> {
+    pub fn encode(&self, text: &[u8]) -> Result<Vec<u8>, Invalid> {
         if text.len() > self.room() {
             let (room, found) = (self.room(), text.len());
-            return Err(TextError::TooLong { room, found });
+            return Err(Invalid::TextLong { room, found });
         }
         if let Some(at) = text.iter().position(|&byte| byte == 0) {
-            return Err(TextError::Nul(at));
+            return Err(Invalid::TextNul(at));
         }
         let mut bytes = Vec::with_capacity(self.size);
         bytes.extend_from_slice(self.first_line.as_bytes());
@@ -166,13 +152,13 @@ mod tests {
         let (text, rest) = (&full[..], false);
         assert_eq!(SMALL.decode(&bytes), RegionContents::Text { text, rest });
         let (room, found) = (12, 13);
-        let error = TextError::TooLong { room, found };
+        let error = Invalid::TextLong { room, found };
         assert_eq!(SMALL.encode(&[b'x'; 13]), Err(error));
     }
 
     #[test]
     fn a_zero_byte_is_no_text() {
-        assert_eq!(SMALL.encode(b"mem\0"), Err(TextError::Nul(3)));
+        assert_eq!(SMALL.encode(b"mem\0"), Err(Invalid::TextNul(3)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! A word that is not what it should be: a score, a number, a partition, a venti.
+//! A word that is not what it should be: a score, a number, a partition, a venti;
+//! or a text.
 
-/// Why a word is not what it should be. What was found is shown quoted, with control
+/// Why a word or a text is not what it should be. What was found is shown quoted, with control
 /// characters escaped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Invalid {
@@ -37,6 +38,18 @@ pub enum Invalid {
     /// A partition: what follows the last colon is neither a range nor a name.
     #[error("expected a range LO-HI or a partition's name after the last colon, found {0:?}")]
     Suffix(String),
+    /// The text of a configuration: longer than the room there is.
+    #[error("expected at most {room} bytes of text, found {found}")]
+    TextLong {
+        /// The room, in bytes.
+        room: usize,
+        /// The bytes of the text.
+        found: usize,
+    },
+    /// The text of a configuration: a zero byte, at which servers would end it, and where
+    /// it stands.
+    #[error("expected text, found a zero byte at {0}")]
+    TextNul(usize),
     /// A venti: the whole text has another form.
     #[error("expected tcp!host!port, found {0:?}")]
     DialForm(String),

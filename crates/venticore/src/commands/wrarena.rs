@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use eyre::{Context, Report, Result};
 
+use crate::codec::arena::clump::ClumpError;
 use crate::codec::arena::table::TableEntry;
 use crate::codec::dial::Dial;
 use crate::config::Config;
@@ -21,7 +22,6 @@ use crate::copy::replicate::{
 use crate::host::partition::Partition;
 use crate::host::terminal::Output;
 use crate::host::terminal::Terminal;
-use crate::source::log::StartError;
 use crate::source::notes;
 use crate::source::{Arena, ArenaPartition, ArenaSource};
 use crate::status::{Failure, Status};
@@ -240,7 +240,7 @@ fn no_arena(table: &ArenaPartition, head: u64) -> Report {
 
 /// Why an offset is not a place, and what the arena holds.
 #[must_use = "it is the error of the run"]
-pub fn not_a_place(arena: Option<&Arena>, error: &StartError) -> Report {
+pub fn not_a_place(arena: Option<&Arena>, error: &ClumpError) -> Report {
     let holds = arena.map_or_else(String::new, |arena| {
         format!(
             " (arena {} at {}: its trailer counts {} clumps, {:#x} bytes)",

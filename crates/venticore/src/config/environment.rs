@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::Error;
+use crate::status::{Failure, Status};
 
 /// Variables and their values.
 pub(super) struct Environment(HashMap<OsString, OsString>);
@@ -29,11 +29,14 @@ impl Environment {
 
     /// The words of a variable: split at blanks, and at byte 1, which is how
     /// plan9port's rc separates the elements of a list.
-    pub(super) fn list(&self, name: &'static str) -> Result<Vec<String>, Error> {
+    pub(super) fn list(&self, name: &'static str) -> eyre::Result<Vec<String>> {
         let Some(value) = self.0.get(OsStr::new(name)) else {
             return Ok(Vec::new());
         };
-        let value = value.to_str().ok_or(Error::Variable(name))?;
+        let value = value.to_str().ok_or_else(|| {
+            let message = format!("${name}: expected text, found other bytes");
+            Failure::report(Status::Usage, message)
+        })?;
         Ok(value
             .split(|c: char| c == '\x01' || c.is_ascii_whitespace())
             .filter(|word| !word.is_empty())

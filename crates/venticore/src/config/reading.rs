@@ -1,18 +1,20 @@
 //! Which configuration files there are, and how they are read.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
+use eyre::Report;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 
-use super::Error;
 use super::environment::Environment;
 use super::explain::explain;
 use super::file::File;
+use crate::status::{Failure, Status};
 
 /// More than anyone writes by hand: what is longer is something else.
 const MOST: u64 = 1 << 20;
@@ -22,39 +24,43 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The file that the environment leads to: the one that `$VENTIPROG_CONFIG`
 /// names; where it is not set, the user's over the machine's.
-pub(super) fn found_by(environment: &Environment) -> Result<File, Error> {
+pub(super) fn found_by(environment: &Environment) -> eyre::Result<File> {
     if let Some(named) = environment.path("VENTIPROG_CONFIG") {
-        return read(&named).map_err(|error| match error {
-            Error::Read(path, error) if is_absent(&error) => Error::Missing(path),
-            error => error,
-        });
+        let missing = || {
+            let cause = "no such file; correct the variable or unset it";
+            wrong(&format!("$VENTIPROG_CONFIG: {}", named.display()), cause)
+        };
+        return read(&named)?.ok_or_else(missing);
     }
-    let file = read_if_there(Path::new("/etc/ventiprog.toml"))?;
+    let file = read(Path::new("/etc/ventiprog.toml"))?.unwrap_or_default();
     let home = environment.path("HOME").map(|home| home.join(".config"));
     match environment.path("XDG_CONFIG_HOME").or(home) {
-        Some(home) => Ok(read_if_there(&home.join("ventiprog.toml"))?.over(file)),
+        Some(home) => {
+            let own = read(&home.join("ventiprog.toml"))?.unwrap_or_default();
+            Ok(own.over(file))
+        }
         None => Ok(file),
     }
 }
 
-fn read_if_there(path: &Path) -> Result<File, Error> {
-    match read(path) {
-        Err(Error::Read(_, error)) if is_absent(&error) => Ok(File::default()),
-        result => result,
-    }
+/// A configuration that cannot be used, and why.
+fn wrong(subject: &str, cause: impl fmt::Display) -> Report {
+    Failure::report(Status::Usage, format!("{subject}: {cause}"))
 }
 
-fn read(path: &Path) -> Result<File, Error> {
-    let text = text_of(path).map_err(|error| Error::Read(path.into(), error))?;
+/// The file, where there is one.
+fn read(path: &Path) -> eyre::Result<Option<File>> {
+    let wrong = |cause: String| wrong(&path.display().to_string(), cause);
+    let text = match text_of(path) {
+        Err(error) if is_absent(&error) => return Ok(None),
+        text => text.map_err(|error| wrong(error.to_string()))?,
+    };
     if text.len() as u64 > MOST {
-        let cause = format!("expected at most {MOST} bytes, found more");
-        return Err(Error::Text(path.into(), cause));
+        return Err(wrong(format!("expected at most {MOST} bytes, found more")));
     }
-    let file: File =
-        toml::from_str(&text).map_err(|error| Error::Text(path.into(), explain(&text, &error)))?;
-    file.check()
-        .map_err(|cause| Error::Text(path.into(), cause))?;
-    Ok(file)
+    let file: File = toml::from_str(&text).map_err(|error| wrong(explain(&text, &error)))?;
+    file.check().map_err(wrong)?;
+    Ok(Some(file))
 }
 
 /// The file does not exist; a home such as `/dev/null`, which is not a directory, has none.

@@ -20,7 +20,6 @@ use std::sync::Arc;
 pub use directory::Directory;
 pub use item::{Item, What};
 pub use loss::{Loss, loss};
-pub use start::StartError;
 
 use super::recount::recount;
 use super::{Arena, ReadAt};
@@ -65,7 +64,7 @@ impl ClumpLog {
         arena: &Arena,
         from: u64,
         synced: bool,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, ClumpError> {
         let mut log = ClumpLog {
             settled: synced || arena.settled,
             window: LogWindow::new(Arc::clone(&source), arena),

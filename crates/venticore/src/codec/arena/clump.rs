@@ -44,7 +44,7 @@ pub struct ClumpHeader {
     pub time: u32,
 }
 
-/// Why bytes are not a clump.
+/// Why bytes are not a clump, or no clump starts at an offset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClumpError {
     /// The clump does not begin with the arena's magic.
@@ -82,6 +82,26 @@ pub enum ClumpError {
     /// The block has another SHA-1.
     #[error("hashes to {0}")]
     WrongScore(Score),
+    /// The log ends before the offset.
+    #[error("offset {offset:#x} is past the log, which ends at {end:#x}")]
+    Past {
+        /// The offset asked for.
+        offset: u64,
+        /// Where the log ends, bytes from the start of the data section.
+        end: u64,
+    },
+    /// A clump starts before the offset and ends after it.
+    #[error(
+        "offset {offset:#x} is inside a clump; one starts at {before:#x}, the next at {after:#x}"
+    )]
+    Inside {
+        /// The offset asked for.
+        offset: u64,
+        /// Where that clump starts.
+        before: u64,
+        /// Where the next one starts.
+        after: u64,
+    },
 }
 
 impl ClumpHeader {

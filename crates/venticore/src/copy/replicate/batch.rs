@@ -4,10 +4,11 @@ use std::ops::{Deref, DerefMut, Range};
 
 use crossbeam_channel::Sender;
 
+use crate::codec::arena::clump::ClumpError;
 use crate::codec::arena::clump::Encoding;
 use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::score::Score;
-use crate::source::log::{self, Item, Loss, StartError, What};
+use crate::source::log::{self, Item, Loss, What};
 use crate::source::{Arena, ReadAt};
 
 /// What is known of a clump's block.
@@ -56,7 +57,7 @@ pub(super) struct Batch {
     pub(super) arena: usize,
     pub(super) blocks: Vec<Block>,
     /// Why the walk could not start; then `blocks` is empty.
-    pub(super) error: Option<StartError>,
+    pub(super) error: Option<ClumpError>,
     stored: Vec<u8>,
     plain: Vec<u8>,
     /// Stored and decompressed bytes of a full one, each.

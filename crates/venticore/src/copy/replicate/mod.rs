@@ -24,11 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::arena::Name;
+use crate::codec::arena::clump::ClumpError;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::net::client::{self, Timeouts};
-use crate::source::log::StartError;
 use crate::source::{Arena, ReadAt};
 
 pub use schedule::{Look, run};
@@ -297,7 +297,7 @@ pub enum Trouble {
     /// The target failed.
     Target(client::ClientError),
     /// Its place is not one.
-    Start(StartError),
+    Start(ClumpError),
     /// It failed in the job before, and was not tried in this one.
     NotTried,
 }

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::{At, ReachedPlace, SendFrom, SourceDamage, Tally};
+use crate::codec::arena::clump::ClumpError;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::net::client::{self, Client};
-use crate::source::log::StartError;
 
 /// A target in a group.
 pub(super) struct Member {
@@ -28,7 +28,7 @@ pub(super) enum Report {
     /// A target gave back the blocks of damaged clumps at these places.
     There(usize, HashSet<At>),
     Late(SourceDamage, Vec<usize>),
-    Start(StartError, Vec<usize>),
+    Start(ClumpError, Vec<usize>),
     Acknowledged(usize, ReachedPlace),
     Ended(usize, Departure),
     /// One walk over the source has come to its end.

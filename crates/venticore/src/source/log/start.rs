@@ -1,37 +1,11 @@
 //! Where a walk may start.
 
 use super::{ClumpLog, What};
-use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
-
-/// Why a walk cannot start at an offset.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
-    /// The log ends before it.
-    #[error("offset {offset:#x} is past the log, which ends at {end:#x}")]
-    Past {
-        /// The offset asked for.
-        offset: u64,
-        /// Where the log ends, bytes from the start of the data section.
-        end: u64,
-    },
-    /// A clump starts before it and ends after it.
-    #[error(
-        "offset {offset:#x} is inside a clump; one starts at {before:#x}, \
-                 the next at {after:#x}"
-    )]
-    Inside {
-        /// The offset asked for.
-        offset: u64,
-        /// Where that clump starts.
-        before: u64,
-        /// Where the next one starts.
-        after: u64,
-    },
-}
+use crate::codec::arena::clump::{ClumpError, ClumpHeader, HEADER_LEN};
 
 impl ClumpLog {
     /// Goes to `from`, where a clump starts or the log ends.
-    pub(super) fn go_to(&mut self, from: u64) -> Result<(), StartError> {
+    pub(super) fn go_to(&mut self, from: u64) -> Result<(), ClumpError> {
         let used = self.used();
         let clumps = u64::from(self.arena.live.clumps);
         if from == 0 {
@@ -61,12 +35,12 @@ impl ClumpLog {
         )
     }
 
-    fn scan_to(&mut self, from: u64) -> Result<(), StartError> {
+    fn scan_to(&mut self, from: u64) -> Result<(), ClumpError> {
         let mut before = self.at;
         while self.at < from {
             before = self.at;
             let Some(item) = self.next() else {
-                return Err(StartError::Past {
+                return Err(ClumpError::Past {
                     offset: from,
                     end: self.at,
                 });
@@ -77,7 +51,7 @@ impl ClumpLog {
             };
         }
         if self.at > from {
-            return Err(StartError::Inside {
+            return Err(ClumpError::Inside {
                 offset: from,
                 before,
                 after: self.at,
@@ -88,7 +62,7 @@ impl ClumpLog {
 
     /// The directory entry of the clump at `from`, by adding up sizes from the end
     /// of the log backwards: the work grows with what is left to read.
-    fn index_in_directory(&mut self, from: u64) -> Result<Option<u64>, StartError> {
+    fn index_in_directory(&mut self, from: u64) -> Result<Option<u64>, ClumpError> {
         let mut index = u64::from(self.arena.live.clumps);
         let mut start = self.used();
         let mut after = start;
@@ -108,7 +82,7 @@ impl ClumpLog {
             Ok(header) => Ok(self
                 .directory
                 .find(&header.score, index.saturating_sub(1), 0)),
-            Err(_) => Err(StartError::Inside {
+            Err(_) => Err(ClumpError::Inside {
                 offset: from,
                 before: start,
                 after,
