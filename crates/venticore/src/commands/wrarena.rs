@@ -5,6 +5,7 @@
 //! offset is printed only after the target has acknowledged a sync of all that
 //! lies before it; a damaged clump costs only itself.
 
+use crate::copy::cursor::Cursor;
 use std::ffi::OsString;
 use std::io::Write;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::codec::arena::table::TableEntry;
 use crate::codec::dial::Dial;
 use crate::config::Config;
 use crate::copy::replicate::{
-    self, Assignment, At, Checkpoint, CopyJob, Event, Manner, SendFrom, TargetOutcome, Trouble,
+    self, Assignment, Checkpoint, CopyJob, Event, Manner, SendFrom, TargetOutcome, Trouble,
 };
 use crate::host::partition::Partition;
 use crate::host::terminal::Output;
@@ -62,7 +63,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         max_clumps: options.max_clumps,
         tell_blocks: options.verbose,
     };
-    let from = At {
+    let from = Cursor {
         arena: 0,
         offset: options.clump_offset.unwrap_or(0),
     };

@@ -33,7 +33,7 @@ mod command;
 mod doubt;
 mod hint;
 mod partition;
-mod point;
+mod place;
 mod source;
 
 use eyre::Result;
@@ -43,7 +43,7 @@ pub use behind::{Behind, behind};
 pub use belief::believed;
 pub use command::{build_wrcmd, final_wrcmd, wrcmd_place};
 pub use partition::PartitionView;
-pub use point::Point;
+pub use place::Cursor;
 pub use source::Clumps;
 
 use crate::codec::dial::Dial;
@@ -77,10 +77,10 @@ pub struct Start {
     /// The partition's index in [`Known::partitions`].
     pub partition: usize,
     /// From here on.
-    pub at: Point,
+    pub at: Cursor,
     /// What lies before this is probably there already: it is probed, and
     /// what is missing is sent. What lies after it is sent.
-    pub probe_to: Option<Point>,
+    pub probe_to: Option<Cursor>,
     /// What has to be said, `PARTITION: ...`.
     pub remarks: Vec<String>,
 }

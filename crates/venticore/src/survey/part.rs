@@ -94,7 +94,7 @@ impl Part {
     }
 
     /// A place in words: partition, head, offset.
-    pub(crate) fn shown(&self, at: cursor::Point) -> Option<String> {
+    pub(crate) fn shown(&self, at: cursor::Cursor) -> Option<String> {
         let arena = self.arenas.get(at.arena)?;
         Some(format!("{} {} {:#x}", self.name, arena.head, at.offset))
     }

@@ -11,7 +11,7 @@ use super::part::{Part, UNKNOWN};
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
 use crate::codec::wrcmds::{self, DamagedStretch, Open, Progress, Unreadable, Wrcmds};
-use crate::copy::cursor::Point;
+use crate::copy::cursor::Cursor;
 use crate::copy::replicate;
 use crate::host::terminal::Terminal;
 use crate::state::{self, Access, Stamp, StateDir};
@@ -76,7 +76,7 @@ impl StateFiles {
         damage: &[replicate::SourceDamage],
         there: &[replicate::SourceDamage],
     ) {
-        let at = Point::new(place.at.arena, place.at.offset);
+        let at = place.at;
         let last = Some(place.last.unwrap_or(UNKNOWN));
         let line = part.rules.place(target, at, last, SystemTime::now());
         let Some(line) = line else {
@@ -175,7 +175,7 @@ impl StateFiles {
         let old = self.wrcmds.get(target, &part.name);
         let start = part
             .rules
-            .place(target, Point::START, None, SystemTime::now());
+            .place(target, Cursor::START, None, SystemTime::now());
         let (Some(old), Some(start)) = (old, start) else {
             return;
         };
@@ -303,7 +303,7 @@ impl StateFiles {
 }
 
 /// Where the log ended when the arenas were read, if that was before a point.
-fn open_before(part: &Part, at: Point) -> Option<Open> {
+fn open_before(part: &Part, at: Cursor) -> Option<Open> {
     let end = part.rules.end_before(at)?;
     let arena = part.arenas.get(end.arena)?;
     let last = part.before(arena, end.offset).map(|header| header.score);

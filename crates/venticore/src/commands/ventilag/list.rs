@@ -12,7 +12,7 @@ use crate::codec::dial::Dial;
 use crate::codec::utc::Utc;
 use crate::codec::wrcmds::{DamagedStretch, Progress, Wrcmds};
 use crate::config::Config;
-use crate::copy::cursor::{self, Behind, Point};
+use crate::copy::cursor::{self, Behind, Cursor};
 use crate::host::terminal::{SCHEMA, Terminal};
 use crate::net;
 use crate::net::reach::Reach;
@@ -246,7 +246,7 @@ fn with_those_never_met(
     for partition in partitions {
         let is_new = !on_record.contains(&partition.name);
         for target in asked.iter().chain(known.iter().filter(|_| is_new)) {
-            let place = partition.place(target, Point::START, None, SystemTime::UNIX_EPOCH);
+            let place = partition.place(target, Cursor::START, None, SystemTime::UNIX_EPOCH);
             if let (None, Some(mut place)) = (all.get(target, &partition.name), place) {
                 place.acknowledged = None;
                 all.set(&place)?;

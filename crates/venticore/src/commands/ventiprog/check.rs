@@ -11,7 +11,7 @@ use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::codec::wrcmds::{DamagedStretch, Progress, Unreadable, Wrcmds};
-use crate::copy::cursor::{self, Point};
+use crate::copy::cursor::{self, Cursor};
 use crate::host::terminal::Terminal;
 use crate::net::client::{Client, ClientError};
 use crate::status::Status;
@@ -65,7 +65,7 @@ pub(super) fn check(
     };
     let asked = PartsSource(std::slice::from_ref(part));
     // What cannot be believed was said when the places were looked at.
-    let to = cursor::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Point::START);
+    let to = cursor::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Cursor::START);
     let damages: Vec<DamagedStretch> = how.wrcmds.damages(dial, &part.name).cloned().collect();
     let unreadable: Vec<Unreadable> = how.wrcmds.unreadable(dial, &part.name).cloned().collect();
     let known = readback::KnownLosses {
@@ -86,14 +86,14 @@ pub(super) fn check(
 }
 
 /// The point of a line in a partition; the end where the arena is not there any more.
-fn recorded(line: &Progress, part: &Part) -> Point {
+fn recorded(line: &Progress, part: &Part) -> Cursor {
     let arenas = part.arenas.iter();
     let arena = arenas
         .enumerate()
         .find(|(_, arena)| arena.head == line.head);
     arena.map_or_else(
         || part.rules.end(),
-        |(number, _)| Point::new(number, line.offset),
+        |(number, _)| Cursor::new(number, line.offset),
     )
 }
 

@@ -10,10 +10,10 @@ use crate::survey::record::StateFiles;
 
 use super::target::Target;
 use crate::codec::dial::Dial;
-use crate::copy::cursor::{self, Point};
+use crate::copy::cursor::{self, Cursor};
 use crate::copy::replicate::{
-    self, Assignment, At, Checkpoint, CopyJob, Event, Manner, ReachedPlace, SendFrom,
-    TargetOutcome, Trouble,
+    self, Assignment, Checkpoint, CopyJob, Event, Manner, ReachedPlace, SendFrom, TargetOutcome,
+    Trouble,
 };
 use crate::host::terminal::Terminal;
 use crate::net::client::{Client, ClientError, Operation, Timeouts};
@@ -112,8 +112,8 @@ fn seats(run: &Run<'_>, starts: &[cursor::Start]) -> (Vec<Chair>, Vec<Assignment
                 job: part,
                 target: (!run.options.dry_run).then(|| target.dial.clone()),
                 start: SendFrom {
-                    from: at(start.at),
-                    probe_to: at(start.probe_to.unwrap_or_default()),
+                    from: start.at,
+                    probe_to: start.probe_to.unwrap_or_default(),
                     lacks: Vec::new(),
                 },
                 after,
@@ -198,7 +198,7 @@ impl Clerk<'_> {
     }
 
     /// Bytes of log after a place in the partition of a seat.
-    fn bytes_from(&self, seat: usize, at: At) -> u64 {
+    fn bytes_from(&self, seat: usize, at: Cursor) -> u64 {
         let chair = self.chairs.get(seat);
         let job = chair.and_then(|chair| self.jobs.get(chair.part));
         job.map_or(0, |job| job.bytes_from(at))
@@ -237,8 +237,8 @@ impl Clerk<'_> {
         let verdict = check::take_in(found, target, part, self.record, self.terminal);
         if let Verdict::Anew(lacks) = verdict {
             *start = SendFrom {
-                from: at(Point::START),
-                probe_to: at(part.rules.end()),
+                from: Cursor::START,
+                probe_to: part.rules.end(),
                 lacks,
             };
             self.progress
@@ -281,7 +281,7 @@ fn way_out(error: &ClientError) -> &'static str {
 }
 
 /// Takes in how the copy of one partition ended for one target.
-fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: TargetOutcome) {
+fn settle(run: &mut Run<'_>, chair: Chair, from: Cursor, outcome: TargetOutcome) {
     if outcome.place.is_none() && outcome.trouble.is_none() {
         remember_trusted(run, chair, from);
     }
@@ -304,13 +304,13 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: At, outcome: TargetOutcome) {
     target.tally += outcome.tally;
     target.seconds += outcome.took.as_secs_f64();
     if target.from.is_none() {
-        target.from = part.shown(point(from));
+        target.from = part.shown(from);
     }
     target.damaged += outcome.lost;
     target.damaged_there += outcome.there;
     target
         .reached
-        .push(point(outcome.place.map_or(from, |place| place.at)));
+        .push(outcome.place.map_or(from, |place| place.at));
     if outcome.lost > 0 || outcome.odd > 0 || run.options.verify && outcome.there > 0 {
         target.status = target.status.worst(Status::Partly);
     }
@@ -352,7 +352,7 @@ fn say_damage((lost, there, odd): (u64, u64, u64), dial: &Dial, terminal: &Termi
 }
 
 /// With `--trust`, a hint becomes a place also where nothing was new.
-fn remember_trusted(run: &mut Run<'_>, chair: Chair, at: At) {
+fn remember_trusted(run: &mut Run<'_>, chair: Chair, at: Cursor) {
     let (Some(target), Some(part)) = (run.targets.get(chair.target), run.parts.get(chair.part))
     else {
         return;
@@ -369,15 +369,4 @@ fn remember_trusted(run: &mut Run<'_>, chair: Chair, at: At) {
         let place = ReachedPlace { at, last };
         run.record.acknowledged(&target.dial, part, place, &[], &[]);
     }
-}
-
-fn at(point: Point) -> At {
-    At {
-        arena: point.arena,
-        offset: point.offset,
-    }
-}
-
-fn point(at: At) -> Point {
-    Point::new(at.arena, at.offset)
 }

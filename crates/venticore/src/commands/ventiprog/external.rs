@@ -13,9 +13,9 @@ use crate::survey::record::StateFiles;
 
 use super::target::Target;
 use crate::codec::dial::Dial;
-use crate::copy::cursor::{Point, Start};
+use crate::copy::cursor::{Cursor, Start};
 use crate::copy::external::{self, ArenaRest, Program};
-use crate::copy::replicate::{At, ReachedPlace};
+use crate::copy::replicate::ReachedPlace;
 use crate::host::terminal::Terminal;
 use crate::net::client::{self, Client, Timeouts};
 use crate::source::Arena;
@@ -25,7 +25,7 @@ use crate::status::Status;
 enum TargetStep {
     /// What is on record in a partition was checked; the answer is where the
     /// program starts.
-    Checked(Option<Box<CheckResult>>, Sender<Point>),
+    Checked(Option<Box<CheckResult>>, Sender<Cursor>),
     /// It came to this place.
     Reached(ReachedPlace),
     /// It could not be checked, or the program failed; what was done before
@@ -85,7 +85,7 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
             };
             let mut own = starts.iter().filter(|start| start.target == target.dial);
             let start = own.find(|start| start.partition == number);
-            let start = start.map_or(Point::START, |start| start.at);
+            let start = start.map_or(Cursor::START, |start| start.at);
             enter(step, target, part, start, &mut run.record, run.terminal);
         }
     });
@@ -96,7 +96,7 @@ fn enter(
     step: TargetStep,
     target: &mut Target,
     part: &Part,
-    start: Point,
+    start: Cursor,
     record: &mut StateFiles,
     terminal: &Terminal,
 ) {
@@ -107,7 +107,7 @@ fn enter(
             });
             let from = match verdict {
                 Verdict::AsRecorded => start,
-                Verdict::Anew(_) => Point::START,
+                Verdict::Anew(_) => Cursor::START,
             };
             target.reached.push(from);
             let _ = answer.send(from);
@@ -115,7 +115,7 @@ fn enter(
         TargetStep::Reached(place) => {
             record.acknowledged(&target.dial, part, place, &[], &[]);
             if let Some(reached) = target.reached.last_mut() {
-                *reached = Point::new(place.at.arena, place.at.offset);
+                *reached = place.at;
             }
         }
         TargetStep::Failed(Why(status, why)) => {
@@ -187,7 +187,7 @@ impl Server<'_> {
         &self,
         target: &Dial,
         part: &Part,
-        from: Point,
+        from: Cursor,
         tell: &mut dyn FnMut(TargetStep),
     ) -> Result<(), Why> {
         for (number, arena) in part.arenas.iter().enumerate().skip(from.arena) {
@@ -196,7 +196,7 @@ impl Server<'_> {
                 false => 0,
             };
             if let Some((offset, last)) = send(self.program, target, part, arena, offset)? {
-                let at = At {
+                let at = Cursor {
                     arena: number,
                     offset,
                 };

@@ -9,7 +9,7 @@ use crate::codec::arena::directory::DirectoryEntry;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::codec::wrcmds::{DamagedStretch, Unreadable};
-use crate::copy::cursor::Point;
+use crate::copy::cursor::Cursor;
 use crate::host::random;
 use crate::net::client::{Client, ClientError};
 use crate::source::Arena;
@@ -260,7 +260,7 @@ fn sent_from_log(
 pub(super) fn read_back(
     client: &mut Client,
     part: &Part,
-    to: Point,
+    to: Cursor,
     all: bool,
     known: &KnownLosses<'_>,
     on_read: &dyn Fn(u64, u64),
@@ -318,14 +318,14 @@ pub(super) fn read_back(
 }
 
 /// Every block before a place.
-fn all_before(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = WantedBlock> {
+fn all_before(part: &Part, to: Cursor, counts: &[u64]) -> impl Iterator<Item = WantedBlock> {
     let arenas = counts.iter().enumerate();
     let counted = arenas.flat_map(move |(arena, &count)| all_of(part, arena, count, to));
     counted.chain(uncounted(part, to))
 }
 
 /// The last block before a place, the roots of its arena and a random sample.
-fn some_before(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = WantedBlock> {
+fn some_before(part: &Part, to: Cursor, counts: &[u64]) -> impl Iterator<Item = WantedBlock> {
     let mut directories = Directories::new(part);
     let last = last_before(part, to);
     // The block before the place, if the directory has it, comes as `last`.
@@ -341,7 +341,7 @@ fn some_before(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = W
 }
 
 /// The block before a place.
-fn last_before(part: &Part, to: Point) -> Option<WantedBlock> {
+fn last_before(part: &Part, to: Cursor) -> Option<WantedBlock> {
     let header = part.before(part.arenas.get(to.arena)?, to.offset)?;
     Some(WantedBlock {
         arena: Some(to.arena),
@@ -353,7 +353,7 @@ fn last_before(part: &Part, to: Point) -> Option<WantedBlock> {
 
 /// For each arena up to a place, how many clumps with directory entries lie
 /// before it.
-pub(super) fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
+pub(super) fn clumps_before(part: &Part, to: Cursor) -> Vec<u64> {
     let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
     arenas
         .map(|(number, arena)| {
@@ -374,7 +374,7 @@ pub(super) fn clumps_before(part: &Part, to: Point) -> Vec<u64> {
 /// directory does not name all.
 pub(super) fn blocks_before(
     part: &Part,
-    to: Point,
+    to: Cursor,
 ) -> impl Iterator<Item = (Score, BlockType)> + '_ {
     let counts = clumps_before(part, to).into_iter().enumerate();
     let wanted = counts.flat_map(move |(arena, count)| all_of(part, arena, count, to));
@@ -383,7 +383,7 @@ pub(super) fn blocks_before(
 
 /// The blocks before a place that no trailer counts yet: the log's own headers
 /// tell of them.
-fn uncounted(part: &Part, to: Point) -> impl Iterator<Item = WantedBlock> {
+fn uncounted(part: &Part, to: Cursor) -> impl Iterator<Item = WantedBlock> {
     let arenas = part.arenas.iter().enumerate().take(to.arena + 1);
     let growing = arenas.filter(|(_, arena)| !arena.sealed);
     growing.flat_map(move |(number, arena)| {
@@ -397,7 +397,7 @@ fn all_of(
     part: &Part,
     arena: usize,
     count: u64,
-    to: Point,
+    to: Cursor,
 ) -> Box<dyn Iterator<Item = WantedBlock> + '_> {
     if names_all(part, arena, count) {
         return Box::new(in_order(part, arena, count));
@@ -408,7 +408,7 @@ fn all_of(
 
 /// Clumps before a place that neither directory nor log names, and that were not on
 /// record as damaged: nobody can say whether the target has them.
-fn unnamed(part: &Part, counts: &[u64], to: Point, lost: &SentDamaged) -> u64 {
+fn unnamed(part: &Part, counts: &[u64], to: Cursor, lost: &SentDamaged) -> u64 {
     let arenas = part.arenas.iter().zip(counts).enumerate();
     let mut unnamed: u64 = 0;
     for (number, (arena, &count)) in arenas {
@@ -435,14 +435,14 @@ fn names_all(part: &Part, arena: usize, count: u64) -> bool {
 }
 
 /// Where a place ends an arena: nowhere in those before its own.
-fn end_in(arena: usize, to: Point) -> u64 {
+fn end_in(arena: usize, to: Cursor) -> u64 {
     match arena == to.arena {
         true => to.offset,
         false => u64::MAX,
     }
 }
 
-fn end_of_counted(part: &Part, arena: usize, to: Point) -> u64 {
+fn end_of_counted(part: &Part, arena: usize, to: Cursor) -> u64 {
     let used = part.arenas.get(arena).map_or(0, |arena| arena.live.used);
     used.min(end_in(arena, to))
 }
@@ -514,7 +514,7 @@ fn sample(counts: &[u64]) -> BTreeSet<(usize, u64)> {
 }
 
 /// The roots among the clumps of the arena of a place, before that place.
-fn roots(part: &Part, to: Point, counts: &[u64]) -> impl Iterator<Item = WantedBlock> {
+fn roots(part: &Part, to: Cursor, counts: &[u64]) -> impl Iterator<Item = WantedBlock> {
     let count = counts.get(to.arena).copied().unwrap_or(0);
     let blocks = in_order(part, to.arena, count);
     blocks.filter(|wanted| wanted.block_type == BlockType::Root)

@@ -10,7 +10,7 @@ use super::target::Target;
 use super::{copy, external, held, tell, uncovered};
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
-use crate::copy::cursor::{self, Known, Point};
+use crate::copy::cursor::{self, Cursor, Known};
 use crate::status::Status;
 
 impl Run<'_> {
@@ -118,7 +118,7 @@ impl Run<'_> {
 
     fn next_wrcmd(&self) -> Result<WrCmd> {
         let rules: Vec<_> = self.parts.iter().map(|part| part.rules.clone()).collect();
-        let reached: Vec<Vec<Point>> = (0..self.parts.len())
+        let reached: Vec<Vec<Cursor>> = (0..self.parts.len())
             .map(|number| {
                 let reached = self.targets.iter().filter_map(|t| t.reached.get(number));
                 reached.copied().collect()

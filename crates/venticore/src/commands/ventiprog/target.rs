@@ -9,7 +9,7 @@ use super::readback::ReadBack;
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
-use crate::copy::cursor::Point;
+use crate::copy::cursor::Cursor;
 use crate::copy::replicate;
 use crate::status::{Failure, Status};
 use crate::survey::Scope;
@@ -52,7 +52,7 @@ pub(super) struct Target {
     pub(super) damaged_there: u64,
     pub(super) read_back: ReadBack,
     /// Where it is, in each partition that has been dealt with.
-    pub(super) reached: Vec<Point>,
+    pub(super) reached: Vec<Cursor>,
     pub(super) from: Option<String>,
     pub(super) seconds: f64,
     /// A page in `[target_index]` may be its own.

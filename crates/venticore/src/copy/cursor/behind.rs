@@ -3,7 +3,7 @@
 use eyre::Result;
 
 use super::belief::Belief;
-use super::{ArenaView, Clumps, PartitionView, Point};
+use super::{ArenaView, Clumps, Cursor, PartitionView};
 use crate::codec::wrcmds::{Progress, Wrcmds};
 
 /// How far a line is behind the source.
@@ -68,11 +68,11 @@ fn behind_in(place: Progress, partition: &PartitionView, source: &dyn Clumps) ->
 
 /// Clumps and bytes of log after a point.
 fn after(
-    at: Point,
+    at: Cursor,
     partition: &PartitionView,
     source: &dyn Clumps,
 ) -> Result<(Option<u64>, Option<u64>)> {
-    let Point { arena, offset } = at;
+    let Cursor { arena, offset } = at;
     let mut bytes = 0_u64;
     let mut clumps = Some(0_u64);
     for (index, found) in partition.arenas.iter().enumerate().skip(arena) {

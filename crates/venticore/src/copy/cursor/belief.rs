@@ -4,7 +4,7 @@ use eyre::Result;
 
 use super::doubt::Doubt;
 use super::hint::Hint;
-use super::{Clumps, Known, PartitionView, Point, Start};
+use super::{Clumps, Cursor, Known, PartitionView, Start};
 use crate::codec::dial::Dial;
 use crate::codec::wrcmds::Progress;
 
@@ -12,9 +12,9 @@ use crate::codec::wrcmds::Progress;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Belief {
     /// Everything before this it has.
-    pub(super) at: Point,
+    pub(super) at: Cursor,
     /// What lies between it may have.
-    probe_to: Option<Point>,
+    probe_to: Option<Cursor>,
     remarks: Vec<String>,
     /// The source no longer has the place of the line.
     pub(super) is_gone: bool,
@@ -47,14 +47,14 @@ impl Belief {
     fn without_line(
         known: &Known,
         partition: &PartitionView,
-        hint: Option<Point>,
+        hint: Option<Cursor>,
         is_host: bool,
     ) -> Belief {
         match hint {
             Some(at) if known.trust => Belief::exact(at),
             // At the very start, a wrcmd says nothing about what is there.
-            Some(at) if is_host && at > Point::START => Belief::probed(Point::START, at),
-            _ => Belief::probed(Point::START, partition.end()),
+            Some(at) if is_host && at > Cursor::START => Belief::probed(Cursor::START, at),
+            _ => Belief::probed(Cursor::START, partition.end()),
         }
     }
 
@@ -67,13 +67,13 @@ impl Belief {
     ) -> Result<Belief> {
         let Progress { target, head, .. } = line;
         let Some((index, arena)) = partition.find(*head) else {
-            let probed = Belief::probed(Point::START, partition.end());
+            let probed = Belief::probed(Cursor::START, partition.end());
             return Ok(probed.gone(true).because(format!(
                 "the place of {target} is in an arena at {head}, and none is there: \
                  probed from the first arena on"
             )));
         };
-        let at = Point::new(index, line.offset);
+        let at = Cursor::new(index, line.offset);
         let bare = line.arena.is_none() && line.magic.is_none() && line.last.is_none();
         let doubt = Doubt::of(line, partition, arena, source)?;
         if bare && doubt.is_none_or(|doubt| doubt == Doubt::Unknown) {
@@ -87,15 +87,15 @@ impl Belief {
         }
         Ok(match (doubt, earlier_stand) {
             (None, true) => Belief::exact(at),
-            (None, false) => Belief::probed(Point::START, at).because(format!(
+            (None, false) => Belief::probed(Cursor::START, at).because(format!(
                 "the arenas before {} are not as {target} acknowledged them: \
                  probed from the first arena on",
                 arena.name
             )),
             (Some(doubt), stand) => {
-                let from = Point::new(if stand { index } else { 0 }, 0);
+                let from = Cursor::new(if stand { index } else { 0 }, 0);
                 let told = doubt.told(line, arena);
-                let probed = Belief::probed(from, Point::end_of(index));
+                let probed = Belief::probed(from, Cursor::end_of(index));
                 probed.gone(doubt != Doubt::Unknown).because(format!(
                     "{told}: {target} is probed from the start of the {} on",
                     if stand { "arena" } else { "partition" }
@@ -104,13 +104,13 @@ impl Belief {
         })
     }
 
-    fn of_bare_line(target: &Dial, at: Point, trust: bool) -> Belief {
+    fn of_bare_line(target: &Dial, at: Cursor, trust: bool) -> Belief {
         if trust {
             return Belief::exact(at);
         }
         let probed = Belief {
             is_hint: true,
-            ..Belief::probed(Point::START, at)
+            ..Belief::probed(Cursor::START, at)
         };
         probed.because(format!(
             "the line of {target} has no `# place` comment to check it by: \
@@ -119,7 +119,7 @@ impl Belief {
     }
 
     /// The earlier of the two places; what lies between them is probed.
-    fn with_both(partition: &PartitionView, target: &Dial, line: Belief, wrcmd: Point) -> Belief {
+    fn with_both(partition: &PartitionView, target: &Dial, line: Belief, wrcmd: Cursor) -> Belief {
         let acknowledged = line.probe_to.unwrap_or(line.at).max(line.at);
         let (place, command) = (partition.shown(line.at), partition.shown(wrcmd));
         let between = |from, to| partition.nothing_between(from, to);
@@ -144,13 +144,13 @@ impl Belief {
 
     /// With a wrcmd that stands where we left it: it is not a reason to start
     /// elsewhere, but up to there the target had everything once.
-    fn up_to(mut self, wrcmd: Point) -> Self {
+    fn up_to(mut self, wrcmd: Cursor) -> Self {
         let probe_to = self.probe_to.unwrap_or(self.at).max(wrcmd);
         self.probe_to = (self.at < probe_to).then_some(probe_to);
         self
     }
 
-    fn exact(at: Point) -> Self {
+    fn exact(at: Cursor) -> Self {
         Belief {
             at,
             probe_to: None,
@@ -160,7 +160,7 @@ impl Belief {
         }
     }
 
-    fn probed(at: Point, to: Point) -> Self {
+    fn probed(at: Cursor, to: Cursor) -> Self {
         Belief {
             at,
             probe_to: (at < to).then_some(to),
@@ -212,6 +212,6 @@ pub fn believed(
     partition: &PartitionView,
     trust: bool,
     source: &dyn Clumps,
-) -> Result<Point> {
+) -> Result<Cursor> {
     Ok(Belief::of_line(line, partition, trust, source)?.at)
 }

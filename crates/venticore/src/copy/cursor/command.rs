@@ -2,7 +2,7 @@
 
 use eyre::Result;
 
-use super::{ArenaView, Clumps, PartitionView, Point};
+use super::{ArenaView, Clumps, Cursor, PartitionView};
 use crate::codec::dial::Dial;
 use crate::codec::wrcmd::{self, WrCmd};
 use crate::status::{Failure, Status};
@@ -11,7 +11,11 @@ use crate::status::{Failure, Status};
 ///
 /// # Errors
 /// As [`starts`](super::starts), with what the arena holds.
-pub fn wrcmd_place(wrcmd: &WrCmd, partition: &PartitionView, source: &dyn Clumps) -> Result<Point> {
+pub fn wrcmd_place(
+    wrcmd: &WrCmd,
+    partition: &PartitionView,
+    source: &dyn Clumps,
+) -> Result<Cursor> {
     let found = find_place(wrcmd, partition, source)?;
     found.ok_or_else(|| refusal(wrcmd, partition))
 }
@@ -21,7 +25,7 @@ pub(super) fn find_place(
     wrcmd: &WrCmd,
     partition: &PartitionView,
     source: &dyn Clumps,
-) -> Result<Option<Point>> {
+) -> Result<Option<Cursor>> {
     let head = wrcmd.file_offset().unwrap_or(0);
     let offset = wrcmd.clump_offset();
     let Some((index, _)) = partition.find(head) else {
@@ -29,7 +33,7 @@ pub(super) fn find_place(
     };
     let ends = || source.score_before(&partition.name, head, offset);
     let is_place = offset == 0 || ends()?.is_some();
-    Ok(is_place.then(|| Point::new(index, offset)))
+    Ok(is_place.then(|| Cursor::new(index, offset)))
 }
 
 /// Why a wrcmd names no place.
@@ -80,7 +84,7 @@ fn no_arena(partition: &PartitionView, head: u64) -> eyre::Report {
 pub fn final_wrcmd(
     old: &WrCmd,
     partitions: &[PartitionView],
-    reached: &[Vec<Point>],
+    reached: &[Vec<Cursor>],
 ) -> Result<WrCmd, wrcmd::WrcmdError> {
     let all = partitions.iter().zip(reached);
     let mut all = all.skip_while(|(partition, _)| partition.name != old.file());

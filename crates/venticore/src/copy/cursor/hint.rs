@@ -3,14 +3,14 @@
 use eyre::Result;
 
 use super::command::{find_place, refusal};
-use super::{Clumps, Known, PartitionView, Point};
+use super::{Clumps, Cursor, Known, PartitionView};
 use crate::codec::wrcmd::WrCmd;
 
 /// What the wrcmd says of the partition it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hint {
     /// The place it names.
-    pub(super) at: Point,
+    pub(super) at: Cursor,
     /// It is where a run last obeyed or wrote it: nobody has edited it.
     pub(super) is_ours: bool,
 }

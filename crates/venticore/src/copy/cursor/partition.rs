@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use sha1::{Digest, Sha1};
 
-use super::{ArenaView, Clumps, Point};
+use super::{ArenaView, Clumps, Cursor};
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::codec::wrcmds::Progress;
@@ -22,8 +22,8 @@ pub struct PartitionView {
 impl PartitionView {
     /// The end of everything.
     #[must_use]
-    pub fn end(&self) -> Point {
-        Point::new(self.arenas.len(), 0)
+    pub fn end(&self) -> Cursor {
+        Cursor::new(self.arenas.len(), 0)
     }
 
     /// Whether a line stands where the log ended when these arenas were read.
@@ -59,13 +59,13 @@ impl PartitionView {
     /// point: in the first of the arenas before it that could still be filled. None
     /// where the next ones had clumps as well: nobody knows then where the log ended.
     #[must_use]
-    pub fn end_before(&self, at: Point) -> Option<Point> {
+    pub fn end_before(&self, at: Cursor) -> Option<Cursor> {
         let earlier = self.arenas.iter().enumerate().take(at.arena);
         let (open, arena) = earlier.clone().find(|(_, arena)| !arena.sealed)?;
         let mut later = earlier.skip(open + 1);
         later
             .all(|(_, arena)| arena.clumps == 0 && !arena.may_have_clumps())
-            .then(|| Point::new(open, arena.used))
+            .then(|| Cursor::new(open, arena.used))
     }
 
     /// Where a target goes on whose line says where the log ended in an arena
@@ -79,7 +79,7 @@ impl PartitionView {
         line: &Progress,
         count: usize,
         source: &dyn Clumps,
-    ) -> Result<Option<Point>, eyre::Report> {
+    ) -> Result<Option<Cursor>, eyre::Report> {
         let (Some(open), Some(before)) = (&line.open, line.before) else {
             return Ok(None);
         };
@@ -105,7 +105,7 @@ impl PartitionView {
             }))
         };
         let is_same = clumps.is_some_and(|clumps| then(clumps) == before);
-        Ok(is_same.then(|| Point::new(index, open.offset)))
+        Ok(is_same.then(|| Cursor::new(index, open.offset)))
     }
 
     /// The line for a target that has acknowledged everything before a point
@@ -117,7 +117,7 @@ impl PartitionView {
     pub fn place(
         &self,
         target: &Dial,
-        at: Point,
+        at: Cursor,
         last: Option<Score>,
         acknowledged: SystemTime,
     ) -> Option<Progress> {
@@ -139,14 +139,14 @@ impl PartitionView {
     /// Where to go on from a point: at the end of a sealed arena with the
     /// next one that has clumps. While there is none, the place stays.
     #[must_use]
-    pub fn next_place(&self, at: Point) -> Point {
+    pub fn next_place(&self, at: Cursor) -> Cursor {
         let used_up = |arena: &ArenaView| arena.is_used_up(at.offset);
         if !self.arenas.get(at.arena).is_some_and(used_up) {
             return at;
         }
         let later = self.arenas.iter().enumerate().skip(at.arena + 1);
         let mut later = later.filter(|(_, arena)| arena.may_have_clumps());
-        later.next().map_or(at, |(next, _)| Point::new(next, 0))
+        later.next().map_or(at, |(next, _)| Cursor::new(next, 0))
     }
 
     pub(super) fn find(&self, head: u64) -> Option<(usize, &ArenaView)> {
@@ -156,7 +156,7 @@ impl PartitionView {
 
     /// True where no clump lies between two points: the end of a used up
     /// arena and the start of the next are one place.
-    pub(super) fn nothing_between(&self, from: Point, to: Point) -> bool {
+    pub(super) fn nothing_between(&self, from: Cursor, to: Cursor) -> bool {
         if from == to {
             return true;
         }
@@ -168,7 +168,7 @@ impl PartitionView {
             && !crossed.into_iter().any(ArenaView::may_have_clumps)
     }
 
-    pub(super) fn shown(&self, at: Point) -> String {
+    pub(super) fn shown(&self, at: Cursor) -> String {
         match self.arenas.get(at.arena) {
             Some(arena) => format!("{:#x} in arena {} at {}", at.offset, arena.name, arena.head),
             None => "the end".to_owned(),

@@ -74,7 +74,7 @@ impl World {
 
     /// A line, as a run writes it that sees what the source holds now.
     fn line(mut self, target: &str, arena: usize, clumps: u64) -> Self {
-        let at = Point::new(arena, CLUMP * clumps);
+        let at = Cursor::new(arena, CLUMP * clumps);
         let last = self.last("p", 1000 + 100_000 * arena as u64, at.offset);
         let time = UNIX_EPOCH + Duration::from_secs(9);
         let read = self.read().remove(0);
@@ -182,7 +182,7 @@ impl Clumps for World {
 }
 
 fn told(start: &Start) -> String {
-    let point = |at: Point| format!("{}+{}", at.arena, at.offset / CLUMP);
+    let point = |at: Cursor| format!("{}+{}", at.arena, at.offset / CLUMP);
     match start.probe_to {
         None => point(start.at),
         Some(to) => format!("{} probed to {}", point(start.at), point(to)),
@@ -606,7 +606,7 @@ fn a_source_that_cannot_be_read_is_an_error() {
 fn the_next_place_is_in_the_next_arena_that_has_clumps() {
     let mut world = World::new();
     let next = |world: &World, arena, clumps| {
-        let at = world.read()[0].next_place(Point::new(arena, CLUMP * clumps));
+        let at = world.read()[0].next_place(Cursor::new(arena, CLUMP * clumps));
         (at.arena, at.offset / CLUMP)
     };
     assert_eq!(next(&world, 0, 5), (1, 0));
@@ -625,7 +625,7 @@ fn the_next_place_is_in_the_next_arena_that_has_clumps() {
 /// The wrcmd after a run in which the targets came to these points.
 fn finally(world: &World, reached: &[&[(usize, u64)]]) -> String {
     let points = |all: &&[(usize, u64)]| {
-        let points = all.iter().map(|&(arena, n)| Point::new(arena, CLUMP * n));
+        let points = all.iter().map(|&(arena, n)| Cursor::new(arena, CLUMP * n));
         points.collect::<Vec<_>>()
     };
     let reached: Vec<_> = reached.iter().map(points).collect();
@@ -848,11 +848,11 @@ impl World {
     }
 
     /// Every clump with the point where it starts.
-    fn clumps(&self) -> Vec<(Point, Score)> {
+    fn clumps(&self) -> Vec<(Cursor, Score)> {
         let shelves = self.partitions[0].1.iter().enumerate();
         let all = shelves.flat_map(|(arena, shelf)| {
             let clumps = (0..).zip(&shelf.clumps);
-            clumps.map(move |(n, &score)| (Point::new(arena, CLUMP * n), score))
+            clumps.map(move |(n, &score)| (Cursor::new(arena, CLUMP * n), score))
         });
         all.collect()
     }
@@ -885,7 +885,7 @@ proptest! {
         let mut passed = Vec::new();
         let line = line.map(|(arena, clumps)| place_in(&world, arena, clumps));
         if let Some((arena, clumps)) = line {
-            let end = Point::new(arena, CLUMP * clumps);
+            let end = Cursor::new(arena, CLUMP * clumps);
             let before = world.clumps().into_iter().filter(|(at, _)| *at < end);
             passed = world.partitions[0].1.iter().take(arena).cloned().collect();
             // An operator's line may claim what the target does not have.
@@ -941,7 +941,7 @@ proptest! {
         world.partitions[0].1 = shelves;
         let read = world.read().remove(0);
         let active = read.arenas.iter().rposition(|a| a.used > 0).unwrap_or(0);
-        let at = Point::new(active, read.arenas[active].used);
+        let at = Cursor::new(active, read.arenas[active].used);
         let first = build_wrcmd(&dial("h"), &read).unwrap();
         let next = final_wrcmd(&first, &world.read(), &[vec![at]]).unwrap();
         let clumps = at.offset / CLUMP;

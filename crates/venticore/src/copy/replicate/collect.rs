@@ -1,6 +1,7 @@
 //! A group of targets at the same place: batches are taken in order, the books
 //! of the walk are kept, and each batch is handed to every target.
 
+use crate::copy::cursor::Cursor;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,7 +14,7 @@ use super::batch::{Batch, Block, BlockVerdict};
 use super::feed::{self, Parcel, Posted};
 use super::note::{Member, Report, Walked};
 use super::pipeline::{self, Pipeline, Share};
-use super::{At, CopyJob, Manner, ReachedPlace, SourceDamage};
+use super::{CopyJob, Manner, ReachedPlace, SourceDamage};
 use crate::codec::arena::Name;
 use crate::codec::score::Score;
 use crate::source::log::{Item, Loss, What};
@@ -34,7 +35,7 @@ pub(super) fn run_group<'scope>(
     scope: &'scope Scope<'scope, '_>,
     (number, job): (usize, &'scope CopyJob),
     members: Vec<Member>,
-    from: At,
+    from: Cursor,
     (manner, share): (Manner, Share),
     notes: &Sender<Report>,
 ) {
@@ -116,11 +117,11 @@ struct Coordinator<'a> {
     manner: Manner,
     lines: Vec<TargetQueue>,
     /// Everything before has been handed on, or is named damage.
-    at: At,
+    at: Cursor,
     /// The place at `at`, once the walk has passed a clump.
     place: Option<ReachedPlace>,
     /// Losses that may only be late: damage as soon as a whole clump follows.
-    pending: Vec<(At, Item, Loss)>,
+    pending: Vec<(Cursor, Item, Loss)>,
     since: Since,
     /// Damage that has not been told of yet.
     found: Vec<SourceDamage>,
@@ -211,7 +212,7 @@ impl Coordinator<'_> {
 
     fn account_block(&mut self, arena: usize, block: &Block) {
         let item = &block.item;
-        let at = At {
+        let at = Cursor {
             arena,
             offset: item.offset,
         };
@@ -231,7 +232,7 @@ impl Coordinator<'_> {
                 self.good(at, item);
             }
         }
-        self.at = At {
+        self.at = Cursor {
             arena,
             offset: item.end(),
         };
@@ -241,7 +242,7 @@ impl Coordinator<'_> {
         });
     }
 
-    fn good(&mut self, at: At, item: &Item) {
+    fn good(&mut self, at: Cursor, item: &Item) {
         if let (true, Some(score)) = (self.job.tell_blocks, score_of(item)) {
             self.tell(Report::Block(score));
         }
@@ -254,7 +255,7 @@ impl Coordinator<'_> {
         }
     }
 
-    fn describe(&self, at: At, item: &Item, score: Option<Score>, why: &str) -> SourceDamage {
+    fn describe(&self, at: Cursor, item: &Item, score: Option<Score>, why: &str) -> SourceDamage {
         let arena = self.job.arenas.get(at.arena);
         SourceDamage {
             at,
@@ -271,7 +272,7 @@ impl Coordinator<'_> {
         }
     }
 
-    fn damage(&mut self, at: At, item: &Item, loss: &Loss) {
+    fn damage(&mut self, at: Cursor, item: &Item, loss: &Loss) {
         let damage = SourceDamage {
             clumps: loss.clumps,
             block_type: loss.block_type,

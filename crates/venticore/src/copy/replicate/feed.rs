@@ -1,5 +1,6 @@
 //! One target: what it lacks is sent, and what it has acknowledged is told.
 
+use crate::copy::cursor::Cursor;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::batch::{Lease, Sendable};
 use super::note::{Departure, How, Member, Report};
-use super::{At, Manner, ReachedPlace, Tally};
+use super::{Manner, ReachedPlace, Tally};
 use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::score::Score;
 use crate::net::client::{Client, ClientError, Presence};
@@ -22,7 +23,7 @@ use crate::status::Status;
 pub(super) struct Parcel {
     pub(super) batch: Arc<Lease>,
     /// Where the batch starts.
-    pub(super) at: At,
+    pub(super) at: Cursor,
     /// What is reached once it is acknowledged; none before the first clump.
     pub(super) place: Option<ReachedPlace>,
     /// Sync after it.
@@ -108,7 +109,7 @@ const ASK_AGAIN: u32 = 8;
 
 struct Feeder<'a> {
     seat: usize,
-    probe_to: At,
+    probe_to: Cursor,
     client: Option<Client>,
     notes: &'a Sender<Report>,
     tally: Tally,
@@ -169,7 +170,7 @@ impl Feeder<'_> {
         client.read_many(wanted, |number, block| {
             if let (Ok(_), Some(&(offset, ..))) = (block, lost.get(number)) {
                 let arena = parcel.batch.arena;
-                there.insert(At { arena, offset });
+                there.insert(Cursor { arena, offset });
             }
             ControlFlow::Continue(())
         })?;
@@ -210,7 +211,7 @@ impl Feeder<'_> {
 
     /// Whether to ask before sending a batch: at first, as long as that finds
     /// anything, and now and then in a stretch that may be there.
-    fn asks(&self, at: At) -> bool {
+    fn asks(&self, at: Cursor) -> bool {
         self.client.is_some()
             && self.probing != Probing::Useless
             && (self.quiet < QUIET || at < self.probe_to && self.quiet.is_multiple_of(ASK_AGAIN))

@@ -28,6 +28,7 @@ use crate::codec::arena::clump::ClumpError;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
+use crate::copy::cursor::Cursor;
 use crate::net::client::{self, Timeouts};
 use crate::source::{Arena, ReadAt};
 
@@ -60,7 +61,7 @@ impl CopyJob {
 
     /// Bytes of log from a place to the end, by the trailers.
     #[must_use]
-    pub fn bytes_from(&self, at: At) -> u64 {
+    pub fn bytes_from(&self, at: Cursor) -> u64 {
         let rest = self.arenas.iter().enumerate().skip(at.arena);
         rest.map(|(number, arena)| match number == at.arena {
             true => arena.live.used.saturating_sub(at.offset),
@@ -70,21 +71,11 @@ impl CopyJob {
     }
 }
 
-/// A place in a job: everything before it has been dealt with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct At {
-    /// Which of the job's arenas.
-    pub arena: usize,
-    /// Bytes from the start of its data section, where a clump starts or the
-    /// log ends.
-    pub offset: u64,
-}
-
 /// A place, and the clump that ends there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReachedPlace {
     /// The place.
-    pub at: At,
+    pub at: Cursor,
     /// The score that header or directory give for the clump before it.
     pub last: Option<Score>,
 }
@@ -93,10 +84,10 @@ pub struct ReachedPlace {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SendFrom {
     /// The place.
-    pub from: At,
+    pub from: Cursor,
     /// Before this place the target may have blocks already: it is probed,
     /// and only what it lacks is sent.
-    pub probe_to: At,
+    pub probe_to: Cursor,
     /// Blocks that it could not give back. If it claims to have one of them
     /// all the same, its answers do not tell, and everything is sent.
     pub lacks: Vec<(Score, BlockType)>,
@@ -186,7 +177,7 @@ pub enum Event<'a, F = ()> {
         /// The seats of its targets.
         seats: &'a [usize],
         /// Everything before this place was handed to them.
-        at: At,
+        at: Cursor,
         /// Clumps that were decompressed and hashed since the last such event.
         decoded: u64,
     },
@@ -228,7 +219,7 @@ pub enum Event<'a, F = ()> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceDamage {
     /// Where: the arena's number in the job, and the offset.
-    pub at: At,
+    pub at: Cursor,
     /// The arena's name.
     pub arena: Name,
     /// Bytes of the log it takes up.

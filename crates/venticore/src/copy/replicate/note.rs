@@ -1,8 +1,9 @@
 //! What the threads of a run hand to each other.
 
+use crate::copy::cursor::Cursor;
 use std::collections::HashSet;
 
-use super::{At, ReachedPlace, SendFrom, SourceDamage, Tally};
+use super::{ReachedPlace, SendFrom, SourceDamage, Tally};
 use crate::codec::arena::clump::ClumpError;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
@@ -26,7 +27,7 @@ pub(super) enum Report {
     Progress(Walked),
     Damage(usize, Vec<SourceDamage>, Vec<usize>),
     /// A target gave back the blocks of damaged clumps at these places.
-    There(usize, HashSet<At>),
+    There(usize, HashSet<Cursor>),
     Late(SourceDamage, Vec<usize>),
     Start(ClumpError, Vec<usize>),
     Acknowledged(usize, ReachedPlace),
@@ -40,7 +41,7 @@ pub(super) struct Walked {
     /// The seats it still serves.
     pub(super) seats: Vec<usize>,
     /// Everything before this place was handed to them.
-    pub(super) at: At,
+    pub(super) at: Cursor,
     /// Clumps that were decoded for the last batch.
     pub(super) decoded: u64,
 }

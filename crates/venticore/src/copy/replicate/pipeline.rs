@@ -1,13 +1,14 @@
 //! Reading ahead and verifying on all cores, in order.
 
+use crate::copy::cursor::Cursor;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::{self, Scope};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use super::CopyJob;
 use super::batch::{Batch, Lease};
-use super::{At, CopyJob};
 use crate::source::Arena;
 use crate::source::log::{ClumpLog, Item, Loss, What};
 
@@ -98,7 +99,7 @@ impl Pipeline {
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         job: &'scope CopyJob,
-        from: At,
+        from: Cursor,
         checkpoint: u64,
         targets: usize,
         share: Share,
@@ -166,7 +167,7 @@ struct RunEnded;
 /// Walks the logs and fills batches.
 struct LogReader<'a> {
     job: &'a CopyJob,
-    from: At,
+    from: Cursor,
     home: Sender<Batch>,
     pool: Receiver<Batch>,
     /// Ends when nobody takes batches any more.

@@ -1,5 +1,6 @@
 //! Which targets go together, and what becomes of those that fail.
 
+use crate::copy::cursor::Cursor;
 use std::collections::HashSet;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use super::collect;
 use super::note::{Departure, How, Member, Report};
 use super::pipeline::Share;
 use super::{
-    Assignment, At, CopyJob, Event, Manner, ReachedPlace, SendFrom, SourceDamage, TargetOutcome,
+    Assignment, CopyJob, Event, Manner, ReachedPlace, SendFrom, SourceDamage, TargetOutcome,
     Trouble,
 };
 use crate::net::client::{self, Client};
@@ -127,7 +128,7 @@ impl Account {
     }
 
     /// It has the blocks of these damaged clumps.
-    fn found(&mut self, places: &HashSet<At>) {
+    fn found(&mut self, places: &HashSet<Cursor>) {
         let found = self
             .damage
             .extract_if(.., |damage| places.contains(&damage.at));
@@ -139,7 +140,7 @@ impl Account {
     /// The damage before a place, which the target has now acknowledged. A group
     /// that has not noticed yet that the target failed tells of some that the next
     /// one tells of again.
-    fn settle(&mut self, place: At) -> (Vec<SourceDamage>, Vec<SourceDamage>) {
+    fn settle(&mut self, place: Cursor) -> (Vec<SourceDamage>, Vec<SourceDamage>) {
         let before = |list: &mut Vec<SourceDamage>| {
             let mut settled: Vec<SourceDamage> =
                 list.extract_if(.., |damage| damage.at < place).collect();
@@ -176,7 +177,7 @@ struct Books<'scope, 'env, 'a, F> {
     accounts: Vec<Account>,
     waiting: Vec<Waiting>,
     /// The first places whose damage has been told, with their jobs.
-    told: HashSet<(usize, At)>,
+    told: HashSet<(usize, Cursor)>,
     /// Seats that have not come to their end.
     running: usize,
     share: Share,
@@ -245,7 +246,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
     }
 
     /// The job and the place at which a target is to start.
-    fn place_of(&self, number: usize) -> Option<(usize, At)> {
+    fn place_of(&self, number: usize) -> Option<(usize, Cursor)> {
         let seat = self.seats.get(number)?;
         Some((seat.job, self.accounts.get(number)?.start.from))
     }
@@ -272,7 +273,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         }
     }
 
-    fn start_group(&mut self, (job, from): (usize, At), members: Vec<Waiting>) {
+    fn start_group(&mut self, (job, from): (usize, Cursor), members: Vec<Waiting>) {
         let members = members.into_iter().filter_map(|waiting| {
             let account = self.accounts.get(waiting.seat)?;
             Some(Member {
@@ -472,7 +473,7 @@ mod tests {
     #[test]
     fn damage_that_two_groups_tell_of_is_one() {
         let damage = |offset| SourceDamage {
-            at: At { arena: 0, offset },
+            at: Cursor { arena: 0, offset },
             arena: Name::from_field(b"a"),
             len: 1,
             clumps: 1,
@@ -489,7 +490,7 @@ mod tests {
         });
         account.damage = [30, 10, 20, 30, 90].map(damage).into();
         account.there = [40, 40, 60].map(damage).into();
-        let (settled, there) = account.settle(At {
+        let (settled, there) = account.settle(Cursor {
             arena: 0,
             offset: 50,
         });
