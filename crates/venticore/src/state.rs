@@ -17,6 +17,7 @@ mod log;
 mod replace;
 mod rootscor;
 mod step;
+mod tail;
 mod trust;
 mod verified;
 

@@ -10,6 +10,7 @@ pub mod index;
 pub mod invalid;
 pub mod operand;
 pub mod plan9disk;
+pub mod rootscor;
 pub mod score;
 pub mod tree;
 pub mod utc;

@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::codec::rootscor::RecordedRoot;
 use crate::codec::utc::Utc;
 use crate::host::lock::{self, Hold};
 
@@ -53,6 +54,10 @@ impl fmt::Display for Access {
 }
 
 impl StateDir {
+    /// The most bytes of `rootscor` that are read, those at its end: the entries of some
+    /// ten years.
+    pub const ROOTSCOR_READ: u64 = 4 << 20;
+
     /// Appends one entry to `rootscor`: a comment line that says who and
     /// when, and the lines given (without newlines), in a single write, synced.
     ///
@@ -95,6 +100,16 @@ impl StateDir {
             sync_dir(dir).map_err(failed)?;
         }
         Ok(access)
+    }
+
+    /// The newest roots in `rootscor`, oldest first: those in the last
+    /// [`StateDir::ROOTSCOR_READ`] bytes. Without a file: none.
+    ///
+    /// # Errors
+    /// [`StateError::Read`], [`StateError::NotAFile`], [`StateError::Link`].
+    pub fn read_roots(&self) -> Result<Vec<RecordedRoot>, StateError> {
+        let lines = self.read_tail(Self::ROOTSCOR, Self::ROOTSCOR_READ)?;
+        Ok(RecordedRoot::all(&lines))
     }
 
     /// On a FAT nothing can be done about the mode: it is told once. That it

@@ -1,6 +1,5 @@
 //! The verdicts on roots, `verified`: only ever appended to, and read from its end.
 
-use std::io::{self, Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use super::{Access, StateDir, StateError};
@@ -47,31 +46,8 @@ impl StateDir {
     /// # Errors
     /// [`StateError::Read`], [`StateError::NotAFile`], [`StateError::Link`].
     pub fn read_verified(&self) -> Result<Vec<Verified>, StateError> {
-        let Some((path, mut file, meta)) = self.open_to_read(Self::VERIFIED)? else {
-            return Ok(Vec::new());
-        };
-        let mut bytes = Vec::new();
-        let start = meta.len().saturating_sub(Self::VERIFIED_READ);
-        let mut tail = || -> io::Result<()> {
-            // From the byte before, so that a line that begins at the start is whole.
-            let before = start.saturating_sub(1);
-            file.seek(SeekFrom::Start(before))?;
-            let count = meta.len().saturating_sub(before);
-            Read::by_ref(&mut file)
-                .take(count)
-                .read_to_end(&mut bytes)?;
-            Ok(())
-        };
-        tail().map_err(|cause| StateError::read(&path, cause))?;
-        let cut = match start {
-            0 => 0,
-            _ => bytes
-                .iter()
-                .position(|&byte| byte == b'\n')
-                .unwrap_or(bytes.len()),
-        };
-        let lines = bytes.get(cut..).unwrap_or_default();
-        Ok(Verified::all(lines).collect())
+        let lines = self.read_tail(Self::VERIFIED, Self::VERIFIED_READ)?;
+        Ok(Verified::all(&lines).collect())
     }
 }
 
