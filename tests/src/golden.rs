@@ -11,6 +11,7 @@ use std::sync::Arc;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
+use crate::arena::{Clump, Counters};
 use crate::venti::Venti;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
@@ -184,38 +185,6 @@ pub struct Arena {
     pub clumps: Vec<Clump>,
 }
 
-/// One set of counters of a trailer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counters {
-    /// Number of clumps.
-    pub clumps: u32,
-    /// How many of them are compressed.
-    pub compressed: u32,
-    /// Length of the log.
-    pub used: u64,
-    /// Sum of the sizes of the blocks.
-    pub uncompressed: u64,
-    /// Whether the arena is sealed.
-    pub sealed: bool,
-}
-
-/// One clump of a manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clump {
-    /// Offset of its header in the data section.
-    pub offset: u64,
-    /// Its type on disk.
-    pub block_type: u8,
-    /// The score of the block.
-    pub score: Score,
-    /// 1: stored as it is; 2: compressed.
-    pub encoding: u8,
-    /// Stored bytes after the header.
-    pub stored: u16,
-    /// Size of the block.
-    pub size: u16,
-}
-
 impl Manifest {
     /// The manifest of a golden partition: `g5`, `g16` or `g4`.
     #[must_use]
@@ -242,40 +211,36 @@ impl Arena {
             size: number(&value["size"]),
             total: number(&value["total"]),
             clump_magic: u32::from_str_radix(magic, 16).expect("a magic in hex"),
-            indexed: Counters::parse(&value["indexed"]),
-            written: Counters::parse(&value["written"]),
+            indexed: counters(&value["indexed"]),
+            written: counters(&value["written"]),
             extension: number::<u8>(&value["extension"]) == 1,
             sealed: value["sealed"].as_bool().expect("a truth value"),
             score: score(&value["score"]),
-            clumps: list(&value["clumps"]).iter().map(Clump::parse).collect(),
+            clumps: list(&value["clumps"]).iter().map(clump).collect(),
         }
     }
 }
 
-impl Counters {
-    /// The counters in an object of a manifest or of `arena-files.json`.
-    #[must_use]
-    pub fn parse(value: &Value) -> Self {
-        Counters {
-            clumps: number(&value["clumps"]),
-            compressed: number(&value["cclumps"]),
-            used: number(&value["used"]),
-            uncompressed: number(&value["uncsize"]),
-            sealed: number::<u8>(&value["sealed"]) == 1,
-        }
+/// The counters in an object of a manifest or of `arena-files.json`.
+#[must_use]
+pub fn counters(value: &Value) -> Counters {
+    Counters {
+        clumps: number(&value["clumps"]),
+        compressed: number(&value["cclumps"]),
+        used: number(&value["used"]),
+        uncompressed: number(&value["uncsize"]),
+        sealed: number::<u8>(&value["sealed"]) == 1,
     }
 }
 
-impl Clump {
-    fn parse(value: &Value) -> Self {
-        Clump {
-            offset: number(&value[0]),
-            block_type: number(&value[1]),
-            score: score(&value[2]),
-            encoding: number(&value[3]),
-            stored: number(&value[4]),
-            size: number(&value[5]),
-        }
+fn clump(value: &Value) -> Clump {
+    Clump {
+        offset: number(&value[0]),
+        block_type: number(&value[1]),
+        score: score(&value[2]),
+        encoding: number(&value[3]),
+        stored: number(&value[4]),
+        size: number(&value[5]),
     }
 }
 

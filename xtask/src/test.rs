@@ -1,7 +1,7 @@
 //! `cargo xtask test [--real] [--decoys] [argument ...]`: builds the commands and runs all
 //! tests. Further arguments go to `cargo test`.
 //!
-//! With `--real` the stories in `tests/stories/real_*.rs` are run too, against
+//! With `--real` the stories in `tests/stories/real` are run too, against
 //! plan9port's programs. They are ignored tests, so that a run without it
 //! lists them as such; other ignored tests stay ignored.
 //!
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     println!("against plan9port:");
     let stories = ["--package", "venti-tests", "--test", "stories"];
     let mut test = cargo_test(&stories);
-    run_beside(decoys.as_ref(), test.args(["--", "--ignored", "real_"]))
+    run_beside(decoys.as_ref(), test.args(["--", "--ignored", "real::"]))
 }
 
 fn cargo_test(arguments: &[&str]) -> Command {

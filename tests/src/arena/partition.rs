@@ -431,16 +431,6 @@ mod tests {
     use crate::golden::{self, Manifest};
     use crate::sample::Sample;
 
-    fn counters(from: golden::Counters) -> Counters {
-        Counters {
-            clumps: from.clumps,
-            compressed: from.compressed,
-            used: from.used,
-            uncompressed: from.uncompressed,
-            sealed: from.sealed,
-        }
-    }
-
     #[test]
     fn real_partitions_are_read_and_their_blocks_written_again_bit_for_bit() {
         for name in golden::PARTITIONS {
@@ -451,7 +441,7 @@ mod tests {
             let header = read_at(&partition.file, 256 * 1024, 512).unwrap();
             assert_eq!(header, layout::partition_header(manifest.block_size));
             for (arena, expected) in partition.arenas().iter().zip(&manifest.arenas) {
-                assert_eq!(counters(expected.written), arena.counters());
+                assert_eq!(expected.written, arena.counters());
                 let block = |at| read_at(&partition.file, at, manifest.block_size as usize);
                 assert_eq!(block(arena.head()).unwrap(), arena.shape.head_block());
                 let trailer = arena.trailer.block(&arena.shape);

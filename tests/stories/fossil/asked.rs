@@ -11,8 +11,8 @@ use venti_tests::command::Command;
 use venti_tests::fossil::terminal;
 use venti_tests::golden;
 
-use crate::format::ARCHIVES;
-use crate::fosreset::{Site, is_blind};
+use crate::fixture::archives::ARCHIVES;
+use crate::fixture::reset::{Site, is_blind};
 
 /// How long an answer may take to come.
 const PATIENCE: Duration = Duration::from_secs(60);

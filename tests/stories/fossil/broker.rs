@@ -13,12 +13,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use fossilcore::console::kin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
-use tempfile::TempDir;
-use venti_tests::command::{self, Command, Output, Prepared};
+use venti_tests::command::{self, Command, Prepared};
 use venti_tests::fossil::terminal;
 use venti_tests::golden;
 use venti_tests::patience::{PATIENCE, until};
@@ -26,154 +24,8 @@ use venti_tests::standin::{Archiver, Fault, Script};
 use venti_tests::surroundings::Surroundings;
 use venti_tests::venti::{Venti, closed_port};
 
-use crate::ninefat::Loop;
-
-/// A namespace, a partition, a venti, and how the stand-in behaves.
-pub(crate) struct Site {
-    pub(crate) directory: TempDir,
-    pub(crate) partition: PathBuf,
-    pub(crate) venti: Venti,
-    pub(crate) config: String,
-}
-
-impl Site {
-    pub(crate) fn new(script: &Script) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let partition = golden::unpack("fossil/archived-8k.fossil", directory.path());
-        let site = Site {
-            partition,
-            venti: Venti::start(),
-            config: config(script, ""),
-            directory,
-        };
-        fs::create_dir(site.namespace()).unwrap();
-        fs::set_permissions(site.namespace(), fs::Permissions::from_mode(0o700)).unwrap();
-        site
-    }
-
-    /// Adds to the configuration.
-    pub(crate) fn with(mut self, script: &Script, more: &str) -> Self {
-        self.config = config(script, more);
-        self
-    }
-
-    pub(crate) fn namespace(&self) -> PathBuf {
-        self.directory.path().join("ns")
-    }
-
-    pub(crate) fn console(&self, name: &str) -> PathBuf {
-        self.namespace().join(name)
-    }
-
-    pub(crate) fn command(&self, name: &str) -> Command {
-        Command::new(name)
-            .config(&self.config)
-            .env("NAMESPACE", self.namespace())
-            .env("STATE_DIRECTORY", self.directory.path().join("state"))
-            .env("venti", self.venti.dial())
-    }
-
-    pub(crate) fn start(&self, options: &[&str], name: Option<&str>) -> Output {
-        let command = self.command("fossilstart").args(options);
-        command.arg(&self.partition).args(name).run()
-    }
-
-    #[track_caller]
-    pub(crate) fn started(&self, name: Option<&str>) {
-        let output = self.start(&[], name);
-        let service = name.unwrap_or("fossil");
-        let console = name.map_or("fscons".to_owned(), |name| format!("fscons.{name}"));
-        let expected = format!(
-            "{} {}\n",
-            self.console(service).display(),
-            self.console(&console).display()
-        );
-        assert_eq!(
-            (output.status, output.stdout),
-            (0, expected),
-            "{}",
-            output.stderr
-        );
-    }
-
-    pub(crate) fn ask(&self, words: &[&str]) -> Output {
-        self.command("foscons").args(words).run()
-    }
-
-    pub(crate) fn halt(&self, options: &[&str]) -> Output {
-        self.command("foshalt").args(options).run()
-    }
-
-    pub(crate) fn log(&self, name: &str) -> String {
-        let path = self.directory.path().join("state").join(name);
-        fs::read_to_string(path).unwrap_or_default()
-    }
-
-    /// Nothing of any fossil is left: no console, no process.
-    #[track_caller]
-    pub(crate) fn assert_nothing_runs(&self) {
-        let left: Vec<_> = self.kin();
-        assert!(left.is_empty(), "{left:?}");
-        let names = fs::read_dir(self.namespace()).unwrap();
-        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let names: Vec<String> = names.filter(|name| name.starts_with("fscons")).collect();
-        assert!(names.is_empty(), "{names:?}");
-    }
-
-    pub(crate) fn kin(&self) -> Vec<kin::Kin> {
-        kin_below(&self.namespace())
-    }
-
-    pub(crate) fn connect(&self, name: &str) -> UnixStream {
-        let stream = UnixStream::connect(self.console(name)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-    }
-}
-
-/// The processes of ours whose consoles are below a directory.
-pub(crate) fn kin_below(directory: &Path) -> Vec<kin::Kin> {
-    let mut all = kin::all();
-    all.retain(|kin| kin.console.starts_with(directory));
-    all
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        for kin in self.kin() {
-            let _ = kill_process(kin.pid, Signal::KILL);
-        }
-    }
-}
-
-fn config(script: &Script, more: &str) -> String {
-    let word = script.to_word();
-    let word = word.replace('\\', "\\\\").replace('\u{1e}', "\\u001e");
-    let word = word.replace('\u{1f}', "\\u001f").replace('"', "\\\"");
-    let program = env!("CARGO_BIN_EXE_stand-in-fossil");
-    format!("[limits]\nconsole = 20\n[fossil]\nprogram = ['{program}', \"{word}\"]\n{more}")
-}
-
-/// The broker of a console, by its socket.
-pub(crate) fn broker(stream: &UnixStream) -> Pid {
-    rustix::net::sockopt::socket_peercred(stream).unwrap().pid
-}
-
-/// The lines that were typed at a console, as its history shows them.
-pub(crate) fn typed(stream: &mut UnixStream) -> Vec<String> {
-    let token = "endofhistory";
-    writeln!(stream, "echo {token}").unwrap();
-    let mut lines = Vec::new();
-    for line in BufReader::new(stream).lines() {
-        let line = line.unwrap();
-        if line == token {
-            break;
-        }
-        let command = line.split_once(": ").map(|(_, command)| command.to_owned());
-        lines.extend(command.filter(|line| !line.starts_with("echo ") && line != "#"));
-    }
-    lines
-}
+use crate::fixture::broker::{Site, broker, snapshot, typed};
+use crate::fixture::loop_device::Loop;
 
 #[test]
 fn the_setup_is_that_of_the_script_line_for_line() {
@@ -740,12 +592,6 @@ fn in_the_foreground_it_ends_with_its_fossil_and_the_fossil_with_it() {
         log.ends_with("ended: signal 15\n")
     });
     assert!(log.contains("broker: halted\n"), "{log}");
-}
-
-pub(crate) fn snapshot(site: &Site, options: &[&str]) -> Output {
-    let command = site.command("fossilize").args(["-s", "-d"]);
-    let command = command.arg(site.directory.path().join("state"));
-    command.args(options).arg(&site.partition).run()
 }
 
 fn rootscor(site: &Site) -> String {

@@ -10,10 +10,10 @@ use venti_tests::command::{self, Command, Output};
 use venti_tests::golden;
 use venti_tests::standin::Script;
 
-use crate::broker::Site;
-use crate::format::ARCHIVES;
-use crate::fosreset::is_blind;
-use crate::ninefat::Loop;
+use crate::fixture::archives::ARCHIVES;
+use crate::fixture::broker::Site;
+use crate::fixture::loop_device::Loop;
+use crate::fixture::reset::is_blind;
 
 /// A container as small as it can be.
 const CONTAINER: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::fixture::archives::{ARCHIVES, C_TAG};
 use fossilcore::archive::Archive;
 use fossilcore::disk::{Header, Label, NIL, SuperBlock};
 use fossilcore::format::{
@@ -18,16 +19,6 @@ use venti_tests::random::Random;
 use venticore::codec::score::Score;
 use venticore::net::client::{Client, Timeouts};
 use venticore::source::ReadAt;
-
-/// The tag of every `flfmt -v` of the C tool.
-pub(crate) const C_TAG: u32 = 0x4c0f_e2a2;
-
-/// The scores of the golden archives, and their block sizes.
-pub(crate) const ARCHIVES: [(&str, u64); 3] = [
-    ("f50b65b3911fc87ae786cc7970b2e34d1348bd00", 8192),
-    ("480ecc621d5be4a113cb522b83c89b556b4702eb", 8192),
-    ("d2b04a0d3281a64469971424e795c19a4a4e378f", 4096),
-];
 
 fn archive(score: &str) -> Archive {
     let venti = golden::archives();

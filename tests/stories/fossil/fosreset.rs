@@ -5,21 +5,19 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::OnceLock;
 
 use fossilcore::archive::{self, Archive, Dir};
 use fossilcore::disk::{Header, SuperBlock};
 use fossilcore::format::{CheckedFormat, Format, FormatJob, Tag, perform};
-use fossilcore::last::{self, Last};
-use fossilcore::processes;
-use tempfile::TempDir;
+use fossilcore::last::Last;
 use venti_tests::command::{self, Command, Output};
 use venti_tests::golden;
 use venti_tests::random::Random;
-use venti_tests::venti::{Fault, How, On, Venti, closed_port};
+use venti_tests::venti::{Fault, How, On, closed_port};
 
-use crate::format::ARCHIVES;
-use crate::ninefat::Loop;
+use crate::fixture::archives::{ARCHIVES, manifest_blocks};
+use crate::fixture::loop_device::Loop;
+use crate::fixture::reset::{Site, is_blind};
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::operand::Operand;
 use venticore::codec::score::Score;
@@ -27,148 +25,11 @@ use venticore::codec::tree::{Entry, Root, scores};
 use venticore::config::Config;
 use venticore::host::partition::Partition;
 use venticore::host::terminal::Terminal;
-use venticore::net::client::{Client, Timeouts};
+use venticore::net::client::Client;
 
 /// The root of `archived-8k`, and that of the archive after it.
 const FIRST: &str = ARCHIVES[0].0;
 const SECOND: &str = ARCHIVES[1].0;
-
-/// Whether there are processes whose open files cannot be seen here, as for who is
-/// not root: then every reset is refused, and what a story tells of one is
-/// not run, which is said.
-pub(crate) fn is_blind() -> bool {
-    static BLIND: OnceLock<bool> = OnceLock::new();
-    *BLIND.get_or_init(|| {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let operand = Operand::try_from(file.path().as_os_str()).unwrap();
-        let partition = Partition::open(&operand).unwrap();
-        let mut config = Config::default();
-        config.private = true;
-        let held = processes::prove_free(&partition, &config);
-        let why = match held {
-            Err(error) => format!("{error:#}"),
-            // An sshd of another story may come and go.
-            Ok(()) if !rustix::process::geteuid().is_root() => "not run as root".into(),
-            Ok(()) => return false,
-        };
-        command::skipped(&format!("all stories of resets: {why}"));
-        true
-    })
-}
-
-/// A venti with the golden archives, a partition, a state directory.
-pub(crate) struct Site {
-    pub(crate) directory: TempDir,
-    pub(crate) venti: Venti,
-    pub(crate) partition: PathBuf,
-    before: Vec<u8>,
-}
-
-impl Site {
-    /// With this golden partition.
-    pub(crate) fn of(golden: &str) -> Self {
-        Self::with(golden::fossil(golden))
-    }
-
-    pub(crate) fn with(before: Vec<u8>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let partition = directory.path().join("fossil");
-        fs::write(&partition, &before).unwrap();
-        Site {
-            venti: golden::archives(),
-            directory,
-            partition,
-            before,
-        }
-    }
-
-    pub(crate) fn state(&self) -> PathBuf {
-        self.directory.path().join("state")
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.state().join("rootscor")).unwrap_or_default()
-    }
-
-    /// The undo files.
-    pub(crate) fn undos(&self) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.state()) else {
-            return Vec::new();
-        };
-        let paths = entries.map(|entry| entry.unwrap().path());
-        let mut undos: Vec<_> = paths
-            .filter(|p| p.to_string_lossy().contains(".undo"))
-            .collect();
-        undos.sort();
-        undos
-    }
-
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        fs::read(&self.partition).unwrap()
-    }
-
-    fn client(&self) -> Client {
-        let dial = self.venti.dial().parse().unwrap();
-        Client::dial(&dial, Timeouts::default()).unwrap()
-    }
-
-    /// fosreset with the state directory; the caller adds the operands.
-    pub(crate) fn command(&self) -> Command {
-        Command::new("fosreset").arg("-d").arg(self.state())
-    }
-
-    /// fosreset of the partition to this score.
-    pub(crate) fn reset(&self, options: &[&str], score: &str) -> Output {
-        let command = self.command().args(options).arg(score);
-        command.arg(&self.partition).arg(self.venti.dial()).run()
-    }
-
-    /// flfmt of the partition to this score, without questions.
-    fn flfmt(&self, options: &[&str], score: &str) -> Output {
-        let config = format!("dir = '{}'\n", self.state().display());
-        let command = Command::new("flfmt")
-            .config(&config)
-            .args(options)
-            .arg("-y");
-        let command = command.args(["-h", &self.venti.dial(), "-v", score]);
-        command.arg(&self.partition).run()
-    }
-
-    fn undo(&self, options: &[&str], file: &Path) -> Output {
-        self.command()
-            .args(options)
-            .arg("-u")
-            .arg(file)
-            .arg(&self.partition)
-            .run()
-    }
-
-    /// Nothing was written: not to the partition, and nothing else anywhere.
-    #[track_caller]
-    fn assert_untouched(&self, output: &Output, status: i32, says: &str) {
-        assert_eq!(output.status, status, "{output:?}");
-        assert_eq!(output.stdout, "", "{output:?}");
-        assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
-        assert!(output.stderr.contains(says), "{says}: {output:?}");
-        assert!(self.bytes() == self.before, "the partition was written");
-        assert!(self.undos().is_empty(), "{:?}", self.undos());
-    }
-
-    /// Both commands refuse.
-    #[track_caller]
-    fn refused(&self, score: &str, status: i32, says: &str) {
-        let output = self.reset(&[], score);
-        self.assert_untouched(&output, status, says);
-        let output = self.reset(&["-n"], score);
-        self.assert_untouched(&output, status, says);
-        let output = self.flfmt(&[], score);
-        self.assert_untouched(&output, status, says);
-    }
-
-    fn last(&self) -> Result<Last, last::LastError> {
-        Last::read(&self.bytes())
-    }
-}
 
 /// What happened is a reset to this score, that can be undone.
 #[track_caller]
@@ -802,17 +663,6 @@ fn every_block_of_the_root_counts_when_every_block_is_read() {
     }
     let output = site.reset(&["-nc"], SECOND);
     assert_eq!(output.status, 0, "{output:?}");
-}
-
-/// The blocks that belong to a golden archive.
-pub(crate) fn manifest_blocks(manifest: &serde_json::Value, name: &str) -> Vec<(BlockType, Score)> {
-    let blocks = manifest["roots"][name]["blocks"].as_array().unwrap();
-    let block = |block: &serde_json::Value| {
-        let ty = u8::try_from(block[1].as_u64().unwrap()).unwrap();
-        let score = block[0].as_str().unwrap().parse().unwrap();
-        (BlockType::from_disk(ty).unwrap(), score)
-    };
-    blocks.iter().map(block).collect()
 }
 
 #[test]

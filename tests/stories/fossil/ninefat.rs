@@ -17,7 +17,8 @@ use venti_tests::plan9disk::Disk;
 use venti_tests::random::Random;
 use venti_tests::venti::Venti;
 
-use crate::site::{LIMITS, Site};
+use crate::fixture::loop_device::Loop;
+use crate::fixture::site::{LIMITS, Site};
 
 /// The score in `archived-8k`.
 const SCORE: &str = "vac:f50b65b3911fc87ae786cc7970b2e34d1348bd00";
@@ -388,32 +389,6 @@ fn an_image_that_another_run_has_locked_is_waited_for() {
     drop(probe);
     assert_eq!(machine.fossilize().status, 0);
     flocked.wait().unwrap();
-}
-
-/// A loop device of an image, detached when dropped.
-pub(crate) struct Loop(pub(crate) String);
-
-impl Loop {
-    /// None where this system has none for us.
-    pub(crate) fn of(image: &Path, options: &[&str]) -> Option<Self> {
-        let made = process::Command::new("losetup")
-            .args(["--find", "--show"])
-            .args(options)
-            .arg(image)
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
-        let name = String::from_utf8(made.stdout).ok()?;
-        made.status.success().then(|| Loop(name.trim().to_owned()))
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = process::Command::new("losetup")
-            .args(["-d", &self.0])
-            .status();
-    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use venti_tests::command::{self, Command};
 use venti_tests::standin::{Archiver, Script};
 
-use crate::broker::{Site, snapshot, typed};
+use crate::fixture::broker::{Site, snapshot, typed};
 
 /// A user who has nothing.
 const NOBODY: u32 = 65534;

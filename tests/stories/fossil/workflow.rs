@@ -16,9 +16,9 @@ use venticore::codec::score::Score;
 use venticore::net::client::{Client, Timeouts};
 use venticore::net::tree;
 
-use crate::format::ARCHIVES;
-use crate::fosreset::is_blind;
-use crate::site::Site;
+use crate::fixture::archives::ARCHIVES;
+use crate::fixture::reset::is_blind;
+use crate::fixture::site::Site;
 
 /// A file of an archive: owner, mode, time, and the hash of its content.
 type File = (Vec<u8>, u32, u32, Option<Score>);

@@ -14,8 +14,8 @@ use venti_tests::fossil;
 use venti_tests::patience::until;
 use venti_tests::plan9::{Plan9, Venti};
 
-use crate::broker::kin_below;
-use crate::fosreset::is_blind;
+use crate::fixture::broker::kin_below;
+use crate::fixture::reset::is_blind;
 
 /// A venti, a namespace, and partitions.
 struct Site {

@@ -17,7 +17,7 @@ use venti_tests::sample::Sample;
 use venti_tests::surroundings::Surroundings;
 use venti_tests::tree::{Node, nodes};
 
-use crate::broker::kin_below;
+use crate::fixture::broker::kin_below;
 
 const MEGABYTE: u64 = 1 << 20;
 

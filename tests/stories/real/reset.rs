@@ -15,7 +15,7 @@ use venti_tests::plan9::{Plan9, Venti, fed};
 use venti_tests::port;
 use venti_tests::random::Random;
 
-use crate::format::{ARCHIVES, C_TAG};
+use crate::fixture::archives::{ARCHIVES, C_TAG};
 use venticore::codec::operand::Operand;
 use venticore::codec::score::Score;
 use venticore::host::partition::Partition;

@@ -12,7 +12,7 @@ use venti_tests::plan9::{Plan9, Venti};
 use venti_tests::sshd::Ssh;
 use venti_tests::surroundings::Surroundings;
 
-use crate::broker::kin_below;
+use crate::fixture::broker::kin_below;
 
 /// The venti server, which is this machine; the file server `files` and the
 /// backup server `backup`.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use venti_tests::decoys::{Decoys, this_program};
 
 /// The story that calls every command bare.
-const BARE: &str = "contract::a_call_without_operands_says_what_is_missing";
+const BARE: &str = "repository::contract::a_call_without_operands_says_what_is_missing";
 
 /// Runs it beside the decoys.
 fn assert_untouched(decoys: &Decoys, mut stories: Command) {

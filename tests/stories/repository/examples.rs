@@ -3,7 +3,7 @@
 use venti_tests::machine::Machine;
 use venti_tests::page::Page;
 
-use crate::fosreset::is_blind;
+use crate::fixture::reset::is_blind;
 
 /// Why an example may not be run here. The stories of cpsys, of the console and of
 /// undo run the same, in their own surroundings.

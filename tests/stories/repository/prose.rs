@@ -1,7 +1,7 @@
 //! What people read is plain English: forms that were read twice do not come back
 //! (CONTRIBUTING.md).
 
-use crate::references::texts;
+use super::references::texts;
 
 /// The pages, and the comments that rustdoc shows. The specification is cited word by
 /// word, and the changes of a release stay as they were written.

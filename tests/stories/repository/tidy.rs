@@ -147,14 +147,28 @@ fn every_crate_inherits_what_the_workspace_says() {
 
 #[test]
 fn every_story_is_told() {
-    let stories = command::root().join("tests/stories");
-    let main = read(&stories.join("main.rs"));
-    for name in entries(&stories) {
-        if let Some(module) = name.strip_suffix(".rs").filter(|&m| m != "main") {
-            let line = format!("mod {module};");
-            assert!(main.lines().any(|l| l == line), "{name} is not in main.rs");
+    for (folder, names) in stories() {
+        let listed = read(&folder.join("mod.rs"));
+        for name in names.iter().filter(|&name| name != "mod") {
+            let is_listed = listed.lines().any(|l| l.ends_with(&format!("mod {name};")));
+            assert!(is_listed, "{name} is not in mod.rs of {}", folder.display());
         }
     }
+}
+
+/// The folders of stories, and the modules in each.
+fn stories() -> Vec<(PathBuf, Vec<String>)> {
+    let stories = command::root().join("tests/stories");
+    let folders = entries(&stories).into_iter().map(|name| stories.join(name));
+    let folders = folders.filter(|path| path.is_dir());
+    let modules = |folder: &Path| {
+        let names = entries(folder).into_iter();
+        let names = names.filter_map(|name| name.strip_suffix(".rs").map(str::to_owned));
+        names.collect()
+    };
+    folders
+        .map(|folder| (folder.clone(), modules(&folder)))
+        .collect()
 }
 
 #[test]
@@ -186,20 +200,16 @@ fn no_line_ends_in_a_blank() {
 
 #[test]
 fn every_real_story_is_run_by_real_only() {
-    let stories = command::root().join("tests/stories");
-    for name in entries(&stories) {
-        let path = stories.join(&name);
-        if path.is_dir() {
-            continue;
+    for (folder, names) in stories() {
+        for name in names {
+            let source = read(&folder.join(format!("{name}.rs")));
+            let count = |text: &str| source.lines().filter(|l| l.trim() == text).count();
+            let ignored = count("#[ignore = \"needs plan9port: cargo xtask test --real\"]");
+            let expected = match folder.ends_with("real") {
+                true => count("#[test]"),
+                false => 0,
+            };
+            assert_eq!(ignored, expected, "{name}");
         }
-        let source = read(&path);
-        let count = |text: &str| source.lines().filter(|l| l.trim() == text).count();
-        let ignored = count("#[ignore = \"needs plan9port: cargo xtask test --real\"]");
-        let expected = if name.starts_with("real_") {
-            count("#[test]")
-        } else {
-            0
-        };
-        assert_eq!(ignored, expected, "{name}");
     }
 }

@@ -13,7 +13,7 @@ use venticore::copy::replicate::{
 use venticore::net::client::{Client, Timeouts};
 use venticore::status::Status;
 
-use crate::site::Site;
+use crate::fixture::site::Site;
 
 /// A limit on silence that outlasts the story.
 const PATIENT: &str = "[limits]\nsilence = 600\nretries = 0\n";

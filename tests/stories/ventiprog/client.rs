@@ -239,7 +239,7 @@ fn a_block_no_server_stores_is_not_sent() {
 /// same bytes.
 #[test]
 fn the_loopback_answers_as_the_recorded_server_did() {
-    let text = include_str!("../golden/venti/wire-sessions.json");
+    let text = include_str!("../../golden/venti/wire-sessions.json");
     let sessions: serde_json::Value = serde_json::from_str(text).unwrap();
     for version in ["02", "04"] {
         let venti = Venti::start();

@@ -8,7 +8,7 @@ use venti_tests::venti::Venti;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 
-use crate::site::Site;
+use crate::fixture::site::Site;
 
 /// The object for the first target that `-j` prints.
 fn of_target(output: &Output) -> serde_json::Value {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use venti_tests::command::{self, Command};
 use venti_tests::venti::{Fault, How, On, Venti};
 
-use crate::site::{BLOCK, Site};
+use crate::fixture::site::{BLOCK, Site};
 
 /// Blocks in a site: 12 MiB, two dozen batches.
 const BLOCKS: usize = 3000;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use venti_tests::random::Random;
 use venti_tests::venti::Venti;
 
-use crate::site::Site;
+use crate::fixture::site::Site;
 
 const KILLS: usize = 200;
 

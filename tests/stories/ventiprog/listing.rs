@@ -9,7 +9,7 @@ use venti_tests::venti::{Fault, How, On, Setup, Venti, closed_port};
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::wrcmds::Progress;
 
-use crate::site::Site;
+use crate::fixture::site::Site;
 
 /// One target that is current and one that is behind.
 fn one_behind() -> (Site, Venti, Venti) {

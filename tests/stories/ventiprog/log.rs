@@ -90,7 +90,7 @@ fn every_golden_partition_lists_the_clumps_of_its_manifest() {
     }
 }
 
-fn golden_row(clump: &golden::Clump) -> Row {
+fn golden_row(clump: &Clump) -> Row {
     (
         clump.offset,
         clump.block_type,

@@ -3,7 +3,7 @@
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
 use venticore::codec::blocktype::BlockType;
 
-use crate::site::{BLOCK, Site};
+use crate::fixture::site::{BLOCK, Site};
 
 #[test]
 fn one_that_is_down_neither_moves_nor_holds_back_the_others() {

@@ -5,7 +5,7 @@ use std::fs;
 use venti_tests::arena::PartitionBuilder;
 use venti_tests::venti::{Fault, How, On, Setup, Store, Venti};
 
-use crate::site::Site;
+use crate::fixture::site::Site;
 
 /// Targets that hang at different places, and go on by themselves after that:
 /// what one of them does, each of them does in a walk of its own.

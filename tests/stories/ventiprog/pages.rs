@@ -11,7 +11,7 @@ use venti_tests::sample::Sample;
 use venti_tests::venti::{Venti, closed_port};
 use venticore::codec::blocktype::BlockType;
 
-use crate::site::{BLOCK, LIMITS, Site};
+use crate::fixture::site::{BLOCK, LIMITS, Site};
 
 /// A site with a second partition; both have an arena without clumps.
 struct Two {

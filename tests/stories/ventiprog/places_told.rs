@@ -6,7 +6,7 @@ use venti_tests::command::Output;
 use venti_tests::venti::{Fault, How, On, Venti};
 use venticore::codec::score::Score;
 
-use crate::site::Site;
+use crate::fixture::site::Site;
 
 /// Writes, probes.
 fn asked(venti: &Venti) -> (u64, u64) {

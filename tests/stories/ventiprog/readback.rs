@@ -11,7 +11,7 @@ use venti_tests::venti::{Fault, How, On, Venti};
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 
-use crate::site::{LIMITS, Site};
+use crate::fixture::site::{LIMITS, Site};
 
 /// More than are sampled, so that a sample may miss a block.
 const MANY: usize = 1500;

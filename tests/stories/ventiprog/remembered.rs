@@ -3,7 +3,7 @@
 use venti_tests::venti::Venti;
 use venticore::codec::blocktype::BlockType;
 
-use crate::site::Site;
+use crate::fixture::site::Site;
 
 /// A site with one damaged clump, and a target that has the others.
 fn damaged() -> (Site, Venti) {

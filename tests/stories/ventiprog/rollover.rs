@@ -2,7 +2,7 @@
 
 use venti_tests::venti::{Fault, How, On, Venti};
 
-use crate::site::{LIMITS, Site};
+use crate::fixture::site::{LIMITS, Site};
 
 /// The arenas of a new site: two sealed, one in use, one empty.
 fn three_arenas() -> Site {

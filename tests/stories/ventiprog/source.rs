@@ -17,7 +17,7 @@ use venti_tests::sample::Sample;
 use venti_tests::venti::{Setup, Venti, closed_port};
 use venticore::codec::blocktype::BlockType;
 
-use crate::site::{BLOCK, LIMITS, Site};
+use crate::fixture::site::{BLOCK, LIMITS, Site};
 
 const OFFLINE: &str = "offline = true\n[limits]\nconnect = 2\nsilence = 2\nsync = 2\nretries = 0\n";
 

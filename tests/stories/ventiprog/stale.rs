@@ -15,7 +15,7 @@ use venti_tests::golden;
 use venti_tests::sample::Sample;
 use venti_tests::venti::Venti;
 
-use crate::ninefat::Loop;
+use crate::fixture::loop_device::Loop;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 

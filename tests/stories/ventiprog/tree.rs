@@ -9,8 +9,8 @@ use venti_tests::golden;
 use venti_tests::random::Random;
 use venti_tests::venti::{Fault, How, On, Venti};
 
-use crate::format::ARCHIVES;
-use crate::fosreset::manifest_blocks;
+use crate::fixture::archives::ARCHIVES;
+use crate::fixture::archives::manifest_blocks;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 use venticore::codec::tree::{Entry, Root, block_type, truncated};

@@ -5,7 +5,7 @@ use std::fs;
 use venti_tests::arena::PartitionBuilder;
 use venti_tests::venti::Venti;
 
-use crate::site::Site;
+use crate::fixture::site::Site;
 
 /// Two targets with the same blocks; the first is the host of the wrcmd.
 fn two() -> (Site, Venti, Venti) {

@@ -2,7 +2,7 @@
 
 use venti_tests::venti::{Venti, closed_port};
 
-use crate::site::Site;
+use crate::fixture::site::Site;
 
 #[test]
 fn a_target_that_was_never_reached_is_listed_and_overdue() {

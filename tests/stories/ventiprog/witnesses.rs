@@ -13,7 +13,7 @@ use venticore::codec::score::Score;
 use venticore::source::log::{ClumpLog, What};
 use venticore::source::{ArenaPartition, Oddity, ReadAt};
 
-use crate::site::LIMITS;
+use crate::fixture::site::LIMITS;
 
 /// A field on disk: its name, where it starts, and how long it is.
 type Field = (&'static str, u64, usize);

@@ -38,6 +38,9 @@ pub enum Invalid {
     /// A partition: what follows the last colon is neither a range nor a name.
     #[error("expected a range LO-HI or a partition's name after the last colon, found {0:?}")]
     Suffix(String),
+    /// A line of verdicts: not of its form.
+    #[error("expected vac:SCORE TARGET VERDICT BLOCKS BYTES TIME TOOL")]
+    Verdict,
     /// The text of a configuration: longer than the room there is.
     #[error("expected at most {room} bytes of text, found {found}")]
     TextLong {

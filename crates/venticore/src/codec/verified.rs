@@ -6,6 +6,7 @@ use std::str::{self, FromStr};
 use std::time::SystemTime;
 
 use crate::codec::dial::Dial;
+use crate::codec::invalid::Invalid;
 use crate::codec::score::Score;
 use crate::codec::utc::Utc;
 
@@ -72,11 +73,6 @@ pub struct Verified {
     pub tool: String,
 }
 
-/// Why a line is not a verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected vac:SCORE TARGET VERDICT BLOCKS BYTES TIME TOOL")]
-pub struct NotAVerdict;
-
 impl Verified {
     /// The most bytes of a line that is read.
     pub const LINE_MAX: usize = 4096;
@@ -111,10 +107,10 @@ impl fmt::Display for Verified {
 }
 
 impl FromStr for Verified {
-    type Err = NotAVerdict;
+    type Err = Invalid;
 
-    fn from_str(line: &str) -> Result<Self, NotAVerdict> {
-        parse(line).ok_or(NotAVerdict)
+    fn from_str(line: &str) -> Result<Self, Invalid> {
+        parse(line).ok_or(Invalid::Verdict)
     }
 }
 

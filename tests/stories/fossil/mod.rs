@@ -1,0 +1,16 @@
+//! Fossils: their partitions, consoles, archives and configurations.
+
+mod asked;
+mod broker;
+mod conf;
+mod console;
+mod contained;
+mod cpsys;
+mod disk;
+mod format;
+mod fosreset;
+mod fossilast;
+mod fossilize;
+mod ninefat;
+mod strangers;
+mod workflow;

@@ -1,0 +1,13 @@
+//! Against plan9port's own programs; run by `cargo xtask test --real`.
+
+mod arenas;
+mod conf;
+mod console;
+mod evening;
+mod fossil;
+mod full;
+mod many;
+mod reset;
+mod source;
+mod ventiprog;
+mod workflow;
