@@ -4,9 +4,12 @@
 //! The root leads to an extra layer of one entry, that to the three root
 //! sources, and those to the root directory with `active`, `archive` and
 //! `snapshot`. A plain archive of vac(1) has no extra layer, and its root has
-//! no qid space: no fossil can be made of it.
+//! no qid space: no fossil can be made of it. Its files are found in the same way:
+//! [`ArchiveRoot`] takes both.
 
+mod contents;
 mod proof;
+mod root;
 mod tree;
 
 use std::fmt;
@@ -21,7 +24,9 @@ use venticore::status::{Failure, Status};
 
 use crate::disk::{DirEntry, MetaBlock};
 
+pub use contents::{Contents, ContentsError, Folder, Found, Located, locate};
 pub use proof::{Depth, Finding, Findings, prove};
+pub use root::{ArchiveRoot, RootError};
 pub use tree::{ArchiveFile, Dir, find, list, taken};
 
 /// The root of an archive, and what a format needs of it.

@@ -6,6 +6,8 @@
 pub mod disk;
 
 pub mod archive;
+pub mod unpack;
+
 pub mod last;
 pub mod ninep;
 

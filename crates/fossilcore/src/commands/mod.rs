@@ -8,3 +8,4 @@ pub mod foshalt;
 pub mod fosreset;
 pub mod fossilize;
 pub mod fossilstart;
+pub mod rootget;

@@ -58,6 +58,16 @@ impl DirEntry {
     pub const MAGIC: u32 = 0x1c4d_9072;
     /// The version that is written. 7 and 8, which old archives have, are read.
     pub const VERSION: u16 = 9;
+    /// Mode: what is written goes to the end.
+    pub const APPEND: u32 = 0x1000;
+    /// Mode: one process at a time.
+    pub const EXCLUSIVE: u32 = 0x2000;
+    /// Mode of vac(1) on Unix: a symbolic link, whose contents are its target.
+    pub const LINK: u32 = 0x4000;
+    /// Mode of vac(1) on Unix: a device.
+    pub const DEVICE: u32 = 0x20_0000;
+    /// Mode of vac(1) on Unix: a named pipe.
+    pub const PIPE: u32 = 0x40_0000;
     /// Mode: a directory.
     pub const DIRECTORY: u32 = 0x8000;
     /// Mode: the root of a snapshot.

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use eyre::{Result, WrapErr};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::text::one_line;
@@ -222,6 +222,17 @@ impl Terminal {
         self.bar.set_position(done);
     }
 
+    /// Shows how many files and how many bytes of them are done.
+    pub fn files(&self, files: u64, bytes: u64) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        self.show("{msg}, {elapsed}");
+        let bytes = DecimalBytes(bytes);
+        self.bar.set_message(format!("{files} files, {bytes}"));
+        self.bar.tick();
+    }
+
     fn show(&self, template: &str) {
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
@@ -275,6 +286,12 @@ impl Output {
     pub fn json_line(&mut self, line: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(line)?;
         writeln!(self, "{text}").wrap_err("standard output")
+    }
+
+    /// The reader went away.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     fn unless_closed<T>(&mut self, result: io::Result<T>, dropped: T) -> io::Result<T> {

@@ -5,10 +5,12 @@ mod damage;
 mod error;
 mod seen;
 mod stream;
+mod streams;
 mod task;
 mod walk;
 
 pub use damage::{BadBlock, BlockFault};
 pub use error::TreeError;
 pub use stream::{copy, read};
+pub use streams::{Leaves, StreamPart, StreamReader, read_streams};
 pub use walk::{Counts, Leaf, LeafPlan, StreamRequest, Visitor, Walker, read_root};

@@ -1,0 +1,440 @@
+//! The command rootget: lists what is in an archive of vac or a fossil, or copies it out.
+
+mod list;
+mod listed;
+mod stdout;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use eyre::{Report, Result, WrapErr};
+
+use crate::archive::{ArchiveRoot, Contents, Folder, Found, Located, locate};
+use crate::unpack::{Done, Outcome, Unpack, UnpackError};
+use crate::venti;
+use list::Listing;
+use listed::Listed;
+use venticore::codec::dial::Dial;
+use venticore::codec::score::{LabelledScore, Score};
+use venticore::config::Config;
+use venticore::host::terminal::{Output, Several, Terminal};
+use venticore::net::client::Client;
+use venticore::status::{Failure, Status};
+use venticore::text::printable;
+
+/// The most bytes of a file or standard input that holds a score.
+const LINE_MAX: u64 = 256;
+
+/// What was asked for on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `-c`: check what is there.
+    pub check: bool,
+    /// `-j`: print JSON.
+    pub json: bool,
+    /// `-n`: list, and write nothing.
+    pub list: bool,
+    /// `-q`: no line for what was done.
+    pub quiet: bool,
+    /// `-h`: the venti.
+    pub host: Option<String>,
+    /// `-o`: the directory to copy into; `-` is standard output.
+    pub output: Option<OsString>,
+    /// The score, or where it stands.
+    pub score: OsString,
+    /// Paths in the archive; none are all of it.
+    pub paths: Vec<OsString>,
+}
+
+/// What to do it with.
+struct Job<'a> {
+    options: &'a Options,
+    terminal: &'a Terminal,
+    client: Client,
+    root: ArchiveRoot,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage, a venti that was lost, a root that has no files, a directory that cannot be
+/// written.
+pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
+    check_paths(options)?;
+    let score = score_of(&options.score)?;
+    let dial = venti_of(options.host.as_deref(), config)?;
+    let mut client = Client::dial(&dial, config.limits).wrap_err_with(|| dial.to_string())?;
+    let root = ArchiveRoot::open(&mut client, &score);
+    let root = root.map_err(|error| error.report(&score, &dial))?;
+    let mut job = Job {
+        options,
+        terminal,
+        client,
+        root,
+    };
+    let status = match options.output.as_deref().map(OsStr::as_encoded_bytes) {
+        _ if options.list => job.list(),
+        Some(b"-") => job.print(),
+        _ => job.copy(),
+    };
+    terminal.clear();
+    status.wrap_err_with(|| dial.to_string())
+}
+
+/// A path with `..` in it, or two that would come to the same place.
+fn check_paths(options: &Options) -> Result<()> {
+    let usage = |text: String| Err(Failure::report(Status::Usage, text));
+    let mut last = Vec::new();
+    for path in &options.paths {
+        let bytes = path.as_encoded_bytes();
+        let mut names = bytes.split(|&byte| byte == b'/');
+        if names.any(|name| name == b"..") {
+            let shown = printable(bytes);
+            return usage(format!("{shown}: expected a path in the archive, found .. in it"));
+        }
+        let mut names = bytes.split(|&byte| byte == b'/');
+        let name = names.rfind(|name| !name.is_empty() && *name != b".");
+        let copies = !options.list && last.contains(&name);
+        if copies {
+            let shown = printable(name.unwrap_or(b"/"));
+            return usage(format!("{shown}: two paths would come to the same place"));
+        }
+        last.push(name);
+    }
+    let prints = !options.list && options.output.as_deref().is_some_and(|output| output == "-");
+    if prints && options.paths.len() != 1 {
+        let found = options.paths.len();
+        return usage(format!("-o -: expected the path of one file, found {found} paths"));
+    }
+    Ok(())
+}
+
+/// The score that an operand gives: itself, a file with it, or standard input.
+fn score_of(operand: &OsStr) -> Result<Score> {
+    if operand == "-" {
+        return line_of(io::stdin().lock(), "standard input");
+    }
+    let shown = printable(operand.as_encoded_bytes());
+    let text = operand.to_str().unwrap_or_default();
+    let parsed = parse(text);
+    if parsed.is_ok() {
+        return parsed;
+    }
+    match File::open(operand) {
+        Ok(file) => line_of(file, &shown),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = format!(
+                "{shown}: expected vac:SCORE, SCORE, - or a file that holds one of them, found none"
+            );
+            Err(Failure::report(Status::Usage, text))
+        }
+        Err(error) => Err(Report::new(error).wrap_err(shown)),
+    }
+}
+
+fn parse(text: &str) -> Result<Score> {
+    let labelled: LabelledScore = text.parse()?;
+    match labelled.label {
+        Some(label) if !label.eq_ignore_ascii_case("vac") => {
+            let label = label.escape_default();
+            let text = format!("expected vac:SCORE or SCORE, found \"{label}:\"");
+            Err(Failure::report(Status::Usage, text))
+        }
+        _ => Ok(labelled.score),
+    }
+}
+
+/// The score on the one line of a file.
+fn line_of(from: impl Read, name: &str) -> Result<Score> {
+    let mut bytes = Vec::new();
+    let read = from.take(LINE_MAX).read_to_end(&mut bytes);
+    read.wrap_err_with(|| name.to_owned())?;
+    let text = String::from_utf8_lossy(&bytes);
+    let refused = || format!("{name}: expected one line vac:SCORE");
+    parse(text.trim_ascii()).wrap_err_with(refused)
+}
+
+/// The venti: the one given, otherwise `$venti`, otherwise the configured source.
+fn venti_of(given: Option<&str>, config: &Config) -> Result<Dial> {
+    let text = match given {
+        Some(text) => Some(text.trim().to_owned()),
+        None => venti::reading_venti(config)?,
+    };
+    let text = text.filter(|text| !text.is_empty()).ok_or_else(|| {
+        let text = "please set a venti: expected its address behind -h or in $venti, found none";
+        Failure::report(Status::Usage, text)
+    })?;
+    Ok(config.dial(&text).wrap_err("venti")?)
+}
+
+/// A place in the archive to begin at.
+enum Start {
+    /// The root directory.
+    Root,
+    /// A directory or a file.
+    At(Found),
+    /// There is none; why was said.
+    Nowhere(Status),
+}
+
+impl Start {
+    /// The directory that it is in, or the root directory.
+    fn above(&self) -> Rc<Folder> {
+        match self {
+            Self::At(Found::Directory { above, .. } | Found::File { above, .. }) => Rc::clone(above),
+            _ => Folder::root(),
+        }
+    }
+
+    /// Everything from there on.
+    fn contents(self, root: &ArchiveRoot) -> Option<Contents> {
+        match self {
+            Self::Root => Some(Contents::of(Folder::root(), root.directory)),
+            Self::At(found) => Some(Contents::starting_at(found)),
+            Self::Nowhere(_) => None,
+        }
+    }
+}
+
+impl Job<'_> {
+    /// The places to begin at.
+    fn starts(&mut self) -> Result<Vec<Start>> {
+        if self.options.paths.is_empty() {
+            return Ok(vec![Start::Root]);
+        }
+        let mut starts = Vec::new();
+        for path in &self.options.paths {
+            starts.push(self.start(path.as_encoded_bytes())?);
+        }
+        Ok(starts)
+    }
+
+    fn start(&mut self, path: &[u8]) -> Result<Start> {
+        let shown = printable(path);
+        let nowhere = |status, text: &str| {
+            self.terminal.say(&format!("{shown}: {text}"));
+            Ok(Start::Nowhere(status))
+        };
+        match locate(&mut self.client, self.root.directory, path)? {
+            Located::Root => Ok(Start::Root),
+            Located::Nothing { folder, lost } => {
+                let within = match &*printable(&folder.path()) {
+                    "" => "the root directory".to_owned(),
+                    path => path.to_owned(),
+                };
+                let Some(cause) = lost.first() else {
+                    return nowhere(Status::Failed, &format!("not found in {within}"));
+                };
+                let text = format!("not found among the names that can be read: {within}: {cause}");
+                nowhere(Status::Unverified, &text)
+            }
+            Located::Found(found) => match *found {
+                Found::Lost { cause, .. } => nowhere(Status::Unverified, &cause),
+                Found::Unused { .. } => {
+                    nowhere(Status::Failed, "only its name is in the archive, and nothing of it")
+                }
+                found => Ok(Start::At(found)),
+            },
+        }
+    }
+
+    /// Lists what is there; with `-c` reads all of it.
+    fn list(&mut self) -> Result<Status> {
+        let starts = self.starts()?;
+        let mut listing = Listing::new(self.options, self.terminal);
+        for start in starts {
+            if let Start::Nowhere(status) = start {
+                listing.worsen(status);
+            }
+            if let Some(mut contents) = start.contents(&self.root) {
+                listing.run(&mut self.client, &mut contents)?;
+            }
+        }
+        listing.end()
+    }
+
+    /// Writes one file to standard output.
+    fn print(&mut self) -> Result<Status> {
+        let mut starts = self.starts()?;
+        match starts.pop() {
+            Some(Start::At(Found::File { above, info, entry })) => {
+                let path = printable(&above.path_of(&info.elem));
+                stdout::copy(&mut self.client, &entry, &path)
+            }
+            Some(Start::Nowhere(status)) => Ok(status),
+            _ => {
+                let text = "-o -: expected the path of a file, found a directory";
+                Err(Failure::report(Status::Usage, text))
+            }
+        }
+    }
+
+    /// Copies what is there into a directory.
+    fn copy(&mut self) -> Result<Status> {
+        let here = OsString::from(".");
+        let output = self.options.output.as_ref().unwrap_or(&here);
+        let output = PathBuf::from(output);
+        let starts = self.starts()?;
+        let mut told = Told::new(self.options, self.terminal);
+        for start in starts {
+            if let Start::Nowhere(status) = start {
+                told.status = told.status.worst(status);
+            }
+            let above = start.above();
+            if let Some(mut contents) = start.contents(&self.root) {
+                copy_into(&mut self.client, &output, &above, &mut contents, &mut told)?;
+            }
+        }
+        told.end(&output)
+    }
+}
+
+fn copy_into(
+    client: &mut Client,
+    output: &Path,
+    above: &Rc<Folder>,
+    contents: &mut Contents,
+    told: &mut Told<'_>,
+) -> Result<()> {
+    let shown = || printable(output.as_os_str().as_encoded_bytes());
+    let unpack = Unpack::into(output, above, |done| told.take(done));
+    let copied = unpack.and_then(|mut unpack| unpack.run(client, contents));
+    match copied {
+        Err(UnpackError::Contents(error)) => Err(error.into()),
+        copied => copied.wrap_err_with(shown),
+    }
+}
+
+/// What was done, told.
+struct Told<'a> {
+    options: &'a Options,
+    terminal: &'a Terminal,
+    refused: Several<'a>,
+    output: Output,
+    files: u64,
+    bytes: u64,
+    directories: u64,
+    others: u64,
+    damaged: u64,
+    status: Status,
+    failed: Option<io::Error>,
+}
+
+impl<'a> Told<'a> {
+    fn new(options: &'a Options, terminal: &'a Terminal) -> Self {
+        Told {
+            options,
+            terminal,
+            refused: terminal.several("that were not copied"),
+            output: terminal.output(),
+            files: 0,
+            bytes: 0,
+            directories: 0,
+            others: 0,
+            damaged: 0,
+            status: Status::Done,
+            failed: None,
+        }
+    }
+
+    /// What became of one name.
+    fn take(&mut self, done: &Done<'_>) {
+        let name = done.info.map_or(&b""[..], |info| &info.elem);
+        let path = done.above.path_of(name);
+        let shown = match &*printable(&path) {
+            "" => "the root directory".to_owned(),
+            path => path.to_owned(),
+        };
+        let (state, cause) = match &done.outcome {
+            Outcome::Copied => {
+                self.count(done);
+                self.terminal.detail(|| shown.clone());
+                ("copied", None)
+            }
+            Outcome::Unused => {
+                let text = "only its name is in the archive";
+                self.terminal.detail(|| format!("{shown}: {text}"));
+                ("unused", None)
+            }
+            Outcome::Refused(cause) | Outcome::Failed(cause) => {
+                self.others += 1;
+                self.status = self.status.worst(Status::Failed);
+                self.refused.say(&format!("{shown}: not copied: {cause}"));
+                ("refused", Some(cause))
+            }
+            Outcome::Damaged(cause) => {
+                self.damaged += 1;
+                self.status = self.status.worst(Status::Unverified);
+                self.terminal.say(&format!("{shown}: damaged: {cause}"));
+                ("damaged", Some(cause))
+            }
+        };
+        if self.options.json {
+            let line = Listed::of(&path, done.info, done.size);
+            let line = line.and_state(state, cause.map(String::as_str));
+            self.print(&line.json());
+        }
+        self.terminal.files(self.files, self.bytes);
+    }
+
+    fn count(&mut self, done: &Done<'_>) {
+        match Listed::of(b"", done.info, done.size).kind() {
+            "directory" => self.directories += 1,
+            _ => {
+                self.files += 1;
+                self.bytes += done.size;
+            }
+        }
+    }
+
+    fn print(&mut self, line: &str) {
+        if self.failed.is_none() {
+            self.failed = writeln!(self.output, "{line}").err();
+        }
+    }
+
+    /// What all of it came to.
+    fn end(mut self, output: &Path) -> Result<Status> {
+        self.terminal.clear();
+        let Told {
+            files,
+            bytes,
+            directories,
+            others,
+            damaged,
+            status,
+            ..
+        } = self;
+        if self.options.json {
+            let line = listed::summary(&[
+                ("files", files),
+                ("directories", directories),
+                ("bytes", bytes),
+                ("damaged", damaged),
+                ("refused", others),
+                ("status", status.code().into()),
+            ]);
+            self.print(&line);
+        }
+        let shown = printable(output.as_os_str().as_encoded_bytes());
+        let mut line = format!("{shown}: {files} files, {directories} directories, {bytes} bytes copied");
+        if others > 0 {
+            line = format!("{line}; {others} not copied");
+        }
+        if damaged > 0 {
+            line = format!("{line}; {damaged} damaged");
+        }
+        drop(self.refused);
+        self.terminal.report(&line);
+        match self.failed.take() {
+            Some(error) => Err(Report::new(error).wrap_err("standard output")),
+            None => {
+                self.output.flush().wrap_err("standard output")?;
+                Ok(status)
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The list of what is in an archive, and with `-c` the proof that all of it is there.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::ops::{ControlFlow, Range};
+use std::rc::Rc;
+
+use eyre::{Report, Result, WrapErr};
+
+use super::Options;
+use super::listed::{Listed, summary};
+use crate::archive::{Contents, Folder, Found};
+use venticore::codec::score::Score;
+use venticore::codec::tree::Entry;
+use venticore::host::terminal::{Output, Terminal};
+use venticore::net::client::Client;
+use venticore::net::tree::{BadBlock, Leaf, Leaves, StreamPart, StreamReader, read_streams};
+use venticore::status::Status;
+use venticore::text::printable;
+
+/// Files that are checked together.
+const TOGETHER: usize = 4096;
+
+/// The most files that are remembered as whole, so that what several snapshots share is
+/// read once.
+const KNOWN_MAX: usize = 1 << 20;
+
+/// A stream that was read: where it begins, and how it is laid out.
+type Key = (Score, u64, u8, u16);
+
+/// A list in the making.
+pub(super) struct Listing<'a> {
+    options: &'a Options,
+    terminal: &'a Terminal,
+    output: Output,
+    files: u64,
+    directories: u64,
+    bytes: u64,
+    damaged: u64,
+    status: Status,
+    /// What is to be checked.
+    unchecked: Vec<(Rc<Folder>, Vec<u8>, Entry)>,
+    known: HashSet<Key>,
+}
+
+impl<'a> Listing<'a> {
+    pub(super) fn new(options: &'a Options, terminal: &'a Terminal) -> Self {
+        Listing {
+            options,
+            terminal,
+            output: terminal.output(),
+            files: 0,
+            directories: 0,
+            bytes: 0,
+            damaged: 0,
+            status: Status::Done,
+            unchecked: Vec::new(),
+            known: HashSet::new(),
+        }
+    }
+
+    pub(super) fn worsen(&mut self, status: Status) {
+        self.status = self.status.worst(status);
+    }
+
+    /// Lists all of this.
+    pub(super) fn run(&mut self, client: &mut Client, contents: &mut Contents) -> Result<()> {
+        while let Some(found) = contents.next(client)? {
+            self.take(found).wrap_err("standard output")?;
+            if self.unchecked.len() >= TOGETHER {
+                self.check(client)?;
+            }
+            self.terminal.files(self.files, self.bytes);
+            if self.output.is_closed() && !self.options.check {
+                break;
+            }
+        }
+        self.check(client)
+    }
+
+    fn take(&mut self, found: Found) -> io::Result<()> {
+        match found {
+            Found::Directory { above, info, .. } => {
+                self.directories += 1;
+                let path = above.path_of(&info.elem);
+                self.line(&Listed::of(&path, Some(&info), 0))?;
+            }
+            Found::File { above, info, entry } => {
+                self.files += 1;
+                self.bytes += entry.size;
+                let path = above.path_of(&info.elem);
+                self.line(&Listed::of(&path, Some(&info), entry.size))?;
+                if self.options.check && !self.known.contains(&key(&entry)) {
+                    self.unchecked.push((above, info.elem, entry));
+                }
+            }
+            Found::Unused { above, info } => {
+                let path = printable(&above.path_of(&info.elem));
+                let text = "only its name is in the archive";
+                self.terminal.detail(|| format!("{path}: {text}"));
+            }
+            Found::Lost { above, info, cause } => self.damaged(&above, &info.elem, &cause),
+            Found::LostNames { folder, cause } => {
+                self.damaged(&folder, b"", &format!("{cause}: the files that it names are lost"));
+            }
+            Found::End(_) => {}
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, listed: &Listed<'_>) -> io::Result<()> {
+        let line = match self.options.json {
+            true => listed.json(),
+            false if self.options.quiet => return Ok(()),
+            false => listed.text(),
+        };
+        writeln!(self.output, "{line}")
+    }
+
+    fn damaged(&mut self, above: &Folder, name: &[u8], cause: &str) {
+        self.damaged += 1;
+        self.worsen(Status::Unverified);
+        let path = match &*printable(&above.path_of(name)) {
+            "" => "the root directory".to_owned(),
+            path => path.to_owned(),
+        };
+        self.terminal.say(&format!("{path}: damaged: {cause}"));
+    }
+
+    /// Reads everything that was listed and not read yet.
+    fn check(&mut self, client: &mut Client) -> Result<()> {
+        let files = std::mem::take(&mut self.unchecked);
+        let mut checker = Checker {
+            files: &files,
+            next: 0,
+            damaged: Vec::new(),
+        };
+        read_streams(client, &mut checker)?;
+        let damaged = checker.damaged;
+        let mut bad = HashSet::new();
+        for (id, damage) in damaged {
+            if let Some((above, name, _)) = files.get(id) {
+                bad.insert(id);
+                self.damaged(above, name, &damage.to_string());
+            }
+        }
+        for (id, (_, _, entry)) in files.iter().enumerate() {
+            if !bad.contains(&id) && self.known.len() < KNOWN_MAX {
+                self.known.insert(key(entry));
+            }
+        }
+        Ok(())
+    }
+
+    /// What all of it came to.
+    pub(super) fn end(mut self) -> Result<Status> {
+        self.terminal.clear();
+        let (files, directories, bytes) = (self.files, self.directories, self.bytes);
+        if self.options.json {
+            let line = summary(&[
+                ("files", files),
+                ("directories", directories),
+                ("bytes", bytes),
+                ("damaged", self.damaged),
+                ("status", self.status.code().into()),
+            ]);
+            writeln!(self.output, "{line}").wrap_err("standard output")?;
+        }
+        let flushed = self.output.flush();
+        flushed.map_err(|error| Report::new(error).wrap_err("standard output"))?;
+        if self.options.check {
+            let what = match self.damaged {
+                0 => "all there, every block read".to_owned(),
+                count => format!("{count} damaged"),
+            };
+            self.terminal.report(&format!(
+                "{files} files, {directories} directories, {bytes} bytes: {what}"
+            ));
+        }
+        Ok(self.status)
+    }
+}
+
+fn key(entry: &Entry) -> Key {
+    (entry.score, entry.size, entry.depth, entry.stored_dsize)
+}
+
+/// Reads files, and keeps nothing of them.
+struct Checker<'f> {
+    files: &'f [(Rc<Folder>, Vec<u8>, Entry)],
+    next: usize,
+    damaged: Vec<(usize, BadBlock)>,
+}
+
+impl StreamReader for Checker<'_> {
+    fn next(&mut self) -> Option<StreamPart> {
+        let id = self.next;
+        let (_, _, entry) = self.files.get(id)?;
+        self.next += 1;
+        Some(StreamPart {
+            entry: *entry,
+            id,
+            leaves: Leaves::All,
+        })
+    }
+
+    fn leaf(&mut self, _leaf: Leaf<'_>) {}
+
+    fn damage(&mut self, id: usize, _leaves: Range<u64>, damage: BadBlock) -> ControlFlow<()> {
+        self.damaged.push((id, damage));
+        ControlFlow::Break(())
+    }
+
+    fn end(&mut self, _id: usize) {}
+}

@@ -1,0 +1,143 @@
+//! Files that are copied together: their blocks come in any order.
+
+use std::ops::{ControlFlow, Range};
+use std::os::unix::fs::FileExt;
+
+use super::target::{Refusal, Writing};
+use super::{Job, Outcome, Unpack};
+use venticore::net::tree::{BadBlock, Leaf, Leaves, StreamPart, StreamReader};
+
+/// Files that are copied together.
+pub(super) struct Batch<'u, 'r> {
+    unpack: &'u mut Unpack<'r>,
+    jobs: Vec<Progress>,
+    next: usize,
+}
+
+/// How far a file is.
+struct Progress {
+    job: Job,
+    writing: Option<Writing>,
+    /// What has come of a link's target.
+    target: Vec<u8>,
+    /// Why it is given up.
+    wrong: Option<Outcome>,
+}
+
+impl<'u, 'r> Batch<'u, 'r> {
+    pub(super) fn of(unpack: &'u mut Unpack<'r>, jobs: Vec<Job>) -> Self {
+        let fresh = |job| Progress {
+            job,
+            writing: None,
+            target: Vec::new(),
+            wrong: None,
+        };
+        Batch {
+            unpack,
+            jobs: jobs.into_iter().map(fresh).collect(),
+            next: 0,
+        }
+    }
+
+    /// Puts a leaf where it belongs.
+    fn put(&mut self, leaf: &Leaf<'_>) -> Result<(), Refusal> {
+        let Some(file) = self.jobs.get_mut(leaf.id) else {
+            return Ok(());
+        };
+        let entry = &file.job.entry;
+        let at = leaf.number.saturating_mul(entry.dsize());
+        let most = usize::try_from(entry.size.saturating_sub(at)).unwrap_or(usize::MAX);
+        let data = leaf.data.get(..most).unwrap_or(leaf.data);
+        if file.job.is_link() {
+            let from = usize::try_from(at).unwrap_or(usize::MAX);
+            let size = usize::try_from(entry.size).unwrap_or(0);
+            file.target.resize(size, 0);
+            for (to, byte) in file.target.iter_mut().skip(from).zip(data) {
+                *to = *byte;
+            }
+            return Ok(());
+        }
+        let writing = match &mut file.writing {
+            Some(writing) => writing,
+            none => none.insert(self.unpack.target.create(file.job.above.id)?),
+        };
+        writing.file.write_all_at(data, at).map_err(Refusal::Failed)
+    }
+
+    /// Gives a file its name.
+    fn finish(&mut self, id: usize) -> Result<(), Refusal> {
+        let Some(file) = self.jobs.get_mut(id) else {
+            return Ok(());
+        };
+        let (above, info) = (file.job.above.id, &file.job.info);
+        let target = &mut self.unpack.target;
+        if file.job.is_link() {
+            if file.target.is_empty() || file.target.contains(&0) {
+                let text = "expected a link to a path, found a NUL in it";
+                return Err(Refusal::Refused(text.to_owned()));
+            }
+            return target.link(above, &info.elem, &file.target, info.mtime);
+        }
+        let writing = match file.writing.take() {
+            Some(writing) => writing,
+            None => target.create(above)?,
+        };
+        writing.finish(info, file.job.entry.size)
+    }
+}
+
+impl StreamReader for Batch<'_, '_> {
+    fn next(&mut self) -> Option<StreamPart> {
+        let id = self.next;
+        let entry = self.jobs.get(id)?.job.entry;
+        self.next += 1;
+        Some(StreamPart {
+            entry,
+            id,
+            leaves: Leaves::All,
+        })
+    }
+
+    fn leaf(&mut self, leaf: Leaf<'_>) {
+        let is_given_up = |file: &Progress| file.wrong.is_some();
+        if self.jobs.get(leaf.id).is_none_or(is_given_up) {
+            return;
+        }
+        if let Err(refusal) = self.put(&leaf) {
+            let wrong = self.unpack.outcome(refusal);
+            if let Some(file) = self.jobs.get_mut(leaf.id) {
+                file.wrong = Some(wrong);
+            }
+        }
+    }
+
+    fn damage(&mut self, id: usize, _leaves: Range<u64>, damage: BadBlock) -> ControlFlow<()> {
+        if let Some(file) = self.jobs.get_mut(id) {
+            file.wrong = Some(Outcome::Damaged(damage.to_string()));
+        }
+        ControlFlow::Break(())
+    }
+
+    fn end(&mut self, id: usize) {
+        let wrong = self.jobs.get_mut(id).and_then(|file| file.wrong.take());
+        let outcome = match wrong {
+            Some(wrong) => wrong,
+            None => match self.finish(id) {
+                Ok(()) => Outcome::Copied,
+                Err(refusal) => self.unpack.outcome(refusal),
+            },
+        };
+        let Some(file) = self.jobs.get_mut(id) else {
+            return;
+        };
+        file.writing = None;
+        let job = &file.job;
+        let (above, size) = (&job.above, job.entry.size);
+        self.unpack.say(above, Some(&job.info), size, outcome);
+        self.unpack.release(above.id);
+    }
+
+    fn stops(&self) -> bool {
+        self.unpack.full.is_some()
+    }
+}

@@ -1,0 +1,246 @@
+//! Files of an archive, made on this machine.
+//!
+//! A file is written under a name of its own and gets its name when all of it is there.
+//! What stands there already is never written over, and no link is followed.
+
+mod batch;
+mod target;
+
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::archive::{Contents, ContentsError, Folder, Found};
+use crate::disk::DirEntry;
+use batch::Batch;
+use target::{Refusal, Target};
+use venticore::codec::tree::Entry;
+use venticore::net::client::Client;
+use venticore::net::tree::read_streams;
+use venticore::text::in_lower_case;
+
+/// Files that are copied together.
+const TOGETHER: usize = 4096;
+
+/// The most bytes of a symbolic link's target.
+const LINK_MAX: u64 = 4095;
+
+/// What became of something in an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is there, as it was.
+    Copied,
+    /// It was not made, and nothing is wrong with the archive.
+    Refused(String),
+    /// It could not be written.
+    Failed(String),
+    /// It, or a part of it, is missing or damaged in the archive.
+    Damaged(String),
+    /// Only its name is in the archive.
+    Unused,
+}
+
+/// What was done with one name.
+#[derive(Debug)]
+pub struct Done<'a> {
+    /// Where it is in the archive.
+    pub above: &'a Folder,
+    /// Its name, mode and times; `None` where it is about the directory itself.
+    pub info: Option<&'a DirEntry>,
+    /// Bytes of it.
+    pub size: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Takes what was done.
+pub type Report<'r> = dyn FnMut(&Done<'_>) + 'r;
+
+/// Why a copy did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The directory cannot be used.
+    #[error("{}", in_lower_case(.0))]
+    Target(io::Error),
+    /// Nothing more can be written.
+    #[error("{}: the copy is not complete", in_lower_case(.0))]
+    Full(io::Error),
+    /// The contents cannot be told.
+    #[error("{0}")]
+    Contents(#[from] ContentsError),
+}
+
+/// A file to be copied.
+struct Job {
+    above: Rc<Folder>,
+    info: DirEntry,
+    entry: Entry,
+}
+
+impl Job {
+    fn is_link(&self) -> bool {
+        self.info.mode & DirEntry::LINK != 0
+    }
+}
+
+/// A copy into a directory.
+pub struct Unpack<'r> {
+    target: Target,
+    report: Box<Report<'r>>,
+    /// Why nothing more can be written.
+    full: Option<io::Error>,
+}
+
+impl<'r> Unpack<'r> {
+    /// A copy of what is in `above` into this directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`UnpackError::Target`].
+    pub fn into(
+        directory: &Path,
+        above: &Rc<Folder>,
+        report: impl FnMut(&Done<'_>) + 'r,
+    ) -> Result<Self, UnpackError> {
+        Ok(Unpack {
+            target: Target::open(directory, above).map_err(UnpackError::Target)?,
+            report: Box::new(report),
+            full: None,
+        })
+    }
+
+    /// Copies everything.
+    ///
+    /// # Errors
+    /// [`UnpackError`]; what becomes of single files is reported.
+    pub fn run(&mut self, client: &mut Client, contents: &mut Contents) -> Result<(), UnpackError> {
+        loop {
+            let mut jobs = Vec::new();
+            while jobs.len() < TOGETHER && self.full.is_none() {
+                let Some(found) = contents.next(client)? else {
+                    break;
+                };
+                self.take(found, contents, &mut jobs);
+            }
+            let is_last = jobs.len() < TOGETHER;
+            self.copy(client, jobs).map_err(ContentsError::from)?;
+            if let Some(error) = self.full.take() {
+                return Err(UnpackError::Full(error));
+            }
+            if is_last {
+                return self.target.sync().map_err(UnpackError::Full);
+            }
+        }
+    }
+
+    fn copy(
+        &mut self,
+        client: &mut Client,
+        jobs: Vec<Job>,
+    ) -> Result<(), venticore::net::client::ClientError> {
+        read_streams(client, &mut Batch::of(self, jobs))
+    }
+
+    /// Makes a directory, or puts a file on the list.
+    fn take(&mut self, found: Found, contents: &mut Contents, jobs: &mut Vec<Job>) {
+        match found {
+            Found::Directory {
+                above,
+                folder,
+                info,
+                ..
+            } => {
+                let outcome = match self.target.enter(&above, &folder, &info) {
+                    Ok(()) => Outcome::Copied,
+                    Err(refusal) => {
+                        contents.skip();
+                        match self.outcome(refusal) {
+                            Outcome::Refused(text) => {
+                                Outcome::Refused(format!("{text}; nothing in it was copied"))
+                            }
+                            other => other,
+                        }
+                    }
+                };
+                self.say(&above, Some(&info), 0, outcome);
+            }
+            Found::File { above, info, entry } => match self.check(&above, &info, &entry) {
+                Ok(()) => {
+                    self.target.hold(above.id);
+                    jobs.push(Job { above, info, entry });
+                }
+                Err(refusal) => {
+                    let outcome = self.outcome(refusal);
+                    self.say(&above, Some(&info), entry.size, outcome);
+                }
+            },
+            Found::Unused { above, info } => self.say(&above, Some(&info), 0, Outcome::Unused),
+            Found::Lost { above, info, cause } => {
+                let outcome = Outcome::Damaged(cause.to_string());
+                self.say(&above, Some(&info), 0, outcome);
+            }
+            Found::LostNames { folder, cause } => {
+                let text = format!("{cause}: the files that it names are lost");
+                self.say(&folder, None, 0, Outcome::Damaged(text));
+            }
+            Found::End(folder) => self.release(folder.id),
+        }
+    }
+
+    /// Whether a file can be made, before anything of it is read.
+    fn check(&mut self, above: &Folder, info: &DirEntry, entry: &Entry) -> Result<(), Refusal> {
+        let refused = |text: &str| Err(Refusal::Refused(text.to_owned()));
+        if info.mode & DirEntry::DEVICE != 0 {
+            return refused("a device, which is not made");
+        }
+        if info.mode & DirEntry::PIPE != 0 {
+            return refused("a named pipe, which is not made");
+        }
+        if info.mode & DirEntry::LINK != 0 && !(1..=LINK_MAX).contains(&entry.size) {
+            let size = entry.size;
+            let text = format!("expected a link of 1 to {LINK_MAX} bytes, found {size}");
+            return refused(&text);
+        }
+        self.target.is_free(above.id, &info.elem)
+    }
+
+    /// What a refusal comes to. A disk that takes nothing more ends the copy.
+    fn outcome(&mut self, refusal: Refusal) -> Outcome {
+        match refusal {
+            Refusal::Refused(text) => Outcome::Refused(text),
+            Refusal::Failed(error) => {
+                let outcome = Outcome::Failed(in_lower_case(&error));
+                if is_full(&error) && self.full.is_none() {
+                    self.full = Some(error);
+                }
+                outcome
+            }
+        }
+    }
+
+    /// Something in a directory is done with.
+    fn release(&mut self, id: u64) {
+        for (folder, error) in self.target.release(id) {
+            let outcome = self.outcome(Refusal::Failed(error));
+            self.say(&folder, None, 0, outcome);
+        }
+    }
+
+    fn say(&mut self, above: &Folder, info: Option<&DirEntry>, size: u64, outcome: Outcome) {
+        (self.report)(&Done {
+            above,
+            info,
+            size,
+            outcome,
+        });
+    }
+}
+
+/// Whether nothing more can be written, whatever it is.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
