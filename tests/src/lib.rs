@@ -29,4 +29,5 @@ pub mod standin;
 pub mod surroundings;
 pub mod tmpfs;
 pub mod tree;
+pub mod vac;
 pub mod venti;

@@ -21,7 +21,7 @@ there, and what stands there already is not written over.
 
   -h, --host HOST    the venti; $venti unless given
   -o, --output DIR   the directory to copy into; the current one unless given;
-                     - writes one file to standard output
+                     for - one file is written to standard output
   -n, --list         list, and write nothing
   -c, --check        with -n, read every block; without, read every file again
                      from the disk and compare it with the archive

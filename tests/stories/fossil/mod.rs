@@ -12,5 +12,6 @@ mod fosreset;
 mod fossilast;
 mod fossilize;
 mod ninefat;
+mod rootget;
 mod strangers;
 mod workflow;

@@ -144,6 +144,16 @@ const CONTRACT: &[(&str, Contract)] = &[
         },
     ),
     (
+        "rootget",
+        Contract {
+            read_only: &["-n", "-h", "127.0.0.1:1", "INPUT"],
+            inputs: FOSSILS,
+            config: "",
+            short_help: false,
+            needs_operand: true,
+        },
+    ),
+    (
         "venticonf",
         Contract {
             read_only: &["INPUT"],

@@ -397,7 +397,15 @@ impl Contents {
                     Some(folder) => {
                         self.next_id += 1;
                         let dir = Dir { entry, meta };
-                        return self.enter(Found::Directory { above, folder, info, dir }, steps);
+                        return self.enter(
+                            Found::Directory {
+                                above,
+                                folder,
+                                info,
+                                dir,
+                            },
+                            steps,
+                        );
                     }
                 },
             },
@@ -456,11 +464,18 @@ impl<'p> NameReader<'p> {
             return;
         };
         let first = blocks.start.max(piece.from);
-        let last = blocks.end.min(piece.end.max(piece.from + 1)).saturating_sub(1);
+        let last = blocks
+            .end
+            .min(piece.end.max(piece.from + 1))
+            .saturating_sub(1);
         let of = piece.dir.meta.leaves();
         let which = match first == last {
             true => format!("block {} of {of} of its metadata", first + 1),
-            false => format!("blocks {} to {} of {of} of its metadata", first + 1, last + 1),
+            false => format!(
+                "blocks {} to {} of {of} of its metadata",
+                first + 1,
+                last + 1
+            ),
         };
         self.add(id, first, vec![Err(format!("{which}: {cause}"))]);
     }
@@ -591,7 +606,11 @@ impl StreamReader for EntryReader<'_> {
 
     fn damage(&mut self, id: usize, leaves: Range<u64>, damage: BadBlock) -> ControlFlow<()> {
         let cause: Rc<str> = format!("its entry: {damage}").into();
-        for (_, entry) in self.within(id, &leaves).into_iter().flat_map(|(_, all)| all) {
+        for (_, entry) in self
+            .within(id, &leaves)
+            .into_iter()
+            .flat_map(|(_, all)| all)
+        {
             *entry = FoundEntry::Lost(Rc::clone(&cause));
         }
         ControlFlow::Continue(())
@@ -609,8 +628,8 @@ pub enum Located {
     Found(Box<Found>),
     /// No such name.
     Nothing {
-        /// The directory that was searched.
-        folder: Rc<Folder>,
+        /// The path of what was searched.
+        within: Vec<u8>,
         /// Names of it that could not be read: the path may be among them.
         lost: Vec<String>,
     },
@@ -622,14 +641,19 @@ pub enum Located {
 /// [`ContentsError`].
 pub fn locate(client: &mut Client, root: Dir, path: &[u8]) -> Result<Located, ContentsError> {
     let names = path.split(|&byte| byte == b'/');
-    let mut names = names.filter(|name| !name.is_empty() && name != b".").peekable();
+    let mut names = names
+        .filter(|name| !name.is_empty() && name != b".")
+        .peekable();
     let (mut folder, mut dir) = (Folder::root(), root);
     while let Some(name) = names.next() {
         let mut contents = Contents::flat(&folder, dir);
         let mut lost = Vec::new();
         let found = loop {
             match contents.next(client)? {
-                None => return Ok(Located::Nothing { folder, lost }),
+                None => {
+                    let within = folder.path();
+                    return Ok(Located::Nothing { within, lost });
+                }
                 Some(Found::LostNames { cause, .. }) => lost.push(cause),
                 Some(found) if found.name() == Some(name) => break found,
                 Some(_) => {}
@@ -645,7 +669,10 @@ pub fn locate(client: &mut Client, root: Dir, path: &[u8]) -> Result<Located, Co
                 ..
             } => (folder, dir) = (below, streams),
             lost @ Found::Lost { .. } => return Ok(Located::Found(Box::new(lost))),
-            _ => return Ok(Located::Nothing { folder, lost }),
+            _ => {
+                let within = folder.path_of(name);
+                return Ok(Located::Nothing { within, lost });
+            }
         }
     }
     Ok(Located::Root)

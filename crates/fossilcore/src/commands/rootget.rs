@@ -93,7 +93,9 @@ fn check_paths(options: &Options) -> Result<()> {
         let mut names = bytes.split(|&byte| byte == b'/');
         if names.any(|name| name == b"..") {
             let shown = printable(bytes);
-            return usage(format!("{shown}: expected a path in the archive, found .. in it"));
+            return usage(format!(
+                "{shown}: expected a path in the archive, found .. in it"
+            ));
         }
         let mut names = bytes.split(|&byte| byte == b'/');
         let name = names.rfind(|name| !name.is_empty() && *name != b".");
@@ -104,10 +106,16 @@ fn check_paths(options: &Options) -> Result<()> {
         }
         last.push(name);
     }
-    let prints = !options.list && options.output.as_deref().is_some_and(|output| output == "-");
+    let prints = !options.list
+        && options
+            .output
+            .as_deref()
+            .is_some_and(|output| output == "-");
     if prints && options.paths.len() != 1 {
         let found = options.paths.len();
-        return usage(format!("-o -: expected the path of one file, found {found} paths"));
+        return usage(format!(
+            "-o -: expected the path of one file, found {found} paths"
+        ));
     }
     Ok(())
 }
@@ -167,7 +175,7 @@ fn venti_of(given: Option<&str>, config: &Config) -> Result<Dial> {
         let text = "please set a venti: expected its address behind -h or in $venti, found none";
         Failure::report(Status::Usage, text)
     })?;
-    Ok(config.dial(&text).wrap_err("venti")?)
+    config.dial(&text).wrap_err("venti")
 }
 
 /// A place in the archive to begin at.
@@ -175,7 +183,7 @@ enum Start {
     /// The root directory.
     Root,
     /// A directory or a file.
-    At(Found),
+    At(Box<Found>),
     /// There is none; why was said.
     Nowhere(Status),
 }
@@ -183,8 +191,11 @@ enum Start {
 impl Start {
     /// The directory that it is in, or the root directory.
     fn above(&self) -> Rc<Folder> {
-        match self {
-            Self::At(Found::Directory { above, .. } | Found::File { above, .. }) => Rc::clone(above),
+        let Self::At(found) = self else {
+            return Folder::root();
+        };
+        match &**found {
+            Found::Directory { above, .. } | Found::File { above, .. } => Rc::clone(above),
             _ => Folder::root(),
         }
     }
@@ -193,7 +204,7 @@ impl Start {
     fn contents(self, root: &ArchiveRoot) -> Option<Contents> {
         match self {
             Self::Root => Some(Contents::of(Folder::root(), root.directory)),
-            Self::At(found) => Some(Contents::starting_at(found)),
+            Self::At(found) => Some(Contents::starting_at(*found)),
             Self::Nowhere(_) => None,
         }
     }
@@ -220,8 +231,8 @@ impl Job<'_> {
         };
         match locate(&mut self.client, self.root.directory, path)? {
             Located::Root => Ok(Start::Root),
-            Located::Nothing { folder, lost } => {
-                let within = match &*printable(&folder.path()) {
+            Located::Nothing { within, lost } => {
+                let within = match &*printable(&within) {
                     "" => "the root directory".to_owned(),
                     path => path.to_owned(),
                 };
@@ -233,10 +244,11 @@ impl Job<'_> {
             }
             Located::Found(found) => match *found {
                 Found::Lost { cause, .. } => nowhere(Status::Unverified, &cause),
-                Found::Unused { .. } => {
-                    nowhere(Status::Failed, "only its name is in the archive, and nothing of it")
-                }
-                found => Ok(Start::At(found)),
+                Found::Unused { .. } => nowhere(
+                    Status::Failed,
+                    "only its name is in the archive, and nothing of it",
+                ),
+                found => Ok(Start::At(Box::new(found))),
             },
         }
     }
@@ -258,18 +270,18 @@ impl Job<'_> {
 
     /// Writes one file to standard output.
     fn print(&mut self) -> Result<Status> {
-        let mut starts = self.starts()?;
-        match starts.pop() {
-            Some(Start::At(Found::File { above, info, entry })) => {
-                let path = printable(&above.path_of(&info.elem));
-                stdout::copy(&mut self.client, &entry, &path)
+        match self.starts()?.pop() {
+            Some(Start::Nowhere(status)) => return Ok(status),
+            Some(Start::At(found)) => {
+                if let Found::File { above, info, entry } = *found {
+                    let path = printable(&above.path_of(&info.elem));
+                    return stdout::copy(&mut self.client, &entry, &path);
+                }
             }
-            Some(Start::Nowhere(status)) => Ok(status),
-            _ => {
-                let text = "-o -: expected the path of a file, found a directory";
-                Err(Failure::report(Status::Usage, text))
-            }
+            _ => {}
         }
+        let text = "-o -: expected the path of a file, found a directory";
+        Err(Failure::report(Status::Usage, text))
     }
 
     /// Copies what is there into a directory.
@@ -278,6 +290,9 @@ impl Job<'_> {
         let output = self.options.output.as_ref().unwrap_or(&here);
         let output = PathBuf::from(output);
         let starts = self.starts()?;
+        if let [Start::Nowhere(status)] = starts[..] {
+            return Ok(status);
+        }
         let mut told = Told::new(self.options, self.terminal);
         for start in starts {
             if let Start::Nowhere(status) = start {
@@ -300,7 +315,7 @@ fn copy_into(
     told: &mut Told<'_>,
 ) -> Result<()> {
     let shown = || printable(output.as_os_str().as_encoded_bytes());
-    let unpack = Unpack::into(output, above, |done| told.take(done));
+    let unpack = Unpack::into(output, above, told.options.check, |done| told.take(done));
     let copied = unpack.and_then(|mut unpack| unpack.run(client, contents));
     match copied {
         Err(UnpackError::Contents(error)) => Err(error.into()),
@@ -353,6 +368,14 @@ impl<'a> Told<'a> {
                 self.count(done);
                 self.terminal.detail(|| shown.clone());
                 ("copied", None)
+            }
+            Outcome::Compared => return,
+            Outcome::Differs(cause) => {
+                self.damaged += 1;
+                self.status = self.status.worst(Status::Unverified);
+                let text = "copied, and not as in the archive";
+                self.terminal.say(&format!("{shown}: {text}: {cause}"));
+                ("differs", Some(cause))
             }
             Outcome::Unused => {
                 let text = "only its name is in the archive";
@@ -420,7 +443,8 @@ impl<'a> Told<'a> {
             self.print(&line);
         }
         let shown = printable(output.as_os_str().as_encoded_bytes());
-        let mut line = format!("{shown}: {files} files, {directories} directories, {bytes} bytes copied");
+        let mut line =
+            format!("{shown}: {files} files, {directories} directories, {bytes} bytes copied");
         if others > 0 {
             line = format!("{line}; {others} not copied");
         }

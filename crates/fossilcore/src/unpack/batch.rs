@@ -22,6 +22,7 @@ struct Progress {
     target: Vec<u8>,
     /// Why it is given up.
     wrong: Option<Outcome>,
+    is_copied: bool,
 }
 
 impl<'u, 'r> Batch<'u, 'r> {
@@ -31,12 +32,22 @@ impl<'u, 'r> Batch<'u, 'r> {
             writing: None,
             target: Vec::new(),
             wrong: None,
+            is_copied: false,
         };
         Batch {
             unpack,
             jobs: jobs.into_iter().map(fresh).collect(),
             next: 0,
         }
+    }
+
+    /// The files that were copied, where they are to be compared.
+    pub(super) fn copied(self) -> Vec<Job> {
+        if !self.unpack.compares {
+            return Vec::new();
+        }
+        let copied = self.jobs.into_iter().filter(|file| file.is_copied);
+        copied.map(|file| file.job).collect()
     }
 
     /// Puts a leaf where it belongs.
@@ -131,10 +142,15 @@ impl StreamReader for Batch<'_, '_> {
             return;
         };
         file.writing = None;
+        file.is_copied = outcome == Outcome::Copied;
+        let is_kept = file.is_copied && self.unpack.compares;
         let job = &file.job;
         let (above, size) = (&job.above, job.entry.size);
         self.unpack.say(above, Some(&job.info), size, outcome);
-        self.unpack.release(above.id);
+        // What is to be compared keeps its directory.
+        if !is_kept {
+            self.unpack.release(above.id);
+        }
     }
 
     fn stops(&self) -> bool {

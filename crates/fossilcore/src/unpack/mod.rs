@@ -4,6 +4,7 @@
 //! What stands there already is never written over, and no link is followed.
 
 mod batch;
+mod compare;
 mod target;
 
 use std::io;
@@ -13,6 +14,7 @@ use std::rc::Rc;
 use crate::archive::{Contents, ContentsError, Folder, Found};
 use crate::disk::DirEntry;
 use batch::Batch;
+use compare::Comparison;
 use target::{Refusal, Target};
 use venticore::codec::tree::Entry;
 use venticore::net::client::Client;
@@ -30,6 +32,10 @@ const LINK_MAX: u64 = 4095;
 pub enum Outcome {
     /// It is there, as it was.
     Copied,
+    /// It was read again from the disk, and is as in the archive.
+    Compared,
+    /// It was read again from the disk, and is not as in the archive.
+    Differs(String),
     /// It was not made, and nothing is wrong with the archive.
     Refused(String),
     /// It could not be written.
@@ -87,23 +93,28 @@ impl Job {
 pub struct Unpack<'r> {
     target: Target,
     report: Box<Report<'r>>,
+    /// What was copied is read again from the disk.
+    compares: bool,
     /// Why nothing more can be written.
     full: Option<io::Error>,
 }
 
 impl<'r> Unpack<'r> {
     /// A copy of what is in `above` into this directory, which is made if it is not there.
+    /// With `compares`, what was copied is read again from the disk.
     ///
     /// # Errors
     /// [`UnpackError::Target`].
     pub fn into(
         directory: &Path,
         above: &Rc<Folder>,
+        compares: bool,
         report: impl FnMut(&Done<'_>) + 'r,
     ) -> Result<Self, UnpackError> {
         Ok(Unpack {
             target: Target::open(directory, above).map_err(UnpackError::Target)?,
             report: Box::new(report),
+            compares,
             full: None,
         })
     }
@@ -122,22 +133,30 @@ impl<'r> Unpack<'r> {
                 self.take(found, contents, &mut jobs);
             }
             let is_last = jobs.len() < TOGETHER;
-            self.copy(client, jobs).map_err(ContentsError::from)?;
+            let copied = self.copy(client, jobs)?;
             if let Some(error) = self.full.take() {
                 return Err(UnpackError::Full(error));
             }
+            if is_last || self.compares {
+                self.target.sync().map_err(UnpackError::Full)?;
+            }
+            if self.compares {
+                let read = read_streams(client, &mut Comparison::of(self, copied));
+                read.map_err(ContentsError::from)?;
+            }
             if is_last {
-                return self.target.sync().map_err(UnpackError::Full);
+                return Ok(());
             }
         }
     }
 
-    fn copy(
-        &mut self,
-        client: &mut Client,
-        jobs: Vec<Job>,
-    ) -> Result<(), venticore::net::client::ClientError> {
-        read_streams(client, &mut Batch::of(self, jobs))
+    /// Copies these; gives back what is to be compared.
+    fn copy(&mut self, client: &mut Client, jobs: Vec<Job>) -> Result<Vec<Job>, UnpackError> {
+        let mut batch = Batch::of(self, jobs);
+        let read = read_streams(client, &mut batch);
+        let copied = batch.copied();
+        read.map_err(ContentsError::from)?;
+        Ok(copied)
     }
 
     /// Makes a directory, or puts a file on the list.

@@ -7,21 +7,25 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
 
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, fchmod,
-    futimens, linkat, mkdirat, openat, renameat_with, statat, symlinkat, syncfs, unlinkat, utimensat,
+    Advice, AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, fadvise, fchmod,
+    futimens, linkat, mkdirat, openat, readlinkat, renameat_with, statat, symlinkat, syncfs,
+    unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
 use crate::archive::Folder;
 use crate::disk::DirEntry;
+use venticore::text::in_lower_case;
 
 /// Directories that are kept open.
 const OPEN_MAX: usize = 64;
@@ -240,6 +244,41 @@ impl Target {
         }
     }
 
+    /// What was made under a name, to be read from the disk and not from memory; or how it
+    /// differs from what should be there.
+    pub(super) fn made(&mut self, id: u64, info: &DirEntry, size: u64) -> Result<Made, String> {
+        let said = |error: Errno| in_lower_case(&io::Error::from(error));
+        let folder = self.handle(id).map_err(said)?;
+        let name = OsStr::from_bytes(&info.elem);
+        if info.mode & DirEntry::LINK != 0 {
+            let target = readlinkat(&folder, name, Vec::new()).map_err(said)?;
+            return Ok(Made::Link(target.into_bytes()));
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = openat(&folder, name, flags, Mode::empty()).map_err(said)?;
+        let _ = fadvise(&file, 0, None, Advice::DontNeed);
+        let file = File::from(file);
+        let found = file.metadata().map_err(|error| in_lower_case(&error))?;
+        let differs = |what: &str, expected: &dyn Display, found: &dyn Display| {
+            Err(format!("expected {what} {expected}, found {found}"))
+        };
+        let (mode, mtime) = (info.mode & PERMISSIONS, i64::from(info.mtime));
+        if found.len() != size {
+            return differs("a length of", &size, &found.len());
+        }
+        if found.mode() & 0o7777 != mode {
+            return differs(
+                "mode",
+                &format!("{mode:o}"),
+                &format!("{:o}", found.mode() & 0o7777),
+            );
+        }
+        if found.mtime() != mtime {
+            return differs("time", &mtime, &found.mtime());
+        }
+        Ok(Made::File(file))
+    }
+
     /// Waits until what was made is on disk: only then a disk that is full or damaged has
     /// said so.
     pub(super) fn sync(&mut self) -> io::Result<()> {
@@ -265,6 +304,12 @@ impl Target {
         utimensat(&folder, name, &times(mtime), AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(())
     }
+}
+
+/// Something that was made, as it is on the disk.
+pub(super) enum Made {
+    File(File),
+    Link(Vec<u8>),
 }
 
 /// A file that is being written. Without [`Writing::finish`] nothing of it is left.

@@ -101,7 +101,11 @@ impl<'a> Listing<'a> {
             }
             Found::Lost { above, info, cause } => self.damaged(&above, &info.elem, &cause),
             Found::LostNames { folder, cause } => {
-                self.damaged(&folder, b"", &format!("{cause}: the files that it names are lost"));
+                self.damaged(
+                    &folder,
+                    b"",
+                    &format!("{cause}: the files that it names are lost"),
+                );
             }
             Found::End(_) => {}
         }

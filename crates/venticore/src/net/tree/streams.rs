@@ -75,10 +75,7 @@ pub trait StreamReader {
 ///
 /// # Errors
 /// The server was lost. What is wrong with single blocks goes to the reader.
-pub fn read_streams(
-    client: &mut Client,
-    reader: &mut dyn StreamReader,
-) -> Result<(), ClientError> {
+pub fn read_streams(client: &mut Client, reader: &mut dyn StreamReader) -> Result<(), ClientError> {
     let state = RefCell::new(ReadState {
         reader,
         frames: Vec::new(),
