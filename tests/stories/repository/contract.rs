@@ -151,6 +151,7 @@ const CONTRACT: &[(&str, Contract)] = &[
             config: "",
             short_help: false,
             needs_operand: true,
+            refuses: true,
         },
     ),
     (
