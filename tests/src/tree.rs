@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file or directory: its permissions, and what is in a file.
@@ -44,4 +45,60 @@ fn node(path: &Path) -> std::io::Result<(Node, Vec<PathBuf>)> {
         }
     }
     Ok((Node { mode, content }, below))
+}
+
+/// A file, link or directory as it is on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// `d`, `l` or `-`; `?` for anything but these.
+    pub kind: char,
+    /// Permissions.
+    pub mode: u32,
+    /// Unix time of the last change.
+    pub mtime: i64,
+    /// What is in it; the target of a link.
+    pub content: Vec<u8>,
+}
+
+/// Everything in a tree, by its path below the root; nothing where there is no root.
+///
+/// # Panics
+///
+/// When something in it cannot be read.
+#[must_use]
+pub fn made(root: &Path) -> BTreeMap<PathBuf, Made> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten() {
+            let path = entry.expect("a name").path();
+            let one = one(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            if one.kind == 'd' {
+                pending.push(path.clone());
+            }
+            let name = path.strip_prefix(root).expect("it is below the root");
+            found.insert(name.to_owned(), one);
+        }
+    }
+    found
+}
+
+fn one(path: &Path) -> std::io::Result<Made> {
+    let metadata = fs::symlink_metadata(path)?;
+    let (kind, content) = if metadata.is_dir() {
+        ('d', Vec::new())
+    } else if metadata.is_symlink() {
+        let target = fs::read_link(path)?;
+        ('l', target.as_os_str().as_bytes().to_vec())
+    } else if metadata.is_file() {
+        ('-', fs::read(path)?)
+    } else {
+        ('?', Vec::new())
+    };
+    Ok(Made {
+        kind,
+        mode: metadata.permissions().mode() & 0o7777,
+        mtime: metadata.mtime(),
+        content,
+    })
 }

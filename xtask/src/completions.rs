@@ -37,8 +37,8 @@ impl Kind {
             | "ventiaddr" | "ventilist" => Self::Host,
             "engine" => Self::Words(&["native", "external"]),
             "blocksize" | "clumpoffset" | "command" | "fileoffset" | "hours" | "indexurl"
-            | "label" | "n" | "rate" | "rootscore" | "score" | "seconds" | "size" | "srvname"
-            | "url" => Self::Nothing,
+            | "label" | "n" | "path" | "rate" | "rootscore" | "score" | "seconds" | "size"
+            | "srvname" | "url" => Self::Nothing,
             // As shells do with what they know nothing of.
             _ => Self::File,
         }

@@ -17,6 +17,7 @@ use venti_tests::command::{Command, Output};
 use venti_tests::golden;
 use venti_tests::random::Random;
 use venti_tests::tmpfs::Tmpfs;
+use venti_tests::tree::{Made, made};
 use venti_tests::vac::{Archive, Content, Item, Shape, Stream, Writer, entry_of, mode};
 use venti_tests::venti::{Fault, How, On, Venti};
 use venticore::codec::blocktype::BlockType;
@@ -80,43 +81,6 @@ impl Site {
     fn copied(&self) -> BTreeMap<PathBuf, Made> {
         made(&self.out())
     }
-}
-
-/// A file, link or directory as it is on the disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Made {
-    kind: char,
-    mode: u32,
-    mtime: i64,
-    content: Vec<u8>,
-}
-
-fn made(root: &Path) -> BTreeMap<PathBuf, Made> {
-    let mut found = BTreeMap::new();
-    let mut pending = vec![root.to_owned()];
-    while let Some(directory) = pending.pop() {
-        let entries = fs::read_dir(&directory).into_iter().flatten();
-        for path in entries.map(|entry| entry.unwrap().path()) {
-            let meta = fs::symlink_metadata(&path).unwrap();
-            let (kind, content) = if meta.is_dir() {
-                pending.push(path.clone());
-                ('d', Vec::new())
-            } else if meta.is_symlink() {
-                let target = fs::read_link(&path).unwrap();
-                ('l', target.as_os_str().as_bytes().to_vec())
-            } else {
-                ('-', fs::read(&path).unwrap())
-            };
-            let made = Made {
-                kind,
-                mode: meta.permissions().mode() & 0o7777,
-                mtime: meta.mtime(),
-                content,
-            };
-            found.insert(path.strip_prefix(root).unwrap().to_owned(), made);
-        }
-    }
-    found
 }
 
 /// What items come to on a disk.
@@ -652,6 +616,7 @@ fn names_that_lead_elsewhere_are_refused() {
     }
     items.push(Item::link("nul-link", b"a\0b"));
     items.push(Item::link("empty-link", b""));
+    items.push(Item::link("cut-link", b"../a/ver\0\0\0"));
     let shape = Shape {
         dsize: 8192,
         psize: 8180,
@@ -664,7 +629,9 @@ fn names_that_lead_elsewhere_are_refused() {
         .stderr
         .lines()
         .filter(|line| line.contains(": not copied: "));
-    assert_eq!(refused.count(), 12, "{output:?}");
+    assert_eq!(refused.count(), 13, "{output:?}");
+    let cut = "only the first 8 of the 11 bytes of its target: ../a/ver\n";
+    assert!(output.stderr.contains(cut), "{output:?}");
     assert_eq!(
         site.copied().into_keys().collect::<Vec<_>>(),
         [PathBuf::from("good")]

@@ -8,6 +8,7 @@ mod fossil;
 mod full;
 mod many;
 mod reset;
+mod rootget;
 mod source;
 mod ventiprog;
 mod workflow;

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use super::target::{Refusal, Writing};
 use super::{Job, Outcome, Unpack};
 use venticore::net::tree::{BadBlock, Leaf, Leaves, StreamPart, StreamReader};
+use venticore::text::printable;
 
 /// Files that are copied together.
 pub(super) struct Batch<'u, 'r> {
@@ -83,10 +84,9 @@ impl<'u, 'r> Batch<'u, 'r> {
         let (above, info) = (file.job.above.id, &file.job.info);
         let target = &mut self.unpack.target;
         if file.job.is_link() {
-            if file.target.is_empty() || file.target.contains(&0) {
-                let text = "expected a link to a path, found a NUL in it";
-                return Err(Refusal::Refused(text.to_owned()));
-            }
+            let size = usize::try_from(file.job.entry.size).unwrap_or(0);
+            file.target.resize(size, 0);
+            check_link(&file.target)?;
             return target.link(above, &info.elem, &file.target, info.mtime);
         }
         let writing = match file.writing.take() {
@@ -95,6 +95,26 @@ impl<'u, 'r> Batch<'u, 'r> {
         };
         writing.finish(info, file.job.entry.size)
     }
+}
+
+/// A link's target, as long as the archive says it is, must be a path. plan9port's vac
+/// stores eight bytes of it, whatever its length.
+fn check_link(target: &[u8]) -> Result<(), Refusal> {
+    let end = target.iter().rposition(|&byte| byte != 0);
+    let stored = target.get(..end.map_or(0, |at| at + 1)).unwrap_or_default();
+    let text = if stored.contains(&0) {
+        "expected a link to a path, found a NUL in it".to_owned()
+    } else if stored.len() < target.len() {
+        format!(
+            "a link, and the archive has only the first {} of the {} bytes of its target: {}",
+            stored.len(),
+            target.len(),
+            printable(stored)
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::Refused(text))
 }
 
 impl StreamReader for Batch<'_, '_> {
