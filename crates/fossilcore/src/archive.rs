@@ -8,9 +8,11 @@
 //! [`ArchiveRoot`] takes both.
 
 mod contents;
+mod names;
 mod proof;
 mod root;
 mod tree;
+mod whole;
 
 use std::fmt;
 
@@ -28,6 +30,7 @@ pub use contents::{Contents, ContentsError, Folder, Found, Located, locate};
 pub use proof::{Depth, Finding, Findings, prove};
 pub use root::{ArchiveRoot, RootError};
 pub use tree::{ArchiveFile, Dir, find, list, taken};
+pub use whole::{Checking, NamedBlock, RootCheck, RootFindings};
 
 /// The root of an archive, and what a format needs of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,13 +192,10 @@ fn read_root(client: &mut Client, score: &Score) -> Result<Root, ArchiveError> {
         Ok(root) => return Ok(root),
         Err(damage) => damage,
     };
-    if damage.fault == BlockFault::Missing {
-        let others = [BlockType::Dir, BlockType::Data, BlockType::Pointer(1)];
-        for ty in others {
-            if matches!(client.probe(score, ty)?, Presence::Present { .. }) {
-                return Err(ArchiveError::NoRoot(ty));
-            }
-        }
+    if damage.fault == BlockFault::Missing
+        && let Some(ty) = other_type(client, score)?
+    {
+        return Err(ArchiveError::NoRoot(ty));
     }
     let what = "root";
     Err(match damage.fault {
@@ -205,6 +205,19 @@ fn read_root(client: &mut Client, score: &Score) -> Result<Root, ArchiveError> {
             damage: Box::new(damage),
         },
     })
+}
+
+/// The type of a block with this score that is not a root.
+fn other_type(
+    client: &mut Client,
+    score: &Score,
+) -> Result<Option<BlockType>, client::ClientError> {
+    for ty in BlockType::all().filter(|&ty| ty != BlockType::Root) {
+        if matches!(client.probe(score, ty)?, Presence::Present { .. }) {
+            return Ok(Some(ty));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads a block that the root leads to.

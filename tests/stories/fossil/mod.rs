@@ -12,6 +12,7 @@ mod fosreset;
 mod fossilast;
 mod fossilize;
 mod ninefat;
+mod rootcheck;
 mod rootget;
 mod strangers;
 mod workflow;

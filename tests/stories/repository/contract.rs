@@ -144,6 +144,17 @@ const CONTRACT: &[(&str, Contract)] = &[
         },
     ),
     (
+        "rootcheck",
+        Contract {
+            read_only: &["-n", "-d", "INPUT", "-h", "127.0.0.1:1"],
+            inputs: ARENAS,
+            config: "",
+            short_help: false,
+            needs_operand: false,
+            refuses: true,
+        },
+    ),
+    (
         "rootget",
         Contract {
             read_only: &["-n", "-h", "127.0.0.1:1", "INPUT"],

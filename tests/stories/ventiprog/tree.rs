@@ -45,7 +45,9 @@ impl Visitor for Told {
 fn walk(venti: &Venti, entries: &[Entry], plan: LeafPlan) -> (Counts, Told) {
     let known = venti.insert(BlockType::Data, b"a block that is known");
     let mut client = client(venti);
-    let mut walker = Walker::new(&mut client, (known, BlockType::Data), |_| {}).unwrap();
+    let mut walker = Walker::new(Walker::MEMORY, |_| {});
+    let known = (known, BlockType::Data);
+    walker.try_probes(&mut client, known).unwrap();
     let mut told = Told::default();
     let wanted = (0..).zip(entries).map(|(number, &entry)| StreamRequest {
         entry,
@@ -53,7 +55,7 @@ fn walk(venti: &Venti, entries: &[Entry], plan: LeafPlan) -> (Counts, Told) {
         id: 0,
         path: vec![number],
     });
-    walker.run(wanted, &mut told).unwrap();
+    walker.run(&mut client, wanted, &mut told).unwrap();
     (walker.counts(), told)
 }
 

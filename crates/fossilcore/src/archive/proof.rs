@@ -23,7 +23,6 @@ use venticore::net::tree::{
     BadBlock, BlockFault, Counts, Leaf, LeafPlan, StreamRequest, TreeError, Visitor, Walker,
 };
 use venticore::status::{Failure, Status};
-use venticore::text::one_line;
 
 /// Directories in a batch.
 const BATCH: usize = 64;
@@ -37,9 +36,6 @@ const DIRECTORIES_MAX: usize = 1 << 21;
 
 /// Damaged blocks that are kept to be named; the rest is counted.
 const NAMED: usize = 16;
-
-/// The longest name of a directory that a message shows whole.
-const NAME_MAX: usize = 240;
 
 /// How much is proved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +87,7 @@ impl Finding {
         };
         let files = tree::list(client, &dir).unwrap_or_default();
         if let Some(file) = files.iter().find(|file| u64::from(file.entry) == number) {
-            self.place = below(&self.place, &file.elem);
+            self.place = tree::below(&self.place, &file.elem);
             self.damage.path.remove(0);
         }
         self
@@ -165,16 +161,19 @@ pub fn prove(
     Ok(findings.named(client))
 }
 
-fn prove_tree(
-    client: &mut Client,
+fn prove_tree<'c>(
+    client: &'c mut Client,
     archive: &Archive,
     depth: Depth,
     block_size: u64,
-    tick: impl FnMut(&Counts),
+    tick: impl FnMut(&Counts) + 'c,
 ) -> Result<Findings> {
     let known = (archive.score, BlockType::Root);
+    let mut walker = Walker::new(Walker::MEMORY, tick);
+    walker.try_probes(client, known)?;
     let mut proof = Proof {
-        walker: Walker::new(client, known, tick)?,
+        walker,
+        client,
         findings: Findings::default(),
         pending: vec![Pending {
             name: "/".into(),
@@ -215,6 +214,7 @@ struct Sub {
 
 struct Proof<'c> {
     walker: Walker<'c>,
+    client: &'c mut Client,
     findings: Findings,
     pending: Vec<Pending>,
     /// Pairs of directory and metadata that were met.
@@ -266,7 +266,7 @@ impl Proof<'_> {
             self.block_size,
             &mut visit,
         );
-        run(&mut self.walker, wanted, &mut visit)?;
+        run(&mut self.walker, self.client, wanted, &mut visit)?;
         if visit.count > SUBS_MAX {
             return Err(too_many(SUBS_MAX, &format!("{BATCH} directories")));
         }
@@ -288,7 +288,7 @@ impl Proof<'_> {
             self.block_size,
             &mut visit,
         );
-        run(&mut self.walker, wanted, &mut visit)?;
+        run(&mut self.walker, self.client, wanted, &mut visit)?;
         for sub in visit.subs.into_iter().flatten() {
             // An entry that is not in use has no blocks: a fossil shows such
             // a directory and cannot open it, as it could not before.
@@ -317,7 +317,7 @@ impl Proof<'_> {
             path: vec![number],
         });
         let mut visit = Every(&mut self.findings);
-        run(&mut self.walker, wanted.collect(), &mut visit)
+        run(&mut self.walker, self.client, wanted.collect(), &mut visit)
     }
 }
 
@@ -328,15 +328,22 @@ fn too_many(most: usize, place: &str) -> eyre::Report {
     Failure::report(Status::Failed, text)
 }
 
-fn run(walker: &mut Walker<'_>, wanted: Vec<StreamRequest>, visit: &mut dyn Visitor) -> Result<()> {
-    walker.run(wanted, visit).map_err(|error| match error {
-        TreeError::TooMany => {
-            let text = format!("{error}: use --shallow and check the archive otherwise");
-            Failure::report(Status::Failed, text)
-        }
-        TreeError::Client(error) => error.into(),
-        error => error.into(),
-    })
+fn run(
+    walker: &mut Walker<'_>,
+    client: &mut Client,
+    wanted: Vec<StreamRequest>,
+    visit: &mut dyn Visitor,
+) -> Result<()> {
+    walker
+        .run(client, wanted, visit)
+        .map_err(|error| match error {
+            TreeError::TooMany | TreeError::Deep => {
+                let text = format!("{error}: use --shallow and check the archive otherwise");
+                Failure::report(Status::Failed, text)
+            }
+            TreeError::Client(error) => error.into(),
+            error => error.into(),
+        })
 }
 
 /// One stream of each directory. What a fossil could not open is damage.
@@ -428,7 +435,7 @@ impl Visitor for Metadata<'_> {
             self.count += 1;
             if self.count <= SUBS_MAX {
                 subs.push(Sub {
-                    name: below(&of.name, &file.elem),
+                    name: tree::below(&of.name, &file.elem),
                     numbers: [file.entry, file.meta_entry],
                     entries: [None, None],
                 });
@@ -490,27 +497,6 @@ fn metadata_of(name: &str) -> String {
     format!("{name}: metadata")
 }
 
-/// The name of a directory in another; a long one without its middle.
-fn below(name: &str, elem: &[u8]) -> String {
-    let elem = one_line(&String::from_utf8_lossy(elem));
-    let name = format!("{}/{elem}", name.trim_end_matches('/'));
-    if name.len() <= NAME_MAX {
-        return name;
-    }
-    let chars: Vec<char> = name.chars().collect();
-    let half = NAME_MAX / 3;
-    let part = |chars: &[char]| chars.iter().collect::<String>();
-    match (
-        chars.get(..half),
-        chars.get(chars.len().saturating_sub(half)..),
-    ) {
-        (Some(first), Some(last)) if chars.len() > NAME_MAX / 2 => {
-            format!("{}...{}", part(first), part(last))
-        }
-        _ => name,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -527,16 +513,5 @@ mod tests {
         assert!(damage.to_string().contains("local flag"), "{damage}");
         entry.active = false;
         assert_eq!(unusable(&entry, largest), None);
-    }
-
-    #[test]
-    fn a_name_stays_short_however_deep_the_directory() {
-        let mut name = "/".to_owned();
-        for depth in 0..2000 {
-            name = below(&name, format!("d\u{e9}{depth}\n").as_bytes());
-            assert!(name.len() < 2 * NAME_MAX && !name.contains('\n'), "{name}");
-        }
-        assert!(name.starts_with("/d\u{e9}0 /d\u{e9}1 /") && name.ends_with("/d\u{e9}1999 "));
-        assert_eq!(below("/", b"active"), "/active");
     }
 }

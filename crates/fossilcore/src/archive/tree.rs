@@ -6,12 +6,16 @@ use venticore::codec::tree::Entry;
 use venticore::net::client::Client;
 use venticore::net::tree as hashtree;
 use venticore::net::tree::TreeError;
+use venticore::text::one_line;
 
 use super::Archive;
 use crate::disk::{DirEntry, FormatError, MetaBlock};
 
 /// The most bytes of metadata of one directory that are listed at once.
 const META_MAX: u64 = 64 << 20;
+
+/// The longest path that a message shows whole.
+const NAME_MAX: usize = 240;
 
 /// A directory: where its files' entries are, and where their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +108,7 @@ fn open(client: &mut Client, dir: &Dir, info: DirEntry) -> Result<Option<Archive
 }
 
 /// Entry `number` of a directory.
-fn entry(client: &mut Client, dir: &Dir, number: u32) -> Result<Entry, TreeError> {
+pub(super) fn entry(client: &mut Client, dir: &Dir, number: u32) -> Result<Entry, TreeError> {
     let per_leaf = dir.entry.per_leaf();
     let (leaf, at) = (u64::from(number) / per_leaf, u64::from(number) % per_leaf);
     let offset = leaf
@@ -151,9 +155,41 @@ fn order(name: &[u8]) -> (u64, u64) {
     (number(day), number(count))
 }
 
+/// The path of a file in a directory; a long one without its middle.
+pub(super) fn below(name: &str, elem: &[u8]) -> String {
+    let elem = one_line(&String::from_utf8_lossy(elem));
+    let name = format!("{}/{elem}", name.trim_end_matches('/'));
+    if name.len() <= NAME_MAX {
+        return name;
+    }
+    let chars: Vec<char> = name.chars().collect();
+    let half = NAME_MAX / 3;
+    let part = |chars: &[char]| chars.iter().collect::<String>();
+    match (
+        chars.get(..half),
+        chars.get(chars.len().saturating_sub(half)..),
+    ) {
+        (Some(first), Some(last)) if chars.len() > NAME_MAX / 2 => {
+            format!("{}...{}", part(first), part(last))
+        }
+        _ => name,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_stays_short_however_deep_the_directory() {
+        let mut name = "/".to_owned();
+        for depth in 0..2000 {
+            name = below(&name, format!("d\u{e9}{depth}\n").as_bytes());
+            assert!(name.len() < 2 * NAME_MAX && !name.contains('\n'), "{name}");
+        }
+        assert!(name.starts_with("/d\u{e9}0 /d\u{e9}1 /") && name.ends_with("/d\u{e9}1999 "));
+        assert_eq!(below("/", b"active"), "/active");
+    }
 
     #[test]
     fn the_tenth_archive_of_a_day_comes_after_the_ninth() {

@@ -8,4 +8,5 @@ pub mod foshalt;
 pub mod fosreset;
 pub mod fossilize;
 pub mod fossilstart;
+pub mod rootcheck;
 pub mod rootget;

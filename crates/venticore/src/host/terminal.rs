@@ -233,6 +233,17 @@ impl Terminal {
         self.bar.tick();
     }
 
+    /// Shows how many blocks were looked at, and their bytes.
+    pub fn looking(&self, blocks: u64, bytes: u64) {
+        const LINE: &str = "{human_pos} blocks looked at, {msg}, {per_sec}, {elapsed}";
+        if self.bar.is_hidden() {
+            return;
+        }
+        self.show(LINE);
+        self.bar.set_message(DecimalBytes(bytes).to_string());
+        self.bar.set_position(blocks);
+    }
+
     fn show(&self, template: &str) {
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);

@@ -137,6 +137,11 @@ impl Conn {
         if self.whole()?.is_none() {
             self.fill_at_hand()?;
         }
+        self.reply_in_buffer()
+    }
+
+    /// The next reply if it has been taken in already.
+    pub(super) fn reply_in_buffer(&mut self) -> Result<Option<(u8, Reply<'_>)>, ClientError> {
         match self.whole()? {
             Some(_) => self.take().map(Some),
             None => Ok(None),

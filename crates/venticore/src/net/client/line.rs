@@ -146,6 +146,21 @@ impl Transport {
         Ok(())
     }
 
+    /// Waits for one reply, and takes those that came with it.
+    pub(super) fn receive_some(
+        &mut self,
+        limit: Duration,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), ClientError> {
+        let most = self.window.outstanding().saturating_sub(1);
+        self.receive_until(most, limit, sink)?;
+        while let Some((tag, reply)) = self.conn.reply_in_buffer()? {
+            let bytes = answer(&mut self.window, tag, reply, sink)?;
+            self.progress.answered(bytes);
+        }
+        Ok(())
+    }
+
     /// Takes the replies that have come already.
     fn receive_at_hand(&mut self, sink: &mut Sink<'_>) -> Result<(), ClientError> {
         while let Some((tag, reply)) = self.conn.reply_at_hand()? {

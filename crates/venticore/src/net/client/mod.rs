@@ -58,6 +58,63 @@ type EachBlock<'f> = dyn FnMut(usize, Result<&[u8], ClientError>) -> ControlFlow
 type EachReply<'f> = dyn FnMut(Operation, usize, Reply<'_>, &ServerWords) -> Result<ControlFlow<()>, ClientError>
     + 'f;
 
+/// Something to be asked of a server in [`Client::ask_many`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// For the data of a block.
+    Read(Score, BlockType),
+    /// Whether it has a block.
+    Probe(Score, BlockType),
+}
+
+impl Question {
+    fn wanted(self) -> Wanted {
+        match self {
+            Self::Read(score, ty) => Wanted::read(score, ty, BLOCK_MAX),
+            Self::Probe(score, ty) => Wanted::probe(score, ty),
+        }
+    }
+}
+
+/// What a server says to a [`Question`].
+#[derive(Debug)]
+pub enum Answer<'d> {
+    /// A block, or why not: see [`Client::read`].
+    Block(Result<&'d [u8], ClientError>),
+    /// Whether it has a block.
+    Presence(Presence),
+}
+
+/// A Tread to be sent.
+struct Wanted {
+    asked: Operation,
+    score: Score,
+    ty: BlockType,
+    count: u32,
+}
+
+impl Wanted {
+    fn read(score: Score, ty: BlockType, count: u32) -> Self {
+        let asked = Operation::Read(ty, score);
+        Wanted {
+            asked,
+            score,
+            ty,
+            count,
+        }
+    }
+
+    fn probe(score: Score, ty: BlockType) -> Self {
+        let asked = Operation::Probe(ty, score);
+        Wanted {
+            asked,
+            score,
+            ty,
+            count: 0,
+        }
+    }
+}
+
 /// A refusal whose words are not known yet.
 struct Unclear {
     asked: Operation,
@@ -306,8 +363,9 @@ impl Client {
         max: u32,
         f: &mut EachBlock<'_>,
     ) -> Result<(), ClientError> {
-        let wanted = wanted.map(|(score, ty)| (Operation::Read(ty, score), score, ty));
-        self.ask_each(wanted, max, &mut |asked, number, reply, words| {
+        let wanted = wanted.fuse();
+        let wanted = wanted.map(|(score, ty)| Wanted::read(score, ty, max));
+        self.ask_each(wanted, &mut |asked, number, reply, words| {
             Ok(f(number, block_in(asked, max, reply, words)?))
         })
     }
@@ -337,34 +395,58 @@ impl Client {
         wanted: impl IntoIterator<Item = (Score, BlockType)>,
         mut f: impl FnMut(usize, Presence) -> ControlFlow<()>,
     ) -> Result<(), ClientError> {
-        let wanted = wanted.into_iter();
-        let wanted = wanted.map(|(score, ty)| (Operation::Probe(ty, score), score, ty));
+        let wanted = wanted.into_iter().fuse();
+        let wanted = wanted.map(|(score, ty)| Wanted::probe(score, ty));
         self.guarded(|client| {
-            client.ask_each(wanted, 0, &mut |asked, number, reply, words| {
+            client.ask_each(wanted, &mut |asked, number, reply, words| {
                 Ok(f(number, presence_in(asked, &reply, words)?))
             })
         })
     }
 
+    /// Asks what `next` gives, a window of questions at a time, and gives each answer to
+    /// `f` with the number of its question, in the order of the replies. Where `next` has
+    /// nothing, it is asked again after each answer, so that an answer may lead to new
+    /// questions while others are on their way. It is over when `next` has nothing and
+    /// nothing is outstanding, or `f` breaks.
+    ///
+    /// # Errors
+    /// The errors of the connection.
+    pub fn ask_many(
+        &mut self,
+        mut next: impl FnMut() -> Option<Question>,
+        mut f: impl FnMut(usize, Answer<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ClientError> {
+        let wanted = std::iter::from_fn(|| next().map(Question::wanted));
+        self.guarded(|client| {
+            client.ask_each(wanted, &mut |asked, number, reply, words| {
+                let answer = match asked {
+                    Operation::Probe(..) => Answer::Presence(presence_in(asked, &reply, words)?),
+                    _ => Answer::Block(block_in(asked, BLOCK_MAX, reply, words)?),
+                };
+                Ok(f(number, answer))
+            })
+        })
+    }
+
     /// Sends a Tread for each, and gives each reply to `f`; a nil score is
-    /// answered with the empty block at once.
+    /// answered with the empty block at once. Where there is nothing to be sent, replies
+    /// are taken until there is, or nothing is outstanding.
     fn ask_each(
         &mut self,
-        wanted: impl Iterator<Item = (Operation, Score, BlockType)>,
-        count: u32,
+        wanted: impl Iterator<Item = Wanted>,
         f: &mut EachReply<'_>,
     ) -> Result<(), ClientError> {
         // The replies are judged by the words while the line is in use.
         let words = RefCell::new(std::mem::take(&mut self.words));
-        let result = self.ask_with(wanted, count, &words, f);
+        let result = self.ask_with(wanted, &words, f);
         self.words = words.into_inner();
         result
     }
 
     fn ask_with(
         &mut self,
-        wanted: impl Iterator<Item = (Operation, Score, BlockType)>,
-        count: u32,
+        wanted: impl Iterator<Item = Wanted>,
         words: &RefCell<ServerWords>,
         f: &mut EachReply<'_>,
     ) -> Result<(), ClientError> {
@@ -393,20 +475,27 @@ impl Client {
         loop {
             let room = self.line.room(BATCH, &mut sink)?;
             let mut taken = 0;
-            for (number, (asked, score, ty)) in wanted.by_ref().take(room) {
+            while taken < room
+                && !stopped.get()
+                && let Some((number, one)) = wanted.next()
+            {
                 taken += 1;
-                if score.is_nil() {
-                    sink(asked, number, Reply::Read(&[]))?;
-                } else if !stopped.get() {
-                    self.open_read(asked, number, (score, ty, count), &mut bytes)?;
+                match one.score.is_nil() {
+                    true => sink(one.asked, number, Reply::Read(&[]))?,
+                    false => self.open_read(number, &one, &mut bytes)?,
                 }
             }
             self.line.send(&mut [IoSlice::new(&bytes)], &mut sink)?;
             bytes.clear();
-            let done = stopped.get() || taken < room;
+            let is_dry = taken < room;
+            // What came while this was sent may lead to new questions.
+            let done = stopped.get() || taken == 0 && self.line.window.outstanding() == 0;
             if done || !unclear.borrow().is_empty() {
                 self.line.receive_until(0, self.limits.silence, &mut sink)?;
+            } else if is_dry {
+                self.line.receive_some(self.limits.silence, &mut sink)?;
             }
+            let done = done && unclear.borrow().is_empty();
             for Unclear {
                 asked,
                 number,
@@ -438,12 +527,7 @@ impl Client {
         }
         let score = impossible(&score);
         let mut bytes = Vec::new();
-        self.open_read(
-            Operation::Read(ty, score),
-            0,
-            (score, ty, BLOCK_MAX),
-            &mut bytes,
-        )?;
+        self.open_read(0, &Wanted::read(score, ty, BLOCK_MAX), &mut bytes)?;
         let mut answer = AbsentAnswer::NoError;
         let mut sink = |_, _, reply: Reply<'_>| {
             if let Reply::Error(text) = reply {
@@ -460,13 +544,12 @@ impl Client {
     /// Takes a tag for a Tread and appends it.
     fn open_read(
         &mut self,
-        asked: Operation,
         number: usize,
-        (score, ty, count): (Score, BlockType, u32),
+        wanted: &Wanted,
         bytes: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
-        let tag = self.line.open(asked, number)?;
-        let ty = ty.to_disk();
+        let tag = self.line.open(wanted.asked, number)?;
+        let (score, ty, count) = (wanted.score, wanted.ty.to_disk(), wanted.count);
         Ok(Request::Read { score, ty, count }.encode(self.version(), tag, bytes)?)
     }
 

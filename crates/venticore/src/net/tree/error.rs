@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::seen::SEEN_MAX;
+use super::seen::FORGOTTEN_MAX;
 use crate::codec::format_error::FormatError;
 use crate::codec::score::Score;
 use crate::net::client;
@@ -34,9 +34,13 @@ pub enum TreeError {
         /// What there are.
         found: u64,
     },
-    /// There are more pointer and directory blocks than are remembered.
-    #[error("expected at most {SEEN_MAX} pointer and directory blocks, found more")]
+    /// There are more pointer and directory blocks than are remembered, and too many of
+    /// them were looked at again.
+    #[error("given up: {FORGOTTEN_MAX} pointer and directory blocks more than are remembered")]
     TooMany,
+    /// Too many blocks inside one another, all with more children to look at.
+    #[error("given up: nested too deeply")]
+    Deep,
     /// What was read could not be written.
     #[error("{0}")]
     Write(io::Error),

@@ -10,6 +10,8 @@ use crate::codec::tree::{Entry, block_type, scores};
 
 /// A stream that is being walked, linked to the one that its entry is in.
 pub(super) struct StreamWalk {
+    /// How many directories it is in.
+    pub(super) nest: usize,
     pub(super) entry: Entry,
     pub(super) plan: LeafPlan,
     /// The caller's name for it.
@@ -69,6 +71,8 @@ pub(super) struct BlockTask {
     pub(super) level: u8,
     /// Its number among the blocks of its level.
     pub(super) number: u64,
+    /// The server did not say whether it has it: it is read.
+    pub(super) is_refused: bool,
 }
 
 impl BlockTask {
@@ -117,6 +121,26 @@ impl Frame {
         }
     }
 
+    /// Bytes that it holds, about.
+    pub(super) fn weight(&self) -> usize {
+        const OVERHEAD: usize = 256;
+        self.data.len() + OVERHEAD
+    }
+
+    /// Whether its children are leaves of a file, which have no children.
+    pub(super) fn is_above_data(&self) -> bool {
+        self.task.level == 1 && !self.task.stream.entry.directory
+    }
+
+    /// Whether all its children were given.
+    pub(super) fn is_spent(&self) -> bool {
+        let each = match self.task.level {
+            0 => Entry::LEN,
+            _ => Score::LEN,
+        };
+        self.next.saturating_mul(each) >= self.data.len()
+    }
+
     /// The next child.
     pub(super) fn child(&mut self) -> Child {
         let at = self.next;
@@ -147,6 +171,7 @@ impl Frame {
             score,
             level,
             number,
+            is_refused: false,
         }))
     }
 

@@ -1,13 +1,17 @@
 //! A walk over everything below some entries, to see that a venti has it.
 //!
-//! It goes deepest first, with a window of requests outstanding. What it holds is
-//! a window of blocks for each level it is below the top, at most; the scores
-//! of the pointer and directory blocks that it met, so that a shared subtree
-//! is visited once (about 40 bytes for each, which in an archive of 8 KiB
-//! blocks stands for 3 MB of data); and a cache, of fixed size, of leaves. A
-//! leaf that has dropped out of that is looked at again, which costs time only.
+//! It goes deepest first, in one pipeline of reads and probes: as long as there is
+//! anything to be asked, a window of requests is outstanding. What it holds is bounded:
+//! blocks whose children were not asked for yet (beyond [`HELD`] bytes of them, only one
+//! more at a time is read that has children), and what it met before ([`Seen`]), so that a
+//! shared subtree is visited once. What is not remembered is looked at again, which costs
+//! time only.
+//!
+//! Where the server is lost, what was on its way is asked again by the next
+//! [`Walker::run`], which goes on where the last one stopped.
 
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -19,10 +23,19 @@ use super::task::{Above, BlockTask, Child, Frame, StreamWalk};
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::codec::tree::{Entry, FormatError, Root};
-use crate::net::client::{self, Client, Presence};
+use crate::net::client::{self, Answer, Client, Presence, Question};
 
-/// Leaves that are asked for together.
-const PROBES: usize = 4096;
+/// Bytes of blocks with children that are held before the walk becomes careful.
+const HELD: usize = 12 << 20;
+
+/// Bytes of them that are never held: a hostile archive could be nested that much.
+const HELD_MAX: usize = 4 * HELD;
+
+/// The most directories inside one another.
+const NEST_MAX: usize = 1 << 16;
+
+/// Answers between two calls that tell the counts.
+const TICK: usize = 256;
 
 /// The most leaves of a stream that are given to the visitor: a directory with
 /// some hundred million files.
@@ -96,7 +109,7 @@ pub trait Visitor {
 pub struct Counts {
     /// Read and hashed.
     pub read: u64,
-    /// Their bytes.
+    /// Bytes of the blocks that were read, and of those that are there.
     pub bytes: u64,
     /// Asked for only.
     pub probed: u64,
@@ -129,38 +142,49 @@ pub fn read_root(
     Ok(Root::parse(&block).map_err(format))
 }
 
-/// Walks over one connection. It remembers what it has seen from one
+/// Walks over trees, on one server. It remembers what it has seen from one
 /// [`Walker::run`] to the next.
-pub struct Walker<'c> {
-    client: &'c mut Client,
-    probes: bool,
+pub struct Walker<'t> {
+    /// The server answers when it is asked.
+    ask: bool,
+    /// The most bytes of what is remembered.
+    limit: usize,
     seen: Seen,
     counts: Counts,
-    tick: Box<dyn FnMut(&Counts) + 'c>,
+    pending: Pending,
+    tick: Box<dyn FnMut(&Counts) + 't>,
 }
 
-impl<'c> Walker<'c> {
-    /// A walker that has seen nothing.
-    ///
-    /// Whether the server answers probes is tried on `known`, a block that was
-    /// just read; where it does not, leaves are read instead. `tick` is told
-    /// the counts now and then.
+impl<'t> Walker<'t> {
+    /// The most bytes that the walkers of one run should remember together.
+    pub const MEMORY: usize = Seen::LIMIT;
+
+    /// A walker that has seen nothing, and remembers up to `memory` bytes of it. Leaves
+    /// are read, whatever their plan, unless [`Walker::try_probes`] finds that the server
+    /// can be asked. `tick` is told the counts now and then.
+    pub fn new(memory: usize, tick: impl FnMut(&Counts) + 't) -> Self {
+        Walker {
+            ask: false,
+            limit: memory,
+            seen: Seen::new(memory),
+            counts: Counts::default(),
+            pending: Pending::default(),
+            tick: Box::new(tick),
+        }
+    }
+
+    /// Tries on `known`, a block that was just read, whether the server answers probes.
     ///
     /// # Errors
     /// The server was lost.
-    pub fn new(
-        client: &'c mut Client,
+    pub fn try_probes(
+        &mut self,
+        client: &mut Client,
         known: (Score, BlockType),
-        tick: impl FnMut(&Counts) + 'c,
-    ) -> Result<Self, client::ClientError> {
+    ) -> Result<(), client::ClientError> {
         let answer = client.probe(&known.0, known.1)?;
-        Ok(Walker {
-            probes: matches!(answer, Presence::Present { .. }),
-            client,
-            seen: Seen::new(),
-            counts: Counts::default(),
-            tick: Box::new(tick),
-        })
+        self.ask = matches!(answer, Presence::Present { .. });
+        Ok(())
     }
 
     /// What was looked at so far.
@@ -169,88 +193,56 @@ impl<'c> Walker<'c> {
         self.counts
     }
 
-    /// Walks over these streams, and all that lies below.
+    /// Forgets what it met: after damage, since what lies below a block that was met
+    /// before need not be whole then; and what was left to do.
+    pub fn forget(&mut self) {
+        self.seen = Seen::new(self.limit);
+        self.pending = Pending::default();
+    }
+
+    /// Walks over these streams, and all that lies below. After the server was lost, a
+    /// further call without streams goes on over a new connection.
     ///
     /// # Errors
     /// [`TreeError`]; what is wrong with single blocks goes to the visitor.
     pub fn run(
         &mut self,
+        client: &mut Client,
         streams: impl IntoIterator<Item = StreamRequest>,
         visit: &mut dyn Visitor,
     ) -> Result<(), TreeError> {
-        let mut state = WalkState {
-            tops: streams.into_iter().collect(),
-            frames: Vec::new(),
-            probes: Vec::new(),
-            retry: Vec::new(),
-            ask: self.probes,
-            too_many: false,
+        let mut streams: Vec<StreamRequest> = streams.into_iter().collect();
+        streams.reverse();
+        self.pending.tops.extend(streams);
+        let state = RefCell::new(WalkState {
+            flying: HashMap::new(),
+            reading: 0,
+            asked: 0,
+            failed: None,
+            ask: self.ask,
+            pending: &mut self.pending,
             seen: &mut self.seen,
             counts: &mut self.counts,
             visit,
-        };
-        state.tops.reverse();
-        let state = RefCell::new(state);
-        while state.borrow().has_work() {
-            read_some(self.client, &state)?;
-            probe_some(self.client, &state)?;
-            let now = state.borrow();
-            (self.tick)(now.counts);
-            if now.too_many {
-                return Err(TreeError::TooMany);
-            }
-        }
-        Ok(())
+        });
+        let answered = client.ask_many(
+            || state.borrow_mut().question(),
+            |number, answer| {
+                let mut state = state.borrow_mut();
+                let flow = state.take(number, answer);
+                if number % TICK == 0 {
+                    (self.tick)(state.counts);
+                }
+                flow
+            },
+        );
+        let mut state = state.into_inner();
+        state.requeue();
+        let failed = state.failed.take();
+        (self.tick)(&self.counts);
+        answered?;
+        failed.map_or(Ok(()), Err)
     }
-}
-
-/// Reads until nothing is left that can be read, or enough leaves have
-/// gathered that are asked for only.
-fn read_some(
-    client: &mut Client,
-    state: &RefCell<WalkState<'_>>,
-) -> Result<(), client::ClientError> {
-    let flying = RefCell::new(HashMap::new());
-    let mut sent = 0;
-    let wanted = std::iter::from_fn(|| {
-        let task = state.borrow_mut().next()?;
-        let block = (task.score, task.ty());
-        flying.borrow_mut().insert(sent, task);
-        sent += 1;
-        Some(block)
-    });
-    let mut failed = None;
-    client.read_many(wanted, |number, block| {
-        let Some(task) = flying.borrow_mut().remove(&number) else {
-            return ControlFlow::Continue(());
-        };
-        let mut state = state.borrow_mut();
-        match block.map_err(BadBlock::of) {
-            Ok(data) => state.came(task, data),
-            Err(Ok(fault)) => state.damaged(&task, fault),
-            Err(Err(error)) => {
-                failed = Some(error);
-                return ControlFlow::Break(());
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
-    failed.map_or(Ok(()), Err)
-}
-
-/// Asks for the leaves that have gathered.
-fn probe_some(
-    client: &mut Client,
-    state: &RefCell<WalkState<'_>>,
-) -> Result<(), client::ClientError> {
-    let tasks = std::mem::take(&mut state.borrow_mut().probes);
-    let wanted = tasks.iter().map(|task| (task.score, task.ty()));
-    client.probe_many(wanted, |number, presence| {
-        if let Some(task) = tasks.get(number) {
-            state.borrow_mut().answered(task, &presence);
-        }
-        ControlFlow::Continue(())
-    })
 }
 
 /// Whether its blocks have sizes that blocks can have.
@@ -258,35 +250,112 @@ fn has_sizes(entry: &Entry) -> bool {
     entry.psize().min(entry.dsize()) >= Entry::SIZE_MIN
 }
 
-struct WalkState<'v> {
+/// What is left to do.
+#[derive(Default)]
+struct Pending {
     /// Streams that were not begun, the next one last.
     tops: Vec<StreamRequest>,
+    /// Blocks with children, the next one last.
     frames: Vec<Frame>,
-    /// Leaves to be asked for.
-    probes: Vec<BlockTask>,
-    /// Leaves to be read because asking gave no answer.
+    /// Those that came since the last question, with the number of theirs.
+    arrived: Vec<(usize, Frame)>,
+    /// Bytes of all these blocks.
+    held: usize,
+    /// Blocks to be read because asking gave no answer, or none came.
     retry: Vec<BlockTask>,
-    /// The server answers when it is asked.
+}
+
+impl Pending {
+    /// Puts what has arrived on the list, what was asked for first on top.
+    fn settle(&mut self) {
+        self.arrived.sort_by_key(|(number, _)| Reverse(*number));
+        let arrived = self.arrived.drain(..);
+        self.frames.extend(arrived.map(|(_, frame)| frame));
+    }
+
+    fn pop_spent(&mut self) {
+        while let Some(frame) = self.frames.pop_if(|frame| frame.is_spent()) {
+            self.held = self.held.saturating_sub(frame.weight());
+        }
+    }
+}
+
+struct WalkState<'v> {
+    /// What was asked and not answered, by number.
+    flying: HashMap<usize, BlockTask>,
+    /// How many of them have children.
+    reading: usize,
+    /// Questions so far.
+    asked: usize,
+    /// Why the walk cannot go on.
+    failed: Option<TreeError>,
     ask: bool,
-    too_many: bool,
+    pending: &'v mut Pending,
     seen: &'v mut Seen,
     counts: &'v mut Counts,
     visit: &'v mut dyn Visitor,
 }
 
 impl WalkState<'_> {
-    fn has_work(&self) -> bool {
-        let streams = !self.tops.is_empty() || !self.frames.is_empty();
-        streams || !self.probes.is_empty() || !self.retry.is_empty()
+    /// The next question; none where there is none now.
+    fn question(&mut self) -> Option<Question> {
+        let task = match self.pending.retry.pop() {
+            Some(task) => task,
+            None => self.next()?,
+        };
+        let (score, ty) = (task.score, task.ty());
+        let is_asked = self.is_asked(&task);
+        self.reading += usize::from(!task.is_data());
+        self.flying.insert(self.asked, task);
+        self.asked += 1;
+        Some(match is_asked {
+            true => Question::Probe(score, ty),
+            false => Question::Read(score, ty),
+        })
     }
 
-    /// The next block to be read; none where there is none now.
-    fn next(&mut self) -> Option<BlockTask> {
-        if let Some(task) = self.retry.pop() {
-            return Some(task);
+    /// Whether a block is asked for only.
+    fn is_asked(&self, task: &BlockTask) -> bool {
+        self.ask && !task.is_refused && task.is_data() && task.stream.plan == LeafPlan::Probe
+    }
+
+    /// Takes an answer. What is wrong with the server ends the walk.
+    fn take(&mut self, number: usize, answer: Answer<'_>) -> ControlFlow<()> {
+        let Some(task) = self.flying.remove(&number) else {
+            return ControlFlow::Continue(());
+        };
+        self.reading -= usize::from(!task.is_data());
+        match answer {
+            Answer::Presence(presence) => self.answered(task, &presence),
+            Answer::Block(Ok(data)) => self.came(number, task, data),
+            Answer::Block(Err(error)) => match BadBlock::of(error) {
+                Ok(fault) => self.damaged(&task, fault),
+                Err(error) => {
+                    self.failed = Some(error.into());
+                    self.pending.retry.push(task);
+                }
+            },
         }
-        while self.probes.len() < PROBES && !self.too_many {
-            let task = match self.frames.last_mut() {
+        match self.failed {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    /// What got no answer is asked again by the next run.
+    fn requeue(&mut self) {
+        let unanswered = self.flying.drain().map(|(_, task)| task);
+        self.pending.retry.extend(unanswered);
+    }
+
+    /// The next block to be looked at; none where there is none now.
+    fn next(&mut self) -> Option<BlockTask> {
+        self.pending.settle();
+        while self.failed.is_none() {
+            self.pending.pop_spent();
+            let is_careful = self.pending.held > HELD && self.reading > 0;
+            let task = match self.pending.frames.last_mut() {
+                Some(frame) if is_careful && !frame.is_above_data() => return None,
                 Some(frame) => match frame.child() {
                     Child::Block(task) => task,
                     Child::Entry(number, entry) => {
@@ -295,27 +364,31 @@ impl WalkState<'_> {
                     }
                     Child::Nothing => continue,
                     Child::End => {
-                        self.frames.pop();
+                        self.pop();
                         continue;
                     }
                 },
                 None => {
-                    let wanted = self.tops.pop()?;
+                    let wanted = self.pending.tops.pop()?;
                     self.top(wanted)
                 }
             };
             if let Some(task) = task.filter(|task| self.is_new(task)) {
-                match task.is_data() && task.stream.plan == LeafPlan::Probe && self.ask {
-                    true => self.probes.push(task),
-                    false => return Some(task),
-                }
+                return Some(task);
             }
         }
         None
     }
 
+    fn pop(&mut self) {
+        if let Some(frame) = self.pending.frames.pop() {
+            self.pending.held = self.pending.held.saturating_sub(frame.weight());
+        }
+    }
+
     fn top(&mut self, wanted: StreamRequest) -> Option<BlockTask> {
         self.stream(StreamWalk {
+            nest: wanted.path.len(),
             entry: wanted.entry,
             plan: wanted.plan,
             id: wanted.id,
@@ -329,6 +402,7 @@ impl WalkState<'_> {
             plan => plan,
         };
         self.stream(StreamWalk {
+            nest: above.nest.saturating_add(1),
             entry,
             plan,
             id: above.id,
@@ -347,8 +421,14 @@ impl WalkState<'_> {
             score: entry.score,
             level: entry.depth,
             number: 0,
+            is_refused: false,
         };
         let mut checked = entry.check().map_err(|e| e.to_string());
+        if task.stream.nest > NEST_MAX {
+            checked = Err(format!(
+                "expected at most {NEST_MAX} directories inside one another, found more"
+            ));
+        }
         if task.stream.plan.is_told() && entry.leaves() > GIVEN_MAX {
             checked = Err(format!(
                 "expected a directory of at most {GIVEN_MAX} blocks, found {}",
@@ -358,7 +438,10 @@ impl WalkState<'_> {
         match checked {
             Ok(()) => Some(task),
             Err(_)
-                if entry.is_too_shallow() && has_sizes(&entry) && !task.stream.plan.is_told() =>
+                if task.stream.nest <= NEST_MAX
+                    && entry.is_too_shallow()
+                    && has_sizes(&entry)
+                    && !task.stream.plan.is_told() =>
             {
                 let (most, found) = (entry.size_max(), entry.size);
                 self.damaged(&task, BlockFault::Size { most, found });
@@ -376,17 +459,16 @@ impl WalkState<'_> {
         if task.stream.plan.is_told() {
             return true;
         }
-        let new = match task.is_data() {
-            true => self.seen.leaf(&task.key()),
-            false => self.seen.block(task.key()),
-        };
+        let new = self.seen.insert(&task.key(), task.is_data());
         self.counts.shared += u64::from(!new);
-        self.too_many |= self.seen.is_full();
+        if self.seen.is_lost() {
+            self.failed = Some(TreeError::TooMany);
+        }
         new
     }
 
     /// A block has come, and its score is right.
-    fn came(&mut self, task: BlockTask, data: &[u8]) {
+    fn came(&mut self, asked: usize, task: BlockTask, data: &[u8]) {
         self.counts.read += 1;
         let found = data.len() as u64;
         self.counts.bytes += found;
@@ -401,22 +483,32 @@ impl WalkState<'_> {
             let (id, number) = (task.stream.id, task.number);
             self.visit.leaf(Leaf { id, number, data });
         } else if !task.is_data() {
-            self.frames.push(Frame::of(task, data));
+            let frame = Frame::of(task, data);
+            self.pending.held += frame.weight();
+            self.pending.arrived.push((asked, frame));
+            if self.pending.held > HELD_MAX {
+                self.failed = Some(TreeError::Deep);
+            }
         }
     }
 
     /// A server was asked whether it has a leaf.
-    fn answered(&mut self, task: &BlockTask, presence: &Presence) {
+    fn answered(&mut self, mut task: BlockTask, presence: &Presence) {
         self.counts.probed += 1;
         let most = task.stream.entry.dsize();
-        match presence {
-            Presence::Present { size } if u64::from(*size) <= most => {}
-            Presence::Present { size } => {
-                let found = (*size).into();
-                self.damaged(task, BlockFault::Long { most, found });
+        match *presence {
+            Presence::Present { size } if u64::from(size) <= most => {
+                self.counts.bytes += u64::from(size);
             }
-            Presence::Absent => self.damaged(task, BlockFault::Missing),
-            Presence::NoAnswer(_) => self.retry.push(task.clone()),
+            Presence::Present { size } => {
+                let found = size.into();
+                self.damaged(&task, BlockFault::Long { most, found });
+            }
+            Presence::Absent => self.damaged(&task, BlockFault::Missing),
+            Presence::NoAnswer(_) => {
+                task.is_refused = true;
+                self.pending.retry.push(task);
+            }
         }
     }
 
