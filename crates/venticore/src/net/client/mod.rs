@@ -41,7 +41,7 @@ use crate::codec::score::Score;
 use crate::codec::wire::{Reply, Request, Version, WriteHead};
 use crate::text::printable;
 use conn::Conn;
-use line::Transport;
+use line::{Sink, Transport};
 use verdict::{block_in, presence_in};
 use words::{AbsentAnswer, ServerWords, impossible};
 
@@ -471,22 +471,11 @@ impl Client {
             stopped.set(f(asked, number, reply, &words.borrow())?.is_break());
             Ok(())
         };
-        let (mut wanted, mut bytes) = (wanted.enumerate(), Vec::new());
+        let mut wanted = wanted.enumerate();
+        let mut wanted = std::iter::from_fn(|| (!stopped.get()).then(|| wanted.next()).flatten());
         loop {
             let room = self.line.room(BATCH, &mut sink)?;
-            let mut taken = 0;
-            while taken < room
-                && !stopped.get()
-                && let Some((number, one)) = wanted.next()
-            {
-                taken += 1;
-                match one.score.is_nil() {
-                    true => sink(one.asked, number, Reply::Read(&[]))?,
-                    false => self.open_read(number, &one, &mut bytes)?,
-                }
-            }
-            self.line.send(&mut [IoSlice::new(&bytes)], &mut sink)?;
-            bytes.clear();
+            let taken = self.send_wanted(&mut wanted, room, &mut sink)?;
             let is_dry = taken < room;
             // What came while this was sent may lead to new questions.
             let done = stopped.get() || taken == 0 && self.line.window.outstanding() == 0;
@@ -509,6 +498,27 @@ impl Client {
                 return Ok(());
             }
         }
+    }
+
+    /// Sends at most this many requests, and says how many it took.
+    fn send_wanted(
+        &mut self,
+        wanted: &mut dyn Iterator<Item = (usize, Wanted)>,
+        most: usize,
+        sink: &mut Sink<'_>,
+    ) -> Result<usize, ClientError> {
+        let (mut taken, mut bytes) = (0, Vec::new());
+        while taken < most
+            && let Some((number, one)) = wanted.next()
+        {
+            taken += 1;
+            match one.score.is_nil() {
+                true => sink(one.asked, number, Reply::Read(&[]))?,
+                false => self.open_read(number, &one, &mut bytes)?,
+            }
+        }
+        self.line.send(&mut [IoSlice::new(&bytes)], sink)?;
+        Ok(taken)
     }
 
     /// Asks for a block that cannot exist, unless the words of a refusal are known by
