@@ -61,7 +61,7 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
         }
         Ok(())
     })?;
-    while let Some(score) = operands.next() {
+    for score in operands {
         options.scores.push(score.string()?);
     }
     let terminal = Terminal::new(tool.name, options.quiet, verbose);

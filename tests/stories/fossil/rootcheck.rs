@@ -178,7 +178,7 @@ fn what_is_asked_for_is_present_and_never_whole() {
     let blocks = manifest_blocks(&data, NAMES[2]).into_iter();
     let (ty, leaf) = blocks
         .filter(|(ty, _)| *ty == BlockType::Data)
-        .last()
+        .next_back()
         .unwrap();
     assert!(venti.corrupt(ty, &leaf));
     assert_eq!(checks.run(&venti, &["-ac", score]).status, 0);
