@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     let mut options = Options::default();
     let mut verbose = false;
-    let mut operands = tool.operands(parser, |option, parser| {
+    let operands = tool.operands(parser, |option, parser| {
         match option {
             Short('h') | Long("host") => options.hosts.push(parser.value()?.string()?),
             Short('d') | Long("dir") => options.dir = Some(StateDir::given(parser.value()?)?),

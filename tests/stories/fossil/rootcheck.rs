@@ -175,11 +175,8 @@ fn what_is_asked_for_is_present_and_never_whole() {
     venti.heal();
     // What is only damaged is not found so.
     let data = golden::json("fossil/manifest.json");
-    let blocks = manifest_blocks(&data, NAMES[2]).into_iter();
-    let (ty, leaf) = blocks
-        .filter(|(ty, _)| *ty == BlockType::Data)
-        .next_back()
-        .unwrap();
+    let mut blocks = manifest_blocks(&data, NAMES[2]).into_iter();
+    let (ty, leaf) = blocks.rfind(|(ty, _)| *ty == BlockType::Data).unwrap();
     assert!(venti.corrupt(ty, &leaf));
     assert_eq!(checks.run(&venti, &["-ac", score]).status, 0);
     assert_eq!(checks.run(&venti, &["-c", score]).status, 4);
