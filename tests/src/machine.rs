@@ -55,7 +55,9 @@ const PATHS: &[&str] = &[
     "/etc/ventiprog.toml",
     "/n/elsewhere",
     "/usr/local/plan9",
+    "/var/lib/prometheus",
     "/var/lib/ventiprog",
+    "/var/www",
 ];
 /// The hosts, the first one the source.
 const HOSTS: [&str; 4] = [
@@ -165,6 +167,8 @@ impl Machine {
         self.put("/images/fossil.img", &fossil);
         self.put(CONFIGURATION, "");
         self.put("/n/elsewhere/rootscor", "");
+        self.put("/var/lib/prometheus/node-exporter/other.prom", "");
+        self.put("/var/www/other.html", "");
         let conf = "index main\narenas /dev/sdb1\n";
         self.put("/usr/local/plan9/venti.conf", conf);
         for (name, script) in STAND_INS {

@@ -1,5 +1,6 @@
 //! How far behind each target is, how fresh, and how well verified.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use eyre::{Result, WrapErr};
@@ -9,17 +10,19 @@ use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::state::StateDir;
 use venticore::status::Status;
-use venticore::tool::Tool;
+use venticore::tool::{Tool, status_of};
 
 const TOOL: Tool = Tool {
     name: "ventilag",
     version: env!("CARGO_PKG_VERSION"),
     synopsis: "\
-[-jqv] [-d dir] [-i indexurl] [-p partition ...] [--offline] [--9fat image] [--warn hours] [--crit hours] [ventilist ...]",
+[-jqv] [-d dir] [-i indexurl] [-p partition ...] [--offline] [--9fat image] [--warn hours] [--crit hours] [--nagios] [--metrics file] [ventilist ...]",
     help: "\
-Show how far behind the source each target of ventiprog is, and since when:
-those of the ventilist, else of $targetventis, and those on record. Reads the
-state files and the source; asks no target.
+Show whether an archive could be restored today, from where, and how old it
+would be; how far behind the source each target of ventiprog is, and since
+when; and where the newest roots were read back. The targets are those of the
+ventilist, else of $targetventis, and those on record. Reads the state files
+and the source; asks no target.
 
   -d, --dir DIR          where wrcmd, wrcmds and rootscor lie
   -i, --index URL        the source's index page, which names its partitions
@@ -27,9 +30,15 @@ state files and the source; asks no target.
       --offline          no server writes the partitions
       --9fat IMAGE       take wrcmd from a 9fat that nobody mounts
       --warn HOURS       status 3 if a target has been behind that long (2d is
-                         two days), or has damage on record
+                         two days), or has damage on record, or the newest root
+                         that could be restored is that old
       --crit HOURS       the same, for a second and longer time
-  -j, --json             one JSON object a target and partition
+      --nagios           one line with performance data, and the exit status of
+                         a monitoring plugin: 0, 1, 2 or 3
+      --metrics FILE     write metrics for node_exporter's textfile collector; the
+                         file - is standard output
+  -j, --json             one JSON object a target and partition, for the newest
+                         root of each file system, and for the answer
   -q, --quiet            no output at all where nothing is late
   -v, --verbose          say why a place is not believed
   -h, --help             print this text
@@ -37,7 +46,20 @@ state files and the source; asks no target.
 };
 
 fn main() -> ExitCode {
-    TOOL.run(run)
+    TOOL.run(plugin)
+}
+
+/// A monitoring system reads standard output alone, and has exit statuses of its own: a
+/// call with `--nagios` that fails says so there.
+fn plugin(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
+    let outcome = run(tool, parser);
+    let is_plugin = std::env::args_os().any(|word| word == "--nagios");
+    match outcome {
+        Err(failure) if is_plugin && status_of(&failure) != Status::Done => {
+            ventilag::failed(&failure)
+        }
+        outcome => outcome,
+    }
 }
 
 fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
@@ -54,6 +76,8 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
             Long("9fat") => options.nine_fat = Some(parser.value()?),
             Long("warn") => options.warn = Some(hours("--warn", parser)?),
             Long("crit") => options.crit = Some(hours("--crit", parser)?),
+            Long("nagios") => options.nagios = true,
+            Long("metrics") => options.metrics = Some(file(parser)?),
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,
             Short('v') | Long("verbose") => verbose = true,
@@ -62,10 +86,22 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
         Ok(())
     })?;
     options.scope.targets = operands.texts()?;
+    if let Some(cause) = options.refused() {
+        return Err(tool.usage(cause));
+    }
     let terminal = Terminal::new(tool.name, quiet, verbose);
     ventilag::run(tool.name, &options, &Config::load()?, &terminal)
 }
 
 fn hours(option: &'static str, parser: &mut lexopt::Parser) -> Result<u64> {
     ventilag::hours(&parser.value()?.string()?).wrap_err(option)
+}
+
+/// The name of a file to be written.
+fn file(parser: &mut lexopt::Parser) -> Result<PathBuf> {
+    let name = parser.value()?;
+    if name.is_empty() {
+        return Err(lexopt::Error::from("expected a file, found an empty name").into());
+    }
+    Ok(name.into())
 }

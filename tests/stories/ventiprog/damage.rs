@@ -354,7 +354,7 @@ fn what_only_a_target_has_is_on_record_until_the_source_is_mended() {
         assert_eq!((output.status, output.stderr), (3, said));
         let output = list(&site, &[]);
         let said = "Z, 1 damaged in the source and whole there\n";
-        assert!(output.stdout.ends_with(said), "{output:?}");
+        assert!(Site::places(&output).ends_with(said), "{output:?}");
         assert_eq!(of_target(&list(&site, &["-j"]))["damaged_there"], 1);
         assert_eq!(list(&site, &["--warn", "48"]).status, 3);
     }

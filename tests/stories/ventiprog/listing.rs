@@ -30,7 +30,7 @@ fn the_list_shows_every_place() {
     let list = |options: &[&str]| site.ventilag().args(options).run();
     let output = list(&[]);
     assert_eq!((output.status, output.stderr.as_str()), (0, ""));
-    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
+    insta::assert_snapshot!(site.hermetic(&Site::places(&output), &names), @r"
     HERE DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes on disk, acknowledged TIME
     BEHIND DIR/arenas arena0 0x1e474 behind 10 clumps 41340 bytes on disk, acknowledged TIME
     ");
@@ -44,7 +44,9 @@ fn the_list_shows_every_place() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(lines.len(), 2);
+    let (lines, answer) = lines.split_at(2);
+    assert!(lines.iter().all(|line| line["kind"] == "target"));
+    assert_eq!((answer.len(), &answer[0]["kind"]), (1, &"answer".into()));
     assert!(lines.iter().all(|line| line["schema"] == 1));
     let of_each = |key: &str| {
         lines
@@ -62,7 +64,8 @@ fn the_list_shows_every_place() {
 fn a_list_of_nothing_is_empty() {
     let site = Site::new(1);
     let output = site.ventilag().run();
-    assert_eq!((output.status, output.stdout.as_str()), (0, ""));
+    let said = "restore today: no: no target has acknowledged anything\n";
+    assert_eq!((output.status, output.stdout.as_str()), (0, said));
     assert_eq!(fs::read_dir(site.path("state")).unwrap().count(), 0);
 }
 
@@ -112,11 +115,12 @@ fn a_list_of_one_partition_shows_no_other() {
     let command = site.ventiprog().args(["-p", &other.part()]);
     assert_eq!(command.args(&targets).run().status, 0);
     let list = |options: &[&str]| site.ventilag().args(options).run();
-    assert_eq!(list(&[]).stdout.lines().count(), 4);
+    assert_eq!(Site::places(&list(&[])).lines().count(), 4);
     for part in [site.part(), other.part()] {
         let output = list(&["-p", &part]);
         assert_eq!((output.status, &*output.stderr), (0, ""));
-        let lines: Vec<&str> = output.stdout.lines().collect();
+        let places = Site::places(&output);
+        let lines: Vec<&str> = places.lines().collect();
         assert_eq!(lines.len(), 2, "{output:?}");
         let named = format!(" {part} ");
         assert!(lines.iter().all(|line| line.contains(&named)), "{output:?}");
@@ -125,11 +129,15 @@ fn a_list_of_one_partition_shows_no_other() {
     let link = site.path("link");
     std::os::unix::fs::symlink(other.part(), &link).unwrap();
     let output = list(&["-p", &link.display().to_string()]);
-    assert_eq!(output.stdout.lines().count(), 2, "{output:?}");
+    assert_eq!(Site::places(&output).lines().count(), 2, "{output:?}");
     let output = list(&["-p", &site.part(), "-p", &other.part()]);
-    assert_eq!(output.stdout.lines().count(), 4, "{output:?}");
+    assert_eq!(Site::places(&output).lines().count(), 4, "{output:?}");
     let output = list(&["-p", "/nonexistent/arenas"]);
-    assert_eq!((output.status, &*output.stdout), (3, ""), "{output:?}");
+    assert_eq!(
+        (output.status, &*Site::places(&output)),
+        (3, ""),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -150,9 +158,13 @@ fn a_list_shows_what_a_target_cannot_give_back() {
         output.stdout.contains(" behind 0 clumps 0 bytes on disk, "),
         "{output:?}"
     );
-    assert!(output.stdout.ends_with("Z, 2 unreadable\n"), "{output:?}");
+    assert!(
+        Site::places(&output).ends_with("Z, 2 unreadable\n"),
+        "{output:?}"
+    );
     assert_eq!(list(&["--warn", "48"]).status, 3);
-    let json: serde_json::Value = serde_json::from_str(&list(&["-j"]).stdout).unwrap();
+    let json = list(&["-j"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert_eq!(
         (&json["unreadable"], &json["damaged"]),
         (&2.into(), &0.into())
@@ -163,7 +175,7 @@ fn a_list_shows_what_a_target_cannot_give_back() {
         .replace("\nwrarena ", &format!("\n{more}"));
     site.write("wrcmds", &more);
     assert!(
-        list(&[]).stdout.ends_with("Z, more than 2 unreadable\n"),
+        Site::places(&list(&[])).ends_with("Z, more than 2 unreadable\n"),
         "{:?}",
         list(&[])
     );
@@ -177,15 +189,17 @@ fn a_list_shows_what_is_damaged_in_the_source_until_it_is_accepted() {
     site.runs(&[&venti], 3);
     let list = |options: &[&str]| site.ventilag().args(options).run();
     let said = "Z, 1 damaged in the source and not there\n";
-    assert!(list(&[]).stdout.ends_with(said), "{:?}", list(&[]));
+    let places = Site::places(&list(&[]));
+    assert!(places.ends_with(said), "{places}");
     assert_eq!(list(&["--warn", "48"]).status, 3);
-    let json: serde_json::Value = serde_json::from_str(&list(&["-j"]).stdout).unwrap();
+    let json = list(&["-j"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert_eq!(json["damaged"], 1);
     let accepted = site.file("wrcmds").replace("# damaged ", "# accepted ");
     site.write("wrcmds", &accepted);
     let output = list(&["--warn", "48"]);
     assert_eq!(output.status, 0, "{output:?}");
-    assert!(output.stdout.ends_with("Z\n"), "{output:?}");
+    assert!(Site::places(&output).ends_with("Z\n"), "{output:?}");
 }
 
 #[test]
@@ -217,7 +231,7 @@ fn a_list_of_a_partition_that_is_gone_says_so() {
     fs::rename(site.path("arenas"), site.path("elsewhere")).unwrap();
     let output = site.ventilag().run();
     assert_eq!(output.status, 3);
-    assert_eq!(output.stdout.lines().count(), 2);
+    assert_eq!(Site::places(&output).lines().count(), 2);
     assert!(
         output.stdout.contains("behind ? clumps ? bytes"),
         "{output:?}"
@@ -567,7 +581,7 @@ fn a_place_that_the_source_no_longer_has_is_said_and_late() {
         let output = site.ventilag().args(options).run();
         assert_eq!(output.status, status, "{output:?}");
         let said = "Z, the source no longer has this place\n";
-        assert!(output.stdout.ends_with(said), "{output:?}");
+        assert!(Site::places(&output).ends_with(said), "{output:?}");
     }
     let output = site.ventilag().arg("-j").run();
     assert!(output.stdout.contains("\"gone\":true"), "{output:?}");

@@ -23,5 +23,6 @@ mod stale;
 mod tree;
 mod uncovered;
 mod unmet;
+mod ventilag;
 mod witnesses;
 mod wrarena;

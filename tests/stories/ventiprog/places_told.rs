@@ -380,7 +380,7 @@ fn a_target_that_is_not_asked_for_keeps_its_line_until_it_is_forgotten() {
     assert_eq!((kept.counts().writes, left.counts().writes), (40, 30));
     let output = site.ventilag().run();
     let names = [(&*kept.dial(), "KEPT"), (&*left.dial(), "LEFT")];
-    insta::assert_snapshot!(site.hermetic(&output.stdout, &names), @r"
+    insta::assert_snapshot!(site.hermetic(&Site::places(&output), &names), @r"
     KEPT DIR/arenas arena0 0x285f0 behind 0 clumps 0 bytes on disk, acknowledged TIME
     LEFT DIR/arenas arena0 0x1e474 behind 10 clumps 41340 bytes on disk, acknowledged TIME
     ");

@@ -133,7 +133,7 @@ fn a_list_where_nothing_is_on_record_says_so() {
     );
     for (options, status) in [(&[][..], 0), (&["--warn", "48"], 3)] {
         let output = site.ventilag().args(options).run();
-        assert_eq!((output.status, &*output.stdout), (status, ""));
+        assert_eq!((output.status, &*Site::places(&output)), (status, ""));
         assert_eq!(output.stderr, said);
     }
     assert_eq!(fs::read_dir(site.path("state")).unwrap().count(), 0);

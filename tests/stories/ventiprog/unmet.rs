@@ -23,8 +23,8 @@ fn a_target_that_was_never_reached_is_listed_and_overdue() {
             (status, ""),
             "{output:?}"
         );
-        let lines: Vec<_> = output
-            .stdout
+        let places = Site::places(&output);
+        let lines: Vec<_> = places
             .lines()
             .map(|line| line.split_once(", acknowledged ").unwrap())
             .collect();
@@ -50,7 +50,11 @@ fn targets_before_the_first_run_are_said() {
     let never = closed_port();
     for (options, status) in [(&[][..], 0), (&["--warn", "1"], 3)] {
         let output = site.ventilag().args(options).arg(&never).run();
-        assert_eq!((output.status, &*output.stdout), (status, ""), "{output:?}");
+        assert_eq!(
+            (output.status, &*Site::places(&output)),
+            (status, ""),
+            "{output:?}"
+        );
         let said = format!("ventilag: {never}: has no place yet, no partition is on record\n");
         assert_eq!(output.remarks(), said);
     }
@@ -66,7 +70,7 @@ fn a_line_that_nothing_confirms_is_not_up_to_date() {
     for (options, status) in [(&[][..], 0), (&["--warn", "1000000"], 3)] {
         let output = site.ventilag().args(options).run();
         assert_eq!(output.status, status, "{output:?}");
-        let listed = site.hermetic(&output.stdout, &[(&target, "HINTED")]);
+        let listed = site.hermetic(&Site::places(&output), &[(&target, "HINTED")]);
         insta::allow_duplicates! {
             insta::assert_snapshot!(listed, @"HINTED DIR/arenas ? 0x142f8 behind ? clumps ? bytes on disk, acknowledged never");
         }

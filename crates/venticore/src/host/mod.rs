@@ -4,5 +4,6 @@ pub mod child;
 pub mod holders;
 pub mod lock;
 pub mod partition;
+pub mod publish;
 pub mod random;
 pub mod terminal;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use eyre::{Result, WrapErr};
 
@@ -17,7 +18,7 @@ use crate::source::Arena;
 use crate::source::ArenaSource;
 use crate::source::Oddity;
 use crate::source::ReadAt;
-use crate::source::log::ClumpLog;
+use crate::source::log::{ClumpLog, What};
 use crate::source::notes;
 use crate::status::Status;
 
@@ -105,6 +106,34 @@ impl Part {
         let arena = arenas.find(|arena| arena.live.used > 0)?;
         let header = self.before(arena, arena.live.used)?;
         Some((header.score, header.block_type()?))
+    }
+
+    /// How many arenas have clumps from a point on.
+    pub(crate) fn arenas_from(&self, at: cursor::Cursor) -> u64 {
+        let ahead = self.arenas.iter().enumerate().skip(at.arena);
+        let lacking = ahead.filter(|(number, arena)| {
+            let from = if *number == at.arena { at.offset } else { 0 };
+            arena.live.used > from
+        });
+        lacking.count() as u64
+    }
+
+    /// When the first clump from a point on was written, by the server's clock; none
+    /// where there is none, or its header cannot be read.
+    pub(crate) fn written_from(&self, at: cursor::Cursor) -> Option<SystemTime> {
+        let mut ahead = self.arenas.iter().enumerate().skip(at.arena);
+        let (number, arena) = ahead.find(|(number, arena)| {
+            let from = if *number == at.arena { at.offset } else { 0 };
+            arena.live.used > from
+        })?;
+        let from = if number == at.arena { at.offset } else { 0 };
+        let mut log = ClumpLog::open(Arc::clone(&self.source), arena, from, false).ok()?;
+        match log.next()?.what {
+            What::Clump { header, .. } if header.time > 0 => {
+                UNIX_EPOCH.checked_add(Duration::from_secs(header.time.into()))
+            }
+            _ => None,
+        }
     }
 
     /// Whether it has room for nothing more.

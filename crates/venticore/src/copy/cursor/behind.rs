@@ -16,6 +16,8 @@ pub struct Behind {
     /// Bytes of log the target lacks or may lack; `None` where the partition was not
     /// read, or nothing says that the target acknowledged the place of the line.
     pub bytes: Option<u64>,
+    /// From here on it lacks, or may lack, what the source has; `None` as for `bytes`.
+    pub from: Option<Cursor>,
     /// What has to be said, `PARTITION: ...`.
     pub remarks: Vec<String>,
     /// The source no longer has this place.
@@ -44,6 +46,7 @@ pub fn behind(
                     place,
                     clumps: None,
                     bytes: None,
+                    from: None,
                     is_gone: false,
                 }),
             }
@@ -59,6 +62,7 @@ fn behind_in(place: Progress, partition: &PartitionView, source: &dyn Clumps) ->
     };
     Ok(Behind {
         is_gone: belief.is_gone,
+        from: (!belief.is_hint).then_some(belief.at),
         remarks: belief.remarks_in(partition),
         place,
         clumps: lacks.0,

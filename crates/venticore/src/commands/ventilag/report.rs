@@ -1,0 +1,271 @@
+//! All that is known: what each output is made from.
+
+use std::time::SystemTime;
+
+use super::Options;
+use super::age;
+use super::answer::Answer;
+use super::look::Look;
+use super::roots::{self, FileSystem, Holder};
+use super::standing::Standing;
+use crate::codec::dial::Dial;
+use crate::codec::rootscor::RecordedRoot;
+use crate::codec::utc::Utc;
+use crate::codec::verified::{Verdict, Verified};
+use crate::host::terminal::Terminal;
+use crate::status::Status;
+use crate::survey::record::StateFiles;
+
+/// The roots and the verdicts on record.
+pub(super) struct Roots {
+    pub(super) recorded: Vec<RecordedRoot>,
+    pub(super) verdicts: Vec<Verified>,
+}
+
+/// An arena of the source.
+#[derive(Clone, Debug)]
+pub(super) struct ArenaBar {
+    /// Bytes of its data section.
+    pub(super) size: u64,
+    /// Bytes of its log.
+    pub(super) used: u64,
+    pub(super) sealed: bool,
+}
+
+/// A partition of the source that is here.
+#[derive(Clone, Debug)]
+pub(super) struct SourcePart {
+    pub(super) name: String,
+    pub(super) arenas: Vec<ArenaBar>,
+}
+
+/// A venti that has a copy, or was asked for a root.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) dial: Dial,
+    /// When it was last found to have everything, or to have more: in the partition where
+    /// that is longest ago. None where it never was in one, or its record is of a time to
+    /// come.
+    pub(super) acknowledged: Option<SystemTime>,
+    /// When blocks of it were last read back by rootcheck, and what was found.
+    pub(super) read_back: Option<(SystemTime, Verdict)>,
+    /// It is a target of ventiprog, not just a venti that rootcheck was given.
+    pub(super) is_target: bool,
+}
+
+/// How late something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// Nothing is late.
+    Fine,
+    /// By `--warn`.
+    Warn,
+    /// By `--crit`.
+    Critical,
+}
+
+/// All that is known.
+pub(super) struct Report {
+    pub(super) now: SystemTime,
+    pub(super) warn: Option<u64>,
+    pub(super) crit: Option<u64>,
+    pub(super) standings: Vec<Standing>,
+    pub(super) parts: Vec<SourcePart>,
+    /// Partitions of the source that are not here.
+    pub(super) absent: Vec<String>,
+    pub(super) targets: Vec<Target>,
+    pub(super) file_systems: Vec<FileSystem>,
+    /// One for each file system, the newest first; one where there is none.
+    pub(super) answers: Vec<Answer>,
+    has_gap: bool,
+    is_odd: bool,
+    unmet: bool,
+}
+
+impl Report {
+    pub(super) fn new(
+        look: Look,
+        record: &StateFiles,
+        roots: &Roots,
+        options: &Options,
+        now: SystemTime,
+    ) -> Self {
+        let parts = &look.parts;
+        let standings = look.behind.into_iter();
+        let standings: Vec<Standing> = standings
+            .map(|behind| Standing::new(behind, parts, &record.wrcmds))
+            .collect();
+        let targets = targets(&standings, &look.unmet, &roots.verdicts, now);
+        let holders: Vec<Holder> = targets
+            .iter()
+            .map(|target| holder(target, &standings, now))
+            .collect();
+        let file_systems = roots::file_systems(&roots.recorded, &roots.verdicts, &holders, now);
+        let mut answers: Vec<Answer> = file_systems
+            .iter()
+            .map(|file_system| Answer::of(file_system, &holders))
+            .collect();
+        if answers.is_empty() {
+            answers.push(Answer::without_roots(&holders));
+        }
+        Report {
+            now,
+            warn: options.warn,
+            crit: options.crit,
+            parts: parts.iter().map(source_part).collect(),
+            standings,
+            absent: look.absent,
+            targets,
+            file_systems,
+            answers,
+            has_gap: look.has_gap,
+            is_odd: look.is_odd,
+            unmet: !look.unmet.is_empty(),
+        }
+    }
+
+    /// The answer about the file system whose root was recorded last.
+    pub(super) fn answer(&self) -> Option<&Answer> {
+        self.answers.first()
+    }
+
+    /// How late anything is.
+    pub(super) fn level(&self) -> Level {
+        let by = |hours: Option<u64>| hours.is_some_and(|hours| self.is_late(hours));
+        match (by(self.crit), by(self.warn)) {
+            (true, _) => Level::Critical,
+            (false, true) => Level::Warn,
+            (false, false) => Level::Fine,
+        }
+    }
+
+    fn is_late(&self, hours: u64) -> bool {
+        let late = |standing: &Standing| standing.is_late(hours, self.now);
+        let answer = |answer: &Answer| answer.is_late(hours, self.now);
+        self.is_odd
+            || self.unmet
+            || self.standings.iter().any(late)
+            || self.answer().is_some_and(answer)
+    }
+
+    /// Whether something of the source is not seen.
+    pub(super) fn has_gap(&self) -> bool {
+        self.has_gap
+    }
+
+    /// 3 where something is late, or is not seen.
+    pub(super) fn status(&self) -> Status {
+        match self.has_gap || self.level() > Level::Fine {
+            true => Status::Partly,
+            false => Status::Done,
+        }
+    }
+
+    /// Says which records are of a time to come: they are not taken for fresh.
+    pub(super) fn say_future(&self, roots: &Roots, terminal: &Terminal) {
+        let mut lines = terminal.several("records of a time to come");
+        let mut say = |of: String, time: SystemTime| {
+            lines.say(&format!(
+                "{of}: its record is of {}, which is in the future: a clock was set back; \
+                 it does not count as fresh",
+                Utc(time)
+            ));
+        };
+        for standing in &self.standings {
+            let place = &standing.place;
+            if let Some(time) = place
+                .acknowledged
+                .filter(|_| standing.is_of_the_future(self.now))
+            {
+                say(format!("{} {}", place.target, place.partition), time);
+            }
+        }
+        for root in &roots.recorded {
+            if let Some(time) = root.time.filter(|time| age::is_future(*time, self.now)) {
+                say(format!("root of {}", root.partition), time);
+            }
+        }
+        for verdict in &roots.verdicts {
+            if age::is_future(verdict.time, self.now) {
+                say(format!("verdict on {}", verdict.target), verdict.time);
+            }
+        }
+    }
+}
+
+/// The ventis: targets first, in the order of their lines, then the others that verdicts name.
+fn targets(
+    standings: &[Standing],
+    unmet: &[Dial],
+    verdicts: &[Verified],
+    now: SystemTime,
+) -> Vec<Target> {
+    let mut dials: Vec<&Dial> = Vec::new();
+    let all = standings.iter().map(|standing| &standing.place.target);
+    for dial in all.chain(unmet) {
+        if !dials.contains(&dial) {
+            dials.push(dial);
+        }
+    }
+    let count = dials.len();
+    for verdict in verdicts {
+        if !dials.contains(&&verdict.target) {
+            dials.push(&verdict.target);
+        }
+    }
+    let target = |(number, dial): (usize, &Dial)| Target {
+        dial: dial.clone(),
+        acknowledged: acknowledged(dial, standings, now),
+        read_back: read_back(dial, verdicts, now),
+        is_target: number < count,
+    };
+    dials.into_iter().enumerate().map(target).collect()
+}
+
+fn acknowledged(dial: &Dial, standings: &[Standing], now: SystemTime) -> Option<SystemTime> {
+    let own = standings
+        .iter()
+        .filter(|standing| standing.place.target == *dial);
+    let times: Option<Vec<SystemTime>> = own
+        .map(|standing| {
+            let time = standing.place.acknowledged;
+            time.filter(|time| !age::is_future(*time, now))
+        })
+        .collect();
+    times?.into_iter().min()
+}
+
+fn read_back(dial: &Dial, verdicts: &[Verified], now: SystemTime) -> Option<(SystemTime, Verdict)> {
+    let own = verdicts.iter().filter(|verdict| verdict.target == *dial);
+    let read = own.filter(|verdict| verdict.verdict != Verdict::Present);
+    let past = read.filter(|verdict| !age::is_future(verdict.time, now));
+    let times = past.map(|verdict| (verdict.time, verdict.verdict));
+    times.max_by_key(|(time, _)| *time)
+}
+
+fn holder(target: &Target, standings: &[Standing], now: SystemTime) -> Holder {
+    let own = || {
+        let mut own = standings.iter();
+        std::iter::from_fn(move || own.find(|standing| standing.place.target == target.dial))
+    };
+    let until: Option<Vec<SystemTime>> = own().map(|standing| standing.has_until(now)).collect();
+    let has_loss = own().any(|standing| standing.faults.is_loss());
+    Holder {
+        dial: target.dial.clone(),
+        acknowledged: target.acknowledged,
+        has_until: until.and_then(|times| times.into_iter().min()),
+        has_loss,
+    }
+}
+
+fn source_part(part: &crate::survey::part::Part) -> SourcePart {
+    let bar = |arena: &crate::source::Arena| ArenaBar {
+        size: arena.size,
+        used: arena.live.used,
+        sealed: arena.sealed,
+    };
+    SourcePart {
+        name: part.name.clone(),
+        arenas: part.arenas.iter().map(bar).collect(),
+    }
+}
