@@ -210,6 +210,17 @@ const CONTRACT: &[(&str, Contract)] = &[
         },
     ),
     (
+        "ventiroots",
+        Contract {
+            read_only: &["INPUT"],
+            inputs: ARENAS,
+            config: "",
+            short_help: false,
+            needs_operand: true,
+            refuses: true,
+        },
+    ),
+    (
         "wrarena",
         Contract {
             read_only: &["-h", "/dev/null", "INPUT"],

@@ -16,6 +16,7 @@ mod places_told;
 mod readback;
 mod remembered;
 mod rollover;
+mod roots;
 mod runs;
 mod schedules;
 mod source;

@@ -160,7 +160,7 @@ fn of_a_partition_cut_short_every_whole_clump_goes() {
         lines,
         [
             "wrarena: arena g5.1: cut off: goes to 2891776, the partition ends at 2443200",
-            "wrarena: arena g5.2: cut off: goes to 3940352, the partition ends at 2443200; not sent",
+            "wrarena: arena g5.2: cut off: goes to 3940352, the partition ends at 2443200; left out",
         ]
     );
     let arenas = Manifest::load("g5").arenas;

@@ -1,4 +1,4 @@
-//! What ventiprog, ventilag, wrarena, ventioffsets and venticonf do.
+//! What ventiprog, ventilag, wrarena, ventioffsets, ventiroots and venticonf do.
 
 pub mod venticonf;
 #[cfg(feature = "http")]
@@ -7,4 +7,5 @@ pub mod ventilag;
 pub mod ventioffsets;
 #[cfg(feature = "http")]
 pub mod ventiprog;
+pub mod ventiroots;
 pub mod wrarena;

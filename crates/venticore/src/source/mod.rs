@@ -6,6 +6,7 @@ pub mod layout;
 pub mod log;
 pub mod notes;
 mod recount;
+pub mod roots;
 
 use std::io;
 

@@ -21,7 +21,7 @@ pub fn all_arenas(
                 arenas.push(arena);
             }
             Err(error) => {
-                terminal.say(&format!("arena {}: {error}; not sent", entry.name));
+                terminal.say(&format!("arena {}: {error}; left out", entry.name));
                 status = status.worst(Status::Partly);
             }
         }
