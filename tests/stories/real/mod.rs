@@ -9,6 +9,7 @@ mod full;
 mod many;
 mod reset;
 mod rootget;
+mod roots;
 mod source;
 mod ventiprog;
 mod workflow;
