@@ -12,6 +12,7 @@ pub mod far;
 pub mod fat;
 pub mod fossil;
 pub mod golden;
+pub mod hashtree;
 pub mod help;
 pub mod http;
 pub mod index;

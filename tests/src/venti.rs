@@ -243,6 +243,8 @@ struct State {
     /// Blocks acknowledged and not kept ([`How::Lose`]), and not written and
     /// synced since.
     lost: HashSet<Key>,
+    /// Blocks asked for, in order, while they are noted.
+    noted: Option<Vec<(Key, bool)>>,
     /// Connections that are open, by number.
     open: HashMap<u64, TcpStream>,
     /// Connections numbered below this have been cut and do nothing more.
@@ -374,6 +376,25 @@ impl Venti {
         let mut blocks: Vec<_> = state.blocks.keys().filter_map(known).collect();
         blocks.sort_unstable();
         blocks
+    }
+
+    /// Begins to note which blocks are read or asked for.
+    pub fn note(&self) {
+        self.shared.state().noted = Some(Vec::new());
+    }
+
+    /// The blocks that were read and those that were asked for since [`Venti::note`], in
+    /// order.
+    #[must_use]
+    pub fn take_noted(&self) -> [Vec<(BlockType, Score)>; 2] {
+        let noted = self.shared.state().noted.take().unwrap_or_default();
+        [false, true].map(|probes| {
+            let of = noted.iter().filter(|(_, is_probe)| *is_probe == probes);
+            let known = |key: Key| Some((BlockType::from_disk(key.0)?, key.1));
+            let mut blocks: Vec<_> = of.filter_map(|(key, _)| known(*key)).collect();
+            blocks.sort_unstable();
+            blocks
+        })
     }
 
     /// Whether it has this block.
@@ -621,7 +642,10 @@ impl Shared {
         if *score.as_bytes() == [0; Score::LEN] {
             return give(Ok(&[]));
         }
-        let state = self.state();
+        let mut state = self.state();
+        if let Some(noted) = &mut state.noted {
+            noted.push(((ty, score), asked == 0));
+        }
         let Some(block) = state.blocks.get(&(ty, score)) else {
             return give(Err(self.absent(&score, ty)));
         };

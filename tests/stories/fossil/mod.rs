@@ -14,5 +14,6 @@ mod fossilize;
 mod ninefat;
 mod rootcheck;
 mod rootget;
+mod roottrees;
 mod strangers;
 mod workflow;
