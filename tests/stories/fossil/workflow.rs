@@ -196,14 +196,29 @@ fn the_session_of_the_page_runs_as_it_is_written() {
 
     let state = far.path("here").join("state");
     fs::create_dir(&state).unwrap();
+    let all = files(&source, score).into_iter();
+    let (file, content) = all
+        .filter(|(path, file)| path.starts_with("/active/") && file.3.is_some())
+        .map(|(path, file)| (path.trim_start_matches('/').to_owned(), file.3))
+        .next()
+        .unwrap();
     let session = session(&[
         ("/var/lib/ventiprog", state.to_str().unwrap()),
         ("/dev/sdb2", &disk),
         ("/dev/sdb3", &spare),
         ("venti1.example.org", &targets[0].dial()),
         ("venti2.example.org", &targets[1].dial()),
+        ("active/lib/news", &file),
     ]);
-    let _ = far.run("here", &format!("set -e\n{session}"));
+    let printed = far.run("here", &format!("set -e\n{session}"));
+    for target in &targets {
+        let verdict = format!("vac:{score} {} whole ", target.dial());
+        assert!(printed.contains(&verdict), "{printed}");
+    }
+    assert_eq!(printed.matches("behind 0 clumps").count(), 2, "{printed}");
+    let name = file.rsplit('/').next().unwrap();
+    let back = fs::read(far.path("here").join("back").join(name)).unwrap();
+    assert_eq!(Some(Score::of(&back)), content);
 
     let log = fs::read_to_string(far.path("backup").join("rootscor")).unwrap();
     assert!(log.contains(&format!("vac:{score} {disk} ")), "{log}");
