@@ -8,6 +8,7 @@ mod fossil;
 mod full;
 mod many;
 mod reset;
+mod rootcheck;
 mod rootget;
 mod roots;
 mod source;
