@@ -16,7 +16,7 @@ const TOOL: Tool = Tool {
     name: "ventilag",
     version: env!("CARGO_PKG_VERSION"),
     synopsis: "\
-[-jqv] [-d dir] [-i indexurl] [-p partition ...] [--offline] [--9fat image] [--warn hours] [--crit hours] [--nagios] [--metrics file] [ventilist ...]",
+[-jqv] [-d dir] [-i indexurl] [-p partition ...] [--offline] [--9fat image] [--warn hours] [--crit hours] [--nagios] [--metrics file] [--page file] [ventilist ...]",
     help: "\
 Show whether an archive could be restored today, from where, and how old it
 would be; how far behind the source each target of ventiprog is, and since
@@ -37,6 +37,7 @@ and the source; asks no target.
                          a monitoring plugin: 0, 1, 2 or 3
       --metrics FILE     write metrics for node_exporter's textfile collector; the
                          file - is standard output
+      --page FILE        write a page for people: one HTML file, without script
   -j, --json             one JSON object a target and partition, for the newest
                          root of each file system, and for the answer
   -q, --quiet            no output at all where nothing is late
@@ -78,6 +79,7 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
             Long("crit") => options.crit = Some(hours("--crit", parser)?),
             Long("nagios") => options.nagios = true,
             Long("metrics") => options.metrics = Some(file(parser)?),
+            Long("page") => options.page = Some(file(parser)?),
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,
             Short('v') | Long("verbose") => verbose = true,

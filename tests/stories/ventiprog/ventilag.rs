@@ -3,16 +3,18 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use venti_tests::command::Output;
+use venti_tests::arena::{Partition, PartitionBuilder};
+use venti_tests::command::{Command, Output};
 use venti_tests::random::Random;
 use venti_tests::venti::{Venti, closed_port};
 use venticore::codec::score::Score;
 use venticore::codec::utc::Utc;
 use venticore::codec::verified::{Verdict, Verified};
 
-use crate::fixture::site::Site;
+use crate::fixture::site::{LIMITS, Site};
 
 /// A fossil partition on record.
 const FOSSIL: &str = "/dev/fossil";
@@ -55,6 +57,103 @@ fn current() -> (Site, Venti) {
     (site, venti)
 }
 
+/// A site with everything that a page can show: two partitions, a target that is current, one
+/// that is behind by an arena and lost a block, one that was never reached; two file systems
+/// with roots of each kind.
+struct Busy {
+    site: Site,
+    second: Partition,
+    here: Venti,
+    behind: Venti,
+    never: String,
+}
+
+impl Busy {
+    fn new() -> Self {
+        let (mut site, here, behind) = (Site::new(90), Venti::start(), Venti::start());
+        site.runs(&[&here], 0);
+        site.runs(&[&here, &behind], 0);
+        site.add(50);
+        site.seal();
+        site.add(30);
+        site.runs(&[&here], 0);
+        let builder = PartitionBuilder::new()
+            .arenas(4, 2 << 20)
+            .name("more")
+            .seed(4);
+        let mut second = builder.create(&site.path("second")).unwrap();
+        second.append(13, &Random::new(9).bytes(9000)).unwrap();
+        second.flush().unwrap();
+        let run = site
+            .ventiprog()
+            .args(["-p", second.path().to_str().unwrap()]);
+        assert_eq!(run.run().status, 3, "not asked for all");
+        acknowledged(&site, ago(5 * HOUR));
+        let busy = Busy {
+            site,
+            second,
+            here,
+            behind,
+            never: closed_port(),
+        };
+        busy.write_roots();
+        busy
+    }
+
+    fn write_roots(&self) {
+        let time = |number: u64| ago((6 + (14 - number) * 20) * HOUR);
+        let roots = (1..15).map(|number| entry(root(number), FOSSIL, time(number)));
+        let other = entry(root(100), "/dev/a&<b>", ago(400 * HOUR));
+        self.site
+            .write("rootscor", &(other + &roots.collect::<String>()));
+        let of = |number, on: &str, found| {
+            verdict(
+                root(number),
+                on,
+                found,
+                time(number) + Duration::from_secs(1800),
+            )
+        };
+        let (here, behind) = (self.here.dial(), self.behind.dial());
+        let lines = [
+            of(3, &here, Verdict::Whole),
+            of(6, &here, Verdict::Present),
+            of(9, &here, Verdict::Whole),
+            of(14, &here, Verdict::Whole),
+            of(9, &behind, Verdict::Damaged),
+            verdict(root(100), &behind, Verdict::Missing, ago(HOUR)),
+        ];
+        self.site.write("verified", &lines.concat());
+        let lost =
+            "# unreadable type=data score=f50b65b3911fc87ae786cc7970b2e34d1348bd00\nwrarena ";
+        let lines = self
+            .site
+            .file("wrcmds")
+            .replacen("\nwrarena ", &format!("\n{lost}"), 1);
+        self.site.write("wrcmds", &lines);
+    }
+
+    fn ventilag(&self) -> Command {
+        let second = self.second.path().display();
+        let config = format!(
+            "targets = [{:?}]\narenas = ['{}', '{second}']\n{LIMITS}",
+            self.never,
+            self.site.part()
+        );
+        self.site.ventilag().config(&config)
+    }
+
+    /// The page; nothing is printed, since nothing is late.
+    fn page(&self, file: &Path) -> String {
+        let output = self.ventilag().args(["-q", "--page"]).arg(file).run();
+        assert_eq!(
+            (output.status, &*output.stdout, &*output.stderr),
+            (0, "", "")
+        );
+        fs::read_to_string(file).unwrap()
+    }
+}
+
 /// The acknowledgements on record, as if they were of that time.
 fn acknowledged(site: &Site, time: SystemTime) {
     let lines = site.file("wrcmds");
@@ -86,7 +185,7 @@ fn plain(site: &Site, text: &str, names: &[(&str, &str)]) -> String {
     let mut rest = hermetic.as_str();
     while let Some(c) = rest.chars().next() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let time = rest.get(..20).filter(|time| time.parse::<Utc>().is_ok());
+        let time = rest.get(..20).filter(|text| is_time(text));
         let units = ["second", "minute", "hour", "day"];
         let after = &rest[digits..];
         let unit = units
@@ -107,6 +206,12 @@ fn plain(site: &Site, text: &str, names: &[(&str, &str)]) -> String {
         rest = &rest[len..];
     }
     plain
+}
+
+/// `2026-11-22T04:00:00Z`, or as a page has it: `2026-11-22 04:00 UTC`.
+fn is_time(text: &str) -> bool {
+    let exact = text.replacen(' ', "T", 1).replace(" UTC", ":00Z");
+    exact.parse::<Utc>().is_ok()
 }
 
 #[test]
@@ -548,6 +653,10 @@ fn options_that_do_not_go_together_are_refused() {
             &["--warn", "2d", "--crit", "47h"],
             "--warn is a shorter time than --crit",
         ),
+        (
+            &["--page", "-", "--metrics", "-"],
+            "only one of -j, --nagios and -",
+        ),
         (&["-j", "--metrics", "-"], "only one of -j, --nagios and -"),
         (&["--metrics", ""], "expected a file, found an empty name"),
     ] {
@@ -582,6 +691,11 @@ fn hostile_text_in_state_files_stays_text() {
         bad.replace('\\', "\\\\").replace('"', "\\\"")
     );
     assert!(metrics.contains(&label), "{metrics}");
+    let page = site.ventilag().args(["--page", "-"]).run().stdout;
+    assert!(!page.contains("<script") && !controls(&page) && !page.contains('\u{202e}'));
+    let shown =
+        "/&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;;&amp;amp;\\u{1b}[2J\\u{202e}\\\\<";
+    assert!(page.contains(shown), "{page}");
     let output = site.ventilag().args(["--nagios", "--warn", "48"]).run();
     assert_eq!(output.stdout.lines().count(), 1, "{output:?}");
     assert!(!controls(&output.stdout), "{output:?}");
@@ -625,4 +739,117 @@ fn a_state_directory_that_cannot_be_read_is_an_error_and_writes_nothing() {
     output.assert_refused(1, "/none: no such state directory");
     let output = site.ventilag().args(["-d", &site.part()]).run();
     output.assert_refused(1, "");
+}
+
+#[test]
+fn a_page_answers_in_its_first_line_and_shows_arenas_and_roots() {
+    let busy = Busy::new();
+    let file = busy.site.path("page.html");
+    let html = busy.page(&file);
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o7777,
+        0o644
+    );
+    let heading = html
+        .split_once("<h1>")
+        .unwrap()
+        .1
+        .split_once("</h1>")
+        .unwrap()
+        .0;
+    assert!(
+        words(heading).starts_with("Restore today: yes, from tcp!"),
+        "{heading}"
+    );
+    assert!(heading.ends_with(", 6 hours old"), "{heading}");
+    let scores: Vec<Score> = (1..15)
+        .map(root)
+        .chain([root(100), busy.site.score(0, 89)])
+        .collect();
+    for score in scores {
+        assert!(!html.contains(&score.to_string()));
+    }
+    let names = [
+        (&*busy.here.dial(), "HERE"),
+        (&*busy.behind.dial(), "BEHIND"),
+        (&*busy.never, "NEVER"),
+    ];
+    let (_, body) = html.split_once("<body>").unwrap();
+    let lines = plain(&busy.site, body, &names);
+    // Where a mark is on the time line differs with the second.
+    let mut pieces = lines.split("<svg x=\"");
+    let mut shown = pieces.next().unwrap().to_owned();
+    for piece in pieces {
+        let (at, rest) = piece.split_once('"').unwrap();
+        let at = if at.ends_with('%') { "AT" } else { at };
+        shown = format!("{shown}<svg x=\"{at}\"{rest}");
+    }
+    insta::assert_snapshot!(shown.replace("><", ">\n<"));
+}
+
+/// The text of a piece of HTML, without its marks.
+fn words(html: &str) -> String {
+    let pieces = html
+        .split('<')
+        .map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
+    pieces.collect()
+}
+
+#[test]
+fn a_page_asks_for_nothing_and_every_figure_has_words() {
+    let busy = Busy::new();
+    let html = busy.page(&busy.site.path("page.html"));
+    for word in [
+        "<script",
+        " src=",
+        "url(",
+        "@import",
+        "http:",
+        "https:",
+        "<link rel=\"stylesheet",
+        "<iframe",
+        "javascript",
+        " on",
+    ] {
+        let found = html
+            .match_indices(word)
+            .map(|(at, _)| &html[at..(at + 30).min(html.len())]);
+        // A word of the text, not an attribute.
+        let found: Vec<&str> = found
+            .filter(|text| word != " on" || text.split(' ').nth(1).unwrap().contains('='))
+            .collect();
+        assert!(found.is_empty(), "{word}: {found:?}");
+    }
+    let links: Vec<&str> = html
+        .match_indices("href=")
+        .map(|(at, _)| &html[at..at + 13])
+        .collect();
+    assert_eq!(links, ["href=\"data:,\""]);
+    let figures = html.matches("<svg role=\"img\"").count();
+    assert!(figures > 6, "{figures}");
+    assert_eq!(html.matches("</title><desc id=").count(), figures);
+    let mut ids: Vec<&str> = html
+        .split(" id=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len(), all), (2 * figures, 2 * figures));
+    for label in html
+        .split("aria-labelledby=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+    {
+        assert!(label.split(' ').all(|id| ids.contains(&id)), "{label}");
+    }
+    assert_eq!(
+        html.matches("<th ").count(),
+        html.matches("<th role=").count()
+    );
+    assert_eq!(
+        html.matches("<th ").count(),
+        html.matches(" scope=\"").count()
+    );
 }

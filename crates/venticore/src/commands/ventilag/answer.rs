@@ -68,7 +68,9 @@ impl Answer {
         let good = roots.find(|root| best(root).is_some_and(|(_, holding)| holding.is_good()));
         let mut roots = file_system.roots.iter();
         let possible = || roots.find(|root| best(root).is_some_and(|(_, h)| h.is_possible()));
-        let root = good.or_else(possible);
+        // Of a root that only rootcheck was given, nothing else is known.
+        let is_recorded = file_system.partition.is_some();
+        let root = good.or_else(|| is_recorded.then(possible)?);
         let found = root.and_then(|root| Some((root, best(root)?)));
         let Some((root, (number, holding))) = found else {
             return Answer {
@@ -157,9 +159,13 @@ impl Answer {
         }
     }
 
-    /// The sentence.
+    /// The sentence, with times as they are in state files.
     pub(super) fn sentence(&self, now: SystemTime) -> Sentence<'_> {
-        Sentence { answer: self, now }
+        Sentence {
+            answer: self,
+            now,
+            time: |time| Utc(time).to_string(),
+        }
     }
 }
 
@@ -180,14 +186,16 @@ fn proof(file_system: &FileSystem, holders: &[Holder]) -> Option<Proof> {
 
 /// The answer in words, on one line.
 pub(super) struct Sentence<'a> {
-    answer: &'a Answer,
-    now: SystemTime,
+    pub(super) answer: &'a Answer,
+    pub(super) now: SystemTime,
+    /// How a time is written.
+    pub(super) time: fn(SystemTime) -> String,
 }
 
 impl Sentence<'_> {
     fn time(&self, time: Option<SystemTime>) -> String {
         match time {
-            Some(time) => format!("{} ({})", Utc(time), ago(time, self.now)),
+            Some(time) => format!("{} ({})", (self.time)(time), ago(time, self.now)),
             None => "at a time that is not on record".to_owned(),
         }
     }

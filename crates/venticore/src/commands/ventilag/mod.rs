@@ -8,6 +8,7 @@ mod json;
 mod look;
 mod metrics;
 mod nagios;
+mod page;
 mod report;
 mod roots;
 mod standing;
@@ -52,6 +53,8 @@ pub struct Options {
     pub nagios: bool,
     /// `--metrics`: the file for node_exporter; `-` is standard output.
     pub metrics: Option<PathBuf>,
+    /// `--page`: the file for people; `-` is standard output.
+    pub page: Option<PathBuf>,
 }
 
 impl Options {
@@ -63,7 +66,7 @@ impl Options {
             .warn
             .zip(self.crit)
             .is_some_and(|(warn, crit)| warn > crit);
-        let to_output = [&self.metrics].into_iter().flatten();
+        let to_output = [&self.metrics, &self.page].into_iter().flatten();
         let to_output = to_output.filter(|path| is_output(path)).count();
         let printed = usize::from(self.json) + usize::from(self.nagios) + to_output;
         match () {
@@ -76,7 +79,10 @@ impl Options {
 
     /// Whether standard output is taken by a file.
     fn is_output_taken(&self) -> bool {
-        self.metrics.iter().any(|path| is_output(path))
+        [&self.metrics, &self.page]
+            .into_iter()
+            .flatten()
+            .any(|path| is_output(path))
     }
 }
 
@@ -134,6 +140,9 @@ fn show(
     report.say_future(roots, said_to);
     if let Some(path) = &options.metrics {
         write("--metrics", path, &metrics::text(&report))?;
+    }
+    if let Some(path) = &options.page {
+        write("--page", path, &page::text(&report))?;
     }
     let status = report.status();
     let mut output = Output::stdout();

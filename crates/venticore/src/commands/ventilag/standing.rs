@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::age;
 use crate::codec::wrcmds::{DamagedStretch, Progress, Wrcmds};
-use crate::copy::cursor::Behind;
+use crate::copy::cursor::{Behind, Cursor};
 use crate::survey::part::Part;
 
 /// One target in one partition.
@@ -20,6 +20,8 @@ pub(super) struct Standing {
     pub(super) bytes: Option<u64>,
     /// Arenas in which it lacks something.
     pub(super) arenas: Option<u64>,
+    /// From here on it lacks, or may lack, what the source has.
+    pub(super) from: Option<Cursor>,
     /// When the first clump that it lacks was written.
     pub(super) lacks_since: Option<SystemTime>,
     /// Why its place is not believed.
@@ -42,6 +44,7 @@ impl Standing {
             place: behind.place,
             clumps: behind.clumps,
             bytes: behind.bytes,
+            from: seen.map(|(_, from)| from),
             remarks: behind.remarks,
             is_gone: behind.is_gone,
         }
