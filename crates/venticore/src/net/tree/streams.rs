@@ -13,7 +13,7 @@ use super::damage::{BadBlock, BlockFault};
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::codec::tree::{Entry, block_type, scores};
-use crate::net::client::{Client, ClientError};
+use crate::net::client::{Answer, Client, ClientError, Question};
 
 /// Which leaves of a stream are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub struct StreamPart {
 
 /// Who gets what is read.
 pub trait StreamReader {
-    /// The next stream to be read; `None` where there is none now. It is asked again as
-    /// long as blocks come.
+    /// The next stream to be read; `None` where there is none now. It is asked again after
+    /// each block that comes.
     fn next(&mut self) -> Option<StreamPart>;
     /// Whether the leaf with this score is to be read; otherwise it is passed over.
     fn wants(&mut self, _id: usize, _number: u64, _score: &Score) -> bool {
@@ -80,42 +80,36 @@ pub fn read_streams(client: &mut Client, reader: &mut dyn StreamReader) -> Resul
         reader,
         frames: Vec::new(),
     });
-    loop {
-        let flying = RefCell::new(HashMap::new());
-        let sent = Cell::new(0);
-        let wanted = std::iter::from_fn(|| {
-            let task = state.borrow_mut().next()?;
-            let block = (task.score, task.ty());
-            flying.borrow_mut().insert(sent.get(), task);
-            sent.set(sent.get() + 1);
-            Some(block)
-        });
-        let mut failed = None;
-        client.read_many(wanted, |number, block| {
-            let Some(task) = flying.borrow_mut().remove(&number) else {
-                return ControlFlow::Continue(());
-            };
-            let mut state = state.borrow_mut();
-            match block.map_err(BadBlock::of) {
-                Ok(data) => state.came(task, data),
-                Err(Ok(fault)) => state.damaged(task, fault),
-                Err(Err(error)) => {
-                    failed = Some(error);
-                    return ControlFlow::Break(());
-                }
+    let flying = RefCell::new(HashMap::new());
+    let mut sent = 0;
+    let next = || {
+        let task = state.borrow_mut().next()?;
+        let question = Question::Read(task.score, task.ty());
+        flying.borrow_mut().insert(sent, task);
+        sent += 1;
+        Some(question)
+    };
+    let mut failed = None;
+    client.ask_many(next, |number, answer| {
+        let task = flying.borrow_mut().remove(&number);
+        let (Some(task), Answer::Block(block)) = (task, answer) else {
+            return ControlFlow::Continue(());
+        };
+        let mut state = state.borrow_mut();
+        match block.map_err(BadBlock::of) {
+            Ok(data) => state.came(task, data),
+            Err(Ok(fault)) => state.damaged(task, fault),
+            Err(Err(error)) => {
+                failed = Some(error);
+                return ControlFlow::Break(());
             }
-            match state.reader.stops() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        })?;
-        if let Some(error) = failed {
-            return Err(error);
         }
-        if sent.get() == 0 || state.borrow().reader.stops() {
-            return Ok(());
+        match state.reader.stops() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
-    }
+    })?;
+    failed.map_or(Ok(()), Err)
 }
 
 /// A stream that is being read. When nothing holds it any more, it has ended.
