@@ -26,9 +26,9 @@ use venticore::status::{Failure, Status};
 
 use crate::disk::{DirEntry, MetaBlock};
 
-pub use contents::{Contents, ContentsError, Folder, Found, Located, locate};
+pub use contents::{ArchiveItem, Contents, Folder, Located, locate};
 pub use proof::{Depth, Finding, Findings, prove};
-pub use root::{ArchiveRoot, RootError};
+pub use root::ArchiveRoot;
 pub use tree::{ArchiveFile, Dir, find, list, taken};
 pub use whole::{Checking, NamedBlock, RootCheck, RootFindings};
 

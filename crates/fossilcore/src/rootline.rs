@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use eyre::WrapErr;
+use eyre::{Result, WrapErr};
 
 use venticore::codec::operand::Operand;
+use venticore::codec::score::{LabelledScore, Score};
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
 use venticore::ninefat::Home;
@@ -41,6 +42,22 @@ impl RootLine {
             partition: partition.to_owned(),
             venti: venti.map(str::to_owned),
         })
+    }
+}
+
+/// A root score: 40 hex digits, `vac:` before them or not.
+///
+/// # Errors
+/// Anything else.
+pub(crate) fn root_score(text: &str) -> Result<Score> {
+    let labelled: LabelledScore = text.parse()?;
+    match labelled.label {
+        Some(label) if !label.eq_ignore_ascii_case("vac") => {
+            let label = label.escape_default();
+            let text = format!("expected vac:SCORE or SCORE, found \"{label}:\"");
+            Err(Failure::report(Status::Usage, text))
+        }
+        _ => Ok(labelled.score),
     }
 }
 

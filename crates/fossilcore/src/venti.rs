@@ -22,6 +22,7 @@ use venticore::config::Config;
 use venticore::host::holders::Holders;
 use venticore::host::partition::Partition;
 use venticore::net::addresses;
+use venticore::status::{Failure, Status};
 
 /// The most bytes of a process's arguments or environment that are read: both
 /// together have at most a quarter of the stack.
@@ -107,6 +108,25 @@ pub(crate) fn reading_venti(config: &Config) -> Result<Option<String>> {
             Ok(text)
         })
         .transpose()
+}
+
+/// The venti: the one given, otherwise [`reading_venti`]; as it is written, and as it is
+/// dialled.
+///
+/// # Errors
+/// None is named, or its text is not an address.
+pub(crate) fn chosen(given: Option<&str>, config: &Config) -> Result<(String, Dial)> {
+    let text = match given {
+        Some(text) => Some(text.trim().to_owned()),
+        None => reading_venti(config)?,
+    };
+    let text = text.filter(|text| !text.is_empty()).ok_or_else(|| {
+        let text = "please set a venti: expected its address on the command line or in $venti, \
+             found none";
+        Failure::report(Status::Usage, text)
+    })?;
+    let dial = config.dial(&text).wrap_err("venti")?;
+    Ok((text, dial))
 }
 
 /// A name of this host under which a server answers at a port, so that it does for

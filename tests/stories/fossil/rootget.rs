@@ -551,6 +551,10 @@ fn a_damaged_block_costs_its_file_and_nothing_else() {
     }
 }
 
+fn output_of_list(site: &Site) -> String {
+    site.list(&["-n", "-q"]).stderr
+}
+
 #[test]
 fn a_damaged_directory_costs_the_files_that_stand_in_the_block() {
     let items = sample();
@@ -574,6 +578,13 @@ fn a_damaged_directory_costs_the_files_that_stand_in_the_block() {
         "{} of {}",
         found.len(),
         all.len()
+    );
+    let lost = all.len() - found.len();
+    let text = format!("rootget: many: damaged: {lost} entries have no name that can be read: ");
+    assert!(
+        output_of_list(&site).contains(&text),
+        "{text}: {}",
+        output_of_list(&site)
     );
     // A name that may be among those that are lost is not said to be missing.
     let output = site.copy(&["many/nothing"]);

@@ -4,16 +4,17 @@
 //! that neither a wide tree nor a line with a long way costs a round trip for each. What is
 //! held is bounded: where much is, pieces are read one by one.
 
+mod pieces;
+
 use std::collections::BTreeMap;
-use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 
 use super::Dir;
-use super::tree;
-use crate::disk::{DirEntry, MetaBlock};
+use crate::disk::DirEntry;
+use pieces::{DirPiece, EntryReader, FoundEntry, NameReader, NamelessReader, Names};
 use venticore::codec::tree::Entry;
 use venticore::net::client::{Client, ClientError};
-use venticore::net::tree::{BadBlock, Leaf, Leaves, StreamPart, StreamReader, read_streams};
+use venticore::net::tree::read_streams;
 
 /// Pieces that are read together.
 const PIECES: usize = 64;
@@ -29,9 +30,6 @@ const SEARCHED: usize = 4096;
 
 /// From here on pieces are read one by one, and are one metadata block.
 const HELD_MAX: usize = 1 << 16;
-
-/// The most metadata blocks of a directory: some 80 million files.
-const META_MAX: u64 = 1 << 20;
 
 /// The most directories one inside the other.
 const DEPTH_MAX: usize = 1024;
@@ -101,8 +99,8 @@ impl Folder {
 
 /// What is met in an archive.
 #[derive(Clone, Debug)]
-pub enum Found {
-    /// A directory; what is in it follows, up to its [`Found::End`].
+pub enum ArchiveItem {
+    /// A directory; what is in it follows, up to its [`ArchiveItem::End`].
     Directory {
         /// Where it is.
         above: Rc<Folder>,
@@ -149,29 +147,9 @@ pub enum Found {
     End(Rc<Folder>),
 }
 
-/// Why the contents of an archive are not told to their end.
-#[derive(Debug, thiserror::Error)]
-pub enum ContentsError {
-    /// The venti was lost.
-    #[error("{0}")]
-    Client(#[from] ClientError),
-    /// There are more names than anybody could want.
-    #[error("expected at most {0} names, found more: give a path")]
-    TooMany(u64),
-}
-
-/// Some metadata blocks of a directory, from `from` on, not read yet.
-struct Piece {
-    folder: Rc<Folder>,
-    dir: Dir,
-    from: u64,
-    /// Past the last that is read with it.
-    end: u64,
-}
-
 enum Step {
-    Found(Box<Found>),
-    Piece(Piece),
+    Item(Box<ArchiveItem>),
+    Piece(DirPiece),
     /// A piece that was read: what it holds, the last first.
     Read(Vec<Step>),
 }
@@ -184,6 +162,7 @@ pub struct Contents {
     held: usize,
     next_id: u64,
     told: u64,
+    most: u64,
     enters: bool,
 }
 
@@ -195,26 +174,21 @@ impl Contents {
     #[must_use]
     pub fn of(folder: Rc<Folder>, dir: Dir) -> Self {
         let next_id = folder.id + 1;
-        let piece = Piece {
-            folder,
-            dir,
-            from: 0,
-            end: 0,
-        };
         Contents {
-            steps: vec![Step::Piece(piece)],
+            steps: vec![Step::Piece(DirPiece::first(folder, dir))],
             held: 0,
             next_id,
             told: 0,
+            most: Self::MOST,
             enters: true,
         }
     }
 
     /// What was found by its path, and all that is in it.
     #[must_use]
-    pub fn starting_at(found: Found) -> Self {
+    pub fn starting_at(found: ArchiveItem) -> Self {
         let next_id = match &found {
-            Found::Directory { folder, .. } => folder.id + 1,
+            ArchiveItem::Directory { folder, .. } => folder.id + 1,
             _ => 1,
         };
         let mut contents = Contents {
@@ -222,6 +196,7 @@ impl Contents {
             held: 0,
             next_id,
             told: 0,
+            most: Self::MOST,
             enters: true,
         };
         let mut steps = Vec::new();
@@ -241,10 +216,10 @@ impl Contents {
 
     /// The next one, without a look at the venti; `None` where that is needed, or nothing
     /// is left.
-    pub fn at_hand(&mut self) -> Option<Found> {
+    pub fn at_hand(&mut self) -> Option<ArchiveItem> {
         loop {
             match self.steps.pop()? {
-                Step::Found(found) => {
+                Step::Item(found) => {
                     self.held = self.held.saturating_sub(1);
                     return Some(*found);
                 }
@@ -257,16 +232,17 @@ impl Contents {
         }
     }
 
-    /// The next one; `None` at the end.
+    /// The next one; `None` at the end, or where there were more names than anybody could
+    /// want.
     ///
     /// # Errors
-    /// [`ContentsError`]. What is wrong with single blocks is told as found.
-    pub fn next(&mut self, client: &mut Client) -> Result<Option<Found>, ContentsError> {
+    /// The venti was lost. What is wrong with single blocks is told as an item.
+    pub fn next(&mut self, client: &mut Client) -> Result<Option<ArchiveItem>, ClientError> {
         loop {
             if let Some(found) = self.at_hand() {
                 self.told += 1;
-                if self.told > Self::MOST {
-                    return Err(ContentsError::TooMany(Self::MOST));
+                if self.told > self.most {
+                    return Ok(Some(self.give_up()));
                 }
                 return Ok(Some(found));
             }
@@ -274,6 +250,18 @@ impl Contents {
                 return Ok(None);
             }
             self.read(client)?;
+        }
+    }
+
+    /// Ends here.
+    fn give_up(&mut self) -> ArchiveItem {
+        self.steps.clear();
+        ArchiveItem::LostNames {
+            folder: Folder::root(),
+            cause: format!(
+                "expected at most {} names, found more: give a path",
+                self.most
+            ),
         }
     }
 
@@ -289,14 +277,24 @@ impl Contents {
     /// Reads the pieces that come next.
     fn read(&mut self, client: &mut Client) -> Result<(), ClientError> {
         let taken = self.take_pieces();
-        let (places, pieces): (Vec<usize>, Vec<Piece>) = taken.into_iter().unzip();
+        let (places, mut pieces): (Vec<usize>, Vec<DirPiece>) = taken.into_iter().unzip();
         let mut names = NameReader::of(&pieces);
         read_streams(client, &mut names)?;
-        let mut entries = EntryReader::of(&pieces, &names.found);
+        let names = names.found;
+        let mut entries = EntryReader::of(&pieces, &names);
         read_streams(client, &mut entries)?;
-        let found = names.found.into_iter().zip(entries.wanted);
-        for ((place, piece), (names, entries)) in places.into_iter().zip(pieces).zip(found) {
-            let mut steps = self.steps_of(piece, names, &entries);
+        let entries = entries.wanted;
+        for (piece, names) in pieces.iter_mut().zip(&names) {
+            piece.note(names);
+        }
+        let mut nameless = NamelessReader::of(&pieces);
+        read_streams(client, &mut nameless)?;
+        let nameless: Vec<Option<String>> = nameless.told().collect();
+        let found = names.into_iter().zip(entries).zip(nameless);
+        for ((place, piece), ((names, entries), nameless)) in
+            places.into_iter().zip(pieces).zip(found)
+        {
+            let mut steps = self.steps_of(piece, names, &entries, nameless);
             steps.reverse();
             self.held += steps.len();
             if let Some(step) = self.steps.get_mut(place) {
@@ -307,7 +305,7 @@ impl Contents {
     }
 
     /// The pieces that are read together, each with its place among the steps.
-    fn take_pieces(&mut self) -> Vec<(usize, Piece)> {
+    fn take_pieces(&mut self) -> Vec<(usize, DirPiece)> {
         let (most, blocks) = match self.held < HELD_MAX {
             true => (PIECES, PIECE),
             false => (1, 1),
@@ -334,23 +332,24 @@ impl Contents {
     /// What a piece holds, in its order.
     fn steps_of(
         &mut self,
-        mut piece: Piece,
+        mut piece: DirPiece,
         names: Vec<(u64, Names)>,
         entries: &BTreeMap<u32, FoundEntry>,
+        nameless: Option<String>,
     ) -> Vec<Step> {
         let mut steps = Vec::new();
-        let found = |found| Step::Found(Box::new(found));
+        let lost = |cause| {
+            let folder = Rc::clone(&piece.folder);
+            Step::Item(Box::new(ArchiveItem::LostNames { folder, cause }))
+        };
         for name in names.into_iter().flat_map(|(_, names)| names) {
             match name {
                 Ok(info) => self.add(&piece.folder, info, entries, &mut steps),
-                Err(cause) => {
-                    let folder = Rc::clone(&piece.folder);
-                    steps.push(found(Found::LostNames { folder, cause }));
-                }
+                Err(cause) => steps.push(lost(cause)),
             }
         }
-        let is_readable = piece.dir.meta.leaves() <= META_MAX;
-        if is_readable && piece.end < piece.dir.meta.leaves() {
+        steps.extend(nameless.map(lost));
+        if piece.has_more() {
             piece.from = piece.end;
             steps.push(Step::Piece(piece));
         }
@@ -366,7 +365,7 @@ impl Contents {
         steps: &mut Vec<Step>,
     ) {
         let above = Rc::clone(above);
-        let lost = |above, info, cause| Found::Lost { above, info, cause };
+        let lost = |above, info, cause| ArchiveItem::Lost { above, info, cause };
         let of = |number| match entries.get(&number) {
             Some(FoundEntry::Is(entry)) => Ok(*entry),
             Some(FoundEntry::Lost(cause)) => Err(Rc::clone(cause)),
@@ -375,7 +374,7 @@ impl Contents {
         let is_directory = info.mode & DirEntry::DIRECTORY != 0;
         let found = match of(info.entry) {
             Err(cause) => lost(above, info, cause),
-            Ok(entry) if !entry.active => Found::Unused { above, info },
+            Ok(entry) if !entry.active => ArchiveItem::Unused { above, info },
             Ok(entry) if entry.directory != is_directory => {
                 let text = match is_directory {
                     true => "expected the entry of a directory, found one of a file",
@@ -383,7 +382,7 @@ impl Contents {
                 };
                 lost(above, info, text.into())
             }
-            Ok(entry) if !is_directory => Found::File { above, info, entry },
+            Ok(entry) if !is_directory => ArchiveItem::File { above, info, entry },
             Ok(entry) => match of(info.meta_entry) {
                 Err(cause) => lost(above, info, cause),
                 Ok(meta) => match above.below(self.next_id, &info.elem) {
@@ -398,7 +397,7 @@ impl Contents {
                         self.next_id += 1;
                         let dir = Dir { entry, meta };
                         return self.enter(
-                            Found::Directory {
+                            ArchiveItem::Directory {
                                 above,
                                 folder,
                                 info,
@@ -410,213 +409,24 @@ impl Contents {
                 },
             },
         };
-        steps.push(Step::Found(Box::new(found)));
+        steps.push(Step::Item(Box::new(found)));
     }
 
     /// Adds a directory, and what is in it after it.
-    fn enter(&self, found: Found, steps: &mut Vec<Step>) {
+    fn enter(&self, found: ArchiveItem, steps: &mut Vec<Step>) {
         let inside = match &found {
-            Found::Directory { folder, dir, .. } if self.enters => Some((Rc::clone(folder), *dir)),
+            ArchiveItem::Directory { folder, dir, .. } if self.enters => {
+                Some((Rc::clone(folder), *dir))
+            }
             _ => None,
         };
-        steps.push(Step::Found(Box::new(found)));
+        steps.push(Step::Item(Box::new(found)));
         if let Some((folder, dir)) = inside {
-            let end = Found::End(Rc::clone(&folder));
-            steps.push(Step::Piece(Piece {
-                folder,
-                dir,
-                from: 0,
-                end: 0,
-            }));
-            steps.push(Step::Found(Box::new(end)));
+            let end = ArchiveItem::End(Rc::clone(&folder));
+            steps.push(Step::Piece(DirPiece::first(folder, dir)));
+            steps.push(Step::Item(Box::new(end)));
         }
     }
-}
-
-/// The names of a metadata block, or why some cannot be read.
-type Names = Vec<Result<DirEntry, String>>;
-
-/// Reads the metadata of pieces.
-struct NameReader<'p> {
-    pieces: &'p [Piece],
-    next: usize,
-    /// For each piece: for each block that is not empty its number, and what is in it.
-    found: Vec<Vec<(u64, Names)>>,
-}
-
-impl<'p> NameReader<'p> {
-    fn of(pieces: &'p [Piece]) -> Self {
-        NameReader {
-            pieces,
-            next: 0,
-            found: pieces.iter().map(|_| Vec::new()).collect(),
-        }
-    }
-
-    fn add(&mut self, id: usize, number: u64, names: Names) {
-        if let Some(found) = self.found.get_mut(id) {
-            found.push((number, names));
-        }
-    }
-
-    fn lost(&mut self, id: usize, blocks: Range<u64>, cause: &str) {
-        let Some(piece) = self.pieces.get(id) else {
-            return;
-        };
-        let first = blocks.start.max(piece.from);
-        let last = blocks
-            .end
-            .min(piece.end.max(piece.from + 1))
-            .saturating_sub(1);
-        let of = piece.dir.meta.leaves();
-        let which = match first == last {
-            true => format!("block {} of {of} of its metadata", first + 1),
-            false => format!(
-                "blocks {} to {} of {of} of its metadata",
-                first + 1,
-                last + 1
-            ),
-        };
-        self.add(id, first, vec![Err(format!("{which}: {cause}"))]);
-    }
-}
-
-impl StreamReader for NameReader<'_> {
-    fn next(&mut self) -> Option<StreamPart> {
-        let id = self.next;
-        let piece = self.pieces.get(id)?;
-        self.next += 1;
-        let mut entry = piece.dir.meta;
-        if entry.leaves() > META_MAX {
-            let found = entry.leaves();
-            let text = format!("expected at most {META_MAX} blocks, found {found}");
-            self.lost(id, 0..1, &text);
-            entry.active = false;
-        }
-        Some(StreamPart {
-            entry,
-            id,
-            leaves: Leaves::These((piece.from..piece.end).collect()),
-        })
-    }
-
-    fn leaf(&mut self, leaf: Leaf<'_>) {
-        if leaf.data.is_empty() {
-            return;
-        }
-        match MetaBlock::parse(&tree::padded(leaf.data)) {
-            Ok(meta) => {
-                let entries = meta.entries().map(|entry| entry.map_err(|e| e.to_string()));
-                let names = entries.collect();
-                self.add(leaf.id, leaf.number, names);
-            }
-            Err(error) => {
-                self.lost(leaf.id, leaf.number..leaf.number + 1, &error.to_string());
-            }
-        }
-    }
-
-    fn damage(&mut self, id: usize, leaves: Range<u64>, damage: BadBlock) -> ControlFlow<()> {
-        self.lost(id, leaves, &damage.to_string());
-        ControlFlow::Continue(())
-    }
-
-    fn end(&mut self, id: usize) {
-        if let Some(found) = self.found.get_mut(id) {
-            found.sort_by_key(|(number, _)| *number);
-        }
-    }
-}
-
-/// An entry that a name leads to.
-enum FoundEntry {
-    Is(Entry),
-    Lost(Rc<str>),
-}
-
-/// Reads the entries that names lead to.
-struct EntryReader<'p> {
-    pieces: &'p [Piece],
-    next: usize,
-    /// For each piece: the entries, by their numbers.
-    wanted: Vec<BTreeMap<u32, FoundEntry>>,
-}
-
-impl<'p> EntryReader<'p> {
-    fn of(pieces: &'p [Piece], found: &[Vec<(u64, Names)>]) -> Self {
-        let wanted = found.iter().map(|blocks| {
-            let names = blocks.iter().flat_map(|(_, names)| names).flatten();
-            let numbers = names.flat_map(|info| {
-                let is_directory = info.mode & DirEntry::DIRECTORY != 0;
-                let meta = is_directory.then_some(info.meta_entry);
-                [Some(info.entry), meta].into_iter().flatten()
-            });
-            let unused = || FoundEntry::Is(Entry::parse(&[]));
-            numbers.map(|number| (number, unused())).collect()
-        });
-        EntryReader {
-            pieces,
-            next: 0,
-            wanted: wanted.collect(),
-        }
-    }
-
-    /// The entries in these leaves of a directory that are wanted: how many fit in a leaf,
-    /// and each with its number.
-    fn within(
-        &mut self,
-        id: usize,
-        leaves: &Range<u64>,
-    ) -> Option<(u64, impl Iterator<Item = (u32, &mut FoundEntry)>)> {
-        let per_leaf = self.pieces.get(id)?.dir.entry.per_leaf();
-        let number = |leaf: u64| u32::try_from(leaf.saturating_mul(per_leaf)).unwrap_or(u32::MAX);
-        let range = number(leaves.start)..number(leaves.end);
-        let entries = self.wanted.get_mut(id)?.range_mut(range);
-        Some((per_leaf, entries.map(|(number, entry)| (*number, entry))))
-    }
-}
-
-impl StreamReader for EntryReader<'_> {
-    fn next(&mut self) -> Option<StreamPart> {
-        let id = self.next;
-        let entry = self.pieces.get(id)?.dir.entry;
-        self.next += 1;
-        let numbers = self.wanted.get(id)?.keys();
-        let mut leaves: Vec<u64> = numbers.map(|&n| u64::from(n) / entry.per_leaf()).collect();
-        leaves.dedup();
-        Some(StreamPart {
-            entry,
-            id,
-            leaves: Leaves::These(leaves),
-        })
-    }
-
-    fn leaf(&mut self, leaf: Leaf<'_>) {
-        let leaves = leaf.number..leaf.number + 1;
-        let Some((per_leaf, entries)) = self.within(leaf.id, &leaves) else {
-            return;
-        };
-        for (number, entry) in entries {
-            let at = usize::try_from(u64::from(number) % per_leaf).unwrap_or(usize::MAX);
-            let from = at.saturating_mul(Entry::LEN);
-            let bytes = leaf.data.get(from..).unwrap_or_default();
-            *entry = FoundEntry::Is(Entry::parse(bytes));
-        }
-    }
-
-    fn damage(&mut self, id: usize, leaves: Range<u64>, damage: BadBlock) -> ControlFlow<()> {
-        let cause: Rc<str> = format!("its entry: {damage}").into();
-        for (_, entry) in self
-            .within(id, &leaves)
-            .into_iter()
-            .flat_map(|(_, all)| all)
-        {
-            *entry = FoundEntry::Lost(Rc::clone(&cause));
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn end(&mut self, _id: usize) {}
 }
 
 /// What a path leads to.
@@ -625,7 +435,7 @@ pub enum Located {
     /// The root directory.
     Root,
     /// A directory, a file, or a name that nothing is found of.
-    Found(Box<Found>),
+    Item(Box<ArchiveItem>),
     /// No such name.
     Nothing {
         /// The path of what was searched.
@@ -638,8 +448,8 @@ pub enum Located {
 /// Finds a path below the root directory. Empty names and `.` in it are passed over.
 ///
 /// # Errors
-/// [`ContentsError`].
-pub fn locate(client: &mut Client, root: Dir, path: &[u8]) -> Result<Located, ContentsError> {
+/// The venti was lost.
+pub fn locate(client: &mut Client, root: Dir, path: &[u8]) -> Result<Located, ClientError> {
     let names = path.split(|&byte| byte == b'/');
     let mut names = names
         .filter(|name| !name.is_empty() && name != b".")
@@ -654,21 +464,21 @@ pub fn locate(client: &mut Client, root: Dir, path: &[u8]) -> Result<Located, Co
                     let within = folder.path();
                     return Ok(Located::Nothing { within, lost });
                 }
-                Some(Found::LostNames { cause, .. }) => lost.push(cause),
+                Some(ArchiveItem::LostNames { cause, .. }) => lost.push(cause),
                 Some(found) if found.name() == Some(name) => break found,
                 Some(_) => {}
             }
         };
         let Some(_) = names.peek() else {
-            return Ok(Located::Found(Box::new(found)));
+            return Ok(Located::Item(Box::new(found)));
         };
         match found {
-            Found::Directory {
+            ArchiveItem::Directory {
                 folder: below,
                 dir: streams,
                 ..
             } => (folder, dir) = (below, streams),
-            lost @ Found::Lost { .. } => return Ok(Located::Found(Box::new(lost))),
+            lost @ ArchiveItem::Lost { .. } => return Ok(Located::Item(Box::new(lost))),
             _ => {
                 let within = folder.path_of(name);
                 return Ok(Located::Nothing { within, lost });
@@ -678,7 +488,7 @@ pub fn locate(client: &mut Client, root: Dir, path: &[u8]) -> Result<Located, Co
     Ok(Located::Root)
 }
 
-impl Found {
+impl ArchiveItem {
     /// Its name, where it has one.
     #[must_use]
     pub fn name(&self) -> Option<&[u8]> {

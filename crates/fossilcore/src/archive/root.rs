@@ -1,15 +1,12 @@
 //! The root of any archive whose files have names: plan9port's vac, or a fossil's.
 
-use std::fmt;
-
-use eyre::Report;
+use eyre::{Report, Result, WrapErr};
 
 use super::{ArchiveError, Dir, LAYER, SOURCES, read, read_root};
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 use venticore::codec::tree::Entry;
-use venticore::net::client::{self, Client};
-use venticore::net::tree::BadBlock;
+use venticore::net::client::Client;
 use venticore::status::{Failure, Status};
 
 /// The root of an archive: where its files are.
@@ -21,70 +18,43 @@ pub struct ArchiveRoot {
     pub is_fossil: bool,
 }
 
-/// Why a score has no files.
-#[derive(Debug, thiserror::Error)]
-pub enum RootError {
-    /// It is the score of nothing.
-    #[error("the score of nothing: there is no archive")]
-    Nil,
-    /// A block on the way is missing or damaged.
-    #[error("{what}: {damage}")]
-    Damage {
-        /// What the block is for.
-        what: &'static str,
-        /// What is wrong with it.
-        damage: Box<BadBlock>,
-    },
-    /// The score belongs to a block of another type.
-    #[error("not a root: expected a root block, found a {0} block of this score")]
-    NotRoot(BlockType),
-    /// A root, but the archive has no files with names.
-    #[error("not an archive of files: {0}")]
-    Shape(String),
-    /// The venti was lost.
-    #[error("{0}")]
-    Client(#[from] client::ClientError),
-}
-
-impl RootError {
-    /// The error as a report about this score.
-    pub fn report(self, score: &Score, venti: &dyn fmt::Display) -> Report {
-        match self {
-            Self::Client(error) => Report::new(error).wrap_err(venti.to_string()),
-            refusal => {
-                let text = format!("{venti}: vac:{score}: {refusal}");
-                Failure::report(Status::Unverified, text)
-            }
+/// Why a score has no files, as a report.
+fn report(error: ArchiveError) -> Report {
+    let text = match error {
+        ArchiveError::Client(error) => return Report::new(error),
+        ArchiveError::Nil => "the score of nothing: there is no archive".to_owned(),
+        ArchiveError::Damage { what, damage } => format!("{what}: {damage}"),
+        ArchiveError::NoRoot(ty) => {
+            format!("not a root: expected a root block, found a {ty} block of this score")
         }
-    }
-}
-
-impl From<ArchiveError> for RootError {
-    fn from(error: ArchiveError) -> Self {
-        match error {
-            ArchiveError::Nil => Self::Nil,
-            ArchiveError::Damage { what, damage } => Self::Damage { what, damage },
-            ArchiveError::NoRoot(ty) => Self::NotRoot(ty),
-            ArchiveError::Vac(text) | ArchiveError::Shape(text) => Self::Shape(text),
-            ArchiveError::Client(error) => Self::Client(error),
+        ArchiveError::Vac(text) | ArchiveError::Shape(text) => {
+            format!("not an archive of files: {text}")
         }
-    }
+    };
+    Failure::report(Status::Unverified, text)
 }
 
 impl ArchiveRoot {
     /// Reads a root, and what lies between it and the root directory.
     ///
     /// # Errors
-    /// [`RootError`].
-    pub fn open(client: &mut Client, score: &Score) -> Result<Self, RootError> {
+    /// The score is not the root of an archive of files, or a block on the way is missing
+    /// or damaged; or the venti was lost.
+    pub fn open(client: &mut Client, score: &Score) -> Result<Self> {
+        Self::read(client, score)
+            .map_err(report)
+            .wrap_err_with(|| format!("vac:{score}"))
+    }
+
+    fn read(client: &mut Client, score: &Score) -> Result<Self, ArchiveError> {
         if score.is_nil() {
-            return Err(RootError::Nil);
+            return Err(ArchiveError::Nil);
         }
         let root = read_root(client, score)?;
         if root.kind != b"vac" {
             let kind = root.kind.escape_ascii();
             let text = format!("expected type vac, found \"{kind}\"");
-            return Err(RootError::Shape(text));
+            return Err(ArchiveError::Shape(text));
         }
         let mut block = read(client, "root sources", root.score, BlockType::Dir)?;
         let is_fossil = block.len() <= LAYER;
@@ -92,21 +62,21 @@ impl ArchiveRoot {
             let layer = Entry::parse(&block);
             if !layer.active || !layer.directory || layer.depth != 0 || layer.score.is_nil() {
                 let text = "expected a directory in the entry at the top, found none".to_owned();
-                return Err(RootError::Shape(text));
+                return Err(ArchiveError::Shape(text));
             }
             block = read(client, "root sources", layer.score, BlockType::Dir)?;
         }
         if block.len() > SOURCES {
             let found = block.len();
             let text = format!("expected 3 root sources in {SOURCES} bytes, found {found} bytes");
-            return Err(RootError::Shape(text));
+            return Err(ArchiveError::Shape(text));
         }
         let source = |n: usize| Entry::parse(block.get(n * Entry::LEN..).unwrap_or_default());
         let (entry, meta) = (source(0), source(1));
         let is_directory = entry.active && entry.directory;
         if !is_directory || !meta.active || meta.directory {
             let text = "expected a directory and its metadata, found other root sources".to_owned();
-            return Err(RootError::Shape(text));
+            return Err(ArchiveError::Shape(text));
         }
         Ok(ArchiveRoot {
             directory: Dir { entry, meta },

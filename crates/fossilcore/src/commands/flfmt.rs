@@ -7,9 +7,11 @@ use std::io;
 use eyre::{Result, WrapErr};
 
 use crate::archive::Depth;
-use crate::format::source::{ArchiveSource, LABEL, Proving, open, root_score, venti};
+use crate::format::source::{ArchiveSource, LABEL, Proving, open};
 use crate::format::{FormatJob, Standing, check, old_undo, perform};
 use crate::processes;
+use crate::rootline::root_score;
+use crate::venti;
 use venticore::codec::wrcmd;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
@@ -54,8 +56,8 @@ pub fn block_size(text: &str) -> Result<u64> {
 /// Something cannot be proved or must not be overwritten: nothing was
 /// written. Or what was begun did not end, and the message says how to go on.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
-    let score = root_score(&options.score)?;
-    let (venti, dial) = venti(options.host.as_deref(), config)?;
+    let score = root_score(&options.score).wrap_err("rootscore")?;
+    let (venti, dial) = venti::chosen(options.host.as_deref(), config)?;
     let source = ArchiveSource {
         score,
         venti: &venti,

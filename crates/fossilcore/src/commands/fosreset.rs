@@ -13,14 +13,15 @@ use std::path::{Path, PathBuf};
 use eyre::{Result, WrapErr, eyre};
 
 use crate::archive::{self, Archive, Depth};
-use crate::format::source::{ArchiveSource, LABEL, Proving, open, root_score, venti};
+use crate::format::source::{ArchiveSource, LABEL, Proving, open};
 use crate::format::{
     self, ChangeError, CheckedFormat, FormatJob, Matches, Standing, UndoFile, check, old_undo,
     perform, say_first,
 };
 use crate::last::{Last, UnderWay};
 use crate::processes::{self, HaltFirst};
-use crate::rootline::RootLine;
+use crate::rootline::{RootLine, root_score};
+use crate::venti;
 use venticore::codec::operand::Operand;
 use venticore::codec::score::Score;
 use venticore::codec::utc::Utc;
@@ -103,9 +104,9 @@ fn reset(
     halt: &dyn HaltFirst,
 ) -> Result<Status> {
     let (words, answers) = words(options)?;
-    let score = root_score(&words.score)?;
+    let score = root_score(&words.score).wrap_err("rootscore")?;
     let operand = named(&words, answers.is_some(), options, config)?;
-    let (venti, dial) = venti(words.venti.as_deref(), config)?;
+    let (venti, dial) = venti::chosen(words.venti.as_deref(), config)?;
     let partition = open(&operand, options.dry_run)?;
     let (dir, force) = (options.dir.as_deref(), options.force);
     let job = FormatJob {

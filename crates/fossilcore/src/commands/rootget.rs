@@ -12,18 +12,18 @@ use std::rc::Rc;
 
 use eyre::{Report, Result, WrapErr};
 
-use crate::archive::{ArchiveRoot, Contents, Folder, Found, Located, locate};
-use crate::unpack::{Done, Outcome, Unpack, UnpackError};
+use crate::archive::{ArchiveItem, ArchiveRoot, Contents, Folder, Located, locate};
+use crate::rootline::root_score;
+use crate::unpack::{CopyOutcome, Done, Unpack};
 use crate::venti;
 use list::Listing;
-use listed::Listed;
-use venticore::codec::dial::Dial;
-use venticore::codec::score::{LabelledScore, Score};
+use listed::ListedName;
+use venticore::codec::score::Score;
 use venticore::config::Config;
 use venticore::host::terminal::{Output, Several, Terminal};
-use venticore::net::client::Client;
+use venticore::net::client::{Client, ClientError};
 use venticore::status::{Failure, Status};
-use venticore::text::printable;
+use venticore::text::{in_lower_case, printable};
 
 /// The most bytes of a file or standard input that holds a score.
 const LINE_MAX: u64 = 256;
@@ -50,7 +50,7 @@ pub struct Options {
 }
 
 /// What to do it with.
-struct Job<'a> {
+struct RootJob<'a> {
     options: &'a Options,
     terminal: &'a Terminal,
     client: Client,
@@ -65,11 +65,10 @@ struct Job<'a> {
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     check_paths(options)?;
     let score = score_of(&options.score)?;
-    let dial = venti_of(options.host.as_deref(), config)?;
+    let (_, dial) = venti::chosen(options.host.as_deref(), config)?;
     let mut client = Client::dial(&dial, config.limits).wrap_err_with(|| dial.to_string())?;
-    let root = ArchiveRoot::open(&mut client, &score);
-    let root = root.map_err(|error| error.report(&score, &dial))?;
-    let mut job = Job {
+    let root = ArchiveRoot::open(&mut client, &score).wrap_err_with(|| dial.to_string())?;
+    let mut job = RootJob {
         options,
         terminal,
         client,
@@ -81,7 +80,10 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
         _ => job.copy(),
     };
     terminal.clear();
-    status.wrap_err_with(|| dial.to_string())
+    status.map_err(|error| match error.is::<ClientError>() {
+        true => error.wrap_err(dial.to_string()),
+        false => error,
+    })
 }
 
 /// A path with `..` in it, or two that would come to the same place.
@@ -127,7 +129,7 @@ fn score_of(operand: &OsStr) -> Result<Score> {
     }
     let shown = printable(operand.as_encoded_bytes());
     let text = operand.to_str().unwrap_or_default();
-    let parsed = parse(text);
+    let parsed = root_score(text);
     if parsed.is_ok() {
         return parsed;
     }
@@ -143,18 +145,6 @@ fn score_of(operand: &OsStr) -> Result<Score> {
     }
 }
 
-fn parse(text: &str) -> Result<Score> {
-    let labelled: LabelledScore = text.parse()?;
-    match labelled.label {
-        Some(label) if !label.eq_ignore_ascii_case("vac") => {
-            let label = label.escape_default();
-            let text = format!("expected vac:SCORE or SCORE, found \"{label}:\"");
-            Err(Failure::report(Status::Usage, text))
-        }
-        _ => Ok(labelled.score),
-    }
-}
-
 /// The score on the one line of a file.
 fn line_of(from: impl Read, name: &str) -> Result<Score> {
     let mut bytes = Vec::new();
@@ -162,40 +152,29 @@ fn line_of(from: impl Read, name: &str) -> Result<Score> {
     read.wrap_err_with(|| name.to_owned())?;
     let text = String::from_utf8_lossy(&bytes);
     let refused = || format!("{name}: expected one line vac:SCORE");
-    parse(text.trim_ascii()).wrap_err_with(refused)
-}
-
-/// The venti: the one given, otherwise `$venti`, otherwise the configured source.
-fn venti_of(given: Option<&str>, config: &Config) -> Result<Dial> {
-    let text = match given {
-        Some(text) => Some(text.trim().to_owned()),
-        None => venti::reading_venti(config)?,
-    };
-    let text = text.filter(|text| !text.is_empty()).ok_or_else(|| {
-        let text = "please set a venti: expected its address behind -h or in $venti, found none";
-        Failure::report(Status::Usage, text)
-    })?;
-    config.dial(&text).wrap_err("venti")
+    root_score(text.trim_ascii()).wrap_err_with(refused)
 }
 
 /// A place in the archive to begin at.
-enum Start {
+enum StartPoint {
     /// The root directory.
     Root,
     /// A directory or a file.
-    At(Box<Found>),
+    At(Box<ArchiveItem>),
     /// There is none; why was said.
     Nowhere(Status),
 }
 
-impl Start {
+impl StartPoint {
     /// The directory that it is in, or the root directory.
     fn above(&self) -> Rc<Folder> {
         let Self::At(found) = self else {
             return Folder::root();
         };
         match &**found {
-            Found::Directory { above, .. } | Found::File { above, .. } => Rc::clone(above),
+            ArchiveItem::Directory { above, .. } | ArchiveItem::File { above, .. } => {
+                Rc::clone(above)
+            }
             _ => Folder::root(),
         }
     }
@@ -210,11 +189,11 @@ impl Start {
     }
 }
 
-impl Job<'_> {
+impl RootJob<'_> {
     /// The places to begin at.
-    fn starts(&mut self) -> Result<Vec<Start>> {
+    fn starts(&mut self) -> Result<Vec<StartPoint>> {
         if self.options.paths.is_empty() {
-            return Ok(vec![Start::Root]);
+            return Ok(vec![StartPoint::Root]);
         }
         let mut starts = Vec::new();
         for path in &self.options.paths {
@@ -223,14 +202,14 @@ impl Job<'_> {
         Ok(starts)
     }
 
-    fn start(&mut self, path: &[u8]) -> Result<Start> {
+    fn start(&mut self, path: &[u8]) -> Result<StartPoint> {
         let shown = printable(path);
         let nowhere = |status, text: &str| {
             self.terminal.say(&format!("{shown}: {text}"));
-            Ok(Start::Nowhere(status))
+            Ok(StartPoint::Nowhere(status))
         };
         match locate(&mut self.client, self.root.directory, path)? {
-            Located::Root => Ok(Start::Root),
+            Located::Root => Ok(StartPoint::Root),
             Located::Nothing { within, lost } => {
                 let within = match &*printable(&within) {
                     "" => "the root directory".to_owned(),
@@ -242,13 +221,13 @@ impl Job<'_> {
                 let text = format!("not found among the names that can be read: {within}: {cause}");
                 nowhere(Status::Unverified, &text)
             }
-            Located::Found(found) => match *found {
-                Found::Lost { cause, .. } => nowhere(Status::Unverified, &cause),
-                Found::Unused { .. } => nowhere(
+            Located::Item(found) => match *found {
+                ArchiveItem::Lost { cause, .. } => nowhere(Status::Unverified, &cause),
+                ArchiveItem::Unused { .. } => nowhere(
                     Status::Failed,
                     "only its name is in the archive, and nothing of it",
                 ),
-                found => Ok(Start::At(Box::new(found))),
+                found => Ok(StartPoint::At(Box::new(found))),
             },
         }
     }
@@ -258,7 +237,7 @@ impl Job<'_> {
         let starts = self.starts()?;
         let mut listing = Listing::new(self.options, self.terminal);
         for start in starts {
-            if let Start::Nowhere(status) = start {
+            if let StartPoint::Nowhere(status) = start {
                 listing.worsen(status);
             }
             if let Some(mut contents) = start.contents(&self.root) {
@@ -271,9 +250,9 @@ impl Job<'_> {
     /// Writes one file to standard output.
     fn print(&mut self) -> Result<Status> {
         match self.starts()?.pop() {
-            Some(Start::Nowhere(status)) => return Ok(status),
-            Some(Start::At(found)) => {
-                if let Found::File { above, info, entry } = *found {
+            Some(StartPoint::Nowhere(status)) => return Ok(status),
+            Some(StartPoint::At(found)) => {
+                if let ArchiveItem::File { above, info, entry } = *found {
                     let path = printable(&above.path_of(&info.elem));
                     return stdout::copy(&mut self.client, &entry, &path);
                 }
@@ -290,12 +269,12 @@ impl Job<'_> {
         let output = self.options.output.as_ref().unwrap_or(&here);
         let output = PathBuf::from(output);
         let starts = self.starts()?;
-        if let [Start::Nowhere(status)] = starts[..] {
+        if let [StartPoint::Nowhere(status)] = starts[..] {
             return Ok(status);
         }
         let mut told = Told::new(self.options, self.terminal);
         for start in starts {
-            if let Start::Nowhere(status) = start {
+            if let StartPoint::Nowhere(status) = start {
                 told.status = told.status.worst(status);
             }
             let above = start.above();
@@ -316,11 +295,13 @@ fn copy_into(
 ) -> Result<()> {
     let shown = || printable(output.as_os_str().as_encoded_bytes());
     let unpack = Unpack::into(output, above, told.options.check, |done| told.take(done));
-    let copied = unpack.and_then(|mut unpack| unpack.run(client, contents));
-    match copied {
-        Err(UnpackError::Contents(error)) => Err(error.into()),
-        copied => copied.wrap_err_with(shown),
-    }
+    let unusable = |error| Failure::report(Status::Failed, in_lower_case(&error));
+    let mut unpack = unpack.map_err(unusable).wrap_err_with(shown)?;
+    let copied = unpack.run(client, contents);
+    copied.map_err(|error| match error.is::<ClientError>() {
+        true => error,
+        false => error.wrap_err(shown()),
+    })
 }
 
 /// What was done, told.
@@ -364,31 +345,31 @@ impl<'a> Told<'a> {
             path => path.to_owned(),
         };
         let (state, cause) = match &done.outcome {
-            Outcome::Copied => {
+            CopyOutcome::Copied => {
                 self.count(done);
                 self.terminal.detail(|| shown.clone());
                 ("copied", None)
             }
-            Outcome::Compared => return,
-            Outcome::Differs(cause) => {
+            CopyOutcome::Compared => return,
+            CopyOutcome::Differs(cause) => {
                 self.damaged += 1;
                 self.status = self.status.worst(Status::Unverified);
                 let text = "copied, and not as in the archive";
                 self.terminal.say(&format!("{shown}: {text}: {cause}"));
                 ("differs", Some(cause))
             }
-            Outcome::Unused => {
+            CopyOutcome::Unused => {
                 let text = "only its name is in the archive";
                 self.terminal.detail(|| format!("{shown}: {text}"));
                 ("unused", None)
             }
-            Outcome::Refused(cause) | Outcome::Failed(cause) => {
+            CopyOutcome::Refused(cause) | CopyOutcome::Failed(cause) => {
                 self.others += 1;
                 self.status = self.status.worst(Status::Failed);
                 self.refused.say(&format!("{shown}: not copied: {cause}"));
                 ("refused", Some(cause))
             }
-            Outcome::Damaged(cause) => {
+            CopyOutcome::Damaged(cause) => {
                 self.damaged += 1;
                 self.status = self.status.worst(Status::Unverified);
                 self.terminal.say(&format!("{shown}: damaged: {cause}"));
@@ -396,7 +377,7 @@ impl<'a> Told<'a> {
             }
         };
         if self.options.json {
-            let line = Listed::of(&path, done.info, done.size);
+            let line = ListedName::of(&path, done.info, done.size);
             let line = line.and_state(state, cause.map(String::as_str));
             self.print(&line.json());
         }
@@ -404,7 +385,7 @@ impl<'a> Told<'a> {
     }
 
     fn count(&mut self, done: &Done<'_>) {
-        match Listed::of(b"", done.info, done.size).kind() {
+        match ListedName::of(b"", done.info, done.size).kind() {
             "directory" => self.directories += 1,
             _ => {
                 self.files += 1;

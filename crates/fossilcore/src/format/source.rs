@@ -2,7 +2,6 @@
 //! written.
 
 use std::ffi::OsString;
-use venticore::codec::invalid::Invalid;
 
 use eyre::{Result, WrapErr};
 
@@ -12,7 +11,7 @@ use crate::archive::{Archive, Depth, prove};
 use crate::{rootline, venti};
 use venticore::codec::dial::Dial;
 use venticore::codec::operand::Operand;
-use venticore::codec::score::{LabelledScore, Score};
+use venticore::codec::score::Score;
 use venticore::config::Config;
 use venticore::host::holders;
 use venticore::host::partition::Partition;
@@ -22,43 +21,6 @@ use venticore::status::{Failure, Status};
 
 /// The name of a file system, unless told otherwise.
 pub(crate) const LABEL: &str = "vfs";
-
-/// A root score: 40 hex digits, `vac:` before them or not.
-///
-/// # Errors
-/// Anything else.
-pub(crate) fn root_score(text: &str) -> Result<Score> {
-    let parsed: Result<LabelledScore, Invalid> = text.parse();
-    let labelled = parsed.wrap_err("rootscore")?;
-    match labelled.label {
-        Some(label) if !label.eq_ignore_ascii_case("vac") => {
-            let text = format!(
-                "rootscore: expected vac:SCORE or SCORE, found \"{}:\"",
-                label.escape_default()
-            );
-            Err(Failure::report(Status::Usage, text))
-        }
-        _ => Ok(labelled.score),
-    }
-}
-
-/// The venti: the one given, otherwise `$venti`, otherwise the configured source.
-///
-/// # Errors
-/// None is named, or its text is not an address.
-pub(crate) fn venti(given: Option<&str>, config: &Config) -> Result<(String, Dial)> {
-    let text = match given {
-        Some(text) => Some(text.trim().to_owned()),
-        None => venti::reading_venti(config)?,
-    };
-    let text = text.filter(|text| !text.is_empty()).ok_or_else(|| {
-        let text =
-            "please set a venti: expected its address as an operand or in $venti, found none";
-        Failure::report(Status::Usage, text)
-    })?;
-    let dial = config.dial(&text).wrap_err("venti")?;
-    Ok((text, dial))
-}
 
 /// Opens a partition, for writing unless nothing is to be written.
 pub(crate) fn open(operand: &OsString, dry_run: bool) -> Result<Partition> {

@@ -4,38 +4,38 @@ use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
 
 use super::target::{Refusal, Writing};
-use super::{Job, Outcome, Unpack};
+use super::{CopyOutcome, FileCopy, Unpack};
 use venticore::net::tree::{BadBlock, Leaf, Leaves, StreamPart, StreamReader};
 use venticore::text::printable;
 
 /// Files that are copied together.
-pub(super) struct Batch<'u, 'r> {
+pub(super) struct CopyBatch<'u, 'r> {
     unpack: &'u mut Unpack<'r>,
-    jobs: Vec<Progress>,
+    jobs: Vec<CopyProgress>,
     next: usize,
 }
 
 /// How far a file is.
-struct Progress {
-    job: Job,
+struct CopyProgress {
+    job: FileCopy,
     writing: Option<Writing>,
     /// What has come of a link's target.
     target: Vec<u8>,
     /// Why it is given up.
-    wrong: Option<Outcome>,
+    wrong: Option<CopyOutcome>,
     is_copied: bool,
 }
 
-impl<'u, 'r> Batch<'u, 'r> {
-    pub(super) fn of(unpack: &'u mut Unpack<'r>, jobs: Vec<Job>) -> Self {
-        let fresh = |job| Progress {
+impl<'u, 'r> CopyBatch<'u, 'r> {
+    pub(super) fn of(unpack: &'u mut Unpack<'r>, jobs: Vec<FileCopy>) -> Self {
+        let fresh = |job| CopyProgress {
             job,
             writing: None,
             target: Vec::new(),
             wrong: None,
             is_copied: false,
         };
-        Batch {
+        CopyBatch {
             unpack,
             jobs: jobs.into_iter().map(fresh).collect(),
             next: 0,
@@ -43,7 +43,7 @@ impl<'u, 'r> Batch<'u, 'r> {
     }
 
     /// The files that were copied, where they are to be compared.
-    pub(super) fn copied(self) -> Vec<Job> {
+    pub(super) fn copied(self) -> Vec<FileCopy> {
         if !self.unpack.compares {
             return Vec::new();
         }
@@ -117,7 +117,7 @@ fn check_link(target: &[u8]) -> Result<(), Refusal> {
     Err(Refusal::Refused(text))
 }
 
-impl StreamReader for Batch<'_, '_> {
+impl StreamReader for CopyBatch<'_, '_> {
     fn next(&mut self) -> Option<StreamPart> {
         let id = self.next;
         let entry = self.jobs.get(id)?.job.entry;
@@ -130,7 +130,7 @@ impl StreamReader for Batch<'_, '_> {
     }
 
     fn leaf(&mut self, leaf: Leaf<'_>) {
-        let is_given_up = |file: &Progress| file.wrong.is_some();
+        let is_given_up = |file: &CopyProgress| file.wrong.is_some();
         if self.jobs.get(leaf.id).is_none_or(is_given_up) {
             return;
         }
@@ -144,7 +144,7 @@ impl StreamReader for Batch<'_, '_> {
 
     fn damage(&mut self, id: usize, _leaves: Range<u64>, damage: BadBlock) -> ControlFlow<()> {
         if let Some(file) = self.jobs.get_mut(id) {
-            file.wrong = Some(Outcome::Damaged(damage.to_string()));
+            file.wrong = Some(CopyOutcome::Damaged(damage.to_string()));
         }
         ControlFlow::Break(())
     }
@@ -154,7 +154,7 @@ impl StreamReader for Batch<'_, '_> {
         let outcome = match wrong {
             Some(wrong) => wrong,
             None => match self.finish(id) {
-                Ok(()) => Outcome::Copied,
+                Ok(()) => CopyOutcome::Copied,
                 Err(refusal) => self.unpack.outcome(refusal),
             },
         };
@@ -162,7 +162,7 @@ impl StreamReader for Batch<'_, '_> {
             return;
         };
         file.writing = None;
-        file.is_copied = outcome == Outcome::Copied;
+        file.is_copied = outcome == CopyOutcome::Copied;
         let is_kept = file.is_copied && self.unpack.compares;
         let job = &file.job;
         let (above, size) = (&job.above, job.entry.size);

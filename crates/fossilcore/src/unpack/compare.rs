@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
 
 use super::target::Made;
-use super::{Job, Outcome, Unpack};
+use super::{CopyOutcome, FileCopy, Unpack};
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 use venticore::codec::tree::truncated;
@@ -16,20 +16,20 @@ use venticore::text::in_lower_case;
 /// Files that are compared together.
 pub(super) struct Comparison<'u, 'r> {
     unpack: &'u mut Unpack<'r>,
-    files: Vec<Compared>,
+    files: Vec<ComparedFile>,
     next: usize,
 }
 
 /// A file that is being compared.
-struct Compared {
-    job: Job,
+struct ComparedFile {
+    job: FileCopy,
     made: Option<Made>,
     wrong: Option<String>,
 }
 
 impl<'u, 'r> Comparison<'u, 'r> {
-    pub(super) fn of(unpack: &'u mut Unpack<'r>, jobs: Vec<Job>) -> Self {
-        let fresh = |job| Compared {
+    pub(super) fn of(unpack: &'u mut Unpack<'r>, jobs: Vec<FileCopy>) -> Self {
+        let fresh = |job| ComparedFile {
             job,
             made: None,
             wrong: None,
@@ -42,7 +42,7 @@ impl<'u, 'r> Comparison<'u, 'r> {
     }
 }
 
-impl Compared {
+impl ComparedFile {
     fn differs(&mut self, text: String) {
         self.wrong.get_or_insert(text);
     }
@@ -118,8 +118,8 @@ impl StreamReader for Comparison<'_, '_> {
         };
         file.made = None;
         let outcome = match file.wrong.take() {
-            Some(text) => Outcome::Differs(text),
-            None => Outcome::Compared,
+            Some(text) => CopyOutcome::Differs(text),
+            None => CopyOutcome::Compared,
         };
         let job = &file.job;
         let (above, size) = (&job.above, job.entry.size);

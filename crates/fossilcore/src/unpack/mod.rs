@@ -11,14 +11,17 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::archive::{Contents, ContentsError, Folder, Found};
+use eyre::{Report, Result};
+
+use crate::archive::{ArchiveItem, Contents, Folder};
 use crate::disk::DirEntry;
-use batch::Batch;
+use batch::CopyBatch;
 use compare::Comparison;
-use target::{Refusal, Target};
+use target::{Refusal, TargetTree};
 use venticore::codec::tree::Entry;
-use venticore::net::client::Client;
+use venticore::net::client::{Client, ClientError};
 use venticore::net::tree::read_streams;
+use venticore::status::{Failure, Status};
 use venticore::text::in_lower_case;
 
 /// Files that are copied together.
@@ -29,7 +32,7 @@ const LINK_MAX: u64 = 4095;
 
 /// What became of something in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CopyOutcome {
     /// It is there, as it was.
     Copied,
     /// It was read again from the disk, and is as in the archive.
@@ -56,34 +59,20 @@ pub struct Done<'a> {
     /// Bytes of it.
     pub size: u64,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: CopyOutcome,
 }
 
 /// Takes what was done.
-pub type Report<'r> = dyn FnMut(&Done<'_>) + 'r;
-
-/// Why a copy did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
-    /// The directory cannot be used.
-    #[error("{}", in_lower_case(.0))]
-    Target(io::Error),
-    /// Nothing more can be written.
-    #[error("{}: the copy is not complete", in_lower_case(.0))]
-    Full(io::Error),
-    /// The contents cannot be told.
-    #[error("{0}")]
-    Contents(#[from] ContentsError),
-}
+pub type TakeDone<'r> = dyn FnMut(&Done<'_>) + 'r;
 
 /// A file to be copied.
-struct Job {
+struct FileCopy {
     above: Rc<Folder>,
     info: DirEntry,
     entry: Entry,
 }
 
-impl Job {
+impl FileCopy {
     fn is_link(&self) -> bool {
         self.info.mode & DirEntry::LINK != 0
     }
@@ -91,8 +80,8 @@ impl Job {
 
 /// A copy into a directory.
 pub struct Unpack<'r> {
-    target: Target,
-    report: Box<Report<'r>>,
+    target: TargetTree,
+    report: Box<TakeDone<'r>>,
     /// What was copied is read again from the disk.
     compares: bool,
     /// Why nothing more can be written.
@@ -104,15 +93,15 @@ impl<'r> Unpack<'r> {
     /// With `compares`, what was copied is read again from the disk.
     ///
     /// # Errors
-    /// [`UnpackError::Target`].
+    /// The directory cannot be used.
     pub fn into(
         directory: &Path,
         above: &Rc<Folder>,
         compares: bool,
         report: impl FnMut(&Done<'_>) + 'r,
-    ) -> Result<Self, UnpackError> {
+    ) -> io::Result<Self> {
         Ok(Unpack {
-            target: Target::open(directory, above).map_err(UnpackError::Target)?,
+            target: TargetTree::open(directory, above)?,
             report: Box::new(report),
             compares,
             full: None,
@@ -122,8 +111,9 @@ impl<'r> Unpack<'r> {
     /// Copies everything.
     ///
     /// # Errors
-    /// [`UnpackError`]; what becomes of single files is reported.
-    pub fn run(&mut self, client: &mut Client, contents: &mut Contents) -> Result<(), UnpackError> {
+    /// The venti was lost, or nothing more can be written; what becomes of single files is
+    /// reported.
+    pub fn run(&mut self, client: &mut Client, contents: &mut Contents) -> Result<()> {
         loop {
             let mut jobs = Vec::new();
             while jobs.len() < TOGETHER && self.full.is_none() {
@@ -135,14 +125,13 @@ impl<'r> Unpack<'r> {
             let is_last = jobs.len() < TOGETHER;
             let copied = self.copy(client, jobs)?;
             if let Some(error) = self.full.take() {
-                return Err(UnpackError::Full(error));
+                return Err(incomplete(&error));
             }
             if is_last || self.compares {
-                self.target.sync().map_err(UnpackError::Full)?;
+                self.target.sync().map_err(|error| incomplete(&error))?;
             }
             if self.compares {
-                let read = read_streams(client, &mut Comparison::of(self, copied));
-                read.map_err(ContentsError::from)?;
+                read_streams(client, &mut Comparison::of(self, copied))?;
             }
             if is_last {
                 return Ok(());
@@ -151,30 +140,33 @@ impl<'r> Unpack<'r> {
     }
 
     /// Copies these; gives back what is to be compared.
-    fn copy(&mut self, client: &mut Client, jobs: Vec<Job>) -> Result<Vec<Job>, UnpackError> {
-        let mut batch = Batch::of(self, jobs);
+    fn copy(
+        &mut self,
+        client: &mut Client,
+        jobs: Vec<FileCopy>,
+    ) -> Result<Vec<FileCopy>, ClientError> {
+        let mut batch = CopyBatch::of(self, jobs);
         let read = read_streams(client, &mut batch);
         let copied = batch.copied();
-        read.map_err(ContentsError::from)?;
-        Ok(copied)
+        read.map(|()| copied)
     }
 
     /// Makes a directory, or puts a file on the list.
-    fn take(&mut self, found: Found, contents: &mut Contents, jobs: &mut Vec<Job>) {
+    fn take(&mut self, found: ArchiveItem, contents: &mut Contents, jobs: &mut Vec<FileCopy>) {
         match found {
-            Found::Directory {
+            ArchiveItem::Directory {
                 above,
                 folder,
                 info,
                 ..
             } => {
                 let outcome = match self.target.enter(&above, &folder, &info) {
-                    Ok(()) => Outcome::Copied,
+                    Ok(()) => CopyOutcome::Copied,
                     Err(refusal) => {
                         contents.skip();
                         match self.outcome(refusal) {
-                            Outcome::Refused(text) => {
-                                Outcome::Refused(format!("{text}; nothing in it was copied"))
+                            CopyOutcome::Refused(text) => {
+                                CopyOutcome::Refused(format!("{text}; nothing in it was copied"))
                             }
                             other => other,
                         }
@@ -182,26 +174,27 @@ impl<'r> Unpack<'r> {
                 };
                 self.say(&above, Some(&info), 0, outcome);
             }
-            Found::File { above, info, entry } => match self.check(&above, &info, &entry) {
+            ArchiveItem::File { above, info, entry } => match self.check(&above, &info, &entry) {
                 Ok(()) => {
                     self.target.hold(above.id);
-                    jobs.push(Job { above, info, entry });
+                    jobs.push(FileCopy { above, info, entry });
                 }
                 Err(refusal) => {
                     let outcome = self.outcome(refusal);
                     self.say(&above, Some(&info), entry.size, outcome);
                 }
             },
-            Found::Unused { above, info } => self.say(&above, Some(&info), 0, Outcome::Unused),
-            Found::Lost { above, info, cause } => {
-                let outcome = Outcome::Damaged(cause.to_string());
+            ArchiveItem::Unused { above, info } => {
+                self.say(&above, Some(&info), 0, CopyOutcome::Unused);
+            }
+            ArchiveItem::Lost { above, info, cause } => {
+                let outcome = CopyOutcome::Damaged(cause.to_string());
                 self.say(&above, Some(&info), 0, outcome);
             }
-            Found::LostNames { folder, cause } => {
-                let text = format!("{cause}: the files that it names are lost");
-                self.say(&folder, None, 0, Outcome::Damaged(text));
+            ArchiveItem::LostNames { folder, cause } => {
+                self.say(&folder, None, 0, CopyOutcome::Damaged(cause));
             }
-            Found::End(folder) => self.release(folder.id),
+            ArchiveItem::End(folder) => self.release(folder.id),
         }
     }
 
@@ -223,11 +216,11 @@ impl<'r> Unpack<'r> {
     }
 
     /// What a refusal comes to. A disk that takes nothing more ends the copy.
-    fn outcome(&mut self, refusal: Refusal) -> Outcome {
+    fn outcome(&mut self, refusal: Refusal) -> CopyOutcome {
         match refusal {
-            Refusal::Refused(text) => Outcome::Refused(text),
+            Refusal::Refused(text) => CopyOutcome::Refused(text),
             Refusal::Failed(error) => {
-                let outcome = Outcome::Failed(in_lower_case(&error));
+                let outcome = CopyOutcome::Failed(in_lower_case(&error));
                 if is_full(&error) && self.full.is_none() {
                     self.full = Some(error);
                 }
@@ -244,7 +237,7 @@ impl<'r> Unpack<'r> {
         }
     }
 
-    fn say(&mut self, above: &Folder, info: Option<&DirEntry>, size: u64, outcome: Outcome) {
+    fn say(&mut self, above: &Folder, info: Option<&DirEntry>, size: u64, outcome: CopyOutcome) {
         (self.report)(&Done {
             above,
             info,
@@ -262,4 +255,10 @@ fn is_full(error: &io::Error) -> bool {
             | io::ErrorKind::QuotaExceeded
             | io::ErrorKind::ReadOnlyFilesystem
     )
+}
+
+/// Why a copy ends before its end.
+fn incomplete(error: &io::Error) -> Report {
+    let text = format!("{}: the copy is not complete", in_lower_case(error));
+    Failure::report(Status::Failed, text)
 }

@@ -37,7 +37,7 @@ const PERMISSIONS: u32 = 0o777;
 const PRIVATE: Mode = Mode::RWXU;
 
 /// The directories that files are made in.
-pub(super) struct Target {
+pub(super) struct TargetTree {
     folders: HashMap<u64, TargetFolder>,
     /// Those that are open, the one used last at the end.
     open: VecDeque<u64>,
@@ -78,7 +78,7 @@ impl From<Errno> for Refusal {
     }
 }
 
-impl Target {
+impl TargetTree {
     /// A directory that is there, in place of the folder `above`. It is made if it is not.
     pub(super) fn open(path: &Path, above: &Rc<Folder>) -> io::Result<Self> {
         match std::fs::create_dir(path) {
@@ -96,7 +96,7 @@ impl Target {
             pending: 1,
             handle: Some(Rc::new(handle)),
         };
-        Ok(Target {
+        Ok(TargetTree {
             folders: HashMap::from([(above.id, base)]),
             open: VecDeque::new(),
             temporary: 0,

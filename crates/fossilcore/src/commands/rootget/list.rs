@@ -8,8 +8,8 @@ use std::rc::Rc;
 use eyre::{Report, Result, WrapErr};
 
 use super::Options;
-use super::listed::{Listed, summary};
-use crate::archive::{Contents, Folder, Found};
+use super::listed::{ListedName, summary};
+use crate::archive::{ArchiveItem, Contents, Folder};
 use venticore::codec::score::Score;
 use venticore::codec::tree::Entry;
 use venticore::host::terminal::{Output, Terminal};
@@ -26,7 +26,7 @@ const TOGETHER: usize = 4096;
 const KNOWN_MAX: usize = 1 << 20;
 
 /// A stream that was read: where it begins, and how it is laid out.
-type Key = (Score, u64, u8, u16);
+type StreamKey = (Score, u64, u8, u16);
 
 /// A list in the making.
 pub(super) struct Listing<'a> {
@@ -40,7 +40,7 @@ pub(super) struct Listing<'a> {
     status: Status,
     /// What is to be checked.
     unchecked: Vec<(Rc<Folder>, Vec<u8>, Entry)>,
-    known: HashSet<Key>,
+    known: HashSet<StreamKey>,
 }
 
 impl<'a> Listing<'a> {
@@ -78,41 +78,37 @@ impl<'a> Listing<'a> {
         self.check(client)
     }
 
-    fn take(&mut self, found: Found) -> io::Result<()> {
+    fn take(&mut self, found: ArchiveItem) -> io::Result<()> {
         match found {
-            Found::Directory { above, info, .. } => {
+            ArchiveItem::Directory { above, info, .. } => {
                 self.directories += 1;
                 let path = above.path_of(&info.elem);
-                self.line(&Listed::of(&path, Some(&info), 0))?;
+                self.line(&ListedName::of(&path, Some(&info), 0))?;
             }
-            Found::File { above, info, entry } => {
+            ArchiveItem::File { above, info, entry } => {
                 self.files += 1;
                 self.bytes += entry.size;
                 let path = above.path_of(&info.elem);
-                self.line(&Listed::of(&path, Some(&info), entry.size))?;
+                self.line(&ListedName::of(&path, Some(&info), entry.size))?;
                 if self.options.check && !self.known.contains(&key(&entry)) {
                     self.unchecked.push((above, info.elem, entry));
                 }
             }
-            Found::Unused { above, info } => {
+            ArchiveItem::Unused { above, info } => {
                 let path = printable(&above.path_of(&info.elem));
                 let text = "only its name is in the archive";
                 self.terminal.detail(|| format!("{path}: {text}"));
             }
-            Found::Lost { above, info, cause } => self.damaged(&above, &info.elem, &cause),
-            Found::LostNames { folder, cause } => {
-                self.damaged(
-                    &folder,
-                    b"",
-                    &format!("{cause}: the files that it names are lost"),
-                );
+            ArchiveItem::Lost { above, info, cause } => self.damaged(&above, &info.elem, &cause),
+            ArchiveItem::LostNames { folder, cause } => {
+                self.damaged(&folder, b"", &cause);
             }
-            Found::End(_) => {}
+            ArchiveItem::End(_) => {}
         }
         Ok(())
     }
 
-    fn line(&mut self, listed: &Listed<'_>) -> io::Result<()> {
+    fn line(&mut self, listed: &ListedName<'_>) -> io::Result<()> {
         let line = match self.options.json {
             true => listed.json(),
             false if self.options.quiet => return Ok(()),
@@ -185,7 +181,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-fn key(entry: &Entry) -> Key {
+fn key(entry: &Entry) -> StreamKey {
     (entry.score, entry.size, entry.depth, entry.stored_dsize)
 }
 

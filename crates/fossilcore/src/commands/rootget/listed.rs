@@ -12,7 +12,7 @@ use venticore::text::printable;
 const SCHEMA: u32 = 1;
 
 /// Something in an archive.
-pub(super) struct Listed<'a> {
+pub(super) struct ListedName<'a> {
     path: &'a [u8],
     info: Option<&'a DirEntry>,
     size: u64,
@@ -45,9 +45,9 @@ struct JsonListed<'a> {
     cause: Option<&'a str>,
 }
 
-impl<'a> Listed<'a> {
+impl<'a> ListedName<'a> {
     pub(super) fn of(path: &'a [u8], info: Option<&'a DirEntry>, size: u64) -> Self {
-        Listed {
+        ListedName {
             path,
             info,
             size,
@@ -58,7 +58,7 @@ impl<'a> Listed<'a> {
 
     /// The same, with what became of it.
     pub(super) fn and_state(self, state: &'a str, cause: Option<&'a str>) -> Self {
-        Listed {
+        ListedName {
             state: Some(state),
             cause,
             ..self

@@ -120,7 +120,7 @@ struct Stream {
 }
 
 /// A block to be read.
-struct Task {
+struct StreamBlock {
     stream: Rc<Stream>,
     score: Score,
     /// Above the leaves.
@@ -129,7 +129,7 @@ struct Task {
     number: u64,
 }
 
-impl Task {
+impl StreamBlock {
     fn ty(&self) -> BlockType {
         block_type(self.stream.part.entry.directory, self.level)
     }
@@ -144,15 +144,15 @@ impl Task {
 }
 
 /// A pointer block whose children are being asked for.
-struct Frame {
-    task: Task,
+struct PointerFrame {
+    task: StreamBlock,
     data: Vec<u8>,
     next: usize,
 }
 
-impl Frame {
+impl PointerFrame {
     /// The next child that is wanted; `None` at the end.
-    fn child(&mut self) -> Option<Task> {
+    fn child(&mut self) -> Option<StreamBlock> {
         let stream = &self.task.stream;
         let entry = &stream.part.entry;
         let level = self.task.level.checked_sub(1)?;
@@ -168,7 +168,7 @@ impl Frame {
             }
             let end = first.saturating_add(entry.span(level));
             if !score.is_nil() && stream.part.leaves.within(first, end) {
-                return Some(Task {
+                return Some(StreamBlock {
                     stream: Rc::clone(stream),
                     score,
                     level,
@@ -182,12 +182,12 @@ impl Frame {
 
 struct ReadState<'r> {
     reader: &'r mut dyn StreamReader,
-    frames: Vec<Frame>,
+    frames: Vec<PointerFrame>,
 }
 
 impl ReadState<'_> {
     /// The next block to be read; none where there is none now.
-    fn next(&mut self) -> Option<Task> {
+    fn next(&mut self) -> Option<StreamBlock> {
         while !self.reader.stops() {
             let task = match self.frames.last_mut() {
                 Some(frame) => match frame.child() {
@@ -217,14 +217,14 @@ impl ReadState<'_> {
     }
 
     /// The top block of a stream, if it has any.
-    fn begin(&mut self, part: StreamPart) -> Option<Task> {
+    fn begin(&mut self, part: StreamPart) -> Option<StreamBlock> {
         let (entry, id) = (part.entry, part.id);
         let within = part.leaves.within(0, entry.leaves());
         if !entry.active || entry.score.is_nil() || entry.size == 0 || !within {
             self.reader.end(id);
             return None;
         }
-        let task = Task {
+        let task = StreamBlock {
             stream: Rc::new(Stream {
                 part,
                 given_up: Cell::new(false),
@@ -247,7 +247,7 @@ impl ReadState<'_> {
     }
 
     /// A block has come, and its score is right.
-    fn came(&mut self, task: Task, data: &[u8]) {
+    fn came(&mut self, task: StreamBlock, data: &[u8]) {
         let part = &task.stream.part;
         let most = match task.level {
             0 => part.entry.dsize(),
@@ -259,7 +259,7 @@ impl ReadState<'_> {
         }
         if task.level > 0 && !task.stream.given_up.get() {
             let data = data.to_vec();
-            return self.frames.push(Frame {
+            return self.frames.push(PointerFrame {
                 task,
                 data,
                 next: 0,
@@ -272,7 +272,7 @@ impl ReadState<'_> {
         self.leave(task);
     }
 
-    fn damaged(&mut self, task: Task, fault: BlockFault) {
+    fn damaged(&mut self, task: StreamBlock, fault: BlockFault) {
         let part = &task.stream.part;
         if !task.stream.given_up.get() {
             let damage = BadBlock {
@@ -288,7 +288,7 @@ impl ReadState<'_> {
     }
 
     /// A block is done with, and its stream where it was the last.
-    fn leave(&mut self, task: Task) {
+    fn leave(&mut self, task: StreamBlock) {
         if let Some(stream) = Rc::into_inner(task.stream) {
             self.reader.end(stream.part.id);
         }
