@@ -575,7 +575,7 @@ fn in_the_foreground_it_ends_with_its_fossil_and_the_fossil_with_it() {
     let output = running.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("nobody asked for it"), "{said}");
+    assert!(said.contains("exited unexpectedly"), "{said}");
 
     until("its end", || !is_up(&site));
     let (_home, mut running) = foreground();

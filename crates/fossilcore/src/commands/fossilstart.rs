@@ -532,7 +532,7 @@ fn stay(started: &mut Started, plan: &StartPlan, signals: &UnixStream) -> Result
         }
         _ => {
             let text = format!(
-                "{}: the fossil ended, and nobody asked for it: see {}",
+                "{}: the fossil exited unexpectedly: see {}",
                 plan.console.display(),
                 plan.log().display()
             );
