@@ -1,11 +1,12 @@
-//! A relay between a client and a real server: it counts the writes that pass,
-//! and can keep the server's newer version from the client.
+//! A relay between a client and a server: it counts the writes that pass, can keep the
+//! server's newer version from the client, and can be as slow as a long line.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use venticore::codec::wire::{Request, Version, VersionLine, unframe};
 
@@ -20,6 +21,8 @@ struct Shared {
     writes: AtomicU64,
     stopped: AtomicBool,
     only_02: bool,
+    /// How long each byte is on its way.
+    delay: Duration,
 }
 
 /// A relay on a loopback port of its own; it takes no new connections once
@@ -34,22 +37,37 @@ impl Relay {
     /// A relay to the server on this port of the loopback.
     #[must_use]
     pub fn to(port: u16) -> Self {
-        Self::with(port, false)
+        Self::with(port, Shared::default())
     }
 
     /// The same, but the server seems to know version 02 only.
     #[must_use]
     pub fn of_02(port: u16) -> Self {
-        Self::with(port, true)
+        Self::with(
+            port,
+            Shared {
+                only_02: true,
+                ..Shared::default()
+            },
+        )
     }
 
-    fn with(port: u16, only_02: bool) -> Self {
+    /// A relay on which each byte takes this long, in both directions.
+    #[must_use]
+    pub fn slow(port: u16, delay: Duration) -> Self {
+        Self::with(
+            port,
+            Shared {
+                delay,
+                ..Shared::default()
+            },
+        )
+    }
+
+    fn with(port: u16, shared: Shared) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let shared = Arc::new(Shared {
-            only_02,
-            ..Shared::default()
-        });
+        let shared = Arc::new(shared);
         let of_thread = Arc::clone(&shared);
         let thread = thread::spawn(move || accept(&listener, port, &of_thread));
         Relay {
@@ -105,7 +123,7 @@ fn join(mut client: TcpStream, mut server: TcpStream, shared: &Shared) {
     thread::scope(|scope| {
         scope.spawn(move || {
             // An end by an error is an end.
-            let _ = down(&mut server, &mut to_client, shared.only_02);
+            let _ = down(&mut server, &mut to_client, shared);
             let _ = to_client.shutdown(Shutdown::Both);
         });
         let _ = up(&mut client, &mut to_server, shared);
@@ -113,13 +131,13 @@ fn join(mut client: TcpStream, mut server: TcpStream, shared: &Shared) {
     });
 }
 
-fn down(server: &mut TcpStream, client: &mut TcpStream, only_02: bool) -> io::Result<()> {
+fn down(server: &mut TcpStream, client: &mut TcpStream, shared: &Shared) -> io::Result<()> {
     let mut line = read_line(server)?;
-    if only_02 {
+    if shared.only_02 {
         line = b"venti-02-relay\n".to_vec();
     }
     client.write_all(&line)?;
-    io::copy(server, client).map(|_| ())
+    late(server, client, shared, |_| Ok(()))
 }
 
 fn up(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -> io::Result<()> {
@@ -134,17 +152,45 @@ fn up(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -> io::Re
         .ok_or(io::ErrorKind::InvalidData)?;
     server.write_all(&line)?;
     let mut pending = Vec::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let n = client.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(());
-        }
-        pending.extend_from_slice(&buffer[..n]);
+    late(client, server, shared, |bytes| {
+        pending.extend_from_slice(bytes);
         let used = count(version, &pending, &shared.writes)?;
-        server.write_all(&buffer[..n])?;
         pending.drain(..used);
-    }
+        Ok(())
+    })
+}
+
+/// Passes on what comes, each piece after the delay, until the end.
+fn late(
+    from: &mut TcpStream,
+    to: &mut TcpStream,
+    shared: &Shared,
+    mut look: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    // What is on its way, and when it is there.
+    let (sender, line) = mpsc::sync_channel::<(Instant, Vec<u8>)>(1024);
+    let mut buffer = vec![0; 64 * 1024];
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for (due, bytes) in line {
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                if to.write_all(&bytes).is_err() {
+                    return;
+                }
+            }
+        });
+        loop {
+            let n = from.read(&mut buffer)?;
+            if n == 0 {
+                return Ok(());
+            }
+            look(&buffer[..n])?;
+            let piece = (Instant::now() + shared.delay, buffer[..n].to_vec());
+            if sender.send(piece).is_err() {
+                return Ok(());
+            }
+        }
+    })
 }
 
 /// Counts the writes among the requests that are all there; says how many

@@ -1,4 +1,4 @@
-//! `cargo xtask bench [PART ...] [--rounds N] [--megabytes N] [--log N]`: what the
+//! `cargo xtask bench [PART ...] [--rounds N] [--megabytes N] [--log N] [--blocks N]`: what the
 //! commands cost, beside the C tools where `$PLAN9` is set.
 //!
 //! | part | measures |
@@ -7,10 +7,11 @@
 //! | `targets` | what `ventiprog` itself takes for three null sinks, against one |
 //! | `format` | `fosreset` of a sparse partition of 64 GB, against a dd of as many bytes as its labels have |
 //! | `increment` | a run with about 1 MB that is new on a large partition, against the C tool with the same wrcmd; and runs with nothing new |
+//! | `walk` | `rootcheck` of a root of 200,000 blocks on a real venti, against as many reads sent without a pause |
 //! | `halt` | `foshalt`, and `fosreset` of a fossil that runs, against the fixed sleeps of the rc scripts |
 //!
 //! Without a part, all of them. `--megabytes` is what the blocks of the first
-//! two add up to, `--log` the megabytes of log of the third.
+//! two add up to, `--log` the megabytes of log of the third, `--blocks` the leaves of `walk`.
 //!
 //! The sinks are processes of their own, so that their processor time is not
 //! counted as the client's; they say how many blocks they took.
@@ -20,6 +21,7 @@ mod halt;
 mod increment;
 mod targets;
 mod throughput;
+mod walk;
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
@@ -36,7 +38,14 @@ const BLOCK: usize = 8192;
 const PERCENT_WORDS: usize = 65;
 const DATA: u8 = 13;
 const ARENA: u64 = 512 << 20;
-const PARTS: [&str; 5] = ["throughput", "targets", "increment", "format", "halt"];
+const PARTS: [&str; 6] = [
+    "throughput",
+    "targets",
+    "increment",
+    "walk",
+    "format",
+    "halt",
+];
 
 /// What was asked for.
 struct Options {
@@ -44,6 +53,7 @@ struct Options {
     rounds: usize,
     megabytes: u64,
     log: u64,
+    blocks: usize,
 }
 
 pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
@@ -58,6 +68,8 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
         "ventiprog",
         "-p",
         "fosreset",
+        "-p",
+        "rootcheck",
         "-p",
         "xtask",
     ]);
@@ -87,6 +99,14 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
         println!("\nincrement: about 1 MB new, and nothing new");
         increment::run(directory.path(), options.log, options.rounds.min(3))?;
     }
+    if asks("walk") {
+        println!(
+            "\nwalk: rootcheck of {} blocks on a real venti",
+            options.blocks
+        );
+        walk::run(directory.path(), options.blocks, options.rounds.min(3))?;
+        walk::far(options.rounds.min(3))?;
+    }
     if asks("halt") {
         println!("\nhalt: foshalt, and fosreset while the fossil runs");
         halt::run(directory.path(), options.rounds)?;
@@ -105,6 +125,7 @@ impl Options {
             rounds: 5,
             megabytes: 840,
             log: 2100,
+            blocks: 200_000,
         };
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
@@ -112,6 +133,7 @@ impl Options {
                 Arg::Long("rounds") => options.rounds = parser.value()?.parse()?,
                 Arg::Long("megabytes") => options.megabytes = parser.value()?.parse()?,
                 Arg::Long("log") => options.log = parser.value()?.parse()?,
+                Arg::Long("blocks") => options.blocks = parser.value()?.parse()?,
                 Arg::Value(part) => options.parts.push(part.string()?),
                 other => return Err(other.unexpected().into()),
             }
