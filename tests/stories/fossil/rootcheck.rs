@@ -230,9 +230,44 @@ fn a_target_that_is_down_or_silent_costs_the_others_nothing() {
     let output = checks.command(&["-h", &closed, score]).run();
     output.assert_refused(6, "cannot connect");
     assert_eq!(checks.verified().len(), 1);
-    let output = checks.command(&["-j", "-h", &closed, score]).run();
-    let json: Value = serde_json::from_str(&output.stdout).unwrap();
-    assert_eq!((output.status, &json["verdict"]), (6, &Value::Null));
+    // Each root that was not decided has its line of JSON.
+    let output = checks
+        .command(&["-j", "-h", &closed, score, ARCHIVES[1].0])
+        .run();
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    assert_eq!((output.status, lines.len()), (6, 2), "{output:?}");
+    for line in lines {
+        let json: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(json["verdict"], Value::Null);
+        assert!(json["error"].as_str().unwrap().contains("cannot connect"));
+    }
+}
+
+#[test]
+fn a_target_that_falls_silent_over_and_over_is_given_up() {
+    let (venti, checks) = (golden::archives(), Checks::new());
+    // It gives a few blocks each time.
+    let faults = (1..50).map(|n| Fault::at(On::Read, 5 * n, How::Silence));
+    faults.for_each(|fault| venti.fault(fault));
+    let config = "[limits]\nsilence = 1\nretries = 2\n";
+    let output = checks
+        .command(&["-c", "-h", &venti.dial(), ARCHIVES[1].0])
+        .config(config)
+        .run();
+    output.assert_refused(6, "no answer");
+    assert!(venti.counts().connections <= 3);
+    assert_eq!(checks.verified().len(), 0);
+}
+
+#[test]
+fn a_verdict_that_cannot_be_recorded_is_printed_and_makes_a_failure() {
+    let (venti, checks) = (golden::archives(), Checks::new());
+    let (score, _) = ARCHIVES[0];
+    fs::create_dir_all(checks.state().join("verified")).unwrap();
+    fs::set_permissions(checks.state(), PermissionsExt::from_mode(0o700)).unwrap();
+    let output = checks.run(&venti, &[score]);
+    assert_printed(&output, 1, &[line(score, &venti, "whole", 62)]);
+    assert!(output.stderr.contains("verified: "), "{output:?}");
 }
 
 #[test]

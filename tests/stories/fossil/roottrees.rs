@@ -258,6 +258,45 @@ fn forged_trees_are_at_their_end_soon_in_little_memory() {
     }
 }
 
+/// Directories of directories, each of which has as many files as it can: what was read and
+/// not looked into yet is more than may be held at a time.
+#[test]
+fn a_wide_and_deep_tree_is_walked_in_little_memory() {
+    const LEVELS: u64 = 30;
+    const WIDE: u64 = 200;
+    let venti = Venti::start();
+    let leaf = venti.insert(BlockType::Data, b"leaf");
+    let mut inner = entry(false, 0, 4, leaf);
+    for level in 0..LEVELS {
+        let directories = (0..WIDE).map(|number| {
+            let mut files = entry(false, 0, 4, leaf).repeat(202);
+            // No two are alike.
+            let id = u32::try_from(level * WIDE + number).unwrap();
+            files[..4].copy_from_slice(&id.to_be_bytes());
+            let first = if number == 0 { &inner } else { &files[..40] };
+            let block = [first, &files].concat();
+            entry(
+                true,
+                0,
+                block.len() as u64,
+                venti.insert(BlockType::Dir, &block),
+            )
+        });
+        let block = directories.collect::<Vec<_>>().concat();
+        let score = venti.insert(BlockType::Dir, &block);
+        inner = entry(true, 0, block.len() as u64, score);
+    }
+    let score = root(&venti, &[inner]);
+    let (output, peak) = peak(command(&venti, &["-c"]).arg(score.to_string()));
+    assert_eq!(output.status, 0, "{output:?}");
+    let blocks = LEVELS * (WIDE + 1) + 3;
+    assert!(
+        output.stdout.contains(&format!(" whole {blocks} ")),
+        "{output:?}"
+    );
+    assert!(peak < 48 << 10, "{peak} KiB");
+}
+
 /// A file that is gone, in a directory whose metadata says that it has 2^47 bytes.
 #[test]
 fn a_name_is_looked_for_in_a_limited_part_of_metadata() {

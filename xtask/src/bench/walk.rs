@@ -158,7 +158,11 @@ impl Tree {
         let mut entries: Vec<Vec<u8>> = Vec::new();
         let mut left = leaves;
         while left > 0 {
-            let large = if entries.len() % 2 == 0 { LARGE } else { 1 };
+            let large = if entries.len().is_multiple_of(2) {
+                LARGE
+            } else {
+                1
+            };
             let mut files = Vec::new();
             while files.len() < FILES / large.min(20) && left > 0 {
                 files.push(self.file(large.min(left))?.to_bytes());

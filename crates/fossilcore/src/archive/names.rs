@@ -12,8 +12,11 @@ use super::tree::{self, Dir};
 use super::{LAYER, SOURCES};
 use crate::disk::DirEntry;
 
-/// The most bytes of metadata of a directory in which a name is looked for.
+/// The most bytes of metadata in which the names of a root's bad blocks are looked for.
 const META_MAX: u64 = 256 << 20;
+
+/// The most directories that are looked into for them.
+const DIRECTORIES_MAX: u32 = 1024;
 
 /// Bytes of metadata that are read together, about.
 const CHUNK: u64 = 1 << 20;
@@ -155,9 +158,30 @@ fn unless_lost(error: TreeError) -> Result<(), ClientError> {
     }
 }
 
-/// The path of the file that a block belongs to. Where a name cannot be read, the numbers
-/// of the entries take its place.
-pub(super) fn place(client: &mut Client, root: Option<&Root>, block: &BadBlock) -> String {
+/// What may still be read to find names: archives made to be large have an end.
+pub(super) struct Budget {
+    bytes: u64,
+    directories: u32,
+}
+
+impl Budget {
+    /// For the names of one root's blocks.
+    pub(super) fn new() -> Self {
+        Budget {
+            bytes: META_MAX,
+            directories: DIRECTORIES_MAX,
+        }
+    }
+}
+
+/// The path of the file that a block belongs to. Where a name cannot be read, or not for
+/// what is left of the budget, the numbers of the entries take its place.
+pub(super) fn place(
+    client: &mut Client,
+    root: Option<&Root>,
+    block: &BadBlock,
+    budget: &mut Budget,
+) -> String {
     if block.ty == BlockType::Root {
         return "root".to_owned();
     }
@@ -170,7 +194,7 @@ pub(super) fn place(client: &mut Client, root: Option<&Root>, block: &BadBlock) 
     };
     let own = usize::from(layout.layer.is_some());
     match block.path.get(own..).and_then(<[u64]>::split_first) {
-        Some((0, rest)) => below_root(client, layout.directory(), rest),
+        Some((0, rest)) => below_root(client, layout.directory(), rest, budget),
         Some((1, [])) => metadata_of("/"),
         Some((2, [])) => "/: its own metadata".to_owned(),
         Some(_) => numbers(&block.path),
@@ -178,10 +202,10 @@ pub(super) fn place(client: &mut Client, root: Option<&Root>, block: &BadBlock) 
     }
 }
 
-fn below_root(client: &mut Client, mut dir: Dir, mut rest: &[u64]) -> String {
+fn below_root(client: &mut Client, mut dir: Dir, mut rest: &[u64], budget: &mut Budget) -> String {
     let mut path = "/".to_owned();
     while let Some((&number, below)) = rest.split_first() {
-        let Some(file) = by_number(client, &dir, number) else {
+        let Some(file) = by_number(client, &dir, number, budget) else {
             return format!("{path}: {}", numbers(rest));
         };
         path = tree::below(&path, &file.elem);
@@ -202,7 +226,8 @@ fn below_root(client: &mut Client, mut dir: Dir, mut rest: &[u64]) -> String {
 }
 
 /// The file of a directory whose entry, or whose metadata's entry, has this number.
-fn by_number(client: &mut Client, dir: &Dir, number: u64) -> Option<DirEntry> {
+fn by_number(client: &mut Client, dir: &Dir, number: u64, budget: &mut Budget) -> Option<DirEntry> {
+    budget.directories = budget.directories.checked_sub(1)?;
     let is_it = |file: &DirEntry| {
         let is_directory = file.mode & DirEntry::DIRECTORY != 0;
         u64::from(file.entry) == number || is_directory && u64::from(file.meta_entry) == number
@@ -212,9 +237,10 @@ fn by_number(client: &mut Client, dir: &Dir, number: u64) -> Option<DirEntry> {
         return None;
     }
     let chunk = CHUNK / dsize * dsize;
-    let end = dir.meta.size.min(META_MAX);
+    let end = dir.meta.size;
     let mut at = 0;
     while at < end {
+        budget.bytes = budget.bytes.checked_sub(chunk.min(end - at))?;
         // A block that cannot be read does not hide those beside it.
         let found = match files(client, dir, at, chunk) {
             Some(files) => files.into_iter().find(is_it),

@@ -12,7 +12,7 @@ use venticore::net::tree::{
     BadBlock, BlockFault, Counts, LeafPlan, StreamRequest, TreeError, Visitor, Walker,
 };
 
-use super::names::{self, Layout};
+use super::names::{self, Budget, Layout};
 use super::other_type;
 
 /// Bad blocks of a root that are kept to be named; the rest is counted.
@@ -154,8 +154,10 @@ impl RootCheck {
             shared: after.shared - before.shared,
             damaged: findings.total(),
         };
+        let mut budget = Budget::new();
         for bad in &mut findings.bad {
-            bad.place = names::place(client, findings.root.as_ref(), &bad.block);
+            let root = findings.root.as_ref();
+            bad.place = names::place(client, root, &bad.block, &mut budget);
         }
         findings
     }

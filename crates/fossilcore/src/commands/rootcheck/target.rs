@@ -23,11 +23,10 @@ pub(super) enum Outcome {
         root: AskedRoot,
         error: TreeError,
     },
-    /// The target was lost, or could not be reached: this root and those after it were
-    /// not decided.
+    /// The target was lost, or could not be reached: these roots were not decided.
     Lost {
         target: Dial,
-        root: AskedRoot,
+        roots: Vec<AskedRoot>,
         error: ClientError,
     },
 }
@@ -105,8 +104,9 @@ impl TargetCheck<'_> {
             config: self.config,
             client: None,
             tries: 0,
+            silences: 0,
         };
-        for root in self.roots {
+        for (number, root) in self.roots.iter().enumerate() {
             let target = self.dial.clone();
             let mut at = 0;
             let mut check = RootCheck::new(root.score, self.how, &walker);
@@ -136,7 +136,7 @@ impl TargetCheck<'_> {
                 (Err(TreeError::Client(error)), _) => {
                     verdicts.send(Outcome::Lost {
                         target,
-                        root: root.clone(),
+                        roots: self.roots.get(number..).unwrap_or_default().to_vec(),
                         error,
                     });
                     return;
@@ -159,8 +159,10 @@ struct Connection<'a> {
     dial: &'a Dial,
     config: &'a Config,
     client: Option<Client>,
-    /// Times in a row that it was dialled again.
+    /// Times that it was dialled again since the check came any further.
     tries: u32,
+    /// Times that the target was silent.
+    silences: u32,
 }
 
 impl Connection<'_> {
@@ -184,7 +186,8 @@ impl Connection<'_> {
                 }
             };
             self.tries = if moved { 1 } else { self.tries + 1 };
-            if self.tries > self.config.retries {
+            self.silences += u32::from(matches!(error, ClientError::Silent { .. }));
+            if self.tries.max(self.silences) > self.config.retries {
                 return Err(error.into());
             }
             thread::sleep(self.pause());

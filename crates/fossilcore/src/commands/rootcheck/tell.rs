@@ -147,13 +147,15 @@ impl<'a> Reporter<'a> {
             }
             Outcome::Lost {
                 target,
-                root,
+                roots,
                 error,
             } => {
                 self.lost += 1;
                 self.lost_status = self.lost_status.worst(error.status());
                 self.terminal.say(&format!("{target}: {error}"));
-                self.undecided(target, root, &error.to_string())
+                roots
+                    .iter()
+                    .try_for_each(|root| self.undecided(target, root, &error.to_string()))
             }
         }
     }
