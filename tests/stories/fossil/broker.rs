@@ -908,7 +908,7 @@ fn on_a_terminal_a_person_sees_the_console_and_no_fences() {
     );
     // What a console must not get goes no further.
     person.types("fsys\n");
-    person.sees("fsys alone kills a fossil that has no file system");
+    person.sees("fsys alone, which kills a fossil that has no file system");
     // What others do is seen, without their fences.
     assert_eq!(site.ask(&["printconfig"]).status, 0);
     let seen = person.sees("\tfsys main config ");
