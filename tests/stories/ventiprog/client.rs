@@ -1,6 +1,7 @@
 //! The client against a loopback venti: what works, and every way it can fail.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::ops::ControlFlow;
@@ -13,7 +14,7 @@ use venticore::codec::blocktype::BlockType::{self, Data, Dir, Pointer, Root};
 use venticore::codec::score::Score;
 use venticore::codec::wire::Version;
 use venticore::net::client::{
-    Acknowledged, Client, ClientError, Operation, Presence, Timeouts, WINDOW,
+    Acknowledged, Answer, Client, ClientError, Operation, Presence, Question, Timeouts, WINDOW,
 };
 use venticore::status::Status;
 
@@ -190,6 +191,61 @@ fn a_null_store_answers_with_the_right_scores() {
     write_and_sync(&mut client, &blocks(500, 8192)).unwrap();
     assert_eq!(venti.counts().written, 500 * 8192);
     assert!(venti.blocks().is_empty());
+}
+
+/// Each block leads to the next two; every third is asked for, and the others are read.
+#[test]
+fn an_answer_leads_to_new_questions_while_others_are_on_their_way() {
+    const COUNT: usize = 2000;
+    for venti in [Venti::start(), Venti::saying("nothing here called SCORE")] {
+        let blocks = blocks(u32::try_from(COUNT).unwrap(), 40);
+        let scores: Vec<Score> = blocks
+            .iter()
+            .map(|block| venti.insert(Data, block))
+            .collect();
+        let gone = 77;
+        assert!(venti.forget(Data, &scores[gone]));
+        let mut client = dial(&venti);
+        let (waiting, asked) = (RefCell::new(vec![0]), RefCell::new(Vec::new()));
+        let (mut most, mut missing) = (0, Vec::new());
+        let next = || {
+            let number: usize = waiting.borrow_mut().pop()?;
+            asked.borrow_mut().push(number);
+            Some(match number % 3 {
+                0 => Question::Probe(scores[number], Data),
+                _ => Question::Read(scores[number], Data),
+            })
+        };
+        let told = client.ask_many(next, |at, answer| {
+            let number = asked.borrow()[at];
+            most = most.max(asked.borrow().len() - at);
+            match answer {
+                Answer::Block(Ok(data)) => assert_eq!(data, blocks[number]),
+                Answer::Presence(Presence::Present { size }) => assert_eq!(size, 40),
+                _ => missing.push(number),
+            }
+            let below = [2 * number + 1, 2 * number + 2];
+            waiting
+                .borrow_mut()
+                .extend(below.iter().filter(|&&n| n < COUNT));
+            ControlFlow::Continue(())
+        });
+        told.unwrap();
+        let mut all = asked.into_inner();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..COUNT));
+        assert_eq!(missing, [gone]);
+        assert!(most > 100, "at most {most} on their way");
+        // An answer may be the last one that is wanted.
+        let mut answers = 0;
+        let endless = || Some(Question::Probe(scores[0], Data));
+        let told = client.ask_many(endless, |_, _| {
+            answers += 1;
+            ControlFlow::Break(())
+        });
+        told.unwrap();
+        assert_eq!((answers, client.outstanding()), (1, 0));
+    }
 }
 
 #[test]

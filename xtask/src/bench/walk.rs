@@ -152,7 +152,7 @@ impl Tree {
         })
     }
 
-    /// Stores so many leaves and what leads to them: directories of large files, and of
+    /// Stores this many leaves and what leads to them: directories of large files, and of
     /// files of one block each.
     fn store(&mut self, leaves: usize) -> eyre::Result<Score> {
         let mut entries: Vec<Vec<u8>> = Vec::new();

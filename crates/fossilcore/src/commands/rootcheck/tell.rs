@@ -140,7 +140,7 @@ impl<'a> Reporter<'a> {
                 root,
                 error,
             } => {
-                self.status = self.status.worst(Status::Unverified);
+                self.status = self.status.worst(Status::Failed);
                 let named = named(target, root);
                 self.terminal.say(&format!("{named}: {error}"));
                 self.undecided(target, root, &error.to_string())
