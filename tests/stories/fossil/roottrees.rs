@@ -258,23 +258,30 @@ fn forged_trees_are_at_their_end_soon_in_little_memory() {
     }
 }
 
-/// Directories of directories, each of which has as many files as it can: what was read and
-/// not looked into yet is more than may be held at a time.
+/// Directories beside one another, a long way down, each with a few files at its end. What
+/// was read and not looked into yet would be more than may be held at a time.
 #[test]
 fn a_wide_and_deep_tree_is_walked_in_little_memory() {
-    const LEVELS: u64 = 30;
-    const WIDE: u64 = 200;
+    const LEVELS: u32 = 40;
+    const WIDE: u32 = 200;
+    const FILES: u32 = 20;
     let venti = Venti::start();
     let leaf = venti.insert(BlockType::Data, b"leaf");
     let mut inner = entry(false, 0, 4, leaf);
     for level in 0..LEVELS {
         let directories = (0..WIDE).map(|number| {
-            let mut files = entry(false, 0, 4, leaf).repeat(202);
-            // No two are alike.
-            let id = u32::try_from(level * WIDE + number).unwrap();
-            files[..4].copy_from_slice(&id.to_be_bytes());
-            let first = if number == 0 { &inner } else { &files[..40] };
-            let block = [first, &files].concat();
+            let first = if number == 0 {
+                inner.clone()
+            } else {
+                vec![0; 40]
+            };
+            let gap = vec![0; 40 * (203 - FILES as usize)];
+            // None of the files is there, and no two are alike.
+            let files = (0..FILES).flat_map(|file| {
+                let id = [level, number, file].map(u32::to_be_bytes).concat();
+                entry(false, 0, 4, Score::of(&id))
+            });
+            let block = [first, gap, files.collect()].concat();
             entry(
                 true,
                 0,
@@ -287,13 +294,13 @@ fn a_wide_and_deep_tree_is_walked_in_little_memory() {
         inner = entry(true, 0, block.len() as u64, score);
     }
     let score = root(&venti, &[inner]);
-    let (output, peak) = peak(command(&venti, &["-c"]).arg(score.to_string()));
-    assert_eq!(output.status, 0, "{output:?}");
-    let blocks = LEVELS * (WIDE + 1) + 3;
-    assert!(
-        output.stdout.contains(&format!(" whole {blocks} ")),
-        "{output:?}"
-    );
+    let (output, peak) = peak(command(&venti, &["-cj"]).arg(score.to_string()));
+    assert_eq!(output.status, 4, "{output:?}");
+    let json: Value = serde_json::from_str(&output.stdout).unwrap();
+    let found = &json["found"];
+    assert_eq!(found["missing"], LEVELS * WIDE * FILES, "{output:?}");
+    // The root, the block below it, and the leaf at the end.
+    assert_eq!(found["read"], LEVELS * (WIDE + 1) + 3, "{output:?}");
     assert!(peak < 48 << 10, "{peak} KiB");
 }
 
