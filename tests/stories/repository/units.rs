@@ -69,7 +69,8 @@ fn systemd_finds_no_fault_in_the_units() {
     // It loads other units of the machine, too.
     let names = |line: &&str| {
         let ours = directory.path().to_string_lossy();
-        line.contains(&*ours) || line.contains("ventiprog") || line.contains("fossil")
+        let named = ["ventiprog", "ventilag", "rootcheck", "fossil"];
+        line.contains(&*ours) || named.iter().any(|name| line.contains(name))
     };
     let faults: Vec<&str> = said.lines().filter(names).collect();
     assert!(faults.is_empty(), "{said}");
@@ -79,10 +80,12 @@ fn systemd_finds_no_fault_in_the_units() {
 fn a_unit_is_named_like_the_command_it_runs() {
     for (name, text) in files("systemd") {
         let tool = name.split(['@', '.']).next().unwrap();
-        for command in values(&text, "ExecStart") {
+        let commands = values(&text, "ExecStart");
+        for (number, command) in commands.into_iter().enumerate() {
             let program = command.split(' ').next().unwrap();
-            // Wherever it is installed: systemd looks in all the usual places.
-            assert_eq!(program, tool, "{name}");
+            // Wherever it is installed: systemd looks in all the usual places. What comes
+            // after may be several commands.
+            assert!(program == tool || number > 0 && program == "sh", "{name}");
         }
     }
 }
@@ -108,6 +111,48 @@ fn the_service_tells_what_passes_from_what_does_not() {
     assert_eq!(values(&timer, "RandomizedDelaySec").len(), 1);
 }
 
+/// What a unit may do stands between these lines of each that runs once.
+#[test]
+fn the_units_that_run_once_are_hardened_alike() {
+    let hardened = |text: &str| {
+        let start = text.find("CapabilityBoundingSet=")?;
+        Some(text[start..].to_owned())
+    };
+    let services = files("systemd").into_iter();
+    let once = services.filter(|(_, text)| values(text, "Type") == ["oneshot"]);
+    let all: Vec<_> = once.map(|(name, text)| (name, hardened(&text))).collect();
+    assert!(all.len() > 2, "{all:?}");
+    let (_, first) = &all[0];
+    assert!(first.as_ref().unwrap().contains("ProtectSystem=strict"));
+    for (name, found) in &all {
+        assert_eq!(found, first, "{name}");
+    }
+}
+
+/// The drill of the unit and the drill of cron are one.
+#[test]
+fn the_restore_drill_reads_one_root_like_a_copy() {
+    let unit = read(&contrib("systemd/rootcheck.service"));
+    let [check, get] = values(&unit, "ExecStart")[..] else {
+        panic!("{unit}");
+    };
+    let cron = read(&contrib("cron/rootcheck"));
+    let lines: Vec<&str> = cron.lines().filter(|line| !line.starts_with('#')).collect();
+    let script = get
+        .strip_prefix("sh -c '")
+        .unwrap()
+        .strip_suffix('\'')
+        .unwrap();
+    let commands = [check, &script.replace("$$", "$")];
+    for (line, command) in lines.iter().zip(commands) {
+        assert_eq!(line.splitn(7, ' ').nth(6), Some(command));
+    }
+    for key in ["OnSuccess", "OnFailure"] {
+        assert_eq!(values(&unit, key), ["ventilag.service"], "{key}");
+    }
+    assert!(values(&unit, "SuccessExitStatus").is_empty());
+}
+
 #[test]
 fn the_lines_for_cron_work() {
     let machine = Machine::scratch();
@@ -116,7 +161,10 @@ fn the_lines_for_cron_work() {
         machine.here("source = 'localhost'\ntargets = ['venti1.example.org']\nindex = 'http://localhost:8000/index'\n"),
     );
     // The first backup is made by hand.
-    assert_eq!(machine.run("ventiprog -q").status, 0);
+    for command in ["ventiprog -q", "fossilize /dev/sdb2"] {
+        let output = machine.run(command);
+        assert_eq!(output.status, 0, "{command}: {output:?}");
+    }
     let mut run = 0;
     for (_, text) in files("cron") {
         for line in text.lines().filter(|line| !line.starts_with('#')) {

@@ -4,14 +4,14 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::age::{self, ago};
-use super::roots::{FileSystem, Holder, Holding, Root};
+use super::roots::{FileSystem, HeldRoot, Holder, Holding};
 use crate::codec::dial::Dial;
 use crate::codec::utc::Utc;
 use crate::text::printable;
 
 /// How sure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Word {
+pub(super) enum Certainty {
     /// Every block was read back.
     Yes,
     /// A venti acknowledged all of it.
@@ -22,7 +22,7 @@ pub(super) enum Word {
     No,
 }
 
-impl Word {
+impl Certainty {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Yes => "yes",
@@ -35,7 +35,7 @@ impl Word {
 
 /// A root that was read back whole.
 #[derive(Clone, Debug)]
-pub(super) struct Proof {
+pub(super) struct ReadBackRoot {
     pub(super) target: Dial,
     pub(super) recorded: Option<SystemTime>,
     /// When it was read back.
@@ -44,8 +44,8 @@ pub(super) struct Proof {
 
 /// The answer for one file system, or, where no root is on record, for all that is stored.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) word: Word,
+pub(super) struct RestoreAnswer {
+    pub(super) word: Certainty,
     /// Where from.
     pub(super) target: Option<Dial>,
     /// What would be restored: the partition of the file system.
@@ -55,15 +55,15 @@ pub(super) struct Answer {
     /// Why that is believed; none where no root is on record.
     pub(super) holding: Option<Holding>,
     /// An older root that was read back, where this one was not.
-    pub(super) proof: Option<Proof>,
+    pub(super) proof: Option<ReadBackRoot>,
     /// Whether any root is on record.
     pub(super) has_roots: bool,
 }
 
-impl Answer {
+impl RestoreAnswer {
     /// For a file system.
     pub(super) fn of(file_system: &FileSystem, holders: &[Holder]) -> Self {
-        let best = |root: &Root| root.best();
+        let best = |root: &HeldRoot| root.best();
         let mut roots = file_system.roots.iter();
         let good = roots.find(|root| best(root).is_some_and(|(_, holding)| holding.is_good()));
         let mut roots = file_system.roots.iter();
@@ -73,18 +73,18 @@ impl Answer {
         let root = good.or_else(|| is_recorded.then(possible)?);
         let found = root.and_then(|root| Some((root, best(root)?)));
         let Some((root, (number, holding))) = found else {
-            return Answer {
+            return RestoreAnswer {
                 partition: file_system.partition.clone(),
                 has_roots: true,
                 ..Self::none()
             };
         };
         let is_proved = matches!(holding, Holding::Whole(_));
-        Answer {
+        RestoreAnswer {
             word: match holding {
-                Holding::Whole(_) => Word::Yes,
-                good if good.is_good() => Word::Probably,
-                _ => Word::Perhaps,
+                Holding::Whole(_) => Certainty::Yes,
+                good if good.is_good() => Certainty::Probably,
+                _ => Certainty::Perhaps,
             },
             target: holders.get(number).map(|holder| holder.dial.clone()),
             partition: file_system.partition.clone(),
@@ -106,16 +106,16 @@ impl Answer {
         let lossy: Until = |holder| holder.has_until;
         let heard: Until = |holder| holder.acknowledged;
         let kinds = [
-            (Word::Probably, None, whole),
-            (Word::Perhaps, Some(Holding::Doubtful), lossy),
-            (Word::Perhaps, Some(Holding::Unknown), heard),
+            (Certainty::Probably, None, whole),
+            (Certainty::Perhaps, Some(Holding::Doubtful), lossy),
+            (Certainty::Perhaps, Some(Holding::Unknown), heard),
         ];
         for (word, holding, time) in kinds {
             let times = holders
                 .iter()
                 .filter_map(|holder| Some((holder, time(holder)?)));
             if let Some((holder, as_of)) = times.max_by_key(|(_, time)| *time) {
-                return Answer {
+                return RestoreAnswer {
                     word,
                     target: Some(holder.dial.clone()),
                     as_of: Some(as_of),
@@ -128,8 +128,8 @@ impl Answer {
     }
 
     fn none() -> Self {
-        Answer {
-            word: Word::No,
+        RestoreAnswer {
+            word: Certainty::No,
             target: None,
             partition: None,
             as_of: None,
@@ -144,7 +144,7 @@ impl Answer {
     pub(super) fn is_late(&self, hours: u64, now: SystemTime) -> bool {
         let is_old = |time| age::of(time, now).is_none_or(|age| age >= age::hours(hours));
         let is_recorded = self.has_roots && self.partition.is_some();
-        is_recorded && (self.word == Word::No || self.as_of.is_some_and(is_old))
+        is_recorded && (self.word == Certainty::No || self.as_of.is_some_and(is_old))
     }
 
     /// What would be restored.
@@ -170,13 +170,13 @@ impl Answer {
 }
 
 /// The newest root that was read back whole.
-fn proof(file_system: &FileSystem, holders: &[Holder]) -> Option<Proof> {
+fn proof(file_system: &FileSystem, holders: &[Holder]) -> Option<ReadBackRoot> {
     file_system.roots.iter().find_map(|root| {
         let (number, holding) = root.best()?;
         let Holding::Whole(time) = holding else {
             return None;
         };
-        Some(Proof {
+        Some(ReadBackRoot {
             target: holders.get(number)?.dial.clone(),
             recorded: root.recorded,
             time,
@@ -186,7 +186,7 @@ fn proof(file_system: &FileSystem, holders: &[Holder]) -> Option<Proof> {
 
 /// The answer in words, on one line.
 pub(super) struct Sentence<'a> {
-    pub(super) answer: &'a Answer,
+    pub(super) answer: &'a RestoreAnswer,
     pub(super) now: SystemTime,
     /// How a time is written.
     pub(super) time: fn(SystemTime) -> String,

@@ -8,10 +8,10 @@ use eyre::{Result, WrapErr};
 use serde::Serialize;
 
 use super::age;
-use super::answer::Answer;
-use super::report::{Level, Report, Target};
+use super::answer::RestoreAnswer;
+use super::report::{LagReport, Level, VentiCopy};
 use super::roots::{FileSystem, Holding};
-use super::standing::Standing;
+use super::targetlag::TargetLag;
 use crate::codec::utc::Utc;
 use crate::host::terminal::{Output, SCHEMA};
 
@@ -19,17 +19,17 @@ use crate::host::terminal::{Output, SCHEMA};
 ///
 /// # Errors
 /// They cannot be written.
-pub(super) fn print(report: &Report, output: &mut Output) -> Result<()> {
+pub(super) fn print(report: &LagReport, output: &mut Output) -> Result<()> {
     for standing in &report.standings {
-        output.json_line(&PlaceLine::of(standing, report))?;
+        output.json_line(&PlaceJson::of(standing, report))?;
     }
     for file_system in &report.file_systems {
-        if let Some(line) = RootLine::of(file_system, report) {
+        if let Some(line) = RootJson::of(file_system, report) {
             output.json_line(&line)?;
         }
     }
     for answer in &report.answers {
-        output.json_line(&AnswerLine::of(answer, report))?;
+        output.json_line(&AnswerJson::of(answer, report))?;
     }
     output.flush().wrap_err("standard output")
 }
@@ -39,7 +39,7 @@ fn text(time: Option<SystemTime>) -> Option<String> {
 }
 
 #[derive(Serialize)]
-struct PlaceLine {
+struct PlaceJson {
     schema: u32,
     kind: &'static str,
     target: String,
@@ -63,13 +63,13 @@ struct PlaceLine {
     late: Option<&'static str>,
 }
 
-impl PlaceLine {
-    fn of(standing: &Standing, report: &Report) -> Self {
+impl PlaceJson {
+    fn of(standing: &TargetLag, report: &LagReport) -> Self {
         let place = &standing.place;
-        let own = |target: &&Target| target.dial == place.target;
+        let own = |target: &&VentiCopy| target.dial == place.target;
         let read_back = report.targets.iter().find(own);
         let read_back = read_back.and_then(|target| target.read_back);
-        PlaceLine {
+        PlaceJson {
             schema: SCHEMA,
             kind: "target",
             target: place.target.to_string(),
@@ -94,7 +94,7 @@ impl PlaceLine {
     }
 }
 
-fn late(standing: &Standing, report: &Report) -> Option<&'static str> {
+fn late(standing: &TargetLag, report: &LagReport) -> Option<&'static str> {
     let by = |hours: Option<u64>| hours.is_some_and(|hours| standing.is_late(hours, report.now));
     match (by(report.crit), by(report.warn)) {
         (true, _) => Some(word(Level::Critical)),
@@ -112,7 +112,7 @@ fn word(level: Level) -> &'static str {
 }
 
 #[derive(Serialize)]
-struct RootLine<'a> {
+struct RootJson<'a> {
     schema: u32,
     kind: &'static str,
     root_of: Option<&'a str>,
@@ -127,16 +127,16 @@ struct RootOn {
     verified: Option<String>,
 }
 
-impl<'a> RootLine<'a> {
-    fn of(file_system: &'a FileSystem, report: &Report) -> Option<Self> {
+impl<'a> RootJson<'a> {
+    fn of(file_system: &'a FileSystem, report: &LagReport) -> Option<Self> {
         let root = file_system.roots.first()?;
         let on = report.targets.iter().zip(&root.on);
-        let on = on.map(|(target, holding): (&Target, &Holding)| RootOn {
+        let on = on.map(|(target, holding): (&VentiCopy, &Holding)| RootOn {
             venti: target.dial.to_string(),
             holds: holding.word(),
             verified: text(holding.time()),
         });
-        Some(RootLine {
+        Some(RootJson {
             schema: SCHEMA,
             kind: "root",
             root_of: file_system.partition.as_deref(),
@@ -147,7 +147,7 @@ impl<'a> RootLine<'a> {
 }
 
 #[derive(Serialize)]
-struct AnswerLine<'a> {
+struct AnswerJson<'a> {
     schema: u32,
     kind: &'static str,
     restore: &'static str,
@@ -159,10 +159,10 @@ struct AnswerLine<'a> {
     status: u8,
 }
 
-impl<'a> AnswerLine<'a> {
-    fn of(answer: &'a Answer, report: &Report) -> Self {
+impl<'a> AnswerJson<'a> {
+    fn of(answer: &'a RestoreAnswer, report: &LagReport) -> Self {
         let age = answer.as_of.and_then(|time| age::of(time, report.now));
-        AnswerLine {
+        AnswerJson {
             schema: SCHEMA,
             kind: "answer",
             restore: answer.word.text(),

@@ -23,7 +23,7 @@ use crate::survey::unseen;
 use crate::text::line_of;
 
 /// What was seen.
-pub(super) struct Look {
+pub(super) struct Seen {
     /// The places on record, and one at the start of each partition for each target that
     /// was asked for and has none there.
     pub(super) behind: Vec<Behind>,
@@ -49,7 +49,7 @@ pub(super) fn look(
     options: &Options,
     config: &Config,
     terminal: &Terminal,
-) -> Result<Look> {
+) -> Result<Seen> {
     let scope = &options.scope;
     let reach = Reach::look_up(&asked, config.limits.connect);
     let own = unlisted_host(record.wrcmd.as_ref(), scope, config)?;
@@ -79,7 +79,7 @@ pub(super) fn look(
     let mut behind = cursor::behind(&wrcmds, &rules, &PartsSource(&parts))?;
     behind.retain(|line| names.contains(&line.place.partition));
     let (unmet, is_empty) = say_unmet(&behind, asked, &names, record, options, terminal);
-    Ok(Look {
+    Ok(Seen {
         is_odd: odd != Status::Done || is_empty || !unmet.is_empty(),
         behind,
         parts,

@@ -3,12 +3,12 @@
 use std::fmt::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::report::{ArenaBar, Report, SourcePart, Target};
+use super::report::{ArenaBar, LagReport, SourcePart, VentiCopy};
 use super::roots::{FileSystem, Holding};
-use super::standing::Standing;
+use super::targetlag::TargetLag;
 
 /// The text: base units, and HELP and TYPE before the samples of each.
-pub(super) fn text(report: &Report) -> String {
+pub(super) fn text(report: &LagReport) -> String {
     let mut metrics = Metrics(String::new());
     of_the_run(&mut metrics, report);
     of_targets(&mut metrics, report);
@@ -18,9 +18,9 @@ pub(super) fn text(report: &Report) -> String {
 }
 
 /// The value of a label: backslash, quote and newline escaped.
-struct Label<'a>(&'a str);
+struct LabelValue<'a>(&'a str);
 
-impl fmt::Display for Label<'_> {
+impl fmt::Display for LabelValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
             match c {
@@ -47,7 +47,7 @@ impl Metrics {
     fn sample(&mut self, name: &str, labels: Labels<'_>, value: u64) {
         let labels = labels.iter();
         let labels: Vec<String> = labels
-            .map(|(key, value)| format!("{key}=\"{}\"", Label(value)))
+            .map(|(key, value)| format!("{key}=\"{}\"", LabelValue(value)))
             .collect();
         let labels = match labels.is_empty() {
             true => String::new(),
@@ -92,7 +92,7 @@ fn seconds(time: SystemTime) -> u64 {
         .as_secs()
 }
 
-fn of_the_run(metrics: &mut Metrics, report: &Report) {
+fn of_the_run(metrics: &mut Metrics, report: &LagReport) {
     metrics.begin(
         "lag_report_timestamp_seconds",
         "When ventilag looked, as seconds since 1970.",
@@ -137,9 +137,9 @@ fn of_the_run(metrics: &mut Metrics, report: &Report) {
     metrics.sample("source_complete", &[], u64::from(!report.has_gap()));
 }
 
-fn of_targets(metrics: &mut Metrics, report: &Report) {
+fn of_targets(metrics: &mut Metrics, report: &LagReport) {
     let targets = || report.targets.iter().filter(|target| target.is_target);
-    let label = |target: &&Target| vec![("target", target.dial.to_string())];
+    let label = |target: &&VentiCopy| vec![("target", target.dial.to_string())];
     metrics.each(
         "last_success_timestamp_seconds",
         "When a target last acknowledged what was sent, or was found to have everything, in the partition where that is longest ago. 0: never, or a time to come.",
@@ -156,16 +156,16 @@ fn of_targets(metrics: &mut Metrics, report: &Report) {
     );
 }
 
-fn of_places(metrics: &mut Metrics, report: &Report) {
+fn of_places(metrics: &mut Metrics, report: &LagReport) {
     let now = report.now;
-    let labels = |standing: &&Standing| {
+    let labels = |standing: &&TargetLag| {
         let place = &standing.place;
         vec![
             ("target", place.target.to_string()),
             ("partition", place.partition.clone()),
         ]
     };
-    let known = |value: fn(&Standing) -> Option<u64>| move |of: &&Standing| value(of);
+    let known = |value: fn(&TargetLag) -> Option<u64>| move |of: &&TargetLag| value(of);
     metrics.each(
         "lag_known",
         "Whether it is known how far a target is behind (1), or the partition or a record to compare with is not there (0).",
@@ -204,9 +204,9 @@ fn of_places(metrics: &mut Metrics, report: &Report) {
     damage(metrics, report);
 }
 
-fn damage(metrics: &mut Metrics, report: &Report) {
+fn damage(metrics: &mut Metrics, report: &LagReport) {
     let of_each = |standing| {
-        let standing: &Standing = standing;
+        let standing: &TargetLag = standing;
         let faults = standing.faults;
         let unreadable = faults.unreadable + u64::from(faults.more);
         [
@@ -230,7 +230,7 @@ fn damage(metrics: &mut Metrics, report: &Report) {
     );
 }
 
-fn of_roots(metrics: &mut Metrics, report: &Report) {
+fn of_roots(metrics: &mut Metrics, report: &LagReport) {
     let named = || {
         report
             .file_systems
@@ -263,8 +263,16 @@ fn of_roots(metrics: &mut Metrics, report: &Report) {
             ]
         },
     );
+    of_newest(metrics, report);
+}
+
+/// The newest root of each file system, on each venti.
+fn of_newest(metrics: &mut Metrics, report: &LagReport) {
+    let of = |file_system: &FileSystem| file_system.partition.clone().unwrap_or_default();
     let on_each = || {
-        named().flat_map(|file_system| {
+        let all = report.file_systems.iter();
+        let named = all.filter(|of| of.partition.is_some());
+        named.flat_map(|file_system| {
             let root = file_system.roots.first();
             let on = root.map_or(&[][..], |root| &root.on);
             let on = report.targets.iter().zip(on);
@@ -304,6 +312,9 @@ mod tests {
 
     #[test]
     fn a_label_is_escaped() {
-        assert_eq!(Label("a\"b\\c\nd<e>").to_string(), "a\\\"b\\\\c\\nd<e>");
+        assert_eq!(
+            LabelValue("a\"b\\c\nd<e>").to_string(),
+            "a\\\"b\\\\c\\nd<e>"
+        );
     }
 }

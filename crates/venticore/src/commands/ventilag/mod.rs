@@ -11,7 +11,7 @@ mod nagios;
 mod page;
 mod report;
 mod roots;
-mod standing;
+mod targetlag;
 mod words;
 
 use std::ffi::OsString;
@@ -32,7 +32,7 @@ use crate::survey::targets::asked_for;
 use crate::survey::{self, Scope};
 use crate::text;
 pub use nagios::failed;
-use report::{Report, Roots};
+use report::{LagReport, RootsOnRecord};
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let visit = config.nine_fat(options.nine_fat.as_deref())?;
     let visit = visit.map(|of| ninefat::arrive(&state, &of, false, terminal));
     let visit = visit.transpose()?;
-    let roots = Roots {
+    let roots = RootsOnRecord {
         recorded: state.read_roots()?,
         verdicts: state.read_verified()?,
     };
@@ -120,7 +120,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
 /// Looks, and says what was seen in each form that was asked for.
 fn show(
     record: &StateFiles,
-    roots: &Roots,
+    roots: &RootsOnRecord,
     options: &Options,
     config: &Config,
     terminal: &Terminal,
@@ -129,7 +129,7 @@ fn show(
     let said_to = kept.as_ref().map_or(terminal, |(silent, _)| silent);
     let asked = asked_for(record.wrcmd.as_ref(), &options.scope, config)?;
     let look = look::look(record, asked, options, config, said_to)?;
-    let report = Report::new(look, record, roots, options, SystemTime::now());
+    let report = LagReport::new(look, record, roots, options, SystemTime::now());
     for remark in report
         .standings
         .iter()

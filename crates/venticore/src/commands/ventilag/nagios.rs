@@ -6,8 +6,8 @@ use std::io::Write;
 use eyre::{Report as Failure, Result, WrapErr};
 
 use super::age;
-use super::report::{Level, Report};
-use super::standing::Standing;
+use super::report::{LagReport, Level};
+use super::targetlag::TargetLag;
 use crate::host::terminal::Output;
 use crate::status::Status;
 use crate::text::{line_of, one_line, printable};
@@ -22,7 +22,7 @@ enum State {
 }
 
 impl State {
-    fn of(report: &Report) -> Self {
+    fn of(report: &LagReport) -> Self {
         match (report.level(), report.has_gap()) {
             (Level::Critical, _) => Self::Critical,
             (Level::Warn, _) => Self::Warning,
@@ -56,7 +56,7 @@ impl State {
 ///
 /// # Errors
 /// It cannot be written.
-pub(super) fn print(report: &Report, said: &[String], output: &mut Output) -> Result<Status> {
+pub(super) fn print(report: &LagReport, said: &[String], output: &mut Output) -> Result<Status> {
     let state = State::of(report);
     let answer = report
         .answer()
@@ -99,12 +99,12 @@ fn line(state: State, text: &str, performance: &str, output: &mut Output) -> Res
     .wrap_err("standard output")
 }
 
-fn is_late(standing: &Standing, report: &Report) -> bool {
+fn is_late(standing: &TargetLag, report: &LagReport) -> bool {
     let hours = [report.warn, report.crit].into_iter().flatten().min();
     hours.is_some_and(|hours| standing.is_late(hours, report.now))
 }
 
-fn behind(standing: &Standing, report: &Report) -> String {
+fn behind(standing: &TargetLag, report: &LagReport) -> String {
     let place = &standing.place;
     let clumps = match standing.clumps {
         Some(clumps) => format!("{clumps} clumps behind"),
@@ -123,7 +123,7 @@ fn behind(standing: &Standing, report: &Report) -> String {
 }
 
 /// `'label'=value[unit];warn;crit;min` for each value; `U` is one that is not known.
-fn performance(report: &Report) -> String {
+fn performance(report: &LagReport) -> String {
     let limit = |hours: Option<u64>| {
         let seconds = hours.map(|hours| age::hours(hours).as_secs().to_string());
         seconds.unwrap_or_default()
@@ -138,7 +138,7 @@ fn performance(report: &Report) -> String {
             let own = report.standings.iter();
             own.filter(|standing| standing.place.target == target.dial)
         };
-        let sum = |of: fn(&Standing) -> Option<u64>| {
+        let sum = |of: fn(&TargetLag) -> Option<u64>| {
             let mut own = own().map(of);
             own.try_fold(0_u64, |sum, one| Some(sum.saturating_add(one?)))
         };

@@ -8,10 +8,10 @@ mod line;
 use std::time::SystemTime;
 
 use super::age::{self, Age};
-use super::answer::{Answer, Sentence};
-use super::report::{Report, SourcePart, Target};
-use super::roots::{FileSystem, Holding, Root};
-use super::standing::Standing;
+use super::answer::{RestoreAnswer, Sentence};
+use super::report::{LagReport, SourcePart, VentiCopy};
+use super::roots::{FileSystem, HeldRoot, Holding};
+use super::targetlag::TargetLag;
 use bars::Bar;
 use html::{bytes, count, escaped, name, since, time};
 
@@ -28,7 +28,7 @@ const IN_TABLE: usize = 12;
 const DRAWN: usize = 24;
 
 /// The page.
-pub(super) fn text(report: &Report) -> String {
+pub(super) fn text(report: &LagReport) -> String {
     let (title, body) = (title(report), body(report));
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -41,7 +41,7 @@ pub(super) fn text(report: &Report) -> String {
     )
 }
 
-fn title(report: &Report) -> String {
+fn title(report: &LagReport) -> String {
     let answer = report.answer();
     let word = answer.map_or("no", |answer| answer.word.text());
     let target = answer.and_then(|answer| answer.target.as_ref());
@@ -51,7 +51,7 @@ fn title(report: &Report) -> String {
     format!("Restore today: {word}{from}")
 }
 
-fn body(report: &Report) -> String {
+fn body(report: &LagReport) -> String {
     let sections = [
         head(report),
         targets(report),
@@ -62,7 +62,7 @@ fn body(report: &Report) -> String {
     sections.concat()
 }
 
-fn head(report: &Report) -> String {
+fn head(report: &LagReport) -> String {
     let mut html = "<header>\n".to_owned();
     let mut answers = report.answers.iter();
     if let Some(first) = answers.next() {
@@ -101,7 +101,7 @@ fn head(report: &Report) -> String {
 }
 
 /// The answer in a line: the word, from where, how old.
-fn short(answer: &Answer, now: SystemTime) -> String {
+fn short(answer: &RestoreAnswer, now: SystemTime) -> String {
     let word = answer.word.text();
     let mut html = format!("<span class=\"{word}\">{word}</span>");
     if let Some(target) = &answer.target {
@@ -115,7 +115,7 @@ fn short(answer: &Answer, now: SystemTime) -> String {
 }
 
 /// What would be restored, and why that is believed.
-fn long(answer: &Answer, now: SystemTime) -> String {
+fn long(answer: &RestoreAnswer, now: SystemTime) -> String {
     let sentence = Sentence { answer, now, time };
     let mut html = String::new();
     if answer.target.is_some() {
@@ -138,7 +138,7 @@ fn long(answer: &Answer, now: SystemTime) -> String {
     html
 }
 
-fn targets(report: &Report) -> String {
+fn targets(report: &LagReport) -> String {
     let mut html = "<section>\n<h2>Targets</h2>\n".to_owned();
     if report.standings.is_empty() {
         return html + "<p>No target has a place on record.</p>\n</section>\n";
@@ -160,14 +160,14 @@ fn targets(report: &Report) -> String {
     html + "</tbody>\n</table>\n</section>\n"
 }
 
-fn target(standing: &Standing, report: &Report) -> String {
+fn target(standing: &TargetLag, report: &LagReport) -> String {
     let place = &standing.place;
     let several = report.parts.len() + report.absent.len() > 1;
     let part = match several {
         true => format!("<br><span class=\"soft\">{}</span>", name(&place.partition)),
         false => String::new(),
     };
-    let own = |target: &&Target| target.dial == place.target;
+    let own = |target: &&VentiCopy| target.dial == place.target;
     let read_back = report
         .targets
         .iter()
@@ -195,7 +195,7 @@ fn target(standing: &Standing, report: &Report) -> String {
     html + "</tr>\n"
 }
 
-fn behind(standing: &Standing) -> String {
+fn behind(standing: &TargetLag) -> String {
     if standing.is_gone {
         return "<span class=\"late\">the source no longer has its place</span>".to_owned();
     }
@@ -214,7 +214,7 @@ fn behind(standing: &Standing) -> String {
     }
 }
 
-fn damage(standing: &Standing) -> String {
+fn damage(standing: &TargetLag) -> String {
     let said = standing.faults.to_string();
     match said.strip_prefix(", ") {
         Some(said) => format!("<span class=\"fault\">{}</span>", escaped(said)),
@@ -229,7 +229,7 @@ fn when(of: Option<SystemTime>, now: SystemTime) -> String {
     }
 }
 
-fn partitions(report: &Report) -> String {
+fn partitions(report: &LagReport) -> String {
     if report.parts.is_empty() {
         return String::new();
     }
@@ -252,7 +252,7 @@ fn more(all: usize, what: &str) -> String {
     }
 }
 
-fn partition(part: &SourcePart, number: usize, report: &Report) -> String {
+fn partition(part: &SourcePart, number: usize, report: &LagReport) -> String {
     let sum = |of: fn(&super::report::ArenaBar) -> u64| {
         let all = part.arenas.iter().map(of);
         all.fold(0_u64, u64::saturating_add)
@@ -296,7 +296,7 @@ fn partition(part: &SourcePart, number: usize, report: &Report) -> String {
 }
 
 /// How far a target is, without marks.
-fn words(standing: &Standing) -> String {
+fn words(standing: &TargetLag) -> String {
     match (standing.is_current(), standing.clumps, standing.arenas) {
         (true, ..) => "has everything".to_owned(),
         (false, Some(clumps), Some(arenas)) => format!(
@@ -308,7 +308,7 @@ fn words(standing: &Standing) -> String {
     }
 }
 
-fn roots(report: &Report) -> String {
+fn roots(report: &LagReport) -> String {
     let mut html = "<section>\n<h2>Roots</h2>\n".to_owned();
     if report.file_systems.is_empty() {
         return html + "<p>No root is on record.</p>\n</section>\n";
@@ -320,7 +320,7 @@ fn roots(report: &Report) -> String {
     html + "</section>\n"
 }
 
-fn file_system_of(file_system: &FileSystem, number: usize, report: &Report) -> String {
+fn file_system_of(file_system: &FileSystem, number: usize, report: &LagReport) -> String {
     let mut html = match &file_system.partition {
         Some(partition) => format!("<h3>{}</h3>\n", name(partition)),
         None => "<h3>Roots that were given to rootcheck</h3>\n".to_owned(),
@@ -335,7 +335,7 @@ fn file_system_of(file_system: &FileSystem, number: usize, report: &Report) -> S
     html + &table(file_system, report)
 }
 
-fn time_line(shown: &[Root], number: usize, report: &Report) -> String {
+fn time_line(shown: &[HeldRoot], number: usize, report: &LagReport) -> String {
     let scale = line::Scale::of(shown, report.now);
     let all = count(shown.len() as u64, "root", "roots");
     let mut html =
@@ -376,7 +376,7 @@ fn time_line(shown: &[Root], number: usize, report: &Report) -> String {
     html
 }
 
-fn table(file_system: &FileSystem, report: &Report) -> String {
+fn table(file_system: &FileSystem, report: &LagReport) -> String {
     let mut html =
         "<table class=\"roots\" role=\"table\">\n<thead role=\"rowgroup\"><tr role=\"row\">\
         <th role=\"columnheader\" scope=\"col\">Recorded</th>"
@@ -429,7 +429,7 @@ fn held(holding: Holding) -> String {
     }
 }
 
-fn foot(report: &Report) -> String {
+fn foot(report: &LagReport) -> String {
     format!(
         "<footer>\n<p>As ventilag saw it {}. This page does not change by itself.</p>\n</footer>\n",
         time(report.now)

@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use super::Options;
 use super::age;
-use super::answer::Answer;
-use super::look::Look;
+use super::answer::RestoreAnswer;
+use super::look::Seen;
 use super::roots::{self, FileSystem, Holder};
-use super::standing::Standing;
+use super::targetlag::TargetLag;
 use crate::codec::dial::Dial;
 use crate::codec::rootscor::RecordedRoot;
 use crate::codec::utc::Utc;
@@ -17,7 +17,7 @@ use crate::status::Status;
 use crate::survey::record::StateFiles;
 
 /// The roots and the verdicts on record.
-pub(super) struct Roots {
+pub(super) struct RootsOnRecord {
     pub(super) recorded: Vec<RecordedRoot>,
     pub(super) verdicts: Vec<Verified>,
 }
@@ -41,7 +41,7 @@ pub(super) struct SourcePart {
 
 /// A venti that has a copy, or was asked for a root.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
+pub(super) struct VentiCopy {
     pub(super) dial: Dial,
     /// When it was last found to have everything, or to have more: in the partition where
     /// that is longest ago. None where it never was in one, or its record is of a time to
@@ -65,35 +65,35 @@ pub(super) enum Level {
 }
 
 /// All that is known.
-pub(super) struct Report {
+pub(super) struct LagReport {
     pub(super) now: SystemTime,
     pub(super) warn: Option<u64>,
     pub(super) crit: Option<u64>,
-    pub(super) standings: Vec<Standing>,
+    pub(super) standings: Vec<TargetLag>,
     pub(super) parts: Vec<SourcePart>,
     /// Partitions of the source that are not here.
     pub(super) absent: Vec<String>,
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Vec<VentiCopy>,
     pub(super) file_systems: Vec<FileSystem>,
     /// One for each file system, the newest first; one where there is none.
-    pub(super) answers: Vec<Answer>,
+    pub(super) answers: Vec<RestoreAnswer>,
     has_gap: bool,
     is_odd: bool,
     unmet: bool,
 }
 
-impl Report {
+impl LagReport {
     pub(super) fn new(
-        look: Look,
+        look: Seen,
         record: &StateFiles,
-        roots: &Roots,
+        roots: &RootsOnRecord,
         options: &Options,
         now: SystemTime,
     ) -> Self {
         let parts = &look.parts;
         let standings = look.behind.into_iter();
-        let standings: Vec<Standing> = standings
-            .map(|behind| Standing::new(behind, parts, &record.wrcmds))
+        let standings: Vec<TargetLag> = standings
+            .map(|behind| TargetLag::new(behind, parts, &record.wrcmds))
             .collect();
         let targets = targets(&standings, &look.unmet, &roots.verdicts, now);
         let holders: Vec<Holder> = targets
@@ -101,14 +101,14 @@ impl Report {
             .map(|target| holder(target, &standings, now))
             .collect();
         let file_systems = roots::file_systems(&roots.recorded, &roots.verdicts, &holders, now);
-        let mut answers: Vec<Answer> = file_systems
+        let mut answers: Vec<RestoreAnswer> = file_systems
             .iter()
-            .map(|file_system| Answer::of(file_system, &holders))
+            .map(|file_system| RestoreAnswer::of(file_system, &holders))
             .collect();
         if answers.is_empty() {
-            answers.push(Answer::without_roots(&holders));
+            answers.push(RestoreAnswer::without_roots(&holders));
         }
-        Report {
+        LagReport {
             now,
             warn: options.warn,
             crit: options.crit,
@@ -125,7 +125,7 @@ impl Report {
     }
 
     /// The answer about the file system whose root was recorded last.
-    pub(super) fn answer(&self) -> Option<&Answer> {
+    pub(super) fn answer(&self) -> Option<&RestoreAnswer> {
         self.answers.first()
     }
 
@@ -140,8 +140,8 @@ impl Report {
     }
 
     fn is_late(&self, hours: u64) -> bool {
-        let late = |standing: &Standing| standing.is_late(hours, self.now);
-        let answer = |answer: &Answer| answer.is_late(hours, self.now);
+        let late = |standing: &TargetLag| standing.is_late(hours, self.now);
+        let answer = |answer: &RestoreAnswer| answer.is_late(hours, self.now);
         self.is_odd
             || self.unmet
             || self.standings.iter().any(late)
@@ -162,7 +162,7 @@ impl Report {
     }
 
     /// Says which records are of a time to come: they are not taken for fresh.
-    pub(super) fn say_future(&self, roots: &Roots, terminal: &Terminal) {
+    pub(super) fn say_future(&self, roots: &RootsOnRecord, terminal: &Terminal) {
         let mut lines = terminal.several("records of a time to come");
         let mut say = |of: String, time: SystemTime| {
             lines.say(&format!(
@@ -195,11 +195,11 @@ impl Report {
 
 /// The ventis: targets first, in the order of their lines, then the others that verdicts name.
 fn targets(
-    standings: &[Standing],
+    standings: &[TargetLag],
     unmet: &[Dial],
     verdicts: &[Verified],
     now: SystemTime,
-) -> Vec<Target> {
+) -> Vec<VentiCopy> {
     let mut dials: Vec<&Dial> = Vec::new();
     let all = standings.iter().map(|standing| &standing.place.target);
     for dial in all.chain(unmet) {
@@ -213,7 +213,7 @@ fn targets(
             dials.push(&verdict.target);
         }
     }
-    let target = |(number, dial): (usize, &Dial)| Target {
+    let target = |(number, dial): (usize, &Dial)| VentiCopy {
         dial: dial.clone(),
         acknowledged: acknowledged(dial, standings, now),
         read_back: read_back(dial, verdicts, now),
@@ -222,7 +222,7 @@ fn targets(
     dials.into_iter().enumerate().map(target).collect()
 }
 
-fn acknowledged(dial: &Dial, standings: &[Standing], now: SystemTime) -> Option<SystemTime> {
+fn acknowledged(dial: &Dial, standings: &[TargetLag], now: SystemTime) -> Option<SystemTime> {
     let own = standings
         .iter()
         .filter(|standing| standing.place.target == *dial);
@@ -243,7 +243,7 @@ fn read_back(dial: &Dial, verdicts: &[Verified], now: SystemTime) -> Option<(Sys
     times.max_by_key(|(time, _)| *time)
 }
 
-fn holder(target: &Target, standings: &[Standing], now: SystemTime) -> Holder {
+fn holder(target: &VentiCopy, standings: &[TargetLag], now: SystemTime) -> Holder {
     let own = || {
         let mut own = standings.iter();
         std::iter::from_fn(move || own.find(|standing| standing.place.target == target.dial))

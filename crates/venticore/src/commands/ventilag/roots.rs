@@ -95,14 +95,14 @@ pub(super) struct Holder {
 
 /// A root on record.
 #[derive(Clone, Debug)]
-pub(super) struct Root {
+pub(super) struct HeldRoot {
     /// When it was recorded for the first time.
     pub(super) recorded: Option<SystemTime>,
     /// What each venti has of it, in the order of the holders.
     pub(super) on: Vec<Holding>,
 }
 
-impl Root {
+impl HeldRoot {
     /// The holder with the best claim, by its number.
     pub(super) fn best(&self) -> Option<(usize, Holding)> {
         let on = self.on.iter().copied().enumerate();
@@ -117,7 +117,7 @@ pub(super) struct FileSystem {
     /// rootcheck.
     pub(super) partition: Option<String>,
     /// The newest first.
-    pub(super) roots: Vec<Root>,
+    pub(super) roots: Vec<HeldRoot>,
 }
 
 impl FileSystem {
@@ -171,7 +171,7 @@ pub(super) fn file_systems(
                 newer.on = on(root.score, newer.recorded);
             }
             _ if has_room => {
-                of.roots.push(Root {
+                of.roots.push(HeldRoot {
                     recorded: root.time,
                     on: on(root.score, root.time),
                 });
@@ -198,11 +198,11 @@ fn unrecorded(
             scores.push(verdict.score);
         }
     }
-    let root = |score| Root {
+    let root = |score| HeldRoot {
         recorded: None,
         on: on(score, None),
     };
-    let roots: Vec<Root> = scores.into_iter().map(root).collect();
+    let roots: Vec<HeldRoot> = scores.into_iter().map(root).collect();
     (!roots.is_empty()).then_some(FileSystem {
         partition: None,
         roots,

@@ -6,10 +6,10 @@ use std::io::Write;
 use eyre::{Result, WrapErr};
 
 use super::age::ago;
-use super::answer::Answer;
-use super::report::{Report, Target};
+use super::answer::RestoreAnswer;
+use super::report::{LagReport, VentiCopy};
 use super::roots::{FileSystem, Holding};
-use super::standing::Standing;
+use super::targetlag::TargetLag;
 use crate::codec::utc::Utc;
 use crate::host::terminal::Output;
 use crate::text::printable;
@@ -21,14 +21,14 @@ const GONE: &str = ", the source no longer has this place";
 ///
 /// # Errors
 /// It cannot be written.
-pub(super) fn print(report: &Report, output: &mut Output) -> Result<()> {
+pub(super) fn print(report: &LagReport, output: &mut Output) -> Result<()> {
     for line in lines(report) {
         writeln!(output, "{line}").wrap_err("standard output")?;
     }
     output.flush().wrap_err("standard output")
 }
 
-fn lines(report: &Report) -> Vec<String> {
+fn lines(report: &LagReport) -> Vec<String> {
     let mut lines = Vec::new();
     for answer in &report.answers {
         lines.push(first(answer, report));
@@ -46,12 +46,12 @@ fn lines(report: &Report) -> Vec<String> {
     lines
 }
 
-fn first(answer: &Answer, report: &Report) -> String {
+fn first(answer: &RestoreAnswer, report: &LagReport) -> String {
     format!("restore today: {}", answer.sentence(report.now))
 }
 
 /// Where it is, and how far behind.
-fn place(standing: &Standing) -> String {
+fn place(standing: &TargetLag) -> String {
     let place = &standing.place;
     let or_unknown = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
     let arena = place.arena.as_ref().map_or("?", |name| name.as_str());
@@ -71,7 +71,7 @@ fn place(standing: &Standing) -> String {
 }
 
 /// What that means.
-fn since(standing: &Standing, report: &Report) -> String {
+fn since(standing: &TargetLag, report: &LagReport) -> String {
     let now = report.now;
     let acknowledged = standing.place.acknowledged;
     let heard = match acknowledged {
@@ -95,7 +95,7 @@ fn since(standing: &Standing, report: &Report) -> String {
     }
 }
 
-fn read_back(target: &Target, report: &Report) -> String {
+fn read_back(target: &VentiCopy, report: &LagReport) -> String {
     match target.read_back {
         Some((time, verdict)) => format!(
             "{}: last read back by rootcheck {} ({}): {verdict}",
@@ -108,7 +108,7 @@ fn read_back(target: &Target, report: &Report) -> String {
 }
 
 /// The newest root, and what each venti has of it.
-fn newest(file_system: &FileSystem, report: &Report) -> Vec<String> {
+fn newest(file_system: &FileSystem, report: &LagReport) -> Vec<String> {
     let Some(root) = file_system.roots.first() else {
         return Vec::new();
     };
@@ -127,7 +127,7 @@ fn newest(file_system: &FileSystem, report: &Report) -> Vec<String> {
         .collect()
 }
 
-fn held(holding: Holding, report: &Report) -> String {
+fn held(holding: Holding, report: &LagReport) -> String {
     let at = |time| format!("{} ({})", Utc(time), ago(time, report.now));
     match holding {
         Holding::Whole(time) => format!("read back whole {}", at(time)),

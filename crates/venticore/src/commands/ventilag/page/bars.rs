@@ -19,7 +19,7 @@ pub(super) struct Bar<'a> {
 
 /// What of a piece is drawn, in bytes.
 #[derive(Clone, Copy, Default)]
-struct Piece {
+struct BarPiece {
     size: u64,
     used: u64,
     have: u64,
@@ -41,10 +41,10 @@ impl Bar<'_> {
         self.svg(&self.pieces(have), true)
     }
 
-    fn pieces(&self, have: impl Fn(usize, &ArenaBar) -> u64) -> Vec<Piece> {
+    fn pieces(&self, have: impl Fn(usize, &ArenaBar) -> u64) -> Vec<BarPiece> {
         let each = self.arenas.len().div_ceil(MOST).max(1);
         let piece = |(group, arenas): (usize, &[ArenaBar])| {
-            let mut piece = Piece::default();
+            let mut piece = BarPiece::default();
             for (number, arena) in arenas.iter().enumerate() {
                 piece.size = piece.size.saturating_add(arena.size.max(arena.used));
                 piece.used = piece.used.saturating_add(arena.used);
@@ -57,7 +57,7 @@ impl Bar<'_> {
         self.arenas.chunks(each).enumerate().map(piece).collect()
     }
 
-    fn svg(&self, pieces: &[Piece], of_target: bool) -> String {
+    fn svg(&self, pieces: &[BarPiece], of_target: bool) -> String {
         let Bar {
             id,
             title,

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::commands::ventilag::roots::{Holding, Root};
+use crate::commands::ventilag::roots::{HeldRoot, Holding};
 
 /// Where a time is, from 0 to 100: the oldest root to the left, now to the right.
 pub(super) struct Scale {
@@ -12,7 +12,7 @@ pub(super) struct Scale {
 
 impl Scale {
     /// From the oldest of these on; at least an hour.
-    pub(super) fn of(roots: &[Root], now: SystemTime) -> Self {
+    pub(super) fn of(roots: &[HeldRoot], now: SystemTime) -> Self {
         let hour = std::time::Duration::from_secs(3600);
         let oldest = roots.iter().filter_map(|root| root.recorded).min();
         let latest = now.checked_sub(hour).unwrap_or(now);
@@ -40,7 +40,7 @@ pub(super) fn svg(
     id: &str,
     title: &str,
     describes: &str,
-    roots: &[Root],
+    roots: &[HeldRoot],
     number: usize,
     scale: &Scale,
 ) -> String {
@@ -70,7 +70,7 @@ fn mark(word: &str) -> String {
 }
 
 /// What the marks mean: those that these roots have.
-pub(super) fn legend(roots: &[Root]) -> String {
+pub(super) fn legend(roots: &[HeldRoot]) -> String {
     const MEANINGS: [(&[&str], &str); 6] = [
         (&["whole"], "every block read back"),
         (&["present"], "present by its own word"),

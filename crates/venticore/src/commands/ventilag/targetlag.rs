@@ -11,7 +11,7 @@ use crate::survey::part::Part;
 
 /// One target in one partition.
 #[derive(Clone, Debug)]
-pub(super) struct Standing {
+pub(super) struct TargetLag {
     /// Its place.
     pub(super) place: Progress,
     /// Clumps that it lacks or may lack; none where that is not known.
@@ -31,13 +31,13 @@ pub(super) struct Standing {
     pub(super) faults: Faults,
 }
 
-impl Standing {
+impl TargetLag {
     pub(super) fn new(behind: Behind, parts: &[Part], wrcmds: &Wrcmds) -> Self {
         let part = parts
             .iter()
             .find(|part| part.name == behind.place.partition);
         let seen = part.zip(behind.from);
-        Standing {
+        TargetLag {
             arenas: seen.map(|(part, from)| part.arenas_from(from)),
             lacks_since: seen.and_then(|(part, from)| part.written_from(from)),
             faults: Faults::of(&behind.place, wrcmds),
