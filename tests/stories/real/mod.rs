@@ -12,5 +12,6 @@ mod rootcheck;
 mod rootget;
 mod roots;
 mod source;
+mod ventilag;
 mod ventiprog;
 mod workflow;

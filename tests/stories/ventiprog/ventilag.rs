@@ -3,168 +3,23 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use venti_tests::arena::{Partition, PartitionBuilder};
-use venti_tests::command::{Command, Output};
+use venti_tests::command::Output;
 use venti_tests::random::Random;
 use venti_tests::venti::{Venti, closed_port};
 use venticore::codec::score::Score;
 use venticore::codec::utc::Utc;
-use venticore::codec::verified::{Verdict, Verified};
+use venticore::codec::verified::Verdict;
 
-use crate::fixture::site::{LIMITS, Site};
-
-/// A fossil partition on record.
-const FOSSIL: &str = "/dev/fossil";
-
-const HOUR: u64 = 3600;
-
-/// A time so many seconds ago.
-fn ago(seconds: u64) -> SystemTime {
-    SystemTime::now() - Duration::from_secs(seconds)
-}
-
-fn root(number: u64) -> Score {
-    Score::of(&number.to_be_bytes())
-}
-
-/// The entry of a root in rootscor.
-fn entry(score: Score, partition: &str, time: SystemTime) -> String {
-    let time = Utc(time);
-    format!("# {time} here fossilize\nvac:{score} {partition} tcp!source!17034\n")
-}
-
-/// A line of verified.
-fn verdict(score: Score, target: &str, verdict: Verdict, time: SystemTime) -> String {
-    let line = Verified {
-        score,
-        target: target.parse().unwrap(),
-        verdict,
-        blocks: 20,
-        bytes: 163_840,
-        time,
-        tool: "rootcheck".to_owned(),
-    };
-    format!("{line}\n")
-}
+use crate::fixture::site::Site;
+use crate::fixture::watched::{FOSSIL, HOUR, Watched, acknowledged, ago, entry, root, verdict};
 
 /// One target that is current.
 fn current() -> (Site, Venti) {
     let (site, venti) = (Site::new(20), Venti::start());
     site.runs(&[&venti], 0);
     (site, venti)
-}
-
-/// A site with everything that a page can show: two partitions, a target that is current, one
-/// that is behind by an arena and lost a block, one that was never reached; two file systems
-/// with roots of each kind.
-struct Busy {
-    site: Site,
-    second: Partition,
-    here: Venti,
-    behind: Venti,
-    never: String,
-}
-
-impl Busy {
-    fn new() -> Self {
-        let (mut site, here, behind) = (Site::new(90), Venti::start(), Venti::start());
-        site.runs(&[&here], 0);
-        site.runs(&[&here, &behind], 0);
-        site.add(50);
-        site.seal();
-        site.add(30);
-        site.runs(&[&here], 0);
-        let builder = PartitionBuilder::new()
-            .arenas(4, 2 << 20)
-            .name("more")
-            .seed(4);
-        let mut second = builder.create(&site.path("second")).unwrap();
-        second.append(13, &Random::new(9).bytes(9000)).unwrap();
-        second.flush().unwrap();
-        let run = site
-            .ventiprog()
-            .args(["-p", second.path().to_str().unwrap()]);
-        assert_eq!(run.run().status, 3, "not asked for all");
-        acknowledged(&site, ago(5 * HOUR));
-        let busy = Busy {
-            site,
-            second,
-            here,
-            behind,
-            never: closed_port(),
-        };
-        busy.write_roots();
-        busy
-    }
-
-    fn write_roots(&self) {
-        let time = |number: u64| ago((6 + (14 - number) * 20) * HOUR);
-        let roots = (1..15).map(|number| entry(root(number), FOSSIL, time(number)));
-        let other = entry(root(100), "/dev/a&<b>", ago(400 * HOUR));
-        self.site
-            .write("rootscor", &(other + &roots.collect::<String>()));
-        let of = |number, on: &str, found| {
-            verdict(
-                root(number),
-                on,
-                found,
-                time(number) + Duration::from_secs(1800),
-            )
-        };
-        let (here, behind) = (self.here.dial(), self.behind.dial());
-        let lines = [
-            of(3, &here, Verdict::Whole),
-            of(6, &here, Verdict::Present),
-            of(9, &here, Verdict::Whole),
-            of(14, &here, Verdict::Whole),
-            of(9, &behind, Verdict::Damaged),
-            verdict(root(100), &behind, Verdict::Missing, ago(HOUR)),
-        ];
-        self.site.write("verified", &lines.concat());
-        let lost =
-            "# unreadable type=data score=f50b65b3911fc87ae786cc7970b2e34d1348bd00\nwrarena ";
-        let lines = self
-            .site
-            .file("wrcmds")
-            .replacen("\nwrarena ", &format!("\n{lost}"), 1);
-        self.site.write("wrcmds", &lines);
-    }
-
-    fn ventilag(&self) -> Command {
-        let second = self.second.path().display();
-        let config = format!(
-            "targets = [{:?}]\narenas = ['{}', '{second}']\n{LIMITS}",
-            self.never,
-            self.site.part()
-        );
-        self.site.ventilag().config(&config)
-    }
-
-    /// The page; nothing is printed, since nothing is late.
-    fn page(&self, file: &Path) -> String {
-        let output = self.ventilag().args(["-q", "--page"]).arg(file).run();
-        assert_eq!(
-            (output.status, &*output.stdout, &*output.stderr),
-            (0, "", "")
-        );
-        fs::read_to_string(file).unwrap()
-    }
-}
-
-/// The acknowledgements on record, as if they were of that time.
-fn acknowledged(site: &Site, time: SystemTime) {
-    let lines = site.file("wrcmds");
-    let words = lines.split_inclusive([' ', '\n']).map(|word| {
-        let end = &word[word.trim_end().len()..];
-        match word.starts_with("time=") {
-            true => format!("time={}{end}", Utc(time)),
-            false => word.to_owned(),
-        }
-    });
-    site.write("wrcmds", &words.collect::<String>());
 }
 
 fn first(output: &Output) -> &str {
@@ -743,7 +598,7 @@ fn a_state_directory_that_cannot_be_read_is_an_error_and_writes_nothing() {
 
 #[test]
 fn a_page_answers_in_its_first_line_and_shows_arenas_and_roots() {
-    let busy = Busy::new();
+    let busy = Watched::new();
     let file = busy.site.path("page.html");
     let html = busy.page(&file);
     assert_eq!(
@@ -797,7 +652,7 @@ fn words(html: &str) -> String {
 
 #[test]
 fn a_page_asks_for_nothing_and_every_figure_has_words() {
-    let busy = Busy::new();
+    let busy = Watched::new();
     let html = busy.page(&busy.site.path("page.html"));
     for word in [
         "<script",
