@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use eyre::{Result, WrapErr};
-use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::text::one_line;
@@ -235,13 +235,13 @@ impl Terminal {
 
     /// Shows how many blocks were looked at, and their bytes.
     pub fn looking(&self, blocks: u64, bytes: u64) {
-        const LINE: &str = "{human_pos} blocks looked at, {msg}, {per_sec}, {elapsed}";
         if self.bar.is_hidden() {
             return;
         }
-        self.show(LINE);
-        self.bar.set_message(DecimalBytes(bytes).to_string());
-        self.bar.set_position(blocks);
+        self.show("{msg}, {elapsed}");
+        let (blocks, bytes) = (HumanCount(blocks), DecimalBytes(bytes));
+        self.bar
+            .set_message(format!("{blocks} blocks looked at, {bytes}"));
     }
 
     fn show(&self, template: &str) {
@@ -256,6 +256,11 @@ impl Terminal {
         self.show("{msg}, {elapsed}");
         self.bar.set_message(what);
         self.bar.tick();
+    }
+
+    /// Takes the progress line away while something is printed.
+    pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
     }
 
     /// Takes the progress line away.

@@ -214,7 +214,8 @@ impl<'a> Reporter<'a> {
         }
         let (blocks, bytes) = (decided.blocks(), counts.bytes);
         let line = format!("vac:{} {target} {verdict} {blocks} {bytes}", root.score);
-        writeln!(self.output, "{line}").wrap_err("standard output")
+        let printed = self.terminal.aside(|| writeln!(self.output, "{line}"));
+        printed.wrap_err("standard output")
     }
 
     fn undecided(&mut self, target: &Dial, root: &AskedRoot, error: &str) -> Result<()> {
@@ -262,7 +263,7 @@ impl<'a> Reporter<'a> {
             error,
             found,
         };
-        self.output.json_line(&line)
+        self.terminal.aside(|| self.output.json_line(&line))
     }
 }
 
