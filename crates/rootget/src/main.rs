@@ -19,7 +19,8 @@ Copy files out of an archive that vac or a fossil made: all of it, or what the
 paths name, into the directory of -o. A file gets its name when all of it is
 there, and what stands there already is not written over.
 
-  -h, --host HOST    the venti; $venti unless given
+  -h, --host HOST    the venti, $venti unless given; or part:PATH, a partition
+                     with its arenas
   -o, --output DIR   the directory to copy into; the current one unless given;
                      for - one file is written to standard output
   -n, --list         list, and write nothing

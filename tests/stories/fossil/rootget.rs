@@ -13,6 +13,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
+use venti_tests::arena::PartitionBuilder;
 use venti_tests::command::{Command, Output};
 use venti_tests::golden;
 use venti_tests::random::Random;
@@ -981,6 +982,81 @@ fn every_golden_archive_is_listed_and_checked() {
         let output = command.run();
         assert_eq!(output.status, 0, "{score}: {output:?}");
         assert!(output.stdout.contains(" active/"), "{output:?}");
+    }
+}
+
+#[test]
+fn the_arenas_of_a_venti_that_is_lost_are_read_from_their_partition() {
+    let mut archives = 0;
+    for name in golden::PARTITIONS {
+        let directory = tempfile::tempdir().unwrap();
+        let part = golden::unpack(&format!("{name}.part"), directory.path());
+        let host = format!("part:{}", part.display());
+        let json = golden::json(&format!("{name}.json"));
+        for root in json["roots"].as_array().into_iter().flatten() {
+            let score = root["score"].as_str().unwrap();
+            let output = Command::new("rootget")
+                .args(["-n", "-c", "-h", &host, score])
+                .run();
+            assert_eq!(output.status, 0, "{root}: {output:?}");
+            archives += 1;
+        }
+        let none = Command::new("rootget").args(["-n", "-h", &host]);
+        let none = none.arg(Score::of(b"nowhere").to_string()).run();
+        none.assert_refused(4, "root block ");
+    }
+    assert!(archives >= 19, "{archives}");
+}
+
+#[test]
+fn damage_in_a_partition_costs_the_file_it_hits() {
+    let items = sample();
+    let site = Site::new(&items);
+    let path = site.directory.path().join("arenas");
+    let builder = PartitionBuilder::new().name("arena");
+    let mut partition = builder.arenas(2, 4 << 20).create(&path).unwrap();
+    for (ty, score) in site.venti.blocks() {
+        let block = site.venti.get(ty, &score).unwrap();
+        partition.append(ty.to_disk(), &block).unwrap();
+    }
+    partition.flush().unwrap();
+    let host = format!("part:{}", path.display());
+    let out = site.out();
+    let run = || {
+        let command = Command::new("rootget").args(["-h", &host, "-o"]);
+        command.arg(&out).arg(site.archive.score.to_string()).run()
+    };
+    let output = run();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(site.copied(), expected(&items));
+    let removed = std::process::Command::new("rm")
+        .arg("-rf")
+        .arg(&out)
+        .status();
+    assert!(removed.unwrap().success());
+
+    let mut content = fs::read(&path).unwrap();
+    let wanted = &bytes(1, 512)[..];
+    let at = content.windows(512).position(|window| window == wanted);
+    content[at.unwrap() + 100] ^= 1;
+    fs::write(&path, content).unwrap();
+    let output = run();
+    assert_eq!(output.status, 4, "{output:?}");
+    let named = "rootget: one-block: damaged: data block ";
+    assert!(output.stderr.contains(named), "{output:?}");
+    assert!(output.stderr.contains("hashes to"), "{output:?}");
+    let mut rest = expected(&items);
+    rest.remove(Path::new("one-block"));
+    assert_eq!(site.copied(), rest);
+
+    let empty = site.directory.path().join("empty");
+    fs::write(&empty, "").unwrap();
+    for (path, status) in [("nothing", 1), ("empty", 1)] {
+        let host = format!("part:{}", site.directory.path().join(path).display());
+        let command = Command::new("rootget").args(["-n", "-h", &host]);
+        let output = command.arg(site.archive.score.to_string()).run();
+        assert_eq!(output.status, status, "{output:?}");
+        assert!(output.stderr.contains(path), "{output:?}");
     }
 }
 

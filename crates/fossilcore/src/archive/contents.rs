@@ -13,8 +13,8 @@ use super::Dir;
 use crate::disk::DirEntry;
 use pieces::{DirPiece, EntryReader, FoundEntry, NameReader, NamelessReader, Names};
 use venticore::codec::tree::Entry;
-use venticore::net::client::{Client, ClientError};
-use venticore::net::tree::read_streams;
+use venticore::net::client::ClientError;
+use venticore::net::tree::{Blocks, read_streams};
 
 /// Pieces that are read together.
 const PIECES: usize = 64;
@@ -237,7 +237,7 @@ impl Contents {
     ///
     /// # Errors
     /// The venti was lost. What is wrong with single blocks is told as an item.
-    pub fn next(&mut self, client: &mut Client) -> Result<Option<ArchiveItem>, ClientError> {
+    pub fn next(&mut self, blocks: &mut dyn Blocks) -> Result<Option<ArchiveItem>, ClientError> {
         loop {
             if let Some(found) = self.at_hand() {
                 self.told += 1;
@@ -249,7 +249,7 @@ impl Contents {
             if self.steps.is_empty() {
                 return Ok(None);
             }
-            self.read(client)?;
+            self.read(blocks)?;
         }
     }
 
@@ -275,20 +275,20 @@ impl Contents {
     }
 
     /// Reads the pieces that come next.
-    fn read(&mut self, client: &mut Client) -> Result<(), ClientError> {
+    fn read(&mut self, blocks: &mut dyn Blocks) -> Result<(), ClientError> {
         let taken = self.take_pieces();
         let (places, mut pieces): (Vec<usize>, Vec<DirPiece>) = taken.into_iter().unzip();
         let mut names = NameReader::of(&pieces);
-        read_streams(client, &mut names)?;
+        read_streams(blocks, &mut names)?;
         let names = names.found;
         let mut entries = EntryReader::of(&pieces, &names);
-        read_streams(client, &mut entries)?;
+        read_streams(blocks, &mut entries)?;
         let entries = entries.wanted;
         for (piece, names) in pieces.iter_mut().zip(&names) {
             piece.note(names);
         }
         let mut nameless = NamelessReader::of(&pieces);
-        read_streams(client, &mut nameless)?;
+        read_streams(blocks, &mut nameless)?;
         let nameless: Vec<Option<String>> = nameless.told().collect();
         let found = names.into_iter().zip(entries).zip(nameless);
         for ((place, piece), ((names, entries), nameless)) in
@@ -449,7 +449,7 @@ pub enum Located {
 ///
 /// # Errors
 /// The venti was lost.
-pub fn locate(client: &mut Client, root: Dir, path: &[u8]) -> Result<Located, ClientError> {
+pub fn locate(blocks: &mut dyn Blocks, root: Dir, path: &[u8]) -> Result<Located, ClientError> {
     let names = path.split(|&byte| byte == b'/');
     let mut names = names
         .filter(|name| !name.is_empty() && name != b".")
@@ -459,7 +459,7 @@ pub fn locate(client: &mut Client, root: Dir, path: &[u8]) -> Result<Located, Cl
         let mut contents = Contents::flat(&folder, dir);
         let mut lost = Vec::new();
         let found = loop {
-            match contents.next(client)? {
+            match contents.next(blocks)? {
                 None => {
                     let within = folder.path();
                     return Ok(Located::Nothing { within, lost });

@@ -1,12 +1,14 @@
 //! The root of any archive whose files have names: plan9port's vac, or a fossil's.
 
-use eyre::{Report, Result, WrapErr};
+use std::ops::ControlFlow;
 
-use super::{ArchiveError, Dir, LAYER, SOURCES, read, read_root};
+use eyre::{Report, WrapErr};
+
+use super::{ArchiveError, Dir, LAYER, SOURCES};
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
-use venticore::codec::tree::Entry;
-use venticore::net::client::Client;
+use venticore::codec::tree::{Entry, Root};
+use venticore::net::tree::{BadBlock, BlockFault, Blocks};
 use venticore::status::{Failure, Status};
 
 /// The root of an archive: where its files are.
@@ -40,23 +42,23 @@ impl ArchiveRoot {
     /// # Errors
     /// The score is not the root of an archive of files, or a block on the way is missing
     /// or damaged; or the venti was lost.
-    pub fn open(client: &mut Client, score: &Score) -> Result<Self> {
-        Self::read(client, score)
+    pub fn open(blocks: &mut dyn Blocks, score: &Score) -> eyre::Result<Self> {
+        Self::read(blocks, score)
             .map_err(report)
             .wrap_err_with(|| format!("vac:{score}"))
     }
 
-    fn read(client: &mut Client, score: &Score) -> Result<Self, ArchiveError> {
+    fn read(blocks: &mut dyn Blocks, score: &Score) -> Result<Self, ArchiveError> {
         if score.is_nil() {
             return Err(ArchiveError::Nil);
         }
-        let root = read_root(client, score)?;
+        let root = read_root(blocks, score)?;
         if root.kind != b"vac" {
             let kind = root.kind.escape_ascii();
             let text = format!("expected type vac, found \"{kind}\"");
             return Err(ArchiveError::Shape(text));
         }
-        let mut block = read(client, "root sources", root.score, BlockType::Dir)?;
+        let mut block = read(blocks, "root sources", root.score, BlockType::Dir)?;
         let is_fossil = block.len() <= LAYER;
         if is_fossil {
             let layer = Entry::parse(&block);
@@ -64,7 +66,7 @@ impl ArchiveRoot {
                 let text = "expected a directory in the entry at the top, found none".to_owned();
                 return Err(ArchiveError::Shape(text));
             }
-            block = read(client, "root sources", layer.score, BlockType::Dir)?;
+            block = read(blocks, "root sources", layer.score, BlockType::Dir)?;
         }
         if block.len() > SOURCES {
             let found = block.len();
@@ -83,4 +85,49 @@ impl ArchiveRoot {
             is_fossil,
         })
     }
+}
+
+/// Reads the root block.
+fn read_root(blocks: &mut dyn Blocks, score: &Score) -> Result<Root, ArchiveError> {
+    let block = match read(blocks, "root", *score, BlockType::Root) {
+        Ok(block) => block,
+        Err(ArchiveError::Damage { what, damage }) => {
+            let others = BlockType::all().filter(|&ty| ty != BlockType::Root);
+            for ty in others.filter(|_| damage.fault == BlockFault::Missing) {
+                if read(blocks, what, *score, ty).is_ok() {
+                    return Err(ArchiveError::NoRoot(ty));
+                }
+            }
+            return Err(ArchiveError::Damage { what, damage });
+        }
+        Err(error) => return Err(error),
+    };
+    Root::parse(&block).map_err(|error| ArchiveError::Shape(error.to_string()))
+}
+
+/// Reads a block that the root leads to.
+fn read(
+    blocks: &mut dyn Blocks,
+    what: &'static str,
+    score: Score,
+    ty: BlockType,
+) -> Result<Vec<u8>, ArchiveError> {
+    let mut wanted = Some((score, ty));
+    let mut found = Err(None);
+    blocks.read_each(&mut || wanted.take(), &mut |_, block| {
+        found = block.map(<[u8]>::to_vec).map_err(Some);
+        ControlFlow::Continue(())
+    })?;
+    let fault = match found {
+        Ok(block) => return Ok(block),
+        Err(Some(error)) => BadBlock::fault_of(error)?,
+        Err(None) => BlockFault::Missing,
+    };
+    let damage = Box::new(BadBlock {
+        path: Vec::new(),
+        ty,
+        score,
+        fault,
+    });
+    Err(ArchiveError::Damage { what, damage })
 }

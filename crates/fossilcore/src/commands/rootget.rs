@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use eyre::{Report, Result, WrapErr};
 
@@ -20,10 +21,16 @@ use list::Listing;
 use listed::ListedName;
 use venticore::codec::score::Score;
 use venticore::config::Config;
+use venticore::host::partition::Partition;
 use venticore::host::terminal::{Output, Several, Terminal};
 use venticore::net::client::{Client, ClientError};
+use venticore::net::tree::{ArenaBlocks, Blocks};
+use venticore::source::{ArenaSource, notes};
 use venticore::status::{Failure, Status};
 use venticore::text::{in_lower_case, printable};
+
+/// What stands before a partition in the place of a venti.
+const PARTITION: &str = "part:";
 
 /// The most bytes of a file or standard input that holds a score.
 const LINE_MAX: u64 = 256;
@@ -53,7 +60,7 @@ pub struct Options {
 struct RootJob<'a> {
     options: &'a Options,
     terminal: &'a Terminal,
-    client: Client,
+    blocks: Box<dyn Blocks>,
     root: ArchiveRoot,
 }
 
@@ -65,13 +72,12 @@ struct RootJob<'a> {
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     check_paths(options)?;
     let score = score_of(&options.score)?;
-    let (_, dial) = venti::chosen(options.host.as_deref(), config)?;
-    let mut client = Client::dial(&dial, config.limits).wrap_err_with(|| dial.to_string())?;
-    let root = ArchiveRoot::open(&mut client, &score).wrap_err_with(|| dial.to_string())?;
+    let (from, mut blocks) = blocks_of(options.host.as_deref(), config, terminal)?;
+    let root = ArchiveRoot::open(&mut *blocks, &score).wrap_err_with(|| from.clone())?;
     let mut job = RootJob {
         options,
         terminal,
-        client,
+        blocks,
         root,
     };
     let status = match options.output.as_deref().map(OsStr::as_encoded_bytes) {
@@ -81,9 +87,33 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     };
     terminal.clear();
     status.map_err(|error| match error.is::<ClientError>() {
-        true => error.wrap_err(dial.to_string()),
+        true => error.wrap_err(from),
         false => error,
     })
+}
+
+/// Where the blocks come from, and how it is called: a venti, or its arenas in a
+/// partition.
+fn blocks_of(
+    host: Option<&str>,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<(String, Box<dyn Blocks>)> {
+    let Some(path) = host.and_then(|host| host.strip_prefix(PARTITION)) else {
+        let (_, dial) = venti::chosen(host, config)?;
+        let client = Client::dial(&dial, config.limits).wrap_err_with(|| dial.to_string())?;
+        return Ok((dial.to_string(), Box::new(client)));
+    };
+    let subject = || printable(path.as_bytes());
+    let partition = Partition::named(path.as_ref())?;
+    let arenas = match ArenaSource::read(&partition, 0).wrap_err_with(subject)? {
+        ArenaSource::Single(arena) => vec![arena],
+        ArenaSource::Partition(table) => notes::all_arenas(&partition, &table, terminal).0,
+    };
+    let tick = &mut |clumps| terminal.looking(clumps, 0);
+    let blocks = ArenaBlocks::of(Arc::new(partition), arenas, tick).wrap_err_with(subject)?;
+    terminal.clear();
+    Ok((subject(), Box::new(blocks)))
 }
 
 /// A path with `..` in it, or two that would come to the same place.
@@ -208,7 +238,7 @@ impl RootJob<'_> {
             self.terminal.say(&format!("{shown}: {text}"));
             Ok(StartPoint::Nowhere(status))
         };
-        match locate(&mut self.client, self.root.directory, path)? {
+        match locate(&mut *self.blocks, self.root.directory, path)? {
             Located::Root => Ok(StartPoint::Root),
             Located::Nothing { within, lost } => {
                 let within = match &*printable(&within) {
@@ -241,7 +271,7 @@ impl RootJob<'_> {
                 listing.worsen(status);
             }
             if let Some(mut contents) = start.contents(&self.root) {
-                listing.run(&mut self.client, &mut contents)?;
+                listing.run(&mut *self.blocks, &mut contents)?;
             }
         }
         listing.end()
@@ -254,7 +284,7 @@ impl RootJob<'_> {
             Some(StartPoint::At(found)) => {
                 if let ArchiveItem::File { above, info, entry } = *found {
                     let path = printable(&above.path_of(&info.elem));
-                    return stdout::copy(&mut self.client, &entry, &path);
+                    return stdout::copy(&mut *self.blocks, &entry, &path);
                 }
             }
             _ => {}
@@ -279,7 +309,7 @@ impl RootJob<'_> {
             }
             let above = start.above();
             if let Some(mut contents) = start.contents(&self.root) {
-                copy_into(&mut self.client, &output, &above, &mut contents, &mut told)?;
+                copy_into(&mut *self.blocks, &output, &above, &mut contents, &mut told)?;
             }
         }
         told.end(&output)
@@ -287,7 +317,7 @@ impl RootJob<'_> {
 }
 
 fn copy_into(
-    client: &mut Client,
+    blocks: &mut dyn Blocks,
     output: &Path,
     above: &Rc<Folder>,
     contents: &mut Contents,
@@ -297,7 +327,7 @@ fn copy_into(
     let unpack = Unpack::into(output, above, told.options.check, |done| told.take(done));
     let unusable = |error| Failure::report(Status::Failed, in_lower_case(&error));
     let mut unpack = unpack.map_err(unusable).wrap_err_with(shown)?;
-    let copied = unpack.run(client, contents);
+    let copied = unpack.run(blocks, contents);
     copied.map_err(|error| match error.is::<ClientError>() {
         true => error,
         false => error.wrap_err(shown()),

@@ -19,8 +19,8 @@ use batch::CopyBatch;
 use compare::Comparison;
 use target::{Refusal, TargetTree};
 use venticore::codec::tree::Entry;
-use venticore::net::client::{Client, ClientError};
-use venticore::net::tree::read_streams;
+use venticore::net::client::ClientError;
+use venticore::net::tree::{Blocks, read_streams};
 use venticore::status::{Failure, Status};
 use venticore::text::in_lower_case;
 
@@ -113,17 +113,17 @@ impl<'r> Unpack<'r> {
     /// # Errors
     /// The venti was lost, or nothing more can be written; what becomes of single files is
     /// reported.
-    pub fn run(&mut self, client: &mut Client, contents: &mut Contents) -> Result<()> {
+    pub fn run(&mut self, blocks: &mut dyn Blocks, contents: &mut Contents) -> Result<()> {
         loop {
             let mut jobs = Vec::new();
             while jobs.len() < TOGETHER && self.full.is_none() {
-                let Some(found) = contents.next(client)? else {
+                let Some(found) = contents.next(blocks)? else {
                     break;
                 };
                 self.take(found, contents, &mut jobs);
             }
             let is_last = jobs.len() < TOGETHER;
-            let copied = self.copy(client, jobs)?;
+            let copied = self.copy(blocks, jobs)?;
             if let Some(error) = self.full.take() {
                 return Err(incomplete(&error));
             }
@@ -131,7 +131,7 @@ impl<'r> Unpack<'r> {
                 self.target.sync().map_err(|error| incomplete(&error))?;
             }
             if self.compares {
-                read_streams(client, &mut Comparison::of(self, copied))?;
+                read_streams(blocks, &mut Comparison::of(self, copied))?;
             }
             if is_last {
                 return Ok(());
@@ -142,11 +142,11 @@ impl<'r> Unpack<'r> {
     /// Copies these; gives back what is to be compared.
     fn copy(
         &mut self,
-        client: &mut Client,
+        blocks: &mut dyn Blocks,
         jobs: Vec<FileCopy>,
     ) -> Result<Vec<FileCopy>, ClientError> {
         let mut batch = CopyBatch::of(self, jobs);
-        let read = read_streams(client, &mut batch);
+        let read = read_streams(blocks, &mut batch);
         let copied = batch.copied();
         read.map(|()| copied)
     }

@@ -13,8 +13,9 @@ use crate::archive::{ArchiveItem, Contents, Folder};
 use venticore::codec::score::Score;
 use venticore::codec::tree::Entry;
 use venticore::host::terminal::{Output, Terminal};
-use venticore::net::client::Client;
-use venticore::net::tree::{BadBlock, Leaf, Leaves, StreamPart, StreamReader, read_streams};
+use venticore::net::tree::{
+    BadBlock, Blocks, Leaf, Leaves, StreamPart, StreamReader, read_streams,
+};
 use venticore::status::Status;
 use venticore::text::printable;
 
@@ -64,18 +65,18 @@ impl<'a> Listing<'a> {
     }
 
     /// Lists all of this.
-    pub(super) fn run(&mut self, client: &mut Client, contents: &mut Contents) -> Result<()> {
-        while let Some(found) = contents.next(client)? {
+    pub(super) fn run(&mut self, blocks: &mut dyn Blocks, contents: &mut Contents) -> Result<()> {
+        while let Some(found) = contents.next(blocks)? {
             self.take(found).wrap_err("standard output")?;
             if self.unchecked.len() >= TOGETHER {
-                self.check(client)?;
+                self.check(blocks)?;
             }
             self.terminal.files(self.files, self.bytes);
             if self.output.is_closed() && !self.options.check {
                 break;
             }
         }
-        self.check(client)
+        self.check(blocks)
     }
 
     fn take(&mut self, found: ArchiveItem) -> io::Result<()> {
@@ -128,14 +129,14 @@ impl<'a> Listing<'a> {
     }
 
     /// Reads everything that was listed and not read yet.
-    fn check(&mut self, client: &mut Client) -> Result<()> {
+    fn check(&mut self, blocks: &mut dyn Blocks) -> Result<()> {
         let files = std::mem::take(&mut self.unchecked);
         let mut checker = Checker {
             files: &files,
             next: 0,
             damaged: Vec::new(),
         };
-        read_streams(client, &mut checker)?;
+        read_streams(blocks, &mut checker)?;
         let damaged = checker.damaged;
         let mut bad = HashSet::new();
         for (id, damage) in damaged {

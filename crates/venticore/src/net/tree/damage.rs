@@ -67,7 +67,10 @@ impl BlockFault {
 impl BadBlock {
     /// Wraps what the client says of one block; an error that is not of the
     /// block alone is given back.
-    pub(super) fn of(error: client::ClientError) -> Result<BlockFault, client::ClientError> {
+    ///
+    /// # Errors
+    /// That one.
+    pub fn fault_of(error: client::ClientError) -> Result<BlockFault, client::ClientError> {
         match error {
             error if error.is_absent() => Ok(BlockFault::Missing),
             client::ClientError::Refused { text, .. } => Ok(BlockFault::Unreadable(text)),

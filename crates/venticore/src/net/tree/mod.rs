@@ -1,6 +1,7 @@
 //! Hash trees on a venti: a walk over all that lies below an entry, and the bytes of
 //! one stream.
 
+mod arenas;
 mod damage;
 mod error;
 mod seen;
@@ -9,6 +10,7 @@ mod streams;
 mod task;
 mod walk;
 
+pub use arenas::{ArenaBlocks, Blocks, TakeBlock};
 pub use damage::{BadBlock, BlockFault};
 pub use error::TreeError;
 pub use stream::{copy, read};

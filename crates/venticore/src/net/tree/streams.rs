@@ -9,11 +9,12 @@ use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 
 use super::Leaf;
+use super::arenas::Blocks;
 use super::damage::{BadBlock, BlockFault};
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::codec::tree::{Entry, block_type, scores};
-use crate::net::client::{Answer, Client, ClientError, Question};
+use crate::net::client::ClientError;
 
 /// Which leaves of a stream are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,28 +76,30 @@ pub trait StreamReader {
 ///
 /// # Errors
 /// The server was lost. What is wrong with single blocks goes to the reader.
-pub fn read_streams(client: &mut Client, reader: &mut dyn StreamReader) -> Result<(), ClientError> {
+pub fn read_streams(
+    blocks: &mut dyn Blocks,
+    reader: &mut dyn StreamReader,
+) -> Result<(), ClientError> {
     let state = RefCell::new(ReadState {
         reader,
         frames: Vec::new(),
     });
     let flying = RefCell::new(HashMap::new());
     let mut sent = 0;
-    let next = || {
+    let mut next = || {
         let task = state.borrow_mut().next()?;
-        let question = Question::Read(task.score, task.ty());
+        let question = (task.score, task.ty());
         flying.borrow_mut().insert(sent, task);
         sent += 1;
         Some(question)
     };
     let mut failed = None;
-    client.ask_many(next, |number, answer| {
-        let task = flying.borrow_mut().remove(&number);
-        let (Some(task), Answer::Block(block)) = (task, answer) else {
+    blocks.read_each(&mut next, &mut |number, block| {
+        let Some(task) = flying.borrow_mut().remove(&number) else {
             return ControlFlow::Continue(());
         };
         let mut state = state.borrow_mut();
-        match block.map_err(BadBlock::of) {
+        match block.map_err(BadBlock::fault_of) {
             Ok(data) => state.came(task, data),
             Err(Ok(fault)) => state.damaged(task, fault),
             Err(Err(error)) => {

@@ -136,7 +136,7 @@ pub fn read_root(
     };
     let block = match client.read(score, ty, u32::try_from(Root::LEN).unwrap_or(u32::MAX)) {
         Ok(block) => block,
-        Err(error) => return BadBlock::of(error).map(|fault| Err(damage(fault))),
+        Err(error) => return BadBlock::fault_of(error).map(|fault| Err(damage(fault))),
     };
     let format = |e: FormatError| damage(BlockFault::Format(e.to_string()));
     Ok(Root::parse(&block).map_err(format))
@@ -328,7 +328,7 @@ impl WalkState<'_> {
         match answer {
             Answer::Presence(presence) => self.answered(task, &presence),
             Answer::Block(Ok(data)) => self.came(number, task, data),
-            Answer::Block(Err(error)) => match BadBlock::of(error) {
+            Answer::Block(Err(error)) => match BadBlock::fault_of(error) {
                 Ok(fault) => self.damaged(&task, fault),
                 Err(error) => {
                     self.failed = Some(error.into());
