@@ -225,7 +225,7 @@ pub enum LastError {
     /// The super block is whole but for its magic: a format was begun that
     /// made it invalid, and did not end.
     #[error(
-        "super block: expected a magic at {at}, found zeros: a format was begun and did not end: run fosreset again, or undo it with fosreset -u{}",
+        "super block: expected a magic at {at}, found zeros: a format was not finished: run fosreset again, or undo it with fosreset -u{}",
         standing(last, "; ", " still stands there")
     )]
     Unfinished {

@@ -139,7 +139,7 @@ fn ask(stream: &mut (impl Read + Write), request: &Tmessage<'_>) -> io::Result<R
     let size = u32::from_le_bytes(size);
     if !(7..=MSIZE).contains(&size) {
         return Err(odd(format!(
-            "expected a 9P message of 7 to {MSIZE} bytes, found one of {size}: no 9P server"
+            "expected a 9P message of 7 to {MSIZE} bytes, found one of {size}: not a 9P server"
         )));
     }
     let mut body = vec![0; usize::try_from(size).unwrap_or(0).saturating_sub(4)];

@@ -101,13 +101,13 @@ pub(crate) const CLAIMED: &str = "claimed by a program that cannot be seen from 
 fn look(partition: &Partition, config: &Config) -> Result<Holders> {
     let operand = partition.operand();
     let holders = Holders::of(&partition.open_path())
-        .wrap_err_with(|| format!("{operand}: who has it open cannot be seen"))?;
+        .wrap_err_with(|| format!("{operand}: cannot see who has it open"))?;
     match holders.sight {
         Sight::Full => Ok(holders),
         Sight::Part(1) if is_kept_by_init() => Ok(holders),
         Sight::Contained if config.private => Ok(holders),
         sight @ Sight::Contained => Err(eyre!(
-            "{operand}: perhaps held open: {sight}, or set private = true in [fossil] of the configuration where nothing outside can open it"
+            "{operand}: perhaps held open: {sight}, or set private = true in [fossil] of the configuration if nothing outside can open it"
         )),
         sight => Err(eyre!("{operand}: perhaps held open: {sight}")),
     }

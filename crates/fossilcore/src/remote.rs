@@ -44,7 +44,7 @@ pub struct RemoteFailure {
 
 /// There are two programs of this name.
 const DRAWTERM: &str = "; it must be the drawterm of 9front \
-     (on Debian the package drawterm-9front, not drawterm), and $PASS its password";
+     (on Debian the package drawterm-9front, not drawterm), and $PASS must hold its password";
 
 impl Machine {
     /// A machine by its name: reached as `asked` says, otherwise as the configuration

@@ -77,7 +77,7 @@ impl Options {
         operands.end()?;
         let writes = options.write || options.dry_run;
         if !writes && (options.force || options.text.is_some()) {
-            return Err(tool.usage("-f and a file of text go with -w or -n"));
+            return Err(tool.usage("-f and a file of text need -w or -n"));
         }
         Ok(options)
     }
@@ -177,18 +177,18 @@ impl Edit<'_> {
     fn check(&self, text: &[u8], added: bool) -> Result<(), String> {
         let encoded = self.region.encode(text);
         encoded.map_err(|error| match added {
-            true => format!("{error}, with the newline that its last line lacks"),
+            true => format!("{error}, including the newline that its last line lacks"),
             false => error.to_string(),
         })?;
         let first_line = self.region.first_line;
         if self.options.force {
             Ok(())
         } else if text.is_empty() {
-            Err("expected a text, found none: only -f writes that".into())
+            Err("expected a text, found none: give -f to write that".into())
         } else if text.starts_with(first_line.as_bytes()) {
             let line = first_line.escape_default();
             Err(format!(
-                "begins with \"{line}\", which is no part of the text and is there anyway: leave it out, or give -f"
+                "begins with \"{line}\", which is not part of the text and is always there: leave it out, or give -f"
             ))
         } else {
             Ok(())
@@ -260,7 +260,7 @@ impl Edit<'_> {
         let after = self.region.encode(text)?;
         if after == self.before {
             self.terminal
-                .detail(|| format!("{operand}: this is the configuration already"));
+                .detail(|| format!("{operand}: has this configuration already"));
             return Ok(Status::Done);
         }
         let kept = self.keep(state)?;

@@ -111,7 +111,7 @@ fn what_will_be_lost_is_said_and_no_is_no() {
                 ARCHIVES[0].0
             ),
             "Z, its root is readable on this venti",
-            "what was changed after that archive will be lost",
+            "changes made after that archive will be lost",
             &format!("reset it to vac:{}? [y/n]: ", ARCHIVES[1].0),
             "the answer was not y: nothing was written",
         ] {

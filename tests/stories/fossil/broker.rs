@@ -544,7 +544,7 @@ fn a_start_that_is_broken_off_leaves_nothing_behind() {
     let output = running.wait();
     site.assert_nothing_runs();
     assert_eq!((output.status, output.stdout.as_str()), (1, ""));
-    let said = "(ended again): told by a signal to end, before it was done\n";
+    let said = "(ended again): interrupted by a signal before it had started\n";
     assert!(output.stderr.ends_with(said), "{output:?}");
 }
 
@@ -937,7 +937,7 @@ fn who_ends_it_in_order_finds_room_at_a_full_console() {
     let mut last = callers.last().unwrap();
     let mut said = String::new();
     last.read_to_string(&mut said).unwrap();
-    assert_eq!(said, "!broker: 64 clients are here already\n");
+    assert_eq!(said, "!broker: 64 clients are connected already\n");
     kill_process(broker(last), Signal::TERM).unwrap();
     until("its end", || site.kin().is_empty());
     until("the end of its log", || {

@@ -242,7 +242,7 @@ fn only_a_venti_needs_a_last_newline_and_gets_it() {
     assert!(
         output
             .stderr
-            .contains("found 8180, with the newline that its last line lacks")
+            .contains("found 8180, including the newline that its last line lacks")
     );
     partition.assert_untouched();
 }
@@ -256,7 +256,7 @@ fn a_bad_text_is_refused_with_nothing_written() {
         let texts: [(&[u8], &str); 5] = [
             (b"a\n\0b\n", "expected text, found a zero byte at 2"),
             (b"a\0", "found a zero byte at 1"),
-            (b"", "expected a text, found none: only -f writes that"),
+            (b"", "expected a text, found none: give -f to write that"),
             (&huge, "found a mebibyte or more"),
             (again.as_bytes(), "leave it out, or give -f"),
         ];
@@ -474,7 +474,7 @@ fn what_is_there_already_is_not_written_again() {
         let partition = kind.configured("same\n");
         let output = kind.write(&partition, b"same\n");
         assert_done(&output);
-        assert!(output.stderr.contains("this is the configuration already"));
+        assert!(output.stderr.contains("has this configuration already"));
         partition.assert_untouched();
         assert_eq!(partition.kept(), [] as [PathBuf; 0]);
     }

@@ -623,7 +623,7 @@ fn what_the_fossil_wrote_wrong_is_named_and_can_be_left_as_it_is() {
     sources[20..40].copy_from_slice(last.1.as_bytes());
     let score = put_root(&site, &sources);
 
-    let size = format!("found {spoiled}, which was 3221225475 before its sign was spread");
+    let size = format!("found {spoiled}, which was 3221225475 before sign extension");
     for says in [
         &path,
         &size,
@@ -769,7 +769,10 @@ fn what_is_no_fossil_is_overwritten_by_force_alone() {
         (with(0, b"XFSB"), "an XFS file system"),
         (with(700_000, &[1]), "not zero at 700000"),
         (golden::bytes("g5.part"), "the arenas of a venti"),
-        (Random::new(6).bytes(2 << 20), "something that is no fossil"),
+        (
+            Random::new(6).bytes(2 << 20),
+            "something that is not a fossil",
+        ),
     ] {
         let site = Site::with(partition);
         site.refused(FIRST, 1, says);
@@ -1022,7 +1025,7 @@ fn assert_unfinished(site: &Site) {
             "{output:?}"
         );
         assert!(
-            output.stderr.contains("a format was begun and did not end"),
+            output.stderr.contains("a format was not finished"),
             "{output:?}"
         );
     }
@@ -1076,7 +1079,7 @@ fn a_killed_reset_shows_and_is_completed_or_undone() {
         let output = site.reset(&[], FIRST);
         assert_eq!(output.status, 0, "{output:?}");
         assert!(
-            output.stderr.contains("an earlier format did not end"),
+            output.stderr.contains("an earlier format was not finished"),
             "{output:?}"
         );
         assert!(site.last().is_ok());

@@ -57,7 +57,7 @@ fn each_clump_of_a_hole_is_counted_and_named() {
     assert!(
         output
             .stderr
-            .contains(": 152 still damaged in the source and not there")
+            .contains(": 152 still damaged in the source and missing on the target")
     );
     // The first run of another target says the same.
     let other = Venti::start();
@@ -175,7 +175,7 @@ fn a_whole_block_between_accepted_damage_is_missed() {
     let output = verify();
     assert_eq!(output.status, 4, "{output:?}");
     assert_eq!(of_target(&output)["missing"], 1, "{output:?}");
-    let said = format!("data block {score} is missing, it was acknowledged before");
+    let said = format!("data block {score} is missing, but was acknowledged before");
     assert!(output.stderr.contains(&said), "{output:?}");
     assert!(venti.contains(BlockType::Data, &score));
     let output = verify();

@@ -102,7 +102,7 @@ fn no_option_that_means_nothing_is_ignored_silently() {
         (&["--forget", &forget, "-i", "http://localhost/"], "-i"),
     ] {
         let output = site.ventiprog().args(options).run();
-        output.assert_refused(2, &format!("{option} goes without it"));
+        output.assert_refused(2, &format!("{option} cannot be used with it"));
     }
     assert_eq!(site.file("wrcmds"), before);
 }
@@ -433,7 +433,10 @@ fn forget_is_not_mixed_with_what_only_looks() {
     let (one, two) = (here.dial(), behind.dial());
     for options in [&["-n", "--forget", &one][..], &["--forget", &one, &two]] {
         let output = site.ventiprog().args(options).run();
-        output.assert_refused(2, "--forget takes one target, and not -n or a ventilist");
+        output.assert_refused(
+            2,
+            "--forget takes one target, but neither -n nor a ventilist",
+        );
         assert_eq!(site.file("wrcmds"), before, "{options:?}");
     }
 }
@@ -444,8 +447,7 @@ fn a_bad_address_is_said_with_all_of_its_text() {
     for (option, subject) in [
         (
             &["a:1 b:1"][..],
-            "target \"a:1 b:1\": expected one address, found \"a:1 b:1\": several are words of \
-             their own, without commas or blanks",
+            "target \"a:1 b:1\": expected one address, found \"a:1 b:1\": give several as separate words",
         ),
         (
             &["-p", "PART", "venti:"],

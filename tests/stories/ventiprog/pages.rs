@@ -319,7 +319,7 @@ fn a_list_is_late_where_the_page_counts_more_than_is_on_disk_or_is_not_there() {
     site.add(5);
     let http = Http::page(index::page(&[(&site.partition, &site.part())]));
     std::fs::write(site.part(), before).unwrap();
-    let more = "the index page counts 35 clumps, on disk are 30";
+    let more = "the index page counts 35 clumps, but 30 are on disk";
     // Without the page, a partition may be missing: that is never fine.
     for (url, said, without) in [
         (http.url(), more, 0),

@@ -221,7 +221,7 @@ fn a_wrcmd_that_agrees_with_a_line_is_no_edit_when_the_source_changes() {
     site.add(10);
     let output = site.ventiprog().arg("-q").run();
     assert_eq!(output.status, 0, "{output:?}");
-    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: the place of HOST is in an arena at 794624, and none is there: probed from the first arena on");
+    insta::assert_snapshot!(site.hermetic(&output.stderr, &[(&venti.dial(), "HOST")]), @"ventiprog: DIR/arenas: the place of HOST is in an arena at 794624, but no arena is there: probed from the first arena on");
     assert_eq!(site.holes(&venti), 0);
     // A place of which nobody knows is one that somebody wrote there.
     site.write("wrcmd", &site.command(&venti.dial(), 0, site.end(0) + 7));

@@ -31,7 +31,7 @@ fn assert_sent_again(site: &Site, venti: &Venti, lost: &[(BlockType, Score)], ve
     assert_eq!(output.status, 4, "{output:?}");
     for (block_type, score) in lost {
         let named = format!(
-            "ventiprog: {}: {block_type} block {score} is missing, it was acknowledged before\n",
+            "ventiprog: {}: {block_type} block {score} is missing, but was acknowledged before\n",
             venti.dial()
         );
         assert!(output.stderr.contains(&named), "{output:?}");
@@ -281,7 +281,7 @@ fn a_target_with_an_empty_disk_is_sent_everything_whatever_its_words() {
         assert!(
             output
                 .stderr
-                .contains("is missing, it was acknowledged before")
+                .contains("is missing, but was acknowledged before")
         );
         assert!(!output.stderr.contains("is damaged there"), "{output:?}");
         assert_eq!(site.holes(&venti), 0, "{words}");
@@ -415,7 +415,7 @@ fn what_a_target_has_in_memory_only_is_found_out_where_its_page_is_known() {
     let output = run_with_page(&site, &venti, &web);
     assert_eq!((output.status, &*output.stdout), (4, ""), "{output:?}");
     for said in [
-        " is missing, it was acknowledged before",
+        " is missing, but was acknowledged before",
         "its disk may be full; make room there, restart it, then run ventiprog --verify",
         "30 were missing on a target",
     ] {
@@ -441,7 +441,7 @@ fn a_web_server_that_cannot_empty_caches_is_named() {
     let page = Http::page(index::page(&[(&site.partition, "/arenas")]));
     let output = run_with_page(&site, &venti, &page);
     let said =
-        "its caches were not emptied, a loss may not be seen: expected \"emptied ...\" from ";
+        "its caches were not emptied, so a loss may go unseen: expected \"emptied ...\" from ";
     assert!(
         output.status == 3 && output.stderr.contains(said),
         "{output:?}"
@@ -508,7 +508,9 @@ fn what_the_directory_does_not_name_is_read_back_by_the_log() {
     let output = verify(&site);
     assert_eq!(output.status, 3, "{output:?}");
     assert!(
-        output.stderr.contains("cannot be named any more"),
+        output
+            .stderr
+            .contains("the directory and the log that named them are damaged"),
         "{output:?}"
     );
 }

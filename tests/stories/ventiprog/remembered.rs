@@ -39,7 +39,7 @@ fn damage_stands_in_wrcmds_and_every_run_says_so() {
         let output = site.ventiprog().run();
         assert_eq!(output.status, 3, "{output:?}");
         let said = format!(
-            "ventiprog: {}: arena arena0 clump {:#x}: still damaged in the source and not there; \
+            "ventiprog: {}: arena arena0 clump {:#x}: still damaged in the source and missing on the target; \
              mark it accepted in wrcmds if it is lost for good\n",
             venti.dial(),
             site.clump(20)

@@ -146,7 +146,7 @@ fn what_only_the_page_counts_is_said() {
         let command = site.ventiprog().args(["-i", &http.url()]).args(args);
         command.arg(target.dial()).run()
     };
-    let said = "arena arena0: the index page counts 25 clumps, on disk are 20";
+    let said = "arena arena0: the index page counts 25 clumps, but 20 are on disk";
     let output = run(&site, &["--offline"]);
     assert_said(&output, 3, said);
     assert_eq!((site.holes(&target), site.file("wrcmd").as_str()), (0, ""));
@@ -234,7 +234,7 @@ fn a_partition_that_is_written_needs_its_source() {
     }
     assert_eq!(source.counts().syncs, 2);
     let output = run(&["-s", &source.dial(), "--offline"], LIMITS);
-    assert_said(&output, 2, "give one of them");
+    assert_said(&output, 2, "give only one of them");
 
     drop(holder.stdin.take());
     holder.wait().unwrap();
@@ -818,7 +818,7 @@ fn a_page_that_counts_less_than_is_on_disk_is_said() {
     std::os::unix::fs::symlink(site.part(), &link).unwrap();
     let by_link = old.replace(&site.part(), &link.display().to_string());
     let pages = [old, by_link].map(|page| run(&Http::page(page)));
-    let said = "arena arena0: the index page counts 20 clumps, on disk are already 25: \
+    let said = "arena arena0: the index page counts 20 clumps, but 25 are on disk already: \
                 that is the page of another venti";
     for output in pages {
         assert_said(&output, 3, said);
@@ -961,7 +961,7 @@ fn a_page_that_lacks_an_arena_with_clumps_is_said() {
     let http = Http::page(old);
     let args = ["-s", &source.dial(), "-i", &http.url(), &target.dial()];
     let output = site.ventiprog().args(args).run();
-    let said = "arena arena1: the index page counts 0 clumps, on disk are already 10";
+    let said = "arena arena1: the index page counts 0 clumps, but 10 are on disk already";
     assert_said(&output, 3, said);
 }
 

@@ -229,7 +229,7 @@ impl Broker {
         };
         // Who halts it, once it is told to end, comes in all the same.
         if self.clients.len() >= CLIENTS + usize::from(self.told > 0) {
-            let text = format!("{BROKER}{CLIENTS} clients are here already\n");
+            let text = format!("{BROKER}{CLIENTS} clients are connected already\n");
             // Its buffer is empty, so this does not block.
             let _ = (&stream).write_all(text.as_bytes());
             return;
@@ -322,11 +322,11 @@ impl Broker {
         let count = (&self.signals).read(&mut buffer).unwrap_or(0);
         self.told = self.told.saturating_add(u32::try_from(count).unwrap_or(1));
         if self.told > 1 {
-            self.diary.line("told to end again: ends the fossil");
+            self.diary.line("told to end again: ending the fossil");
             self.end_fossil();
             return;
         }
-        self.diary.line("told to end: halts the file systems");
+        self.diary.line("told to end: halting the file systems");
         self.halt();
     }
 
@@ -336,7 +336,7 @@ impl Broker {
         if self.told == 0 {
             self.told = 1;
             self.diary
-                .line("who started it has ended: halts the file systems");
+                .line("the process that started it has ended: halting the file systems");
             self.halt();
         }
     }

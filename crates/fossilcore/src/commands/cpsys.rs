@@ -174,7 +174,7 @@ impl Copy<'_> {
             return Ok(Some(line.partition.clone()));
         }
         if found.is_no_root() || line::tells_no_root(&answer) {
-            let text = "has no archive that could be lost, nothing was recorded";
+            let text = "has no archive to lose, nothing was recorded";
             self.voice.say(format!("{}: {text}", machine.host()));
             return Ok(None);
         }
@@ -193,7 +193,7 @@ impl Copy<'_> {
         let answer = self.call(machine, &self.fossilize(machine, asked))?;
         if answer.end.status() == Some(Status::Partly) {
             let text = format!(
-                "{}: an archive is under way there, what it records is the one before: \
+                "{}: an archive is under way there, and the previous one was recorded: \
                  run again when it is done; nothing was reset",
                 machine.host()
             );
@@ -210,7 +210,7 @@ impl Copy<'_> {
             FoundRoot::One(line) if asked.is_none_or(|asked| asked == line.partition) => Ok(line),
             FoundRoot::One(line) => {
                 let text = format!(
-                    "{}: fossilize: expected the line of {}, found that of {}; nothing was reset",
+                    "{}: fossilize: expected the line of {}, found the line of {}; nothing was reset",
                     machine.host(),
                     asked.unwrap_or_default(),
                     line.partition
@@ -231,8 +231,7 @@ impl Copy<'_> {
         self.voice.print(&machine.shown(&words))?;
         if self.options.dry_run && machine.has_scripts() {
             self.voice.say(format!(
-                "{}: not run, and nothing was proved: its commands are taken for the rc scripts, which have no -n; \
-                 where they are those of this suite, say so in [remotes] of the configuration (scripts = false)",
+                "{}: not run, and nothing was proved: its commands count as the rc scripts, which have no -n; if they are from this suite, set scripts = false in [remotes] of the configuration",
                 machine.host()
             ));
             return Ok(Status::Partly);
@@ -288,7 +287,7 @@ impl Copy<'_> {
             return Failure::report(Status::Unreachable, text);
         }
         let text = format!(
-            "{}: fosreset: {why}: whether it was done is not known, and it is not repeated; \
+            "{}: fosreset: {why}: it may have been done, and is not repeated; \
              look there (fossilast, rootscor), then run again",
             self.dest.host()
         );
@@ -334,7 +333,7 @@ impl Copy<'_> {
             return Ok(());
         }
         let text = format!(
-            "{}: is source and destination, with one partition {}; name another with -p",
+            "{}: is both source and destination, with the same partition {}; name another with -p",
             self.dest.host(),
             line.partition
         );

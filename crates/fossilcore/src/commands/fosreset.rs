@@ -298,7 +298,7 @@ fn lost(standing: &Standing, client: &mut Client, fossils: &[Process]) -> Vec<St
             "its last archive is vac:{last}: {}",
             readable(client, &last)
         ));
-        lines.push("what was changed after that archive will be lost".into());
+        lines.push("changes made after that archive will be lost".into());
     } else if matches!(standing, Standing::Whole(_)) {
         lines.push(
             "it was never archived, or not since it was formatted: all of it will be lost".into(),
@@ -377,7 +377,7 @@ fn put_back(
             return Ok(Status::Done);
         }
         Matches::New => format!("the format to vac:{}", undo.new),
-        Matches::Between => format!("a format to vac:{} that did not end", undo.new),
+        Matches::Between => format!("a format to vac:{} that was not finished", undo.new),
     };
     if options.dry_run {
         terminal.say(&format!(
@@ -490,7 +490,7 @@ impl ResetOperands {
         if input.len() as u64 > LINE_MAX {
             return Err(odd("more bytes than such a line has"));
         }
-        let text = std::str::from_utf8(input).map_err(|_| odd("bytes that are no text"))?;
+        let text = std::str::from_utf8(input).map_err(|_| odd("bytes that are not text"))?;
         let line = text.strip_suffix('\n').unwrap_or(text);
         if line.contains('\n') {
             return Err(odd("several lines"));

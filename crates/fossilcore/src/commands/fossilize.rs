@@ -81,7 +81,7 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     };
     if let Some(local) = venti.as_ref().filter(|venti| venti.is_loopback) {
         terminal.report(&format!(
-            "venti {}: is another machine wherever this line is copied to, and no other name of it answers: \
+            "venti {}: means another machine wherever this line is copied to, and no other name for it answers: \
              set address in the configuration",
             local.text
         ));
@@ -163,7 +163,7 @@ fn take(
     let dial = config.dial(&venti).wrap_err("venti")?;
     halt::sync_venti(&dial, config.limits).wrap_err_with(|| {
         format!(
-            "{}: archived, and the venti is not synced: run again without -s",
+            "{}: archived, but the venti is not synced: run again without -s",
             partition.operand()
         )
     })?;
@@ -197,7 +197,7 @@ fn old_score(entry: &RootRecord, under_way: UnderWay, options: &Options) -> Stri
         _ => "run again when that is done, or wait for it with -t",
     };
     format!(
-        "{under_way}: {} {what} recorded, the archive before it; {advice}",
+        "{under_way}: {} {what} recorded, the previous archive; {advice}",
         entry.line.score
     )
 }

@@ -151,7 +151,7 @@ fn not_told(signals: &UnixStream) -> Result<()> {
     if wait(&mut fds, Some(Duration::ZERO))? == 0 {
         return Ok(());
     }
-    let text = "told by a signal to end, before it was done";
+    let text = "interrupted by a signal before it had started";
     Err(Failure::report(Status::Failed, text))
 }
 

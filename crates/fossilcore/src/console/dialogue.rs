@@ -399,7 +399,7 @@ impl fmt::Display for ConsoleError {
                         "expected a console, found a socket that nobody serves: its broker was killed",
                     ),
                     io::ErrorKind::TimedOut => {
-                        f.write_str("expected a console, found a socket that takes no caller")
+                        f.write_str("expected a console, found a socket that accepts no connection")
                     }
                     _ => cause.fmt(f),
                 }

@@ -88,8 +88,7 @@ fn holders(partitions: &[PathBuf]) -> Result<Vec<Pid>> {
     for partition in partitions {
         if !partition.is_absolute() {
             let text = format!(
-                "{}: expected a path from the root, found one from a directory that only \
-                 its fossil knows: end that by hand",
+                "{}: expected an absolute path, found one relative to the directory of its fossil: end the fossil by hand",
                 partition.display()
             );
             return Err(Failure::report(Status::Failed, text));

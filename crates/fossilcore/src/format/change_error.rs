@@ -13,7 +13,7 @@ pub enum ChangeError {
     Format(String),
     /// The partition has another length.
     #[error(
-        "expected a partition of {expected} bytes, found {found}: the undo file is of another one"
+        "expected a partition of {expected} bytes, found {found}: the undo file is for another one"
     )]
     Length {
         /// The length of the partition that the undo file is of.
@@ -24,7 +24,7 @@ pub enum ChangeError {
     /// The partition holds something that is neither the old nor the new, from
     /// this byte on.
     #[error(
-        "expected what the format wrote, or what it replaced, found something else at {0}: the undo file is of another partition, or this one was written since"
+        "expected what the format wrote, or what it replaced, found something else at {0}: the undo file is for another partition, or this one was written to since"
     )]
     Written(u64),
     /// What was read back is not what was written.

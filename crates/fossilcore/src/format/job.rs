@@ -100,7 +100,7 @@ fn trusted(undo: UndoFile) -> Result<UndoFile> {
     match venticore::state::is_trusted(owner) {
         true => Ok(undo),
         false => Err(eyre!(
-            "{}: an earlier format did not end, and its undo file belongs to user {owner}: put it back with fosreset -u, or move it away",
+            "{}: an earlier format was not finished, and its undo file belongs to user {owner}: put it back with fosreset -u, or move it away",
             undo.path().display(),
         )),
     }
@@ -156,7 +156,7 @@ pub fn perform(
 /// Says that an earlier format is undone before anything else.
 pub fn say_first(job: &FormatJob<'_>, undo: &UndoFile) {
     job.terminal.say(&format!(
-        "{}: an earlier format did not end: first, what it replaced is put back from {}",
+        "{}: an earlier format was not finished: first putting back what it replaced, from {}",
         job.partition.operand(),
         undo.path().display()
     ));

@@ -112,7 +112,7 @@ impl Format {
         // A size that cannot be at all is told as that.
         let header = Header::layout(len, found)?;
         if found < least {
-            let expected = format!("at least {least}, that of the archive");
+            let expected = format!("at least {least}, as in the archive");
             let found = format!("{found}: a fossil could not open it");
             return Err(FormatError::whole("block size", expected, found));
         }

@@ -34,8 +34,7 @@ pub(crate) fn open(operand: &OsString, dry_run: bool) -> Result<Partition> {
 }
 
 /// What is said of an archive that is all there, and has something invalid in it.
-const AS_WRITTEN: &str = "the fossil wrote it so (it spoils the sizes of files from 2 GiB on), and \
-     sending it again changes nothing; the rest was proved: give --as-written to go on";
+const AS_WRITTEN: &str = "the fossil wrote it so (it corrupts the size of a file of 2 GiB or more), and sending it again does not help; the rest was proved: give --as-written to go on";
 
 /// How an archive is proved.
 #[derive(Clone, Copy)]

@@ -108,11 +108,11 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole(_) => f.write_str("a fossil"),
-            Self::Unfinished(_) => f.write_str("a fossil whose format was begun and did not end"),
+            Self::Unfinished(_) => f.write_str("a fossil whose format was not finished"),
             Self::Damaged { why, .. } => write!(f, "a damaged fossil ({why})"),
             Self::Empty => f.write_str("nothing"),
             Self::Other { name, at } => {
-                let name = name.unwrap_or("something that is no fossil");
+                let name = name.unwrap_or("something that is not a fossil");
                 write!(f, "{name} (not zero at {at})")
             }
         }

@@ -178,7 +178,7 @@ impl UndoFile {
             let value = words.get(word).copied();
             value.ok_or_else(|| bad(format!("no line with {word}")))
         };
-        let odd = |word: &str| bad(format!("a line with {word} that cannot be"));
+        let odd = |word: &str| bad(format!("a line with an invalid {word}"));
         let number = |word: &str| get(word)?.parse::<u64>().map_err(|_| odd(word));
         let score = |word: &str| {
             let parsed = get(word)?.parse::<LabelledScore>();

@@ -106,7 +106,7 @@ impl RemoteOutput {
 fn of_program(status: ExitStatus) -> RemoteEnd {
     match (status.code(), status.signal()) {
         (Some(SSH_FAILED), _) => RemoteEnd::Unknown(format!(
-            "no connection, or one that was lost: exit status {SSH_FAILED}"
+            "no connection, or it was lost: exit status {SSH_FAILED}"
         )),
         (Some(code), _) => RemoteEnd::Status(code),
         (None, Some(signal)) => RemoteEnd::Unknown(format!("ended by signal {signal}")),
@@ -120,7 +120,7 @@ fn told(stdout: &mut Vec<String>, mark: &str, status: ExitStatus) -> RemoteEnd {
     let Some(text) = last.map(|text| text.trim().to_owned()) else {
         let why = match of_program(status) {
             RemoteEnd::Unknown(why) => why,
-            end => format!("{end}, and no word from the shell there of how the command ended"),
+            end => format!("{end}, and the shell there did not say how the command ended"),
         };
         return RemoteEnd::Unknown(why);
     };

@@ -67,10 +67,7 @@ pub enum Invalid {
         url: String,
     },
     /// A venti: several addresses with commas or blanks between them.
-    #[error(
-        "expected one address, found {0:?}: several are words of their own, without commas or \
-         blanks"
-    )]
+    #[error("expected one address, found {0:?}: give several as separate words")]
     DialList(String),
     /// A venti: the network is neither `tcp` nor `net`.
     #[error("expected network tcp or net, found {0:?}")]

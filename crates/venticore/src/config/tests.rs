@@ -313,7 +313,7 @@ fn a_value_that_is_wrong_is_found_when_the_file_is_read_with_line_and_key() {
         ),
         (
             "targets = ['a b']\n",
-            "line 1: key `targets`: expected one address, found \"a b\": several are words of their own, without commas or blanks",
+            "line 1: key `targets`: expected one address, found \"a b\": give several as separate words",
         ),
         (
             "index = 'localhost:8000/index'\n",

@@ -608,7 +608,7 @@ impl fmt::Display for PartitionError {
                 let name = operand.name().unwrap_or_default();
                 write!(
                     f,
-                    "{operand}: the disk's slices have device nodes, which the system caches apart: use one of"
+                    "{operand}: the disk's slices have device nodes, which the system caches separately: use one of"
                 )?;
                 nodes
                     .iter()

@@ -174,7 +174,9 @@ fn of_body(error: ureq::Error, limits: Timeouts) -> PageError {
 
 fn of_io(error: &io::Error) -> PageError {
     match error.kind() {
-        ErrorKind::UnexpectedEof => PageError::Lost("closed before the page was whole".to_owned()),
+        ErrorKind::UnexpectedEof => {
+            PageError::Lost("closed before the page was complete".to_owned())
+        }
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
             PageError::Lost(in_lower_case(error))
         }

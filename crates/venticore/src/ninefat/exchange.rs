@@ -167,7 +167,7 @@ impl ImageVisit {
         let mut said = format!("wrcmd: changed on the 9fat {operand}: {taken} from there");
         if let (WrcmdSide::Both, Some(ours)) = (side, ours) {
             said = format!(
-                "wrcmd: differs from that on the 9fat {operand}, and nothing says that ours is newer: \
+                "wrcmd: differs from the one on the 9fat {operand}, and neither is known to be newer: \
                  {taken} from there"
             );
             if self.write {

@@ -240,10 +240,10 @@ impl Fat {
         }
         let entry = after
             .find(name)?
-            .ok_or_else(|| format!("{name}: it would not be there"))?;
+            .ok_or_else(|| format!("{name}: would not be there"))?;
         let clusters = entry.size.div_ceil(self.shape.cluster);
         if after.contents(bytes, &entry)? != contents || entry.chain.len() as u64 != clusters {
-            return Err(format!("{name}: it would have other contents"));
+            return Err(format!("{name}: would have other contents"));
         }
         if self.others(name) != after.others(name) {
             return Err("the entry of another file would change".to_owned());
@@ -336,7 +336,7 @@ impl Fat {
         let own: BTreeSet<u32> = chain.iter().copied().collect();
         let crossed = |n: u32| format!("its cluster {n} belongs to something else as well");
         if own.len() != chain.len() {
-            return Err("its clusters go in a circle".to_owned());
+            return Err("its cluster chain loops".to_owned());
         }
         for from in self.shape.numbers().filter(|n| !own.contains(n)) {
             if let Link::Next(to) = self.link(from)
@@ -373,7 +373,7 @@ impl Fat {
                 }
             }
         }
-        Err(format!("its clusters from {first} on go in a circle"))
+        Err(format!("its cluster chain loops from {first} on"))
     }
 
     fn link(&self, cluster: u32) -> Link {

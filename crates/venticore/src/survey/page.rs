@@ -166,7 +166,7 @@ fn behind(page: &[Listed], parts: &[Part]) -> Vec<String> {
             let by_page = arenas.iter().find(|listed| listed.head == arena.head);
             if by_page.map_or(0, |listed| listed.used()) < arena.live.used {
                 said.push(format!(
-                    "{name}: arena {}: the index page counts {} clumps, on disk are already {}: \
+                    "{name}: arena {}: the index page counts {} clumps, but {} are on disk already: \
                      that is the page of another venti; give the page of the source (-i){}",
                     arena.name,
                     by_page.map_or(0, |listed| listed.clumps()),

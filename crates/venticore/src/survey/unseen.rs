@@ -109,7 +109,7 @@ fn missing(part: &Part, page: &index::ArenaRow) -> Option<String> {
     let counted = page.clumps();
     (page.used() > used).then(|| {
         format!(
-            "the index page counts {counted} clumps, on disk are {clumps}: \
+            "the index page counts {counted} clumps, but {clumps} are on disk: \
              the rest is not sent yet"
         )
     })

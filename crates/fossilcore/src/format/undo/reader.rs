@@ -40,7 +40,7 @@ impl HashingReader {
         }
         self.hash.update(&text);
         self.at += text.len() as u64;
-        String::from_utf8(text).map_err(|_| ChangeError::Format("bytes that are no text".into()))
+        String::from_utf8(text).map_err(|_| ChangeError::Format("bytes that are not text".into()))
     }
 
     fn take(&mut self, len: usize) -> Result<Vec<u8>, ChangeError> {
@@ -85,7 +85,7 @@ impl HashingReader {
             Stored::Packed => u64::from(stored) < len && len <= CHUNK as u64,
         };
         if !fits || len == 0 {
-            return Err(odd("a record of a length that cannot be"));
+            return Err(odd("a record of an invalid length"));
         }
         let place = self.at;
         self.take(usize::try_from(stored).unwrap_or(0))?;
@@ -107,7 +107,7 @@ impl HashingReader {
         match *expected == *found {
             true => Ok(()),
             false => Err(ChangeError::Format(
-                "another hash than that of its bytes: it was cut short or damaged".into(),
+                "a hash that does not match its bytes: it was cut short or damaged".into(),
             )),
         }
     }

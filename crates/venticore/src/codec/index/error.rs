@@ -82,7 +82,7 @@ impl fmt::Display for PageError {
         match self {
             Self::Url(found) => write!(f, "expected http://HOST:PORT/index, found {found}"),
             Self::Unreachable(cause) => write!(f, "cannot connect: {cause}"),
-            Self::Slow(limit) => write!(f, "no whole page within {limit:?}"),
+            Self::Slow(limit) => write!(f, "no complete page within {limit:?}"),
             Self::Lost(cause) => write!(f, "connection lost: {cause}"),
             Self::NotHttp(found) if found.starts_with("\"venti-") => write!(
                 f,

@@ -53,7 +53,7 @@ impl fmt::Display for WrcmdError {
                 f,
                 "expected one wrarena command, found the comment {line:?}: the rc ventiprog would run it, remove it"
             ),
-            Self::Lines(n) => write!(f, "expected one line, found {n}: leave the one to go on from"),
+            Self::Lines(n) => write!(f, "expected one line, found {n}: keep only the one to continue from"),
             Self::NoCommand(word) => {
                 write!(f, "expected a command word such as wrarena, found {word:?}")
             }

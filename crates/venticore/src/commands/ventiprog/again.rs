@@ -437,11 +437,11 @@ fn told(damage: &DamagedStretch, fate: &Fate) -> String {
         } => format!("{what}: found intact there"),
         Fate { stay: 0, .. } => format!("{what}: mended, sent"),
         Fate { stay, .. } if *clumps > 1 => format!(
-            "{what}: {stay} still damaged in the source and not there; \
+            "{what}: {stay} still damaged in the source and missing on the target; \
              mark them accepted in wrcmds if they are lost for good"
         ),
         _ => format!(
-            "{what}: still damaged in the source and not there; \
+            "{what}: still damaged in the source and missing on the target; \
              mark it accepted in wrcmds if it is lost for good"
         ),
     }

@@ -154,8 +154,7 @@ fn say_retried(
     }
     if retried.untold > 0 {
         terminal.say(&format!(
-            "{dial}: and {} more stretches of damage; {} clumps are still damaged in the source \
-             and not there",
+            "{dial}: and {} more stretches of damage; {} clumps are still damaged in the source and missing on the target",
             retried.untold, retried.stay
         ));
     }
@@ -218,8 +217,7 @@ fn judge(
     }
     if read_back.unnamed > 0 {
         terminal.say(&format!(
-            "{dial}: {} clumps of {} that were sent cannot be named any more, directory and log \
-             are damaged there: they were not read back",
+            "{dial}: {} clumps of {} that were sent were not read back: the directory and the log that named them are damaged",
             read_back.unnamed, part.name
         ));
         target.status = target.status.worst(Status::Partly);

@@ -321,8 +321,7 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: Cursor, outcome: TargetOutcome)
     );
     if let Some(late) = outcome.late {
         run.terminal.say(&format!(
-            "{}: {late}; not on disk yet, the next run starts there \
-             (with a source venti to sync, -s, it would be seen now)",
+            "{}: {late}; not on disk yet, the next run starts there (to see it now, name a source venti to sync, -s)",
             target.dial
         ));
         target.status = target.status.worst(Status::Partly);
@@ -341,7 +340,7 @@ fn say_damage((lost, there, odd): (u64, u64, u64), dial: &Dial, terminal: &Termi
         ));
     } else if lost + there > many {
         terminal.say(&format!(
-            "{dial}: {lost} clumps are damaged in the source and not there, {there} are damaged and there"
+            "{dial}: {lost} clumps are damaged in the source and missing on the target, {there} are damaged in the source only"
         ));
     }
     if odd > many {

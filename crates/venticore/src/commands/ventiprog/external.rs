@@ -232,7 +232,7 @@ fn send(
     }
     let last = part.before(arena, end).ok_or_else(|| {
         let why = format!(
-            "arena {}: the end offset {end:#x} is no place where a clump ends",
+            "arena {}: no clump ends at the end offset {end:#x}",
             arena.name
         );
         Why(Status::Failed, why)

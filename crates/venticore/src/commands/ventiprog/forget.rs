@@ -47,8 +47,7 @@ pub(super) fn forget(
     ));
     if unreadable > 0 {
         terminal.say(&format!(
-            "{target}: could not give back blocks that are on record ({unreadable}): that is \
-             forgotten too, and all that it has is read back should it become a target again"
+            "{target}: could not give back blocks that are on record ({unreadable}): these are forgotten too; if it becomes a target again, all that it has is read back"
         ));
     }
     if let (Some(wrcmd), false) = (host_of, retired) {
@@ -118,7 +117,7 @@ fn retire(
     output.flush().wrap_err("standard output")?;
     let to = &place.target;
     terminal.report(&format!(
-        "{target}: was the host of the wrcmd: that is {to} now"
+        "{target}: was the host of the wrcmd, which is now {to}"
     ));
     Ok(true)
 }

@@ -145,7 +145,7 @@ fn empty(target: &mut Target, url: &str, config: &Config, terminal: &Terminal) -
     let emptied = net::page::empty_caches(url, config.limits);
     if let Err(error) = &emptied {
         terminal.say(&format!(
-            "{}: its caches were not emptied, a loss may not be seen: {error}",
+            "{}: its caches were not emptied, so a loss may go unseen: {error}",
             target.dial
         ));
         target.status = target.status.worst(Status::Partly);

@@ -62,7 +62,7 @@ impl Task {
         match forget {
             None => Ok(Task::Replicate),
             Some(_) if options.dry_run || !options.scope.targets.is_empty() => {
-                Err("--forget takes one target, and not -n or a ventilist".into())
+                Err("--forget takes one target, but neither -n nor a ventilist".into())
             }
             Some(target) => Ok(Task::Forget(target)),
         }
@@ -93,5 +93,5 @@ fn meaningless(forgets: bool, options: &Options) -> Option<String> {
         }
     };
     let (_, option) = refused.into_iter().find(|(is_given, _)| *is_given)?;
-    Some(format!("{why}: {option} goes without it"))
+    Some(format!("{why}: {option} cannot be used with it"))
 }

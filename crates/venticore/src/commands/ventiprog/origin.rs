@@ -39,8 +39,7 @@ impl Origin {
     pub(super) fn of(options: &Options, config: &Config, url: Option<&str>) -> Result<Self> {
         match (&options.source, options.scope.offline) {
             (Some(_), true) => {
-                let cause = "-s names a source venti and --offline says that there is none: \
-                             give one of them";
+                let cause = "-s names a source venti and --offline says that there is none: give only one of them";
                 return Err(Failure::report(Status::Usage, cause));
             }
             (None, true) => return Ok(Self::Offline),

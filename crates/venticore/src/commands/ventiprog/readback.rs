@@ -137,7 +137,7 @@ impl ReadBack {
     fn missing(&mut self, score: Score, block_type: BlockType) {
         self.missing += 1;
         self.tell(format!(
-            "{block_type} block {score} is missing, it was acknowledged before"
+            "{block_type} block {score} is missing, but was acknowledged before"
         ));
     }
 

@@ -69,8 +69,7 @@ impl Belief {
         let Some((index, arena)) = partition.find(*head) else {
             let probed = Belief::probed(Cursor::START, partition.end());
             return Ok(probed.gone(true).because(format!(
-                "the place of {target} is in an arena at {head}, and none is there: \
-                 probed from the first arena on"
+                "the place of {target} is in an arena at {head}, but no arena is there: probed from the first arena on"
             )));
         };
         let at = Cursor::new(index, line.offset);

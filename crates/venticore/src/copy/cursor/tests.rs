@@ -500,7 +500,7 @@ fn a_place_in_no_arena_starts_over() {
     let (start, said) = world.start();
     assert_eq!(start, "0+0 probed to 4+0");
     assert!(
-        said.contains("is in an arena at 201000, and none is there"),
+        said.contains("is in an arena at 201000, but no arena is there"),
         "{said}"
     );
     world.partitions[0].1.clear();

@@ -125,13 +125,13 @@ impl fmt::Display for ExternalFault {
             Self::Damaged { text, lines } => write!(
                 f,
                 "damage in the source: \"{text}\" ({lines} such lines); it may have left out \
-                 all that follows, the built-in engine leaves out the damaged clump alone"
+                 all that follows; the built-in engine leaves out only the damaged clump"
             ),
             Self::Unread(why) => write!(f, "{why}: not the output of a wrarena"),
             Self::Unfit(text) => write!(
                 f,
                 "expected one line \"end offset 0x...\", found \"{text}\"; \
-                 not a dialect of wrarena that is known"
+                 an unknown dialect of wrarena"
             ),
             Self::Several(count) => several(f, *count),
             Self::Bare(text) => write!(
@@ -176,5 +176,5 @@ fn nothing(f: &mut fmt::Formatter<'_>, last: Option<&str>) -> fmt::Result {
         Some(last) => write!(f, "none, the last line is \"{last}\"")?,
         None => f.write_str("no output")?,
     }
-    f.write_str("; it must be given -o to print it, and is")
+    f.write_str(" (wrarena prints it only with -o, which it was given)")
 }

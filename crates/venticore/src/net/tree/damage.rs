@@ -105,7 +105,7 @@ impl fmt::Display for BlockFault {
             Self::Size { most, found } => {
                 write!(f, "expected a size of at most {most} bytes, found {found}")?;
                 match sign_spread(*found) {
-                    Some(meant) => write!(f, ", which was {meant} before its sign was spread"),
+                    Some(meant) => write!(f, ", which was {meant} before sign extension"),
                     None => Ok(()),
                 }
             }
