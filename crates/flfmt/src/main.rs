@@ -27,7 +27,7 @@ an undo file, and the command that puts it back is printed.
   -c, --check              read every block of the archive
       --as-written         go on where something invalid was written so by the
                            fossil
-  -f, --force              overwrite what is no fossil
+  -f, --force              overwrite what is not a fossil
   -y, --yes                do not ask
   -n, --dry-run            prove everything, write nothing
   --help                   print this text

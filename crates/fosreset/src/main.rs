@@ -30,7 +30,7 @@ printed is read from standard input.
   -c, --check       read every block of the archive, history included
       --shallow     look at the root only
       --as-written  go on where something invalid was written so by the fossil
-  -f, --force       overwrite what is no fossil
+  -f, --force       overwrite what is not a fossil
   -n, --dry-run     prove everything; halt and write nothing
   -y, --yes         do not ask
   -q, --quiet       only errors and what will be lost

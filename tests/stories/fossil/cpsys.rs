@@ -119,7 +119,7 @@ fn a_dry_run_that_proves_nothing_says_so_in_its_status() {
     assert_eq!((output.status, reset(&far)), (3, String::new()));
     let said = "cpsys: new: not run, and nothing was proved: ";
     assert!(output.stderr.starts_with(said), "{output:?}");
-    assert!(output.stderr.contains("(scripts = false)"), "{output:?}");
+    assert!(output.stderr.contains("set scripts = false"), "{output:?}");
     let calls = far.calls();
     assert!(
         calls.len() == 1 && calls[0].starts_with("old: fossilize;"),
@@ -306,7 +306,7 @@ fn a_shell_of_another_kind_resets_nothing() {
         &far,
         &output,
         6,
-        "new: fossilize: exit status 2, and no word",
+        "new: fossilize: exit status 2, and the shell there did not say",
     );
 }
 
