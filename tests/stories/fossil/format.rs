@@ -528,7 +528,7 @@ fn an_undo_file_without_the_whole_sector_of_its_super_block_is_refused() {
         made.extend(hash.as_bytes());
         std::fs::write(whole.path(), made).unwrap();
         let error = UndoFile::open(whole.path()).map(|_| ()).unwrap_err();
-        assert!(error.to_string().contains("area that cannot be"), "{error}");
+        assert!(error.to_string().contains("invalid area"), "{error}");
     }
 }
 

@@ -1074,7 +1074,12 @@ fn a_killed_reset_shows_and_is_completed_or_undone() {
         }
         let output = site.reset(&["-n"], FIRST);
         assert_eq!(output.status, 0, "{output:?}");
-        assert!(output.stderr.contains("is put back from"), "{output:?}");
+        assert!(
+            output
+                .stderr
+                .contains("first putting back what it replaced"),
+            "{output:?}"
+        );
         assert!(site.bytes() == half);
         let output = site.reset(&[], FIRST);
         assert_eq!(output.status, 0, "{output:?}");
@@ -1091,7 +1096,7 @@ fn a_killed_reset_shows_and_is_completed_or_undone() {
             output.status, 1,
             "the first file is of another format: {output:?}"
         );
-        assert!(output.stderr.contains("was written since"), "{output:?}");
+        assert!(output.stderr.contains("was written to since"), "{output:?}");
         let output = site.undo(&[], &newest);
         assert_eq!(output.status, 0, "{output:?}");
         assert!(site.bytes() == site.before);
@@ -1147,7 +1152,7 @@ fn an_undo_file_of_another_partition_or_of_one_that_was_written_is_refused() {
     let undo = site.undos().pop().unwrap();
     let other = Site::of("formatted-8k");
     let output = other.undo(&[], &undo);
-    other.assert_untouched(&output, 1, "of another partition");
+    other.assert_untouched(&output, 1, "is for another partition");
     let short = Site::with(vec![0; 2 << 20]);
     let output = short.undo(&[], &undo);
     short.assert_untouched(&output, 1, "expected a partition of 4194304 bytes");
@@ -1168,7 +1173,7 @@ fn an_undo_file_of_another_partition_or_of_one_that_was_written_is_refused() {
     let now = site.bytes();
     let output = site.undo(&[], &undo);
     assert_eq!(output.status, 1, "{output:?}");
-    assert!(output.stderr.contains("was written since"), "{output:?}");
+    assert!(output.stderr.contains("was written to since"), "{output:?}");
     assert!(site.bytes() == now);
     let output = site.undo(&[], &site.partition);
     assert!(

@@ -464,7 +464,7 @@ fn a_bad_address_is_said_with_all_of_its_text() {
         (&["-b", "fast"], "-b: expected bytes a second"),
         (
             &["-p", "PART", "one,two"],
-            "target \"one,two\": expected one address, found \"one,two\": several are words",
+            "target \"one,two\": expected one address, found \"one,two\": give several",
         ),
         (
             &["-p", "PART", "http://one:8000/index"],

@@ -312,7 +312,7 @@ fn the_first_target_is_retired_by_forget() {
     wrarena -h SECOND -o 794624 DIR/arenas 0x285f0
     ");
     insta::assert_snapshot!(site.hermetic(&output.stderr, &names), @r"
-    ventiprog: FIRST: was the host of the wrcmd: that is SECOND now
+    ventiprog: FIRST: was the host of the wrcmd, which is now SECOND
     ventiprog: FIRST: forgotten, 1 line removed from wrcmds
     ");
     assert_eq!(site.file("wrcmd"), end_of(&site, &second));

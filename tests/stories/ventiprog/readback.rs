@@ -146,7 +146,7 @@ fn damage_of_a_target_that_was_forgotten_is_found_when_it_is_a_target_again() {
     assert_eq!(verified.status, 4, "{verified:?}");
     fs::remove_file(site.state("wrcmd")).unwrap();
     let forgotten = site.ventiprog().args(["--forget", &venti.dial()]).run();
-    let said = "could not give back blocks that are on record (1): that is forgotten too";
+    let said = "could not give back blocks that are on record (1): these are forgotten too";
     assert!(forgotten.stderr.contains(said), "{forgotten:?}");
     let output = site.runs(&[&venti], 4);
     let named = format!("data block {score} is damaged there (");
