@@ -171,7 +171,7 @@ fn crossed_and_circular_files_are_refused() {
     let entry = whole.find("WRCMD").unwrap().unwrap();
     assert_eq!((entry.size, &entry.chain[..]), (900, &[4, 5][..]));
     for (from, to, said) in [
-        (5, 4, "in a circle"),
+        (5, 4, "chain loops"),
         (5, 2, "something else"),
         (4, 1, "free or bad"),
         (4, 0, "free or bad"),
