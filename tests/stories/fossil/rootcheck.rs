@@ -144,7 +144,11 @@ fn each_block_that_is_missing_or_damaged_is_named_with_its_file() {
             assert!(fault.starts_with(says), "{output:?}");
             let path = found["path"].as_str().unwrap();
             assert!(!path.is_empty(), "{output:?}");
-            let said = format!("{path}: {ty} block {bad}: {fault}");
+            let at = match found["offset"].as_u64() {
+                None | Some(0) => String::new(),
+                Some(at) => format!(" at byte {at}"),
+            };
+            let said = format!("{path}: {ty} block {bad}{at}: {fault}");
             assert!(output.stderr.contains(&said), "{output:?}");
             // Above the root directory there are no names.
             let has_name = path.starts_with('/') && !path.contains("entry");

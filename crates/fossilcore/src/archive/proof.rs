@@ -383,6 +383,7 @@ fn unusable(entry: &Entry, block_size: u64) -> Option<BadBlock> {
     };
     Some(BadBlock {
         path: Vec::new(),
+        at: None,
         ty: block_type(entry.directory, entry.depth),
         score: entry.score,
         fault: BlockFault::Unfit(text),
@@ -419,6 +420,7 @@ impl Visitor for Metadata<'_> {
             Err(error) => {
                 let damage = BadBlock {
                     path: Vec::new(),
+                    at: None,
                     ty: BlockType::Data,
                     score: Score::of(leaf.data),
                     fault: BlockFault::Format(error.to_string()),

@@ -63,7 +63,11 @@ impl fmt::Display for NamedBlock {
         let BadBlock {
             ty, score, fault, ..
         } = &self.block;
-        write!(f, "{}: {ty} block {score}: {fault}", self.place)
+        write!(f, "{}: {ty} block {score}", self.place)?;
+        match self.block.at {
+            Some(at) if at > 0 => write!(f, " at byte {at}: {fault}"),
+            _ => write!(f, ": {fault}"),
+        }
     }
 }
 

@@ -98,6 +98,9 @@ struct Found {
 #[derive(Serialize)]
 struct Bad {
     path: String,
+    /// Bytes of the file before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
     #[serde(rename = "type")]
     ty: String,
     score: String,
@@ -108,6 +111,7 @@ impl From<&NamedBlock> for Bad {
     fn from(bad: &NamedBlock) -> Self {
         Bad {
             path: bad.place.clone(),
+            offset: bad.block.at,
             ty: bad.block.ty.to_string(),
             score: bad.block.score.to_string(),
             fault: bad.block.fault.to_string(),

@@ -15,6 +15,8 @@ const SHOWN: usize = 8;
 pub struct BadBlock {
     /// The numbers of the entries that lead to its stream, from the top.
     pub path: Vec<u64>,
+    /// Where in its stream what it is for begins, in bytes, where that is known.
+    pub at: Option<u64>,
     /// Its type.
     pub ty: BlockType,
     /// Its score.

@@ -280,6 +280,7 @@ impl ReadState<'_> {
         if !task.stream.given_up.get() {
             let damage = BadBlock {
                 path: Vec::new(),
+                at: None,
                 ty: task.ty(),
                 score: task.score,
                 fault,

@@ -80,6 +80,13 @@ impl BlockTask {
         block_type(self.stream.entry.directory, self.level)
     }
 
+    /// Where in its stream what lies below it begins, in bytes.
+    pub(super) fn offset(&self) -> u64 {
+        let entry = &self.stream.entry;
+        let leaf = self.number.saturating_mul(entry.span(self.level));
+        leaf.saturating_mul(entry.dsize())
+    }
+
     pub(super) fn is_data(&self) -> bool {
         self.level == 0 && !self.stream.entry.directory
     }

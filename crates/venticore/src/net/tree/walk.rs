@@ -130,6 +130,7 @@ pub fn read_root(
     let ty = BlockType::Root;
     let damage = |fault| BadBlock {
         path: Vec::new(),
+        at: None,
         ty,
         score: *score,
         fault,
@@ -516,6 +517,7 @@ impl WalkState<'_> {
         self.counts.damaged += 1;
         let damage = BadBlock {
             path: task.stream.path(),
+            at: Some(task.offset()),
             ty: task.ty(),
             score: task.score,
             fault,
