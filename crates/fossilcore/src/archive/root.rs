@@ -125,6 +125,7 @@ fn read(
     };
     let damage = Box::new(BadBlock {
         path: Vec::new(),
+        at: None,
         ty,
         score,
         fault,
