@@ -848,6 +848,43 @@ fn forged_directories_end_in_an_error() {
     assert!(site.copied().is_empty());
 }
 
+/// More names than there are atoms, of a few hundred blocks.
+#[test]
+fn directories_that_are_shared_without_end_take_little_memory() {
+    let venti = Venti::start();
+    let shape = Shape {
+        dsize: 8192,
+        psize: 8180,
+        ..Shape::default()
+    };
+    let writer = Writer::new(&venti, shape);
+    let names: Vec<_> = (0..64)
+        .map(|number| {
+            let mut item = Item::directory(&format!("d{number}"), Vec::new());
+            item.mode |= mode::DIRECTORY;
+            (entry_of(&item, 2 * number, 2 * number + 1, 8), item.name)
+        })
+        .collect();
+    let meta = writer.metadata_of(&names).entry;
+    let mut dir = writer.sparse(true, 0, &[]).entry;
+    for _ in 0..400 {
+        let both = [&dir[..], &meta].concat().repeat(64);
+        dir = writer.sparse(true, both.len() as u64, &[(0, both)]).entry;
+    }
+    let score = writer.root(&sources(&writer, &dir, &names));
+    let command = Command::new("rootget").args(["-n", "-q", "-h", &venti.dial()]);
+    let mut running = command.arg(score.to_string()).start();
+    while venti.counts().reads < 2000 && running.is_running() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
+    running.kill();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let most = most.and_then(|line| line.split_whitespace().next());
+    let most: u64 = most.unwrap().parse().unwrap();
+    assert!(most < 128 << 10, "{most} KiB");
+}
+
 #[test]
 fn a_run_that_is_killed_leaves_no_half_file_under_a_name() {
     let items: Vec<Item> = (0..30)

@@ -29,7 +29,7 @@ const TOGETHER: u64 = 256;
 const SEARCHED: usize = 4096;
 
 /// From here on pieces are read one by one, and are one metadata block.
-const HELD_MAX: usize = 1 << 16;
+const HELD_MAX: usize = 1 << 15;
 
 /// The most directories one inside the other.
 const DEPTH_MAX: usize = 1024;

@@ -10,6 +10,7 @@ use eyre::{Report, Result, WrapErr};
 use super::Options;
 use super::listed::{ListedName, summary};
 use crate::archive::{ArchiveItem, Contents, Folder};
+use crate::disk::DirEntry;
 use venticore::codec::score::Score;
 use venticore::codec::tree::Entry;
 use venticore::host::terminal::{Output, Terminal};
@@ -83,14 +84,12 @@ impl<'a> Listing<'a> {
         match found {
             ArchiveItem::Directory { above, info, .. } => {
                 self.directories += 1;
-                let path = above.path_of(&info.elem);
-                self.line(&ListedName::of(&path, Some(&info), 0))?;
+                self.line(&above, &info, 0)?;
             }
             ArchiveItem::File { above, info, entry } => {
                 self.files += 1;
                 self.bytes += entry.size;
-                let path = above.path_of(&info.elem);
-                self.line(&ListedName::of(&path, Some(&info), entry.size))?;
+                self.line(&above, &info, entry.size)?;
                 if self.options.check && !self.known.contains(&key(&entry)) {
                     self.unchecked.push((above, info.elem, entry));
                 }
@@ -109,10 +108,15 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    fn line(&mut self, listed: &ListedName<'_>) -> io::Result<()> {
+    /// Prints the line of a name. Its path is made only for that: it may be long.
+    fn line(&mut self, above: &Folder, info: &DirEntry, size: u64) -> io::Result<()> {
+        if self.options.quiet && !self.options.json {
+            return Ok(());
+        }
+        let path = above.path_of(&info.elem);
+        let listed = ListedName::of(&path, Some(info), size);
         let line = match self.options.json {
             true => listed.json(),
-            false if self.options.quiet => return Ok(()),
             false => listed.text(),
         };
         writeln!(self.output, "{line}")
