@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
-use venti_tests::command::Output;
+use venti_tests::command::{Command, Output};
 use venti_tests::random::Random;
 use venti_tests::venti::{Venti, closed_port};
 use venticore::codec::score::Score;
@@ -130,12 +130,114 @@ fn a_newer_root_that_is_damaged_leaves_the_older_one() {
         verdict(root(1), other, Verdict::Whole, ago(60)),
     ];
     site.write("verified", &lines.concat());
-    let output = site.ventilag().run();
-    let said = format!("restore today: yes, from {other}: {FOSSIL} as it was ");
+    let output = site.ventilag().args([venti.dial().as_str(), other]).run();
+    let said =
+        format!("restore today: yes, but not the newest root, from {other}: {FOSSIL} as it was ");
     assert!(first(&output).starts_with(&said), "{output:?}");
     assert!(first(&output).contains("(2 days ago)"), "{output:?}");
     let newest = format!("    {}: blocks are missing, found ", venti.dial());
     assert!(output.stdout.contains(&newest), "{output:?}");
+}
+
+/// What rootcheck found on a target is damage on record, whatever the target acknowledged.
+#[test]
+fn a_root_that_was_found_damaged_is_late_until_it_is_found_whole() {
+    let (site, venti) = current();
+    let entries = [
+        entry(root(1), FOSSIL, ago(48 * HOUR)),
+        entry(root(2), FOSSIL, ago(HOUR)),
+    ];
+    site.write("rootscor", &entries.concat());
+    let of = |n, what, time| verdict(root(n), &venti.dial(), what, ago(time));
+    let run = |lines: &[String]| {
+        site.write("verified", &lines.concat());
+        let output = site.ventilag().args(["--warn", "3d"]).run();
+        let word = first(&output).split(' ').nth(2).unwrap().to_owned();
+        let plugin = site.ventilag().args(["--warn", "3d", "--nagios"]).run();
+        assert_eq!(plugin.status != 0, output.status == 3, "{plugin:?}");
+        (output.status, word)
+    };
+    let damaged = of(1, Verdict::Damaged, 600);
+    assert_eq!(run(&[]), (0, "probably,".to_owned()));
+    // The newer root may share what is damaged.
+    assert_eq!(run(&[damaged.clone()]), (3, "perhaps,".to_owned()));
+    assert_eq!(
+        run(&[of(1, Verdict::Missing, 600)]),
+        (3, "perhaps,".to_owned())
+    );
+    // To be asked is less than to be read.
+    let asked = of(1, Verdict::Present, 60);
+    assert_eq!(
+        run(&[damaged.clone(), asked.clone()]),
+        (3, "perhaps,".to_owned())
+    );
+    assert_eq!(run(&[damaged.clone(), of(1, Verdict::Whole, 60)]).0, 0);
+    let whole = of(2, Verdict::Whole, 600);
+    assert_eq!(
+        run(&[whole, of(2, Verdict::Present, 60)]),
+        (0, "yes,".to_owned())
+    );
+    assert_eq!(
+        run(&[of(1, Verdict::Missing, 600), asked]),
+        (0, "probably,".to_owned())
+    );
+}
+
+/// The source is what may be lost, and a score that nobody has is not a root.
+#[test]
+fn neither_the_source_nor_a_wrong_score_is_an_answer() {
+    let (site, venti) = current();
+    site.write("rootscor", &entry(root(1), FOSSIL, ago(48 * HOUR)));
+    let source = "tcp!source.example.org!17034";
+    let lines = [
+        verdict(root(1), source, Verdict::Whole, ago(60)),
+        verdict(root(1), &venti.dial(), Verdict::Damaged, ago(60)),
+    ];
+    site.write("verified", &lines.concat());
+    let output = site.ventilag().run();
+    assert!(
+        first(&output).starts_with("restore today: no"),
+        "{output:?}"
+    );
+    let wrong = format!(
+        "vac:{} {} missing 0 0 2026-11-28T00:00:00Z rootcheck\n",
+        "1".repeat(40),
+        venti.dial()
+    );
+    site.write("verified", &wrong);
+    let output = site.ventilag().run();
+    assert_eq!(
+        output.stdout.matches("restore today: ").count(),
+        1,
+        "{output:?}"
+    );
+    assert!(!output.stdout.contains("missing"), "{output:?}");
+}
+
+#[test]
+fn a_newest_root_that_is_mistyped_is_named() {
+    let (site, _venti) = current();
+    let good = entry(root(1), FOSSIL, ago(48 * HOUR));
+    site.write("rootscor", &format!("{good}vac:123 /dev/fossil tcp!v!1\n"));
+    let output = site.ventilag().run();
+    assert_eq!(output.status, 3, "{output:?}");
+    assert!(
+        output.stderr.contains("rootscor: the last line of a root"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_target_that_acknowledged_nothing_is_no_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let command = Command::new("ventilag").arg("-d").arg(&state);
+    let output = command.arg("tcp!127.0.0.1!1").run();
+    assert_eq!(
+        first(&output),
+        "restore today: no: no target has acknowledged anything"
+    );
 }
 
 #[test]

@@ -32,8 +32,8 @@ use venticore::text::{in_lower_case, printable};
 /// What stands before a partition in the place of a venti.
 const PARTITION: &str = "part:";
 
-/// The most bytes of a file or standard input that holds a score.
-const LINE_MAX: u64 = 256;
+/// The most bytes of a file or standard input in which a score is looked for.
+const FILE_MAX: u64 = 16 << 20;
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -175,14 +175,21 @@ fn score_of(operand: &OsStr) -> Result<Score> {
     }
 }
 
-/// The score on the one line of a file.
+/// The score in a file: of its last line that begins with `vac:`, as in rootscor(5) and in
+/// what ventiroots prints; where there is none, of its only line.
 fn line_of(from: impl Read, name: &str) -> Result<Score> {
     let mut bytes = Vec::new();
-    let read = from.take(LINE_MAX).read_to_end(&mut bytes);
-    read.wrap_err_with(|| name.to_owned())?;
+    let read = from.take(FILE_MAX + 1).read_to_end(&mut bytes);
+    let read = read.wrap_err_with(|| name.to_owned())?;
+    if read as u64 > FILE_MAX {
+        let text = format!("{name}: expected at most {FILE_MAX} bytes, found more");
+        return Err(Failure::report(Status::Usage, text));
+    }
     let text = String::from_utf8_lossy(&bytes);
-    let refused = || format!("{name}: expected one line vac:SCORE");
-    root_score(text.trim_ascii()).wrap_err_with(refused)
+    let root = text.lines().rfind(|line| line.starts_with("vac:"));
+    let root = root.and_then(|line| line.split_ascii_whitespace().next());
+    let refused = || format!("{name}: expected a line vac:SCORE");
+    root_score(root.unwrap_or(text.trim_ascii())).wrap_err_with(refused)
 }
 
 /// A place in the archive to begin at.

@@ -99,7 +99,7 @@ impl<'u, 'r> CopyBatch<'u, 'r> {
 
 /// A link's target, as long as the archive says it is, must be a path. plan9port's vac
 /// stores eight bytes of it, whatever its length.
-fn check_link(target: &[u8]) -> Result<(), Refusal> {
+pub(super) fn check_link(target: &[u8]) -> Result<(), Refusal> {
     let end = target.iter().rposition(|&byte| byte != 0);
     let stored = target.get(..end.map_or(0, |at| at + 1)).unwrap_or_default();
     let text = if stored.contains(&0) {

@@ -161,7 +161,8 @@ impl<'r> Unpack<'r> {
                 ..
             } => {
                 let outcome = match self.target.enter(&above, &folder, &info) {
-                    Ok(()) => CopyOutcome::Copied,
+                    Ok(None) => CopyOutcome::Copied,
+                    Ok(Some(differs)) => CopyOutcome::Refused(differs),
                     Err(refusal) => {
                         contents.skip();
                         match self.outcome(refusal) {
@@ -200,19 +201,10 @@ impl<'r> Unpack<'r> {
 
     /// Whether a file can be made, before anything of it is read.
     fn check(&mut self, above: &Folder, info: &DirEntry, entry: &Entry) -> Result<(), Refusal> {
-        let refused = |text: &str| Err(Refusal::Refused(text.to_owned()));
-        if info.mode & DirEntry::DEVICE != 0 {
-            return refused("a device, which is not made");
+        match not_made(info, entry) {
+            Some(text) => Err(Refusal::Refused(text)),
+            None => self.target.is_free(above.id, &info.elem),
         }
-        if info.mode & DirEntry::PIPE != 0 {
-            return refused("a named pipe, which is not made");
-        }
-        if info.mode & DirEntry::LINK != 0 && !(1..=LINK_MAX).contains(&entry.size) {
-            let size = entry.size;
-            let text = format!("expected a link of 1 to {LINK_MAX} bytes, found {size}");
-            return refused(&text);
-        }
-        self.target.is_free(above.id, &info.elem)
     }
 
     /// What a refusal comes to. A disk that takes nothing more ends the copy.
@@ -244,6 +236,32 @@ impl<'r> Unpack<'r> {
             size,
             outcome,
         });
+    }
+}
+
+/// Why a file of an archive can be made nowhere, whatever its contents.
+#[must_use]
+pub fn not_made(info: &DirEntry, entry: &Entry) -> Option<String> {
+    if let Err(Refusal::Refused(text)) = target::check_name(&info.elem) {
+        return Some(text);
+    }
+    if info.mode & DirEntry::DEVICE != 0 {
+        return Some("a device, which is not made".to_owned());
+    }
+    if info.mode & DirEntry::PIPE != 0 {
+        return Some("a named pipe, which is not made".to_owned());
+    }
+    let is_odd = info.mode & DirEntry::LINK != 0 && !(1..=LINK_MAX).contains(&entry.size);
+    let size = entry.size;
+    is_odd.then(|| format!("expected a link of 1 to {LINK_MAX} bytes, found {size}"))
+}
+
+/// Why a link with this target, as long as the archive says it is, cannot be made.
+#[must_use]
+pub fn link_not_made(target: &[u8]) -> Option<String> {
+    match batch::check_link(target) {
+        Err(Refusal::Refused(text)) => Some(text),
+        _ => None,
     }
 }
 

@@ -10,16 +10,16 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
 
 use rustix::fs::{
-    Advice, AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, fadvise, fchmod,
-    futimens, linkat, mkdirat, openat, readlinkat, renameat_with, statat, symlinkat, syncfs,
-    unlinkat, utimensat,
+    Advice, AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, fadvise,
+    fchmod, fstat, futimens, linkat, mkdirat, openat, readlinkat, renameat_with, statat, symlinkat,
+    syncfs, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -33,6 +33,9 @@ const OPEN_MAX: usize = 64;
 /// Permissions that are taken over; none that give a process the rights of another user.
 const PERMISSIONS: u32 = 0o777;
 
+/// Where the system has the open files of this process.
+const OWN_FILES: &str = "/proc/self/fd";
+
 /// Of a directory that is being filled, and a file that is being written.
 const PRIVATE: Mode = Mode::RWXU;
 
@@ -42,6 +45,8 @@ pub(super) struct TargetTree {
     /// Those that are open, the one used last at the end.
     open: VecDeque<u64>,
     temporary: u64,
+    /// Files can be made that have no name until they are whole, so that a kill leaves nothing.
+    nameless: bool,
 }
 
 struct TargetFolder {
@@ -100,16 +105,17 @@ impl TargetTree {
             folders: HashMap::from([(above.id, base)]),
             open: VecDeque::new(),
             temporary: 0,
+            nameless: Path::new(OWN_FILES).exists(),
         })
     }
 
-    /// Makes a directory, or enters the one that is there.
+    /// Makes a directory, or enters the one that is there; then says how its mode differs.
     pub(super) fn enter(
         &mut self,
         above: &Folder,
         folder: &Rc<Folder>,
         info: &DirEntry,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<String>, Refusal> {
         check_name(&info.elem)?;
         let handle = self.handle(above.id)?;
         let name = OsStr::from_bytes(&info.elem);
@@ -119,6 +125,10 @@ impl TargetTree {
             Err(error) => return Err(error.into()),
         };
         let own = open_folder(&handle, name)?;
+        let differs = match made {
+            Some(_) => None,
+            None => differing_mode(&own, info.mode)?,
+        };
         self.hold(above.id);
         let entered = TargetFolder {
             folder: Rc::clone(folder),
@@ -130,7 +140,7 @@ impl TargetTree {
         };
         self.folders.insert(folder.id, entered);
         self.keep(folder.id, Rc::new(own));
-        Ok(())
+        Ok(differs)
     }
 
     /// Something in a directory is to be made.
@@ -225,6 +235,23 @@ impl TargetTree {
     /// A file to be written in a directory, under a name of its own.
     pub(super) fn create(&mut self, id: u64) -> Result<Writing, Refusal> {
         let folder = self.handle(id)?;
+        if self.nameless {
+            let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+            match openat(&folder, ".", flags, Mode::RUSR | Mode::WUSR) {
+                Ok(file) => {
+                    return Ok(Writing {
+                        folder,
+                        name: None,
+                        file: file.into(),
+                    });
+                }
+                // Not every file system can.
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
+                    self.nameless = false;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         loop {
             self.temporary += 1;
             let name = format!(".rootget.{}.{}", std::process::id(), self.temporary);
@@ -315,7 +342,7 @@ pub(super) enum Made {
 /// A file that is being written. Without [`Writing::finish`] nothing of it is left.
 pub(super) struct Writing {
     folder: Rc<OwnedFd>,
-    /// What it is called meanwhile.
+    /// What it is called meanwhile, where it has to have a name.
     name: Option<String>,
     pub(super) file: File,
 }
@@ -326,10 +353,12 @@ impl Writing {
         self.file.set_len(size).map_err(Refusal::Failed)?;
         futimens(&self.file, &times(info.mtime))?;
         fchmod(&self.file, permissions(info.mode))?;
+        let (folder, name) = (&*self.folder, OsStr::from_bytes(&info.elem));
         let Some(own) = &self.name else {
+            let own = format!("{OWN_FILES}/{}", self.file.as_raw_fd());
+            linkat(CWD, own, folder, name, AtFlags::SYMLINK_FOLLOW)?;
             return Ok(());
         };
-        let (folder, name) = (&*self.folder, OsStr::from_bytes(&info.elem));
         match renameat_with(folder, own, folder, name, RenameFlags::NOREPLACE) {
             // Not every file system can.
             Err(Errno::INVAL | Errno::NOSYS) => {
@@ -353,7 +382,7 @@ impl Drop for Writing {
 }
 
 /// What cannot be a name here is refused, and so is what would lead out of a directory.
-fn check_name(name: &[u8]) -> Result<(), Refusal> {
+pub(super) fn check_name(name: &[u8]) -> Result<(), Refusal> {
     let text = match name {
         b"" => "its name is empty",
         b"." | b".." => "its name stands for another directory",
@@ -368,6 +397,14 @@ fn check_name(name: &[u8]) -> Result<(), Refusal> {
 fn open_folder(above: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(above, name, flags, Mode::empty())
+}
+
+/// How the mode of a directory that was there differs from the one in the archive.
+fn differing_mode(folder: &OwnedFd, mode: u32) -> Result<Option<String>, Errno> {
+    let found = fstat(folder)?.st_mode & 0o7777;
+    let expected = mode & PERMISSIONS;
+    let text = format!("it was there already, with mode {found:o} and not {expected:o}: left so");
+    Ok((found != expected).then_some(text))
 }
 
 fn permissions(mode: u32) -> Mode {

@@ -53,6 +53,15 @@ impl RecordedRoot {
         roots
     }
 
+    /// Whether the last line of a log that begins as a root is not one: cut, or mistyped.
+    #[must_use]
+    pub fn is_last_spoilt(bytes: &[u8]) -> bool {
+        let mut lines = bytes.rsplit(|&byte| byte == b'\n');
+        let last = lines.find(|line| line.starts_with(LABEL.as_bytes()));
+        let root = |line| Self::parse(str::from_utf8(line).ok()?);
+        last.is_some_and(|line| root(line).is_none())
+    }
+
     /// A line of two or three words, without its time.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
@@ -109,6 +118,26 @@ mod tests {
         roots
             .map(|root| (root.partition, root.time.map(seconds)))
             .collect()
+    }
+
+    #[test]
+    fn a_last_root_that_is_spoilt_is_seen() {
+        let whole = format!("vac:{SCORE} /dev/a tcp!v!1\n");
+        let cut = format!("vac:{} /dev/a tcp!v!1\n", &SCORE[1..]);
+        let blank = format!("vac:{SCORE} /dev/a b tcp!v!1\n");
+        for (log, spoilt) in [
+            (String::new(), false),
+            (whole.clone(), false),
+            (format!("{whole}{cut}# a comment\nwrarena x\n"), true),
+            (format!("{whole}{blank}"), true),
+            (format!("{cut}{whole}"), false),
+        ] {
+            assert_eq!(
+                RecordedRoot::is_last_spoilt(log.as_bytes()),
+                spoilt,
+                "{log}"
+            );
+        }
     }
 
     #[test]

@@ -112,6 +112,20 @@ impl StateDir {
         Ok(RecordedRoot::all(&lines))
     }
 
+    /// Whether the newest root in `rootscor` cannot be read, so that an older one stands
+    /// for it.
+    ///
+    /// # Errors
+    /// As [`StateDir::read_roots`].
+    pub fn is_newest_root_spoilt(&self) -> Result<bool, StateError> {
+        let lines = self.read_tail(Self::ROOTSCOR, Self::ROOTSCOR_READ)?;
+        Ok(RecordedRoot::is_last_spoilt(&lines))
+    }
+
+    /// The words for that.
+    pub const SPOILT_ROOT: &str = "rootscor: the last line of a root is not \
+        vac:SCORE PARTITION VENTI: correct it; until then an older root counts as the newest";
+
     /// On a FAT nothing can be done about the mode: it is told once. That it
     /// was told may be forgotten; then it is told again.
     fn once(&self, access: Access) -> Access {

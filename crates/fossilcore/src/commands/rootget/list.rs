@@ -1,6 +1,6 @@
 //! The list of what is in an archive, and with `-c` the proof that all of it is there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use super::Options;
 use super::listed::{ListedName, summary};
 use crate::archive::{ArchiveItem, Contents, Folder};
 use crate::disk::DirEntry;
+use crate::unpack::{link_not_made, not_made};
 use venticore::codec::score::Score;
 use venticore::codec::tree::Entry;
 use venticore::host::terminal::{Output, Terminal};
@@ -39,9 +40,11 @@ pub(super) struct Listing<'a> {
     directories: u64,
     bytes: u64,
     damaged: u64,
+    /// Files that no copy would make.
+    not_made: u64,
     status: Status,
     /// What is to be checked.
-    unchecked: Vec<(Rc<Folder>, Vec<u8>, Entry)>,
+    unchecked: Vec<(Rc<Folder>, DirEntry, Entry)>,
     known: HashSet<StreamKey>,
 }
 
@@ -55,6 +58,7 @@ impl<'a> Listing<'a> {
             directories: 0,
             bytes: 0,
             damaged: 0,
+            not_made: 0,
             status: Status::Done,
             unchecked: Vec::new(),
             known: HashSet::new(),
@@ -90,8 +94,14 @@ impl<'a> Listing<'a> {
                 self.files += 1;
                 self.bytes += entry.size;
                 self.line(&above, &info, entry.size)?;
-                if self.options.check && !self.known.contains(&key(&entry)) {
-                    self.unchecked.push((above, info.elem, entry));
+                if !self.options.check {
+                    return Ok(());
+                }
+                if let Some(cause) = not_made(&info, &entry) {
+                    self.refused(&above, &info.elem, &cause);
+                }
+                if is_link(&info) || !self.known.contains(&key(&entry)) {
+                    self.unchecked.push((above, info, entry));
                 }
             }
             ArchiveItem::Unused { above, info } => {
@@ -132,6 +142,15 @@ impl<'a> Listing<'a> {
         self.terminal.say(&format!("{path}: damaged: {cause}"));
     }
 
+    /// A file that a copy would leave out.
+    fn refused(&mut self, above: &Folder, name: &[u8], cause: &str) {
+        self.not_made += 1;
+        self.worsen(Status::Failed);
+        let path = printable(&above.path_of(name));
+        self.terminal
+            .say(&format!("{path}: would not be copied: {cause}"));
+    }
+
     /// Reads everything that was listed and not read yet.
     fn check(&mut self, blocks: &mut dyn Blocks) -> Result<()> {
         let files = std::mem::take(&mut self.unchecked);
@@ -139,14 +158,21 @@ impl<'a> Listing<'a> {
             files: &files,
             next: 0,
             damaged: Vec::new(),
+            links: HashMap::new(),
         };
         read_streams(blocks, &mut checker)?;
-        let damaged = checker.damaged;
+        let (damaged, links) = (checker.damaged, checker.links);
         let mut bad = HashSet::new();
         for (id, damage) in damaged {
-            if let Some((above, name, _)) = files.get(id) {
+            if let Some((above, info, _)) = files.get(id) {
                 bad.insert(id);
-                self.damaged(above, name, &damage.to_string());
+                self.damaged(above, &info.elem, &damage.to_string());
+            }
+        }
+        for (id, target) in links {
+            let cause = link_not_made(&target).filter(|_| !bad.contains(&id));
+            if let Some(((above, info, _), cause)) = files.get(id).zip(cause) {
+                self.refused(above, &info.elem, &cause);
             }
         }
         for (id, (_, _, entry)) in files.iter().enumerate() {
@@ -174,9 +200,11 @@ impl<'a> Listing<'a> {
         let flushed = self.output.flush();
         flushed.map_err(|error| Report::new(error).wrap_err("standard output"))?;
         if self.options.check {
-            let what = match self.damaged {
-                0 => "all there, every block read".to_owned(),
-                count => format!("{count} damaged"),
+            let what = match (self.damaged, self.not_made) {
+                (0, 0) => "all there, every block read".to_owned(),
+                (0, left) => format!("every block read, {left} would not be copied"),
+                (damaged, 0) => format!("{damaged} damaged"),
+                (damaged, left) => format!("{damaged} damaged, {left} would not be copied"),
             };
             self.terminal.report(&format!(
                 "{files} files, {directories} directories, {bytes} bytes: {what}"
@@ -186,15 +214,21 @@ impl<'a> Listing<'a> {
     }
 }
 
+fn is_link(info: &DirEntry) -> bool {
+    info.mode & DirEntry::LINK != 0
+}
+
 fn key(entry: &Entry) -> StreamKey {
     (entry.score, entry.size, entry.depth, entry.stored_dsize)
 }
 
 /// Reads files, and keeps nothing of them.
 struct Checker<'f> {
-    files: &'f [(Rc<Folder>, Vec<u8>, Entry)],
+    files: &'f [(Rc<Folder>, DirEntry, Entry)],
     next: usize,
     damaged: Vec<(usize, BadBlock)>,
+    /// What the links point to, by the number of the file.
+    links: HashMap<usize, Vec<u8>>,
 }
 
 impl StreamReader for Checker<'_> {
@@ -209,7 +243,20 @@ impl StreamReader for Checker<'_> {
         })
     }
 
-    fn leaf(&mut self, _leaf: Leaf<'_>) {}
+    fn leaf(&mut self, leaf: Leaf<'_>) {
+        let file = self.files.get(leaf.id);
+        let Some((_, _, entry)) =
+            file.filter(|(_, info, entry)| is_link(info) && not_made(info, entry).is_none())
+        else {
+            return;
+        };
+        let target = self.links.entry(leaf.id).or_default();
+        target.resize(usize::try_from(entry.size).unwrap_or(0), 0);
+        let at = usize::try_from(leaf.number * entry.dsize()).unwrap_or(usize::MAX);
+        for (to, byte) in target.iter_mut().skip(at).zip(leaf.data) {
+            *to = *byte;
+        }
+    }
 
     fn damage(&mut self, id: usize, _leaves: Range<u64>, damage: BadBlock) -> ControlFlow<()> {
         self.damaged.push((id, damage));

@@ -58,12 +58,15 @@ pub(super) struct RestoreAnswer {
     pub(super) proof: Option<ReadBackRoot>,
     /// Whether any root is on record.
     pub(super) has_roots: bool,
+    /// The newest root was looked for, and is not all there: this is about an older one.
+    pub(super) lacks_newest: bool,
 }
 
 impl RestoreAnswer {
     /// For a file system.
     pub(super) fn of(file_system: &FileSystem, holders: &[Holder]) -> Self {
-        let best = |root: &HeldRoot| root.best();
+        let best = |root: &HeldRoot| root.best(holders);
+        let newest = file_system.roots.first().and_then(best);
         let mut roots = file_system.roots.iter();
         let good = roots.find(|root| best(root).is_some_and(|(_, holding)| holding.is_good()));
         let mut roots = file_system.roots.iter();
@@ -96,14 +99,18 @@ impl RestoreAnswer {
                 proof(file_system, holders)
             },
             has_roots: true,
+            lacks_newest: newest.is_some_and(|(_, holding)| holding.is_bad()),
         }
     }
 
     /// Where no root is on record: by what the targets have acknowledged.
     pub(super) fn without_roots(holders: &[Holder]) -> Self {
         type Until = fn(&Holder) -> Option<SystemTime>;
-        let whole: Until = |holder| holder.has_until.filter(|_| !holder.has_loss);
-        let lossy: Until = |holder| holder.has_until;
+        let lossy: Until = |holder| holder.acknowledged.and(holder.has_until);
+        let whole: Until = |holder| {
+            let acknowledged = holder.acknowledged.filter(|_| !holder.has_loss);
+            acknowledged.and(holder.has_until)
+        };
         let heard: Until = |holder| holder.acknowledged;
         let kinds = [
             (Certainty::Probably, None, whole),
@@ -111,9 +118,8 @@ impl RestoreAnswer {
             (Certainty::Perhaps, Some(Holding::Unknown), heard),
         ];
         for (word, holding, time) in kinds {
-            let times = holders
-                .iter()
-                .filter_map(|holder| Some((holder, time(holder)?)));
+            let copies = holders.iter().filter(|holder| holder.is_copy);
+            let times = copies.filter_map(|holder| Some((holder, time(holder)?)));
             if let Some((holder, as_of)) = times.max_by_key(|(_, time)| *time) {
                 return RestoreAnswer {
                     word,
@@ -136,6 +142,7 @@ impl RestoreAnswer {
             holding: None,
             proof: None,
             has_roots: false,
+            lacks_newest: false,
         }
     }
 
@@ -172,7 +179,7 @@ impl RestoreAnswer {
 /// The newest root that was read back whole.
 fn proof(file_system: &FileSystem, holders: &[Holder]) -> Option<ReadBackRoot> {
     file_system.roots.iter().find_map(|root| {
-        let (number, holding) = root.best()?;
+        let (number, holding) = root.best(holders)?;
         let Holding::Whole(time) = holding else {
             return None;
         };
@@ -241,6 +248,9 @@ impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let answer = self.answer;
         f.write_str(answer.word.text())?;
+        if answer.lacks_newest && answer.target.is_some() {
+            f.write_str(", but not the newest root")?;
+        }
         match &answer.target {
             Some(target) => write!(
                 f,

@@ -26,6 +26,7 @@ use crate::host::publish::publish;
 use crate::host::terminal::{Output, Terminal};
 use crate::net;
 use crate::ninefat::{self, Home, ImageVisit};
+use crate::state::StateDir;
 use crate::status::{Failure, Status};
 use crate::survey::record::StateFiles;
 use crate::survey::targets::asked_for;
@@ -105,10 +106,9 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let visit = config.nine_fat(options.nine_fat.as_deref())?;
     let visit = visit.map(|of| ninefat::arrive(&state, &of, false, terminal));
     let visit = visit.transpose()?;
-    let roots = RootsOnRecord {
-        recorded: state.read_roots()?,
-        verdicts: state.read_verified()?,
-    };
+    let source = config.source.as_deref().and_then(|at| config.dial(at).ok());
+    let mut roots = RootsOnRecord::new(state.read_roots()?, state.read_verified()?, source);
+    roots.is_newest_spoilt = state.is_newest_root_spoilt()?;
     let mut record = StateFiles::read(tool, state)?;
     if let Some(newer) = visit.as_ref().and_then(ImageVisit::newer_wrcmd) {
         record.wrcmd = Some(WrCmd::parse(newer)?);
@@ -138,6 +138,9 @@ fn show(
         terminal.detail(|| remark.clone());
     }
     report.say_future(roots, said_to);
+    if roots.is_newest_spoilt {
+        said_to.say(StateDir::SPOILT_ROOT);
+    }
     if let Some(path) = &options.metrics {
         write("--metrics", path, &metrics::text(&report))?;
     }

@@ -1,5 +1,6 @@
 //! All that is known: what each output is made from.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use super::Options;
@@ -10,16 +11,50 @@ use super::roots::{self, FileSystem, Holder};
 use super::targetlag::TargetLag;
 use crate::codec::dial::Dial;
 use crate::codec::rootscor::RecordedRoot;
+use crate::codec::score::Score;
 use crate::codec::utc::Utc;
 use crate::codec::verified::{Verdict, Verified};
 use crate::host::terminal::Terminal;
 use crate::status::Status;
 use crate::survey::record::StateFiles;
 
-/// The roots and the verdicts on record.
+/// The roots and the verdicts on record, and where the source is.
 pub(super) struct RootsOnRecord {
     pub(super) recorded: Vec<RecordedRoot>,
     pub(super) verdicts: Vec<Verified>,
+    pub(super) source: Option<Dial>,
+    /// The newest root cannot be read, so that an older one stands for it.
+    pub(super) is_newest_spoilt: bool,
+}
+
+impl RootsOnRecord {
+    /// Leaves out what was found of a score that no venti has and that is on no record: it
+    /// was not the score of a root.
+    pub(super) fn new(
+        recorded: Vec<RecordedRoot>,
+        mut verdicts: Vec<Verified>,
+        source: Option<Dial>,
+    ) -> Self {
+        let scores: HashSet<Score> = recorded.iter().map(|root| root.score).collect();
+        verdicts.retain(|of| {
+            let is_nothing = of.verdict == Verdict::Missing && of.blocks == 0;
+            !is_nothing || scores.contains(&of.score)
+        });
+        RootsOnRecord {
+            recorded,
+            verdicts,
+            source,
+            is_newest_spoilt: false,
+        }
+    }
+
+    /// The ventis of which a root was read back and found damaged or not all there, and was
+    /// not found whole since.
+    fn lossy(&self) -> HashSet<&Dial> {
+        let standing = roots::standing(&self.verdicts);
+        let bad = standing.into_values().filter(|of| !of.verdict.is_good());
+        bad.map(|of| &of.target).collect()
+    }
 }
 
 /// An arena of the source.
@@ -80,6 +115,8 @@ pub(super) struct LagReport {
     has_gap: bool,
     is_odd: bool,
     unmet: bool,
+    /// A root was found damaged on a target, or not all there.
+    has_lost: bool,
 }
 
 impl LagReport {
@@ -96,10 +133,24 @@ impl LagReport {
             .map(|behind| TargetLag::new(behind, parts, &record.wrcmds))
             .collect();
         let targets = targets(&standings, &look.unmet, &roots.verdicts, now);
+        let lossy = roots.lossy();
+        let has_targets = targets.iter().any(|target| target.is_target);
+        let is_copy = |target: &VentiCopy| {
+            let is_source = roots.source.as_ref() == Some(&target.dial);
+            target.is_target || !has_targets && !is_source
+        };
         let holders: Vec<Holder> = targets
             .iter()
-            .map(|target| holder(target, &standings, now))
+            .map(|target| {
+                let mut holder = holder(target, &standings, now);
+                holder.has_loss |= lossy.contains(&target.dial);
+                holder.is_copy = is_copy(target);
+                holder
+            })
             .collect();
+        let has_lost = holders
+            .iter()
+            .any(|of| of.is_copy && lossy.contains(&of.dial));
         let file_systems = roots::file_systems(&roots.recorded, &roots.verdicts, &holders, now);
         let mut answers: Vec<RestoreAnswer> = file_systems
             .iter()
@@ -118,9 +169,10 @@ impl LagReport {
             targets,
             file_systems,
             answers,
-            has_gap: look.has_gap,
+            has_gap: look.has_gap || roots.is_newest_spoilt,
             is_odd: look.is_odd,
             unmet: !look.unmet.is_empty(),
+            has_lost,
         }
     }
 
@@ -144,6 +196,7 @@ impl LagReport {
         let answer = |answer: &RestoreAnswer| answer.is_late(hours, self.now);
         self.is_odd
             || self.unmet
+            || self.has_lost
             || self.standings.iter().any(late)
             || self.answer().is_some_and(answer)
     }
@@ -255,6 +308,7 @@ fn holder(target: &VentiCopy, standings: &[TargetLag], now: SystemTime) -> Holde
         acknowledged: target.acknowledged,
         has_until: until.and_then(|times| times.into_iter().min()),
         has_loss,
+        is_copy: target.is_target,
     }
 }
 

@@ -75,6 +75,11 @@ impl Holding {
         self.rank() <= Self::Acknowledged.rank()
     }
 
+    /// Whether it was looked at, and is not all there.
+    pub(super) fn is_bad(self) -> bool {
+        matches!(self, Self::Missing(_) | Self::Damaged(_))
+    }
+
     /// Whether nothing speaks against it.
     pub(super) fn is_possible(self) -> bool {
         self.rank() <= Self::Unknown.rank()
@@ -91,6 +96,9 @@ pub(super) struct Holder {
     pub(super) acknowledged: Option<SystemTime>,
     /// It lost blocks, or never got some.
     pub(super) has_loss: bool,
+    /// A restore is expected to come from there: it is a target; where there are none, it is
+    /// not the source.
+    pub(super) is_copy: bool,
 }
 
 /// A root on record.
@@ -103,10 +111,12 @@ pub(super) struct HeldRoot {
 }
 
 impl HeldRoot {
-    /// The holder with the best claim, by its number.
-    pub(super) fn best(&self) -> Option<(usize, Holding)> {
-        let on = self.on.iter().copied().enumerate();
-        on.min_by_key(|(_, holding)| holding.rank())
+    /// The copy with the best claim, by its number among the holders.
+    pub(super) fn best(&self, holders: &[Holder]) -> Option<(usize, Holding)> {
+        let on = self.on.iter().copied().zip(holders).enumerate();
+        let copies = on.filter(|(_, (_, holder))| holder.is_copy);
+        let best = copies.min_by_key(|(_, (holding, _))| holding.rank());
+        best.map(|(number, (holding, _))| (number, holding))
     }
 }
 
@@ -137,10 +147,7 @@ pub(super) fn file_systems(
     holders: &[Holder],
     now: SystemTime,
 ) -> Vec<FileSystem> {
-    let mut last: HashMap<(Score, &Dial), &Verified> = HashMap::new();
-    for verdict in verdicts {
-        last.insert((verdict.score, &verdict.target), verdict);
-    }
+    let last = standing(verdicts);
     let on = |score: Score, time: Option<SystemTime>| -> Vec<Holding> {
         let holding = |holder: &Holder| match last.get(&(score, &holder.dial)) {
             Some(verdict) => of_verdict(verdict),
@@ -183,6 +190,21 @@ pub(super) fn file_systems(
     let mut all: Vec<FileSystem> = found.into_iter().map(|(of, _)| of).collect();
     all.extend(unrecorded(recorded, verdicts, &on));
     all
+}
+
+/// The verdict that counts for each root and venti: the last one, except that to be asked
+/// whether it has all blocks is less than to have them read back, whole or damaged.
+pub(super) fn standing(verdicts: &[Verified]) -> HashMap<(Score, &Dial), &Verified> {
+    let mut last: HashMap<(Score, &Dial), &Verified> = HashMap::new();
+    for verdict in verdicts {
+        let before = last.get(&(verdict.score, &verdict.target));
+        let was_read =
+            |before: &&Verified| matches!(before.verdict, Verdict::Whole | Verdict::Damaged);
+        if verdict.verdict != Verdict::Present || !before.is_some_and(was_read) {
+            last.insert((verdict.score, &verdict.target), verdict);
+        }
+    }
+    last
 }
 
 /// The roots that only rootcheck knows, the one that was looked at last first.
