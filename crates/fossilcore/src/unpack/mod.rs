@@ -239,10 +239,19 @@ impl<'r> Unpack<'r> {
     }
 }
 
+/// Why nothing of this name can be made.
+#[must_use]
+pub fn name_not_made(name: &[u8]) -> Option<String> {
+    match target::check_name(name) {
+        Err(Refusal::Refused(text)) => Some(text),
+        _ => None,
+    }
+}
+
 /// Why a file of an archive can be made nowhere, whatever its contents.
 #[must_use]
 pub fn not_made(info: &DirEntry, entry: &Entry) -> Option<String> {
-    if let Err(Refusal::Refused(text)) = target::check_name(&info.elem) {
+    if let Some(text) = name_not_made(&info.elem) {
         return Some(text);
     }
     if info.mode & DirEntry::DEVICE != 0 {

@@ -403,7 +403,9 @@ fn open_folder(above: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
 fn differing_mode(folder: &OwnedFd, mode: u32) -> Result<Option<String>, Errno> {
     let found = fstat(folder)?.st_mode & 0o7777;
     let expected = mode & PERMISSIONS;
-    let text = format!("it was there already, with mode {found:o} and not {expected:o}: left so");
+    let text = format!(
+        "its mode: the directory was there already, with mode {found:o} and not {expected:o}"
+    );
     Ok((found != expected).then_some(text))
 }
 

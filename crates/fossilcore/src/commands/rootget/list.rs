@@ -11,7 +11,7 @@ use super::Options;
 use super::listed::{ListedName, summary};
 use crate::archive::{ArchiveItem, Contents, Folder};
 use crate::disk::DirEntry;
-use crate::unpack::{link_not_made, not_made};
+use crate::unpack::{link_not_made, name_not_made, not_made};
 use venticore::codec::score::Score;
 use venticore::codec::tree::Entry;
 use venticore::host::terminal::{Output, Terminal};
@@ -89,6 +89,10 @@ impl<'a> Listing<'a> {
             ArchiveItem::Directory { above, info, .. } => {
                 self.directories += 1;
                 self.line(&above, &info, 0)?;
+                let cause = name_not_made(&info.elem).filter(|_| self.options.check);
+                if let Some(cause) = cause {
+                    self.refused(&above, &info.elem, &cause);
+                }
             }
             ArchiveItem::File { above, info, entry } => {
                 self.files += 1;

@@ -66,7 +66,7 @@ impl RestoreAnswer {
     /// For a file system.
     pub(super) fn of(file_system: &FileSystem, holders: &[Holder]) -> Self {
         let best = |root: &HeldRoot| root.best(holders);
-        let newest = file_system.roots.first().and_then(best);
+        let newest = file_system.roots.first();
         let mut roots = file_system.roots.iter();
         let good = roots.find(|root| best(root).is_some_and(|(_, holding)| holding.is_good()));
         let mut roots = file_system.roots.iter();
@@ -99,7 +99,7 @@ impl RestoreAnswer {
                 proof(file_system, holders)
             },
             has_roots: true,
-            lacks_newest: newest.is_some_and(|(_, holding)| holding.is_bad()),
+            lacks_newest: newest.is_some_and(|root| root.is_lost(holders)),
         }
     }
 

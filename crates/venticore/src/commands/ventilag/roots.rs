@@ -111,6 +111,13 @@ pub(super) struct HeldRoot {
 }
 
 impl HeldRoot {
+    /// Whether it was looked for on a copy and is not all there, and no copy is known to
+    /// have it.
+    pub(super) fn is_lost(&self, holders: &[Holder]) -> bool {
+        let copies = || self.on.iter().zip(holders).filter(|(_, of)| of.is_copy);
+        copies().any(|(on, _)| on.is_bad()) && !copies().any(|(on, _)| on.is_good())
+    }
+
     /// The copy with the best claim, by its number among the holders.
     pub(super) fn best(&self, holders: &[Holder]) -> Option<(usize, Holding)> {
         let on = self.on.iter().copied().zip(holders).enumerate();
