@@ -160,7 +160,10 @@ fn a_root_that_was_found_damaged_is_late_until_it_is_found_whole() {
     let damaged = of(1, Verdict::Damaged, 600);
     assert_eq!(run(&[]), (0, "probably,".to_owned()));
     // The newer root may share what is damaged.
-    assert_eq!(run(&[damaged.clone()]), (3, "perhaps,".to_owned()));
+    assert_eq!(
+        run(std::slice::from_ref(&damaged)),
+        (3, "perhaps,".to_owned())
+    );
     assert_eq!(
         run(&[of(1, Verdict::Missing, 600)]),
         (3, "perhaps,".to_owned())
