@@ -248,6 +248,34 @@ fn an_answer_leads_to_new_questions_while_others_are_on_their_way() {
     }
 }
 
+/// What the words mean is asked for in between; that takes no answer away.
+#[test]
+fn an_error_in_words_that_are_not_known_costs_no_answer_that_is_on_its_way() {
+    let venti = Venti::faulty([
+        Fault::at(On::Read, 2, How::Error("decompression failed".into())),
+        Fault::at(On::Read, 3, How::Late(Duration::from_millis(200))),
+    ]);
+    let blocks = blocks(3, 40);
+    let scores: Vec<Score> = blocks
+        .iter()
+        .map(|block| venti.insert(Data, block))
+        .collect();
+    let mut client = dial(&venti);
+    let waiting = RefCell::new(vec![0]);
+    let mut answers = Vec::new();
+    let next = || Some(Question::Read(scores[waiting.borrow_mut().pop()?], Data));
+    let told = client.ask_many(next, |at, answer| {
+        answers.push((at, matches!(answer, Answer::Block(Ok(_)))));
+        if at == 0 {
+            waiting.borrow_mut().extend([1, 2]);
+        }
+        ControlFlow::Continue(())
+    });
+    told.unwrap();
+    answers.sort_unstable();
+    assert_eq!(answers, [(0, true), (1, false), (2, true)]);
+}
+
 #[test]
 fn empty_blocks_and_nil_scores_are_never_sent() {
     let venti = Venti::start();

@@ -479,10 +479,12 @@ impl Client {
             let is_dry = taken < room;
             // What came while this was sent may lead to new questions.
             let done = stopped.get() || taken == 0 && self.line.window.outstanding() == 0;
+            if is_dry && !done {
+                self.line.receive_some(self.limits.silence, &mut sink)?;
+            }
+            // Before the server's words are asked for nothing may be on its way.
             if done || !unclear.borrow().is_empty() {
                 self.line.receive_until(0, self.limits.silence, &mut sink)?;
-            } else if is_dry {
-                self.line.receive_some(self.limits.silence, &mut sink)?;
             }
             let done = done && unclear.borrow().is_empty();
             for Unclear {

@@ -238,11 +238,19 @@ impl<'t> Walker<'t> {
             },
         );
         let mut state = state.into_inner();
+        let unanswered = state.flying.len();
         state.requeue();
         let failed = state.failed.take();
         (self.tick)(&self.counts);
         answered?;
-        failed.map_or(Ok(()), Err)
+        match (failed, unanswered) {
+            (Some(failed), _) => Err(failed),
+            (None, 0) => Ok(()),
+            (None, count) => {
+                let expected = "an answer to each question";
+                Err(FormatError::whole("walk", expected, format!("{count} without one")).into())
+            }
+        }
     }
 }
 
