@@ -323,6 +323,18 @@ fn without_a_score_the_newest_root_of_each_partition_is_checked() {
     assert_eq!(checks.verified().len(), 2);
     // A score is a key: of a root only its first digits are in messages.
     assert!(!output.stderr.contains(ARCHIVES[1].0), "{output:?}");
+    // An older root is checked in place of one that is mistyped, which is said.
+    fs::write(
+        checks.state().join("rootscor"),
+        format!("{log}vac:12 /dev/a\n"),
+    )
+    .unwrap();
+    let spoilt = checks.run(&venti, &[]);
+    assert_eq!((spoilt.status, spoilt.stdout.lines().count()), (3, 2));
+    assert!(
+        spoilt.stderr.contains("the last line of a root is not"),
+        "{spoilt:?}"
+    );
     let all = checks.command(&["-h", &venti.dial(), "-"]);
     let output = all
         .stdin(

@@ -82,6 +82,10 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     refuse_without_roots(given.as_deref(), dir, config)?;
     let home = Home::open(config, dir, terminal)?;
     let state = home.state();
+    let is_spoilt = given.is_none() && state.is_newest_root_spoilt()?;
+    if is_spoilt {
+        terminal.say(StateDir::SPOILT_ROOT);
+    }
     let outcome = roots_of(given, state).and_then(|roots| {
         let check = Run {
             tool,
@@ -90,7 +94,11 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
             terminal,
             state,
         };
-        check.all(&roots, &targets)
+        let status = check.all(&roots, &targets)?;
+        Ok(match is_spoilt {
+            true => status.worst(Status::Partly),
+            false => status,
+        })
     });
     home.close(outcome, terminal)
 }
