@@ -227,15 +227,9 @@ fn read(
     score: Score,
     ty: BlockType,
 ) -> Result<Vec<u8>, ArchiveError> {
-    let error = match client.read(&score, ty, BLOCK) {
+    let fault = match client.read(&score, ty, BLOCK) {
         Ok(block) => return Ok(block),
-        Err(error) => error,
-    };
-    let fault = match error {
-        error if error.is_absent() => BlockFault::Missing,
-        client::ClientError::Refused { text, .. } => BlockFault::Unreadable(text),
-        client::ClientError::WrongScore { found, .. } => BlockFault::Wrong(found),
-        error => return Err(error.into()),
+        Err(error) => BadBlock::fault_of(error)?,
     };
     let damage = Box::new(BadBlock {
         path: Vec::new(),

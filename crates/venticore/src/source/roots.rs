@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::log::{ClumpLog, Directory, Item, What};
 use super::{Arena, ReadAt};
-use crate::codec::arena::clump::{ClumpError, ClumpHeader};
+use crate::codec::arena::clump::ClumpError;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::codec::tree::Root;
@@ -81,16 +81,14 @@ pub fn find(
 /// Where the roots begin by the directory; `None` where that does not agree with
 /// the trailer.
 fn by_directory(source: &Arc<dyn ReadAt>, arena: &Arena) -> Option<Vec<u64>> {
+    let mut offsets = Vec::new();
     let mut directory = Directory::new(Arc::clone(source), arena);
-    let (mut offsets, mut sum) = (Vec::new(), 0);
-    for index in 0..u64::from(arena.live.clumps) {
-        let entry = directory.entry(index).ok()?;
+    let adds_up = directory.each(arena.live.used, |at, entry| {
         if entry.disk_type == BlockType::Root.to_disk() {
-            offsets.push(sum);
+            offsets.push(at);
         }
-        sum += ClumpHeader::from_entry(&entry).ok()?.stored_len();
-    }
-    (sum == arena.live.used).then_some(offsets)
+    });
+    adds_up.then_some(offsets)
 }
 
 /// Tells of a clump if it is a root, or may have been one.

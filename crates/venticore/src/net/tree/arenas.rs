@@ -155,14 +155,12 @@ impl Blocks for ArenaBlocks {
 
 /// The clumps that a directory lists; `None` where it does not add up to the log.
 fn by_directory(source: &Arc<dyn ReadAt>, arena: &Arena) -> Option<Vec<(u64, u64)>> {
+    let mut clumps = Vec::new();
     let mut directory = Directory::new(Arc::clone(source), arena);
-    let (mut clumps, mut sum) = (Vec::new(), 0);
-    for index in 0..u64::from(arena.live.clumps) {
-        let entry = directory.entry(index).ok()?;
-        clumps.push((prefix(&entry.score), arena.base() + sum));
-        sum += ClumpHeader::from_entry(&entry).ok()?.stored_len();
-    }
-    (sum == arena.live.used).then_some(clumps)
+    let adds_up = directory.each(arena.live.used, |at, entry| {
+        clumps.push((prefix(&entry.score), arena.base() + at));
+    });
+    adds_up.then_some(clumps)
 }
 
 /// The first eight bytes of a score.

@@ -66,6 +66,24 @@ impl Directory {
         DirectoryEntry::parse(&entry).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
+    /// Gives every entry to `take`, in log order, with where its clump begins: bytes from
+    /// the start of the data section. False where one cannot be read, or they do not add up
+    /// to a log of `used` bytes: then what was given proves nothing.
+    pub fn each(&mut self, used: u64, mut take: impl FnMut(u64, &DirectoryEntry)) -> bool {
+        let mut at = 0;
+        for index in 0..self.clumps {
+            let Ok(entry) = self.entry(index) else {
+                return false;
+            };
+            let Ok(header) = ClumpHeader::from_entry(&entry) else {
+                return false;
+            };
+            take(at, &entry);
+            at += header.stored_len();
+        }
+        at == used
+    }
+
     fn load(&mut self, number: u64) -> io::Result<()> {
         if self.cached == Some(number) {
             return Ok(());
