@@ -13,6 +13,8 @@ pub mod host;
 
 pub mod source;
 
+pub mod store;
+
 pub mod net;
 
 pub mod state;
