@@ -1,52 +1,55 @@
 //! Why a store does not do what it is asked, in the words of plan9port's venti
 //! (venti.md 7.5), which clients know.
 
+use std::fmt;
+
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 
 /// Why a request is refused. Its text is what the client is told.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No such block.
-    #[error("no block with score {score}/{} exists", tool_type(*disk_type))]
     Absent {
         /// The block.
         score: Score,
         /// Its type by disk number.
         disk_type: u8,
     },
-    /// The block is larger than what was asked for.
-    #[error("read too small 1: asked for {asked} need at least {size}")]
-    TooSmall {
-        /// Bytes asked for.
-        asked: u32,
-        /// Bytes of the block.
-        size: u16,
-    },
-    /// No copy of the block is whole.
-    #[error("{0}")]
+    /// No copy of the block is whole: what is wrong with the newest.
     Damaged(String),
     /// Larger than the largest block there is.
-    #[error("lump too large")]
     TooLarge,
     /// A type that no block has: it could not be read again.
-    #[error("invalid lump type")]
     Type,
     /// Another block has this score.
-    #[error("score collision {0}")]
     Collision(Score),
     /// No arena has room.
-    #[error("no space left in arenas")]
     Full,
     /// Nothing is written here, by the operator's wish.
-    #[error("read only")]
     ReadOnly,
-    /// Nothing is written any more since the disk failed.
-    #[error("read only: {0}")]
+    /// Nothing is written any more, since the disk failed before.
     Failed(String),
-    /// The disk failed.
-    #[error("{0}")]
+    /// The disk fails.
     Disk(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent { score, disk_type } => {
+                let number = tool_type(*disk_type);
+                write!(f, "no block with score {score}/{number} exists")
+            }
+            Self::TooLarge => f.write_str("lump too large"),
+            Self::Type => f.write_str("invalid lump type"),
+            Self::Collision(score) => write!(f, "score collision {score}"),
+            Self::Full => f.write_str("no space left in arenas"),
+            Self::ReadOnly => f.write_str("read only"),
+            Self::Failed(why) => write!(f, "read only since the disk failed: {why}"),
+            Self::Damaged(why) | Self::Disk(why) => f.write_str(why),
+        }
+    }
 }
 
 /// The number by which tools call a type. Disk types do not tell pointers to data from

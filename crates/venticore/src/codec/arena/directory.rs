@@ -34,6 +34,17 @@ impl DirectoryEntry {
             score,
         })
     }
+
+    /// The entry as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[0] = self.disk_type;
+        bytes[1..3].copy_from_slice(&self.size.to_be_bytes());
+        bytes[3..5].copy_from_slice(&self.uncompressed.to_be_bytes());
+        bytes[5..].copy_from_slice(self.score.as_bytes());
+        bytes
+    }
 }
 
 /// Entries in one disk block.
@@ -55,16 +66,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    impl DirectoryEntry {
-        fn to_bytes(self) -> Vec<u8> {
-            let mut bytes = vec![self.disk_type];
-            bytes.extend(self.size.to_be_bytes());
-            bytes.extend(self.uncompressed.to_be_bytes());
-            bytes.extend(self.score.as_bytes());
-            bytes
-        }
-    }
-
     #[test]
     fn an_entry_goes_both_ways() {
         let mut bytes = vec![13, 0x12, 0x34, 0x56, 0x78];
@@ -79,7 +80,7 @@ mod tests {
                 score: Score::ZERO
             }
         );
-        assert_eq!(entry.to_bytes(), bytes);
+        assert_eq!(entry.to_bytes()[..], bytes);
         assert_eq!(DirectoryEntry::parse(&bytes[..24]), None);
     }
 

@@ -66,26 +66,26 @@ impl Head {
             clump_magic,
         })
     }
+
+    /// The fields as bytes: the start of the head block, the rest of which is zero.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(Self::LEN);
+        bytes.extend(Self::MAGIC.to_be_bytes());
+        bytes.extend(self.version.number().to_be_bytes());
+        bytes.extend(self.name.to_field());
+        bytes.extend(self.block_size.to_be_bytes());
+        bytes.extend(self.total.to_be_bytes());
+        if self.version == Version::V5 {
+            bytes.extend(self.clump_magic.to_be_bytes());
+        }
+        bytes
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    impl Head {
-        fn to_bytes(&self) -> Vec<u8> {
-            let mut bytes = Vec::with_capacity(Self::LEN);
-            bytes.extend(Self::MAGIC.to_be_bytes());
-            bytes.extend(self.version.number().to_be_bytes());
-            bytes.extend(self.name.to_field());
-            bytes.extend(self.block_size.to_be_bytes());
-            bytes.extend(self.total.to_be_bytes());
-            if self.version == Version::V5 {
-                bytes.extend(self.clump_magic.to_be_bytes());
-            }
-            bytes
-        }
-    }
 
     /// The head of `g5.0` in the golden partition `g5.part`.
     fn g5_0() -> Vec<u8> {

@@ -68,6 +68,17 @@ impl PartitionHeader {
         Ok(header)
     }
 
+    /// The header as bytes.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; PartitionHeader::LEN] {
+        let mut bytes = [0; PartitionHeader::LEN];
+        let fields = [Self::MAGIC, Self::VERSION, self.block_size, self.arena_base];
+        for (to, field) in bytes.chunks_exact_mut(4).zip(fields) {
+            to.copy_from_slice(&field.to_be_bytes());
+        }
+        bytes
+    }
+
     /// Where the table starts, bytes from the start of the partition.
     #[must_use]
     pub fn table_offset(&self) -> u64 {
@@ -206,17 +217,6 @@ fn number(text: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    impl PartitionHeader {
-        fn to_bytes(self) -> [u8; PartitionHeader::LEN] {
-            let mut bytes = [0; PartitionHeader::LEN];
-            let fields = [Self::MAGIC, Self::VERSION, self.block_size, self.arena_base];
-            for (to, field) in bytes.chunks_exact_mut(4).zip(fields) {
-                to.copy_from_slice(&field.to_be_bytes());
-            }
-            bytes
-        }
-    }
 
     const HEADER: [u8; 16] = [
         0xa9, 0xe4, 0xa5, 0xe7, 0, 0, 0, 3, 0, 0, 0x20, 0, 0, 0x0c, 0x20, 0,

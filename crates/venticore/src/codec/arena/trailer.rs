@@ -117,6 +117,36 @@ impl Trailer {
         })
     }
 
+    /// The whole block: fields, zeros, and the score at its end.
+    #[must_use]
+    pub fn to_block(&self, block_size: usize) -> Vec<u8> {
+        let mut block = Vec::with_capacity(block_size);
+        block.extend(Self::MAGIC.to_be_bytes());
+        block.extend(self.version.number().to_be_bytes());
+        block.extend(self.name.to_field());
+        block.extend(self.indexed.clumps.to_be_bytes());
+        block.extend(self.indexed.compressed.to_be_bytes());
+        block.extend(self.created.to_be_bytes());
+        block.extend(self.modified.to_be_bytes());
+        if self.version == Version::V5 {
+            block.extend(self.clump_magic.to_be_bytes());
+        }
+        block.extend(self.indexed.used.to_be_bytes());
+        block.extend(self.indexed.uncompressed.to_be_bytes());
+        block.push(u8::from(self.indexed.sealed));
+        block.push(u8::from(self.written.is_some()));
+        if let Some(written) = &self.written {
+            block.extend(written.clumps.to_be_bytes());
+            block.extend(written.compressed.to_be_bytes());
+            block.extend(written.used.to_be_bytes());
+            block.extend(written.uncompressed.to_be_bytes());
+            block.push(u8::from(written.sealed));
+        }
+        block.resize(block_size.saturating_sub(Score::LEN), 0);
+        block.extend(self.score.as_bytes());
+        block
+    }
+
     /// The set of counters that reaches further: the log goes at least there.
     ///
     /// The written set is usually ahead, but in a mirrored arena it is behind,
@@ -156,36 +186,6 @@ fn flag(input: &[u8]) -> IResult<&[u8], Result<bool, u8>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    impl Trailer {
-        fn to_block(&self, block_size: usize) -> Vec<u8> {
-            let mut block = Vec::with_capacity(block_size);
-            block.extend(Self::MAGIC.to_be_bytes());
-            block.extend(self.version.number().to_be_bytes());
-            block.extend(self.name.to_field());
-            block.extend(self.indexed.clumps.to_be_bytes());
-            block.extend(self.indexed.compressed.to_be_bytes());
-            block.extend(self.created.to_be_bytes());
-            block.extend(self.modified.to_be_bytes());
-            if self.version == Version::V5 {
-                block.extend(self.clump_magic.to_be_bytes());
-            }
-            block.extend(self.indexed.used.to_be_bytes());
-            block.extend(self.indexed.uncompressed.to_be_bytes());
-            block.push(u8::from(self.indexed.sealed));
-            block.push(u8::from(self.written.is_some()));
-            if let Some(written) = &self.written {
-                block.extend(written.clumps.to_be_bytes());
-                block.extend(written.compressed.to_be_bytes());
-                block.extend(written.used.to_be_bytes());
-                block.extend(written.uncompressed.to_be_bytes());
-                block.push(u8::from(written.sealed));
-            }
-            block.resize(block_size.saturating_sub(Score::LEN), 0);
-            block.extend(self.score.as_bytes());
-            block
-        }
-    }
 
     /// The trailer of `g5.2` in the golden partition `g5.part`.
     fn g5_2() -> Vec<u8> {

@@ -1,0 +1,140 @@
+//! Reading clumps by address, and finding a copy of a block that is whole.
+
+use std::io;
+use std::sync::Arc;
+
+use super::{Disk, Place, Refusal, Store};
+use crate::codec::arena::clump::{ClumpError, ClumpHeader, HEADER_LEN};
+use crate::codec::score::Score;
+
+/// So much is read with a header, in the hope that it is the whole clump.
+const AHEAD: usize = HEADER_LEN + 8192;
+
+/// Why a clump cannot be had.
+pub(super) enum ClumpFault {
+    Read(io::Error),
+    Clump(ClumpError),
+}
+
+impl From<io::Error> for ClumpFault {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<ClumpError> for ClumpFault {
+    fn from(error: ClumpError) -> Self {
+        Self::Clump(error)
+    }
+}
+
+impl Store {
+    /// The block, from the newest copy that hashes to its score. None where no clump has it.
+    ///
+    /// # Errors
+    /// There are copies, and none is whole.
+    pub(super) fn whole(&self, score: &Score, disk_type: u8) -> Result<Option<Vec<u8>>, Refusal> {
+        let mut fault = None;
+        for address in self.index.find(self.index.hash(score, disk_type)) {
+            match self.block(address, score, disk_type) {
+                Ok(Some(block)) => return Ok(Some(block)),
+                Ok(None) => {}
+                Err(found) => fault = fault.or(Some((address, found))),
+            }
+        }
+        match fault {
+            Some((address, fault)) => Err(self.damaged(address, score, &fault)),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a copy of this very block is there. One that is damaged does not count.
+    ///
+    /// # Errors
+    /// Another block has its score.
+    pub(super) fn is_there(
+        &self,
+        score: &Score,
+        disk_type: u8,
+        block: &[u8],
+    ) -> Result<bool, Refusal> {
+        match self.whole(score, disk_type) {
+            Ok(Some(found)) if found == block => Ok(true),
+            Ok(Some(_)) => Err(Refusal::Collision(*score)),
+            Ok(None) | Err(_) => Ok(false),
+        }
+    }
+
+    /// The header of the clump at an address.
+    pub(super) fn header(&self, address: u64) -> Result<ClumpHeader, ClumpFault> {
+        let (place, disk, at) = self.locate(address)?;
+        let mut bytes = [0; HEADER_LEN];
+        disk.read_at(&mut bytes, place.base() + at)?;
+        Ok(ClumpHeader::parse(&bytes, place.clump_magic)?)
+    }
+
+    /// The block of the clump at an address; none where it is of another block.
+    fn block(
+        &self,
+        address: u64,
+        score: &Score,
+        disk_type: u8,
+    ) -> Result<Option<Vec<u8>>, ClumpFault> {
+        let (place, disk, at) = self.locate(address)?;
+        let left = usize::try_from(place.size - at).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; AHEAD.min(left)];
+        disk.read_at(&mut bytes, place.base() + at)?;
+        let header = ClumpHeader::parse(&bytes, place.clump_magic)?;
+        if header.score != *score || header.disk_type != disk_type {
+            return Ok(None);
+        }
+        let end = HEADER_LEN + usize::from(header.size);
+        if end > left {
+            return Err(ClumpError::Cut.into());
+        }
+        if let Some(have) = end.checked_sub(bytes.len()).and(Some(bytes.len())) {
+            bytes.resize(end, 0);
+            let rest = bytes.get_mut(have..).unwrap_or_default();
+            disk.read_at(rest, place.base() + at + have as u64)?;
+        }
+        let stored = bytes.get(HEADER_LEN..end).unwrap_or_default();
+        Ok(Some(header.block(stored)?.into_owned()))
+    }
+
+    /// Where an address lies: its arena, its disk, and the offset in the data section.
+    fn locate(&self, address: u64) -> io::Result<(&Place, &Arc<dyn Disk>, u64)> {
+        let after = self
+            .places
+            .partition_point(|place| place.address <= address);
+        let place = after
+            .checked_sub(1)
+            .and_then(|number| self.places.get(number));
+        let place = place.ok_or(io::ErrorKind::NotFound)?;
+        let at = address - place.address;
+        let disk = self.disks.get(place.disk).filter(|_| at < place.size);
+        Ok((place, disk.ok_or(io::ErrorKind::NotFound)?, at))
+    }
+
+    /// What a client is told of a clump that is not whole. The operator is told once.
+    pub(super) fn damaged(&self, address: u64, score: &Score, fault: &ClumpFault) -> Refusal {
+        let (name, at) = match self.locate(address) {
+            Ok((place, _, at)) => (place.name.to_string(), at),
+            Err(_) => (String::new(), address),
+        };
+        let text = match fault {
+            ClumpFault::Clump(ClumpError::WrongScore(found)) => {
+                format!("loading clump: corrupted at {name} {at}; expected={score} got={found}")
+            }
+            ClumpFault::Clump(error @ (ClumpError::Whack(_) | ClumpError::Short { .. })) => {
+                format!("decompression of {at} in {name} failed: {error}")
+            }
+            ClumpFault::Clump(error) => format!("loadclump {name} {at}: {error}"),
+            ClumpFault::Read(error) => format!("loadclump {name} {at}: {error}"),
+        };
+        if self.tally.damaged(address) {
+            // Without the score, which is a key.
+            (self.settings.say)(&format!("arena {name}: the clump at {at} is damaged"));
+        }
+        Refusal::Damaged(text)
+    }
+}

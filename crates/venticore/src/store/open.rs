@@ -1,0 +1,320 @@
+//! Opening a store: which arenas there are, what they hold by their directories, and what a
+//! log that was not closed holds beyond its trailer (venti.md 5).
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use eyre::{OptionExt, WrapErr, bail};
+
+use super::Disk;
+use super::index::{ADDRESS_MAX, Index};
+use super::ledger::{Account, DirectoryEnd, Piece};
+use super::place::Place;
+use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
+use crate::codec::arena::trailer::Trailer;
+use crate::codec::blocktype::BlockType;
+use crate::codec::score::Score;
+use crate::source::log::{ClumpLog, Directory, What};
+use crate::source::{Arena, ArenaSource, Oddity, ReadAt};
+
+/// An arena that was found, and what is on record of it.
+pub(super) struct Found {
+    pub(super) place: Place,
+    pub(super) account: Account,
+    arena: Arena,
+    /// Its directory cannot be followed.
+    is_damaged: bool,
+}
+
+/// The arenas of all disks, in the order in which they are filled.
+///
+/// # Errors
+/// A disk holds no arenas; two arenas have one name; or they are too large for the index.
+pub(super) fn arenas(disks: &[Arc<dyn Disk>]) -> eyre::Result<Vec<Found>> {
+    let mut found: Vec<Found> = Vec::new();
+    let mut names = BTreeMap::new();
+    let mut address = 0;
+    for (number, disk) in disks.iter().enumerate() {
+        for arena in arenas_of(disk.as_ref())? {
+            if let Some(other) = names.insert(arena.name.clone(), disk.name()) {
+                let (name, here) = (&arena.name, disk.name());
+                bail!("{here}: arena {name} is also in {other}; expected names of its own");
+            }
+            let size = arena.size;
+            found.push(Found::read(disk.as_ref(), number, arena, address)?);
+            address += size;
+            if address > ADDRESS_MAX {
+                bail!("{}: expected at most 16 TiB of arenas in all", disk.name());
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn arenas_of(disk: &dyn Disk) -> eyre::Result<Vec<Arena>> {
+    let source: &dyn ReadAt = &Upcast(disk);
+    match ArenaSource::read(source, 0).wrap_err_with(|| disk.name())? {
+        ArenaSource::Single(arena) => Ok(vec![arena]),
+        ArenaSource::Partition(partition) => {
+            let read = |entry| partition.arena(source, entry);
+            let arenas: Result<_, _> = partition.entries.iter().map(read).collect();
+            arenas.wrap_err_with(|| disk.name())
+        }
+    }
+}
+
+/// A disk that is only read.
+struct Upcast<'a>(&'a dyn Disk);
+
+impl ReadAt for Upcast<'_> {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.0.read_at(buf, offset)
+    }
+
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn is_hole(&self, offset: u64, len: usize) -> bool {
+        self.0.is_hole(offset, len)
+    }
+}
+
+impl Found {
+    fn read(disk: &dyn Disk, number: usize, arena: Arena, address: u64) -> eyre::Result<Self> {
+        let at = arena.base() + arena.size;
+        let mut block = vec![0; arena.block_size as usize];
+        let trailer = disk.read_at(&mut block, at).ok();
+        let trailer = trailer.and_then(|()| Trailer::parse(&block).ok());
+        let version = trailer.as_ref().map(|trailer| trailer.version);
+        let version = match version {
+            Some(version) => version,
+            None => head_version(disk, &arena).ok_or_eyre("neither head nor trailer is there")?,
+        };
+        let is_odd = |note: &Oddity| !matches!(note, Oddity::Uncounted(_));
+        let is_damaged = trailer.is_none() || arena.notes.iter().any(is_odd);
+        let place = Place::of(&arena, number, version, address);
+        let account = match trailer {
+            Some(trailer) if !is_damaged => Account {
+                indexed: trailer.indexed,
+                written: trailer.live(),
+                created: trailer.created,
+                modified: trailer.modified,
+                score: trailer.score,
+                is_closed: trailer.is_sealed(),
+                is_unscored: false,
+                is_changed: false,
+            },
+            _ => Account {
+                indexed: arena.live,
+                written: arena.live,
+                created: 0,
+                modified: 0,
+                score: Score::from_bytes([0; Score::LEN]),
+                is_closed: true,
+                is_unscored: true,
+                is_changed: false,
+            },
+        };
+        Ok(Found {
+            place,
+            account,
+            arena,
+            is_damaged,
+        })
+    }
+
+    /// Puts into the index what the arena holds, and returns what it has beyond its trailer.
+    fn load(&mut self, disk: &Arc<dyn Disk>, index: &Index) -> eyre::Result<Beyond> {
+        let mut arena = self.arena.clone();
+        arena.live = self.account.written;
+        let source: Arc<dyn ReadAt> = Arc::clone(disk) as Arc<dyn ReadAt>;
+        let mut directory = Directory::new(Arc::clone(&source), &arena);
+        let adds_up = !self.is_damaged
+            && directory.each(arena.live.used, |at, entry| {
+                self.insert(disk, index, at, &entry.score, entry.disk_type);
+            });
+        if !adds_up {
+            self.is_damaged = true;
+            self.account.is_closed = true;
+            self.account.is_unscored = true;
+            self.walk(disk, source, index)?;
+            return Ok(Beyond::default());
+        }
+        if self.account.is_closed {
+            return Ok(Beyond::default());
+        }
+        let beyond = self.scan(disk.as_ref())?;
+        for (at, header) in &beyond.clumps {
+            self.insert(disk, index, *at, &header.score, header.disk_type);
+        }
+        Ok(beyond)
+    }
+
+    fn insert(&self, disk: &Arc<dyn Disk>, index: &Index, at: u64, score: &Score, disk_type: u8) {
+        if BlockType::from_disk(disk_type).is_none() {
+            return;
+        }
+        let place = &self.place;
+        let same = |address: u64| {
+            let mut bytes = [0; HEADER_LEN];
+            let at = address
+                .checked_sub(place.address)
+                .filter(|&at| at < place.size);
+            let Some(at) = at else { return false };
+            disk.read_at(&mut bytes, place.base() + at).is_ok()
+                && ClumpHeader::parse(&bytes, place.clump_magic)
+                    .is_ok_and(|header| header.score == *score && header.disk_type == disk_type)
+        };
+        let hash = index.hash(score, disk_type);
+        index.insert(hash, place.address + at, same);
+    }
+
+    /// An arena whose directory does not lead through it: clump by clump.
+    fn walk(
+        &self,
+        disk: &Arc<dyn Disk>,
+        source: Arc<dyn ReadAt>,
+        index: &Index,
+    ) -> eyre::Result<()> {
+        let log = ClumpLog::open(source, &self.arena, 0, true);
+        for item in log.wrap_err_with(|| self.place.name.to_string())? {
+            if let What::Clump { header, .. } = &item.what {
+                self.insert(disk, index, item.offset, &header.score, header.disk_type);
+            }
+        }
+        Ok(())
+    }
+
+    /// The clumps after those that the trailer counts, up to the first that is not whole.
+    ///
+    /// # Errors
+    /// What is there cannot be read: writing over it might lose it.
+    fn scan(&self, disk: &dyn Disk) -> eyre::Result<Beyond> {
+        let place = &self.place;
+        let mut account = self.account.clone();
+        let mut clumps = Vec::new();
+        let mut stored = vec![0; usize::from(u16::MAX)];
+        let failed = || format!("{}: arena {}", disk.name(), place.name);
+        loop {
+            let at = account.written.used;
+            let mut bytes = [0; HEADER_LEN];
+            if !place.has_room(&account.written, 0) {
+                break;
+            }
+            let read = disk.read_at(&mut bytes, place.base() + at);
+            read.wrap_err_with(failed)?;
+            let Ok(header) = ClumpHeader::parse(&bytes, place.clump_magic) else {
+                break;
+            };
+            if !place.has_room(&account.written, header.size.into()) {
+                break;
+            }
+            let stored = stored.get_mut(..header.size.into()).unwrap_or_default();
+            let read = disk.read_at(stored, place.base() + at + HEADER_LEN as u64);
+            read.wrap_err_with(failed)?;
+            if header.block(stored).is_err() {
+                break;
+            }
+            account.count(&header);
+            clumps.push((at, header));
+        }
+        Ok(Beyond { clumps })
+    }
+
+    /// Enters what is beyond the trailer, and gives the directory blocks that say so.
+    fn enter(&mut self, disk: &dyn Disk, beyond: &Beyond) -> std::io::Result<Vec<Piece>> {
+        if beyond.clumps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut end = DirectoryEnd::read(&self.place, self.account.written.clumps, disk)?;
+        let mut pieces = Vec::new();
+        for (_, header) in &beyond.clumps {
+            pieces.extend(end.add(&self.place, self.account.written.clumps, header));
+            self.account.count(header);
+        }
+        pieces.extend(end.take(&self.place, self.account.written.clumps));
+        Ok(pieces)
+    }
+}
+
+fn head_version(disk: &dyn Disk, arena: &Arena) -> Option<crate::codec::arena::Version> {
+    use crate::codec::arena::head::Head;
+    let mut bytes = [0; Head::LEN];
+    disk.read_at(&mut bytes, arena.head).ok()?;
+    Head::parse(&bytes).ok().map(|head| head.version)
+}
+
+/// Whole clumps beyond a trailer, with where they begin in the data section.
+#[derive(Default)]
+pub(super) struct Beyond {
+    clumps: Vec<(u64, ClumpHeader)>,
+}
+
+/// What is in all arenas.
+pub(super) struct Loaded {
+    pub(super) index: Index,
+    /// Directory blocks that name what was found beyond the trailers.
+    pub(super) pieces: Vec<Piece>,
+    /// What is odd, a line each.
+    pub(super) notes: Vec<String>,
+}
+
+/// Makes the index, by all cores, and enters what is beyond the trailers.
+///
+/// # Errors
+/// An arena that can still be written to cannot be read.
+pub(super) fn load(found: &mut [Found], disks: &[Arc<dyn Disk>]) -> eyre::Result<Loaded> {
+    let clumps = found.iter().map(|of| u64::from(of.account.written.clumps));
+    let index = Index::with_room(clumps.sum());
+    let work: Vec<_> = found.iter_mut().map(Mutex::new).collect();
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    let one = || {
+        while let Some(found) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            let disk = disks.get(found.place.disk).ok_or_eyre("no such disk");
+            let done = disk.and_then(|disk| {
+                let beyond = found.load(disk, &index)?;
+                Ok(found.enter(disk.as_ref(), &beyond)?)
+            });
+            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+            results.push(done);
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    thread::scope(|scope| {
+        for _ in 1..cores {
+            scope.spawn(one);
+        }
+        one();
+    });
+    drop(work);
+    let mut pieces = Vec::new();
+    for done in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        pieces.extend(done?);
+    }
+    Ok(Loaded {
+        index,
+        pieces,
+        notes: notes(found, disks),
+    })
+}
+
+fn notes(found: &[Found], disks: &[Arc<dyn Disk>]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for of in found.iter().filter(|of| of.is_damaged) {
+        let disk = disks.get(of.place.disk).map(|disk| disk.name());
+        let disk = disk.unwrap_or_default();
+        let why = of.arena.notes.first().map(ToString::to_string);
+        let why = why.unwrap_or_else(|| "its directory does not add up to its log".into());
+        notes.push(format!(
+            "{disk}: arena {} is damaged, and nothing is added to it: {why}",
+            of.place.name
+        ));
+    }
+    notes
+}

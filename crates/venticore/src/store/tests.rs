@@ -1,0 +1,259 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::codec::operand::Operand;
+use crate::host::partition::Partition;
+use crate::source::log::{ClumpLog, What};
+use crate::source::{ArenaSource, ReadAt};
+
+struct Scratch {
+    _directory: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new(size: u64, arena: u64) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        create::create(&path, size, arena).unwrap();
+        Scratch {
+            _directory: directory,
+            path,
+        }
+    }
+
+    fn open(&self) -> Store {
+        Store::open(vec![disk(&self.path)], settings(false)).unwrap()
+    }
+
+    /// Flips a bit of each place where the bytes stand in the file.
+    fn damage(&self, bytes: &[u8]) {
+        let mut all = fs::read(&self.path).unwrap();
+        let places: Vec<usize> = (0..all.len() - bytes.len())
+            .filter(|&at| all[at..].starts_with(bytes))
+            .collect();
+        assert!(!places.is_empty());
+        for at in places {
+            all[at + bytes.len() / 2] ^= 1;
+        }
+        fs::write(&self.path, all).unwrap();
+    }
+
+    /// The scores in the logs, as a reader of plan9port's form finds them.
+    fn in_logs(&self) -> Vec<Score> {
+        let bytes = Arc::new(fs::read(&self.path).unwrap());
+        let ArenaSource::Partition(partition) = ArenaSource::read(&*bytes, 0).unwrap() else {
+            panic!("no partition");
+        };
+        let mut found = Vec::new();
+        for entry in &partition.entries {
+            let arena = partition.arena(&*bytes, entry).unwrap();
+            assert!(arena.notes.is_empty(), "{:?}", arena.notes);
+            let source: Arc<dyn ReadAt> = Arc::clone(&bytes) as Arc<dyn ReadAt>;
+            for item in ClumpLog::open(source, &arena, 0, true).unwrap() {
+                assert_eq!(item.note, None);
+                match item.what {
+                    What::Clump { header, .. } => found.push(header.score),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        found
+    }
+}
+
+fn disk(path: &Path) -> Arc<dyn Disk> {
+    let operand = Operand::try_from(path.as_os_str()).unwrap();
+    Arc::new(Partition::open_rw(&operand).unwrap())
+}
+
+fn settings(read_only: bool) -> Settings {
+    Settings {
+        read_only,
+        say: Box::new(|_| {}),
+    }
+}
+
+/// Bytes that do not compress.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_be_bytes()[3]
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+const DATA: u8 = 13;
+
+#[test]
+fn what_is_written_is_read_before_and_after_a_restart() {
+    let scratch = Scratch::new(20 << 20, 4 << 20);
+    let blocks: Vec<Vec<u8>> = (0..300)
+        .map(|n| noise(n, 1 + 29 * usize::try_from(n).unwrap()))
+        .collect();
+    let store = scratch.open();
+    for block in &blocks {
+        assert_eq!(store.write(DATA, block), Ok(Score::of(block)));
+        assert_eq!(store.write(DATA, block), Ok(Score::of(block)));
+    }
+    assert_eq!(
+        (store.counts().stored, store.counts().duplicates),
+        (300, 300)
+    );
+    assert_eq!(store.write(2, &blocks[7]), Ok(Score::of(&blocks[7])));
+    for synced in [false, true] {
+        if synced {
+            store.sync().unwrap();
+        }
+        let stores = [scratch.open(), scratch.open()];
+        for store in stores.iter().chain([&store]) {
+            for block in &blocks {
+                let score = Score::of(block);
+                assert_eq!(store.read(&score, DATA).as_ref(), Ok(block));
+                assert_eq!(
+                    store.size(&score, DATA),
+                    Ok(u16::try_from(block.len()).unwrap())
+                );
+            }
+            let score = Score::of(&blocks[8]);
+            let absent = Refusal::Absent {
+                score,
+                disk_type: 2,
+            };
+            assert_eq!(store.read(&score, 2), Err(absent.clone()));
+            assert_eq!(store.size(&score, 2), Err(absent));
+            assert!(store.read(&Score::of(&blocks[7]), 2).is_ok());
+        }
+        assert_eq!(scratch.in_logs().len(), 301);
+    }
+}
+
+#[test]
+fn a_full_store_refuses_and_keeps_what_it_has() {
+    let scratch = Scratch::new(794_624 + (3 << 20), 1 << 20);
+    let store = scratch.open();
+    let mut kept = Vec::new();
+    let refusal = loop {
+        let block = noise(kept.len() as u64, 8000);
+        match store.write(DATA, &block) {
+            Ok(_) => kept.push(block),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(refusal, Refusal::Full);
+    assert!(kept.len() > 370, "{}", kept.len());
+    assert_eq!(store.write(DATA, &kept[0]), Ok(Score::of(&kept[0])));
+    store.sync().unwrap();
+    while store.seal_one(&|_| false) {}
+    let states = store.arenas();
+    assert!(states.iter().all(|of| of.live.sealed && of.score.is_some()));
+    drop(store);
+    let store = scratch.open();
+    assert_eq!(store.write(DATA, b"one more"), Err(Refusal::Full));
+    for block in &kept {
+        assert_eq!(store.read(&Score::of(block), DATA).as_ref(), Ok(block));
+    }
+    assert_eq!(scratch.in_logs().len(), kept.len());
+    let bytes = fs::read(&scratch.path).unwrap();
+    for state in states {
+        let head = usize::try_from(state.head).unwrap();
+        let total = usize::try_from(state.size).unwrap() + 2 * 8192;
+        let mut arena = bytes[head..head + total].to_vec();
+        arena.truncate(total - 20);
+        arena.extend([0; 20]);
+        assert_eq!(state.score, Some(Score::of(&arena)));
+    }
+}
+
+#[test]
+fn a_damaged_block_is_refused_and_stored_again_when_it_is_sent() {
+    let scratch = Scratch::new(10 << 20, 4 << 20);
+    let (block, other) = (noise(1, 5000), noise(2, 5000));
+    let store = scratch.open();
+    store.write(DATA, &block).unwrap();
+    store.write(DATA, &other).unwrap();
+    store.sync().unwrap();
+    scratch.damage(&block);
+    let score = Score::of(&block);
+    let Err(Refusal::Damaged(text)) = store.read(&score, DATA) else {
+        panic!("read");
+    };
+    let starts = format!("loading clump: corrupted at store0 0; expected={score} got=");
+    assert!(text.starts_with(&starts), "{text}");
+    assert_eq!(store.counts().damaged, 1);
+    assert_eq!(store.write(DATA, &block), Ok(score));
+    assert_eq!(store.counts().healed, 1);
+    for store in [&store, &scratch.open()] {
+        assert_eq!(store.read(&score, DATA).as_ref(), Ok(&block));
+        assert_eq!(store.write(DATA, &block), Ok(score));
+    }
+    assert_eq!(store.counts().stored, 3);
+}
+
+#[test]
+fn a_read_only_store_changes_nothing() {
+    let scratch = Scratch::new(10 << 20, 4 << 20);
+    let block = noise(1, 5000);
+    scratch.open().write(DATA, &block).unwrap();
+    let before = fs::read(&scratch.path).unwrap();
+    let store = Store::open(vec![disk(&scratch.path)], settings(true)).unwrap();
+    assert_eq!(store.read(&Score::of(&block), DATA).as_ref(), Ok(&block));
+    assert_eq!(store.write(DATA, &block), Err(Refusal::ReadOnly));
+    assert_eq!(store.sync(), Ok(()));
+    assert_eq!(fs::read(&scratch.path).unwrap(), before);
+}
+
+#[test]
+fn what_no_venti_stores_is_refused() {
+    let scratch = Scratch::new(10 << 20, 4 << 20);
+    let store = scratch.open();
+    assert_eq!(store.write(DATA, b""), Ok(Score::ZERO));
+    assert_eq!(store.write(DATA, &[1; 57345]), Err(Refusal::TooLarge));
+    assert_eq!(store.write(77, b"x"), Err(Refusal::Type));
+    assert_eq!(store.counts().stored, 0);
+    assert!(store.write(DATA, &noise(1, 57344)).is_ok());
+}
+
+#[test]
+fn many_threads_store_a_block_once() {
+    let scratch = Scratch::new(10 << 20, 4 << 20);
+    let store = scratch.open();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for n in 0..200 {
+                    store.write(DATA, &noise(n, 3000)).unwrap();
+                    store.sync().unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(
+        (store.counts().stored, store.counts().duplicates),
+        (200, 600)
+    );
+    assert_eq!(scratch.in_logs().len(), 200);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+    #[test]
+    fn any_bytes_are_a_store_or_refused(at in 0..2_000_000_usize, bytes: [u8; 40]) {
+        let scratch = Scratch::new(4 << 20, 1 << 20);
+        scratch.open().write(DATA, &noise(1, 5000)).unwrap();
+        let mut all = fs::read(&scratch.path).unwrap();
+        let at = 262_144 + at;
+        all[at..at + 40].copy_from_slice(&bytes);
+        fs::write(&scratch.path, all).unwrap();
+        if let Ok(store) = Store::open(vec![disk(&scratch.path)], settings(false)) {
+            let _ = store.write(DATA, &noise(2, 5000));
+            let _ = store.read(&Score::of(&noise(1, 5000)), DATA);
+        }
+    }
+}
