@@ -139,7 +139,7 @@ impl Shard {
     }
 
     fn place(&self, tag: u64) -> usize {
-        let place = tag * self.slots.len() as u64 >> TAG_BITS;
+        let place = (tag * self.slots.len() as u64) >> TAG_BITS;
         usize::try_from(place).unwrap_or(0)
     }
 
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_was_put_in_is_found_and_it_takes_at_most_12_bytes_a_clump() {
-        for room in [0, 200_000, 100_000_000_u64.min(300_000)] {
+        for room in [0, 200_000, 300_000] {
             let index = Index::with_room(room);
             for n in 0..300_000 {
                 index.insert(index.hash(&score(n), 13), n * 100, |_| false);

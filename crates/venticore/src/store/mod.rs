@@ -278,13 +278,11 @@ impl Store {
     /// Data, then directory, then trailer, each on disk before the next is written.
     fn flush(&self, flush: &Flush) -> std::io::Result<()> {
         let sync = || {
-            let disks = flush
+            let mut disks = flush
                 .disks
                 .iter()
                 .filter_map(|&number| self.disks.get(number));
-            disks
-                .map(|disk| disk.sync())
-                .collect::<std::io::Result<()>>()
+            disks.try_for_each(|disk| disk.sync())
         };
         sync()?;
         for pieces in [&flush.directory, &flush.trailers] {
