@@ -9,6 +9,7 @@
 //! | `increment` | a run with about 1 MB that is new on a large partition, against the C tool with the same wrcmd; and runs with nothing new |
 //! | `walk` | `rootcheck` of a root of 200,000 blocks on a real venti, against as many reads sent without a pause |
 //! | `halt` | `foshalt`, and `fosreset` of a fossil that runs, against the fixed sleeps of the rc scripts |
+//! | `whack` | our whack encoder and plan9port's: speed, and size of what comes out |
 //!
 //! Without a part, all of them. `--megabytes` is what the blocks of the first
 //! two add up to, `--log` the megabytes of log of the third, `--blocks` the leaves of `walk`.
@@ -22,6 +23,7 @@ mod increment;
 mod targets;
 mod throughput;
 mod walk;
+mod whack;
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
@@ -38,13 +40,14 @@ const BLOCK: usize = 8192;
 const PERCENT_WORDS: usize = 65;
 const DATA: u8 = 13;
 const ARENA: u64 = 512 << 20;
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 7] = [
     "throughput",
     "targets",
     "increment",
     "walk",
     "format",
     "halt",
+    "whack",
 ];
 
 /// What was asked for.
@@ -110,6 +113,10 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     if asks("halt") {
         println!("\nhalt: foshalt, and fosreset while the fossil runs");
         halt::run(directory.path(), options.rounds)?;
+    }
+    if asks("whack") {
+        println!("\nwhack: our encoder and plan9port's");
+        whack::run(options.rounds)?;
     }
     if asks("format") {
         println!("\nformat: a sparse partition of 64 GB");

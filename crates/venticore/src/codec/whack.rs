@@ -3,7 +3,11 @@
 //! Two loops decode the one format. `Decoder::run` goes on while input and room
 //! are plenty: it looks at 56 bits or more at once, takes plain literals several
 //! at a time, copies in chunks, and may write beyond what it has decoded.
-//! `Decoder::walk` takes over near either end, symbol by symbol.
+//! `Decoder::walk` takes over near either end, symbol by symbol. [`Compressor`] encodes.
+
+mod compress;
+
+pub use compress::Compressor;
 
 /// Decodes one block into `output`, whose length is the size the clump
 /// promises, and returns the number of bytes decoded.

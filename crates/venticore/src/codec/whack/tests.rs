@@ -121,17 +121,17 @@ fn by_the_book(input: &[u8], size: usize) -> (Result<Vec<u8>, WhackError>, usize
 }
 
 /// A small generator of pseudo-random numbers, the same on every run.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % limit
     }
 
-    fn byte(&mut self) -> u8 {
+    pub(super) fn byte(&mut self) -> u8 {
         u8::try_from(self.below(256)).unwrap()
     }
 }
@@ -179,14 +179,14 @@ fn code_of(len: usize) -> (usize, u32) {
 }
 
 /// Writes any symbols asked for, also ones no encoder would.
-struct Writer {
-    bytes: Vec<u8>,
+pub(super) struct Writer {
+    pub(super) bytes: Vec<u8>,
     bits: u32,
     hist: u8,
 }
 
 impl Writer {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Writer {
             bytes: Vec::new(),
             bits: 0,
@@ -205,7 +205,7 @@ impl Writer {
         }
     }
 
-    fn literal(&mut self, byte: u8) {
+    pub(super) fn literal(&mut self, byte: u8) {
         let plain = (32..=127).contains(&byte);
         let moved = usize::from(byte.wrapping_add(64));
         match (self.hist & 15, plain) {
@@ -217,7 +217,7 @@ impl Writer {
         self.hist = self.hist << 1 | u8::from(!plain);
     }
 
-    fn copy(&mut self, len: usize, distance: usize) {
+    pub(super) fn copy(&mut self, len: usize, distance: usize) {
         let (code, width) = code_of(len);
         self.put(code, width);
         let k = (0..16)
@@ -230,7 +230,7 @@ impl Writer {
 
 /// A stream of symbols that are mostly fit to follow each other, and how
 /// many bytes they make.
-fn symbols(dice: &mut Dice) -> (Vec<u8>, usize) {
+pub(super) fn symbols(dice: &mut Dice) -> (Vec<u8>, usize) {
     let mut writer = Writer::new();
     let mut size = 0;
     let wild = [0, 0, 200, 20][dice.below(4)];
@@ -286,7 +286,7 @@ fn damage(dice: &mut Dice, stream: &mut Vec<u8>, size: &mut usize) {
 }
 
 /// Text-like words, runs, random bytes, or stretches of each.
-fn data(seed: u64, size: usize) -> Vec<u8> {
+pub(super) fn data(seed: u64, size: usize) -> Vec<u8> {
     let mut dice = Dice(seed | 1);
     let words: Vec<Vec<u8>> = (0..200)
         .map(|_| {
