@@ -52,7 +52,7 @@ fn show(out: &mut dyn Write) -> eyre::Result<()> {
 
     writeln!(
         out,
-        "\n3. {ADDED} more blocks are stored in the source. They fill an arena: the rest is in the next."
+        "\n3. {ADDED} more blocks are stored in the source. They fill an arena; the rest go into the next."
     )?;
     let arena = demo.active();
     demo.add(ADDED)?;
@@ -67,7 +67,7 @@ fn show(out: &mut dyn Write) -> eyre::Result<()> {
 
     writeln!(
         out,
-        "\nAll of this was checked as it was said. The scratch directory is removed."
+        "\nEach statement was checked before it was printed. The scratch directory is removed."
     )?;
     Ok(())
 }
@@ -173,7 +173,7 @@ impl Demo {
         let number = active + 1;
         writeln!(
             out,
-            "  Arena {number} is being filled, at {head}, up to {used:#x}: nothing is left to send."
+            "  Arena {number}, at {head}, is filled up to {used:#x}: nothing is left to send."
         )?;
         Ok(())
     }

@@ -15,21 +15,23 @@ const TOOL: Tool = Tool {
     version: env!("CARGO_PKG_VERSION"),
     synopsis: "[-nq] [-r remote] [-P partition] [-p partition] [-v venti] [--start] source dest",
     help: "\
-Reset the fossil of the machine dest to the last archive of that of the
-machine source. There, fossilize puts on record what dest has, fossilize on
-source tells its last archive, and fosreset on dest formats to that.
+Make the fossil of the machine dest a copy of the last archive of the machine
+source: fossilize on dest records the last archive there, fossilize on source
+prints the one to copy, and fosreset on dest formats the partition to it.
 
-  -r, --remote REMOTE   reach the machines so: ssh, rx, drawterm, a key of
+    -r, --remote REMOTE   how to reach the machines: ssh, rx, drawterm, a key of
                         [remotes] in the configuration, or a program that is
                         run as PROGRAM HOST COMMAND
   -P, --source-partition PARTITION
-                        the partition on source; the default there unless given
+                                                the partition on source, if not the default of fossilize
+                        there
   -p, --partition PARTITION
-                        the partition on dest; that of source unless given
-  -v, --venti VENTI     the venti that dest reads from; that of source unless
-                        given
-  -n, --dry-run         let dest prove and tell what it would do, and no more
-      --start           start the fossil on dest afterwards, on that venti
+                                                the partition on dest, if not the same as on source
+  -v, --venti VENTI     the venti that dest reads from, if not the same as for
+                        source
+  -n, --dry-run         only let dest prove the archive and print what it would
+                        do
+      --start           start the fossil on dest afterwards, with that venti
   -q, --quiet           only errors
   -h, --help            print this text
   -V, --version         print the version

@@ -16,17 +16,16 @@ const TOOL: Tool = Tool {
     version: env!("CARGO_PKG_VERSION"),
     synopsis: "[-cfny] [-b blocksize] [-h host] [-l label] -v score file",
     help: "\
-Format a partition to the root of a fossil's archive. That the venti has the
-archive is proved before anything is written; what is overwritten is kept in
-an undo file, and the command that puts it back is printed.
+Format a partition to the root of a fossil's archive. Before anything is
+written, the venti is proved to have the archive. What is overwritten is kept
+in an undo file, and the command that puts it back is printed.
 
   -v, --venti-root SCORE   the root: vac:SCORE or SCORE
   -h, --host HOST          the venti; $venti unless given
   -b, --block-size SIZE    the block size, with k; the archive's own unless given
   -l, --label LABEL        the name of the file system; vfs unless given
   -c, --check              read every block of the archive
-      --as-written         go on where something invalid was written so by the
-                           fossil
+            --as-written         go on if the fossil itself wrote invalid contents
   -f, --force              overwrite what is not a fossil
   -y, --yes                do not ask
   -n, --dry-run            prove everything, write nothing

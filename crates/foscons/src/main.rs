@@ -16,10 +16,10 @@ const TOOL: Tool = Tool {
     synopsis: "[-t seconds] [-c console] [command ...]",
     help: "\
 Give a fossil's console a command and print its answer. Without a command, on
-a terminal, pass on what is typed and what the console says; else take a
-command from each line of standard input.
+a terminal, pass on what is typed and what the console says. If standard input
+is not a terminal, take a command from each line of it.
 
-  -t, --timeout SECONDS  wait so long for an answer (120)
+  -t, --timeout SECONDS  wait at most this time for an answer (120)
   -c, --console CONSOLE  the console, where there are several
   -h, --help             print this text
   -V, --version          print the version

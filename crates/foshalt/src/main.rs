@@ -15,16 +15,16 @@ const TOOL: Tool = Tool {
     version: env!("CARGO_PKG_VERSION"),
     synopsis: "[-fknq] [-t seconds] [console ...]",
     help: "\
-Sync and halt all file systems of the fossils with these consoles, else of all
-consoles found (/srv/fscons*, $NAMESPACE/fscons*). Print a line for each file
-system that is halted, proved by a second halt. Exit status 0 means that all
-are: it is safe to end the processes then.
+Sync and halt all file systems of the fossils with these consoles; if none is
+named, of all consoles found (/srv/fscons*, $NAMESPACE/fscons*). Print a line
+for each file system that is halted, proved by a second halt. Exit status 0
+means that all file systems are halted: it is safe to end the processes.
 
-  -f, --force            halt although an archive is under way
-  -k, --kill             end the processes of what is halted, wait for that
+  -f, --force            halt even if an archive is under way
+  -k, --kill             end the processes once all is halted, and wait for them
   -n, --dry-run          print what would be halted
   -q, --quiet            no progress
-  -t, --timeout SECONDS  wait so long for an archive under way (1800)
+  -t, --timeout SECONDS  wait at most this time for an archive (1800)
   -h, --help             print this text
   -V, --version          print the version",
 };

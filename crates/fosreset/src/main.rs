@@ -23,17 +23,17 @@ const TOOL: Tool = Tool {
     help: "\
 Make a partition the fossil of an archive: prove that the venti has the
 archive, end the fossils that hold the partition, keep what will be
-overwritten in an undo file, format. The partition is /dev/sdC0/fossil and the
-venti $venti unless given. With - for the score, the line that fossilize
+overwritten in an undo file, and format. The partition is /dev/sdC0/fossil and
+the venti $venti unless given. With - for the score, the line that fossilize
 printed is read from standard input.
 
   -c, --check       read every block of the archive, history included
       --shallow     look at the root only
-      --as-written  go on where something invalid was written so by the fossil
+            --as-written  go on if the fossil itself wrote invalid contents
   -f, --force       overwrite what is not a fossil
   -n, --dry-run     prove everything; halt and write nothing
   -y, --yes         do not ask
-  -q, --quiet       only errors and what will be lost
+    -q, --quiet       print only errors and what will be lost
   -d, --dir DIR     where rootscor and the undo files lie
   -u, --undo FILE   put back what an undo file has; as the last word, list them
   -h, --help        print this text

@@ -12,8 +12,8 @@ const TOOL: Tool = Tool {
     synopsis: "partition",
     help: "\
 Print the score of the last archival snapshot of a fossil partition, as
-vac:SCORE. One that was never archived has none: nothing is printed, and the
-exit status is 1.
+vac:SCORE. A file system that was never archived has none: then nothing is
+printed, and the exit status is 1.
 
   -h, --help     print this text
   -V, --version  print the version

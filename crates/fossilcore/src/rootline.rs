@@ -87,7 +87,7 @@ pub(crate) fn word(operand: &Operand) -> eyre::Result<String> {
         let path = path.display();
         Failure::report(
             Status::Usage,
-            format!("{path}: {cause}: give it another by a link"),
+            format!("{path}: {cause}: make a link with such a name, and name that"),
         )
     })
 }

@@ -111,18 +111,20 @@ pub(crate) fn reading_venti(config: &Config) -> Result<Option<String>> {
 }
 
 /// The venti: the one given, otherwise [`reading_venti`]; as it is written, and as it is
-/// dialled.
+/// dialled. `how` says how one is given.
 ///
 /// # Errors
 /// None is named, or its text is not an address.
-pub(crate) fn chosen(given: Option<&str>, config: &Config) -> Result<(String, Dial)> {
+pub(crate) fn chosen(given: Option<&str>, how: &str, config: &Config) -> Result<(String, Dial)> {
     let text = match given {
         Some(text) => Some(text.trim().to_owned()),
         None => reading_venti(config)?,
     };
     let text = text.filter(|text| !text.is_empty()).ok_or_else(|| {
-        let text = "please set a venti: expected its address on the command line or in $venti, \
-             found none";
+        let text = format!(
+            "please set a venti: expected an address, found none: {how}, or set $venti, or source \
+             in the configuration"
+        );
         Failure::report(Status::Usage, text)
     })?;
     let dial = config.dial(&text).wrap_err("venti")?;

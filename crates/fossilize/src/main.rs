@@ -22,9 +22,9 @@ partition is /dev/sdC0/fossil unless given.
 
   -s, --snapshot         take an archival snapshot on the fossil's console
                          first, and wait until it is complete and on disk
-  -t, --timeout SECONDS  wait so long for an archive that is under way
+  -t, --timeout SECONDS  wait at most this time for an archive under way
   -d, --dir DIR          where rootscor lies
-      --9fat IMAGE       bring rootscor and wrcmd to a 9fat that nobody mounts
+      --9fat IMAGE       copy rootscor and wrcmd to a 9fat that is not mounted
   -n, --dry-run          record nothing
   -j, --json             print a JSON object instead
   -q, --quiet            no progress

@@ -27,7 +27,7 @@ print both paths.
   -h, --help         print this text
   -V, --version      print the version
 
-Without -v the venti is that of the configuration, or $venti.",
+Without -v the venti is the one in the configuration, otherwise $venti.",
 };
 
 fn main() -> ExitCode {

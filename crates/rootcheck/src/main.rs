@@ -17,9 +17,10 @@ const TOOL: Tool = Tool {
     synopsis: "[-acjnqv] [-d dir] [-h host ...] [score ...]",
     help: "\
 Prove that roots are whole on ventis: every block that a root leads to is read
-back from the venti, and hashed to the score that leads to it. Without a score:
-the newest root of each partition in rootscor; - reads scores from standard
-input. A line is printed for each root and venti:
+back from the venti, and its hash is compared with the score that leads to it.
+Without a score, the newest root of each partition in rootscor is checked. With
+- for the score, scores are read from standard input. A line is printed for each
+root and venti:
 
   vac:SCORE VENTI VERDICT BLOCKS BYTES
 
@@ -27,11 +28,12 @@ input. A line is printed for each root and venti:
   -d, --dir DIR            the state directory
   -a, --ask                ask whether the venti has the data, do not read it:
                            the verdict is present, and never whole
-  -c, --check-history      the history of a fossil too, below /archive
-      --as-written         what was invalid when it was written does not count
+    -c, --check-history      also check the history of a fossil, below /archive
+      --as-written         do not count contents that were already invalid when
+                           they were written
   -n, --dry-run            print what would be checked
   -j, --json               print JSON, an object a line
-  -q, --quiet              no progress; of roots without damage print nothing
+  -q, --quiet              no progress, and nothing about roots without damage
   -v, --verbose            say more
   --help                   print this text
   -V, --version            print the version

@@ -16,24 +16,24 @@ const TOOL: Tool = Tool {
     synopsis: "[-cjnqv] [-h host] [-o dir] score [path ...]",
     help: "\
 Copy files out of an archive that vac or a fossil made: all of it, or what the
-paths name, into the directory of -o. A file gets its name when all of it is
-there, and what stands there already is not written over.
+paths name, into the directory of -o. A file gets its name only when it is
+complete, and no file is overwritten.
 
   -h, --host HOST    the venti, $venti unless given; or part:PATH, a partition
                      with its arenas
-  -o, --output DIR   the directory to copy into; the current one unless given;
-                     for - one file is written to standard output
+    -o, --output DIR   the directory to copy into; the current one unless given;
+                     with -, one file is written to standard output
   -n, --list         list, and write nothing
-  -c, --check        with -n, read every block; without, read every file again
-                     from the disk and compare it with the archive
+    -c, --check        with -n, also read every block; without -n, read every file
+                     back from the disk and compare it with the archive
   -j, --json         print JSON, an object a line
-  -q, --quiet        print nothing of a run that succeeds
+  -q, --quiet        print nothing if the run succeeds
   -v, --verbose      name each file when it is copied
   --help             print this text
   -V, --version      print the version
 
-The score is vac:SCORE, SCORE, a file that holds one of them in a line, or -
-for such a line on standard input.",
+The score is vac:SCORE, SCORE, a file with such a line, or - for such a line on
+standard input.",
 };
 
 fn main() -> ExitCode {

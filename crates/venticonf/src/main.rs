@@ -21,8 +21,8 @@ that `venti -c partition` reads, without its first line.
 
   -w, --write    write the text of the file config, or of standard input
   -n, --dry-run  show as a diff what -w would change, and write nothing
-  -f, --force    overwrite what is no configuration; write an empty text
-  -d, --dir DIR  keep the old text there, else in the state directory
+  -f, --force    overwrite what is not a configuration; write an empty text
+  -d, --dir DIR  keep the old text in DIR, not in the state directory
   -q, --quiet    say nothing but errors
   -h, --help     print this text
   -V, --version  print the version

@@ -32,6 +32,13 @@ pub fn one_line(text: &str) -> String {
         .collect()
 }
 
+/// A number of things: `1 file`, `2 files`.
+#[must_use]
+pub fn counted(number: u64, one: &str, more: &str) -> String {
+    let noun = if number == 1 { one } else { more };
+    format!("{number} {noun}")
+}
+
 /// A path on one line.
 #[must_use]
 pub fn path(path: &Path) -> String {
@@ -120,6 +127,13 @@ mod tests {
         assert_eq!(printable(b"\xff"), "\u{fffd}");
         assert_eq!(printable("a\u{202e}b".as_bytes()), "a\\u{202e}b");
         assert_eq!(printable("a\u{2028}b".as_bytes()), "a\\u{2028}b");
+    }
+
+    #[test]
+    fn one_thing_is_not_several() {
+        assert_eq!(counted(0, "entry", "entries"), "0 entries");
+        assert_eq!(counted(1, "entry", "entries"), "1 entry");
+        assert_eq!(counted(21, "entry", "entries"), "21 entries");
     }
 
     #[test]

@@ -19,16 +19,16 @@ const TOOL: Tool = Tool {
 [-jqv] [-d dir] [-i indexurl] [-p partition ...] [--offline] [--9fat image] [--warn hours] [--crit hours] [--nagios] [--metrics file] [--page file] [ventilist ...]",
     help: "\
 Show whether an archive could be restored today, from where, and how old it
-would be; how far behind the source each target of ventiprog is, and since
-when; and where the newest roots were read back. The targets are those of the
-ventilist, else of $targetventis, and those on record. Reads the state files
-and the source; asks no target.
+would be. Show also how far behind the source each target of ventiprog is, since
+when, and where the newest roots were read back. The targets are the
+ventis of the list, or, without one, of $targetventis; and those on record. Only
+the state files and the source are read; no target is asked.
 
   -d, --dir DIR          where wrcmd, wrcmds and rootscor lie
   -i, --index URL        the source's index page, which names its partitions
   -p, --partition PART   show only this arena partition; may be repeated
       --offline          no server writes the partitions
-      --9fat IMAGE       take wrcmd from a 9fat that nobody mounts
+      --9fat IMAGE       take wrcmd from a 9fat that is not mounted
       --warn HOURS       status 3 if a target has been behind that long (2d is
                          two days), or has damage on record, or the newest root
                          that could be restored is that old
@@ -40,8 +40,8 @@ and the source; asks no target.
       --page FILE        write a page for people: one HTML file, without script
   -j, --json             one JSON object a target and partition, for the newest
                          root of each file system, and for the answer
-  -q, --quiet            no output at all where nothing is late
-  -v, --verbose          say why a place is not believed
+  -q, --quiet            no output at all if the exit status is 0
+  -v, --verbose          say why a run would not continue from a place
   -h, --help             print this text
   -V, --version          print the version",
 };

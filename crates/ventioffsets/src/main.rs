@@ -25,8 +25,8 @@ for all of a partition, in the order of its table.
   -h, --help          print this text
   -V, --version       print the version
 
-Without an operand the page is `index` of the configuration, else
-http://127.0.0.1:8000/index.",
+Without an operand, the page is the one in the key index of the configuration,
+and without that key http://127.0.0.1:8000/index.",
 };
 
 fn main() -> ExitCode {

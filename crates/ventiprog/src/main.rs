@@ -18,26 +18,26 @@ const TOOL: Tool = Tool {
 [-jnqv] [--verify] [--trust] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition ...] [-s sourceventi] [--offline] [--9fat image] [ventilist ...]
 --forget target [-qv] [-d dir] [--9fat image]",
     help: "\
-Bring the host of the wrcmd and every venti of the list, else of
-$targetventis, up to date with the arenas of the source; then move the place
-in the wrcmd. Without a wrcmd, one is built from the index page.
+Bring the host of the wrcmd and every venti of the list up to date with the
+arenas of the source; then move the place in the wrcmd. Without a list, the
+ventis in $targetventis are taken. Without a wrcmd, one is made.
 
-  -b, --rate RATE        bytes a second that each target is sent at most: 2M
+  -b, --rate RATE        send each target at most RATE bytes a second, as 2M
   -d, --dir DIR          where wrcmd, wrcmds and rootscor lie
-  -e, --engine ENGINE    who sends: native, or external, a wrarena program
+  -e, --engine ENGINE    what sends: native, or external, a wrarena program
   -i, --index URL        the source's index page, which names its partitions
-  -p, --partition PART   an arena partition, besides that of the wrcmd; may be
-                         repeated
-  -s, --source HOST      the source venti, else $venti, else the host of the
-                         index page; synced first
+  -p, --partition PART   an arena partition, besides the one in the wrcmd; may
+                         be repeated
+    -s, --source HOST      the source venti, which is synced first; otherwise
+                         $venti, or the host of the index page
       --offline          no server writes the partitions: nothing is synced
   -n, --dry-run          say what would be sent, write nothing
   -j, --json             one JSON object a target, and one for the run
   -q, --quiet            no output at all when everything succeeds
   -v, --verbose          say more
       --verify           read back everything that earlier runs recorded
-      --trust            believe a wrcmd that no line in wrcmds confirms
-      --9fat IMAGE       take wrcmd from a 9fat that nobody mounts, and bring
+      --trust            trust a wrcmd that no line in wrcmds confirms
+      --9fat IMAGE       take wrcmd from a 9fat that is not mounted, and copy
                          wrcmd and rootscor back to it
       --forget TARGET    retire a target: remove its lines from wrcmds, and
                          move the wrcmd to another if it is its host

@@ -18,8 +18,9 @@ const TOOL: Tool = Tool {
     help: "\
 Send the clumps of an arena to a venti server, and sync it.
 
-  -o, --offset FILEOFFSET  the arena's head is there; print the end offset
-  -h, --host HOST          the server, else $venti; /dev/null: only verify
+  -o, --offset FILEOFFSET  send the arena at this offset; print its end offset
+  -h, --host HOST          the server; $venti unless given; with /dev/null, only
+                           check the clumps
   -M, --max N              stop after N clumps
   -f, --fast               accepted; damaged clumps are still not sent
   -v, --verbose            print the score of every block

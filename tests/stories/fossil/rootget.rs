@@ -1021,7 +1021,7 @@ fn what_was_copied_is_compared_with_the_archive() {
     file.set_modified(time).unwrap();
     let output = running.wait();
     assert_eq!(output.status, 4, "{output:?}");
-    let said = "rootget: f: copied, and not as in the archive: expected a block with score ";
+    let said = "rootget: f: copied, but differs from the archive: expected a block with score ";
     assert!(output.stderr.contains(said), "{output:?}");
     assert!(!output.stderr.contains("rootget: g"), "{output:?}");
 }

@@ -3,21 +3,29 @@
 
 use super::references::texts;
 
-/// The pages, and the comments that rustdoc shows. The specification is cited word by
-/// word, and the changes of a release stay as they were written.
+/// The pages, the comments that rustdoc shows, and what `--help` says. The specification
+/// is cited word by word, and the changes of a release stay as they were written.
 fn is_read(path: &str) -> bool {
     let is_page = path.contains("/docs/man/") || path.ends_with(".md");
     let is_code = path.ends_with(".rs") && (path.contains("/crates/") || path.contains("/xtask/"));
     (is_page || is_code) && !path.contains("/docs/spec/") && !path.ends_with("CHANGELOG.md")
 }
 
+/// How the text of `--help` begins in a command.
+const HELP: &str = "help: \"\\";
+
 /// The lines of a text that are prose, each with its number.
 fn prose<'a>(path: &str, text: &'a str) -> Vec<(usize, &'a str)> {
     let numbered = (1..).zip(text.lines().map(str::trim));
     if path.ends_with(".rs") {
         let comment = |line: &'a str| line.strip_prefix("///").or(line.strip_prefix("//!"));
-        let comments = numbered.filter_map(|(number, line)| Some((number, comment(line)?)));
-        return comments.collect();
+        let mut is_help = false;
+        let read = numbered.filter_map(|(number, line)| {
+            let read = comment(line).or(is_help.then_some(line));
+            is_help = line == HELP || is_help && !line.ends_with("\",");
+            Some((number, read?))
+        });
+        return read.collect();
     }
     let mut is_literal = false;
     let mut lines = Vec::new();
@@ -59,6 +67,9 @@ fn forms(line: &str) -> Vec<String> {
             "so" => ["many", "long"].contains(&next.as_str()) && after != "as",
             "save" => next == "that",
             "or" => next == "else",
+            "else" => words[..at]
+                .last()
+                .is_some_and(|word| word.ends_with([',', ';'])),
             "anew" => true,
             _ => false,
         };
@@ -92,6 +103,7 @@ fn the_forms_are_known() {
         "the end of the log, not that of the arena",
         "Everything is probed anew",
         "as it was, or else it is said",
+        "the server, else $venti",
         "so many bytes a second",
     ] {
         assert_eq!(forms(line).len(), 1, "{line}");

@@ -347,13 +347,13 @@ fn what_only_a_target_has_is_on_record_until_the_source_is_mended() {
         assert_eq!(of_target(&output)["damaged_there"], 1, "{output:?}");
         let output = run(&site, &["-q", "--verify"]);
         let said = format!(
-            "ventiprog: {}: damaged in the source and whole there: 1 of the clumps of {}\n",
+            "ventiprog: {}: damaged in the source and whole on the target: 1 of the clumps of {}\n",
             venti.dial(),
             site.part()
         );
         assert_eq!((output.status, output.stderr), (3, said));
         let output = list(&site, &[]);
-        let said = "Z, 1 damaged in the source and whole there\n";
+        let said = "Z, 1 damaged in the source and whole on the target\n";
         assert!(Site::places(&output).ends_with(said), "{output:?}");
         assert_eq!(of_target(&list(&site, &["-j"]))["damaged_there"], 1);
         assert_eq!(list(&site, &["--warn", "48"]).status, 3);
@@ -375,7 +375,7 @@ fn what_only_a_target_had_is_lost_when_it_loses_it() {
     venti.forget(BlockType::Data, &score);
     let output = site.ventiprog().run();
     assert_eq!(output.status, 4, "{output:?}");
-    let said = ": damaged in the source, and 1 are no longer given back there\n";
+    let said = ": damaged in the source, and the target no longer gives back 1 of them\n";
     assert!(output.stderr.contains(said), "{output:?}");
     assert_eq!((spared(&site), site.damages(&venti)), (0, 1));
     // And is on record again when it has it.

@@ -188,7 +188,7 @@ fn a_list_shows_what_is_damaged_in_the_source_until_it_is_accepted() {
     let venti = Venti::start();
     site.runs(&[&venti], 3);
     let list = |options: &[&str]| site.ventilag().args(options).run();
-    let said = "Z, 1 damaged in the source and not there\n";
+    let said = "Z, 1 damaged in the source and missing on the target\n";
     let places = Site::places(&list(&[]));
     assert!(places.ends_with(said), "{places}");
     assert_eq!(list(&["--warn", "48"]).status, 3);

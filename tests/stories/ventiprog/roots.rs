@@ -135,7 +135,9 @@ fn a_root_that_a_later_one_names_is_left_out_and_counted() {
     let left: Vec<_> = scores(&all).into_iter().filter(|s| s != first).collect();
     assert_eq!(scores(&output), left);
     assert!(
-        output.stderr.contains("the one before it: 1; -a lists"),
+        output
+            .stderr
+            .contains("roots left out: 1; a later root names each as the one before it; -a lists"),
         "{output:?}"
     );
     assert_eq!(roots(&["-q"], &partition).stderr, "");

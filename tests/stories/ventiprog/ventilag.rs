@@ -613,7 +613,7 @@ fn options_that_do_not_go_together_are_refused() {
         (&["--nagios"][..], "expected"),
         (
             &["--warn", "2d", "--crit", "47h"],
-            "--warn is a shorter time than --crit",
+            "--warn must be a shorter time than --crit",
         ),
         (
             &["--page", "-", "--metrics", "-"],

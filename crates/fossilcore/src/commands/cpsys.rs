@@ -231,7 +231,7 @@ impl Copy<'_> {
         self.voice.print(&machine.shown(&words))?;
         if self.options.dry_run && machine.has_scripts() {
             self.voice.say(format!(
-                "{}: not run, and nothing was proved: its commands count as the rc scripts, which have no -n; if they are from this suite, set scripts = false in [remotes] of the configuration",
+                "{}: not run, and nothing was proved: the configuration says that its commands are the rc scripts, which have no -n; if they are from this suite, set scripts = false in [remotes]",
                 machine.host()
             ));
             return Ok(Status::Partly);

@@ -57,7 +57,7 @@ pub fn block_size(text: &str) -> Result<u64> {
 /// written. Or what was begun did not end, and the message says how to go on.
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let score = root_score(&options.score).wrap_err("rootscore")?;
-    let (venti, dial) = venti::chosen(options.host.as_deref(), config)?;
+    let (venti, dial) = venti::chosen(options.host.as_deref(), "give -h HOST", config)?;
     let source = ArchiveSource {
         score,
         venti: &venti,

@@ -106,7 +106,11 @@ fn reset(
     let (words, answers) = words(options)?;
     let score = root_score(&words.score).wrap_err("rootscore")?;
     let operand = named(&words, answers.is_some(), options, config)?;
-    let (venti, dial) = venti::chosen(words.venti.as_deref(), config)?;
+    let (venti, dial) = venti::chosen(
+        words.venti.as_deref(),
+        "name it after the partition",
+        config,
+    )?;
     let partition = open(&operand, options.dry_run)?;
     let (dir, force) = (options.dir.as_deref(), options.force);
     let job = FormatJob {

@@ -100,7 +100,7 @@ fn blocks_of(
     terminal: &Terminal,
 ) -> Result<(String, Box<dyn Blocks>)> {
     let Some(path) = host.and_then(|host| host.strip_prefix(PARTITION)) else {
-        let (_, dial) = venti::chosen(host, config)?;
+        let (_, dial) = venti::chosen(host, "give -h HOST", config)?;
         let client = Client::dial(&dial, config.limits).wrap_err_with(|| dial.to_string())?;
         return Ok((dial.to_string(), Box::new(client)));
     };
@@ -262,7 +262,7 @@ impl RootJob<'_> {
                 ArchiveItem::Lost { cause, .. } => nowhere(Status::Unverified, &cause),
                 ArchiveItem::Unused { .. } => nowhere(
                     Status::Failed,
-                    "only its name is in the archive, and nothing of it",
+                    "the archive has its name, but not its contents",
                 ),
                 found => Ok(StartPoint::At(Box::new(found))),
             },
@@ -391,12 +391,12 @@ impl<'a> Told<'a> {
             CopyOutcome::Differs(cause) => {
                 self.damaged += 1;
                 self.status = self.status.worst(Status::Unverified);
-                let text = "copied, and not as in the archive";
+                let text = "copied, but differs from the archive";
                 self.terminal.say(&format!("{shown}: {text}: {cause}"));
                 ("differs", Some(cause))
             }
             CopyOutcome::Unused => {
-                let text = "only its name is in the archive";
+                let text = "the archive has its name, but not its contents";
                 self.terminal.detail(|| format!("{shown}: {text}"));
                 ("unused", None)
             }
@@ -461,8 +461,10 @@ impl<'a> Told<'a> {
             self.print(&line);
         }
         let shown = printable(output.as_os_str().as_encoded_bytes());
-        let mut line =
-            format!("{shown}: {files} files, {directories} directories, {bytes} bytes copied");
+        let mut line = format!(
+            "{shown}: {} copied",
+            listed::totals(files, directories, bytes)
+        );
         if others > 0 {
             line = format!("{line}; {others} not copied");
         }

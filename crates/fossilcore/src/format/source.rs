@@ -18,6 +18,7 @@ use venticore::host::partition::Partition;
 use venticore::host::terminal::Terminal;
 use venticore::net::client::Client;
 use venticore::status::{Failure, Status};
+use venticore::text::counted;
 
 /// The name of a file system, unless told otherwise.
 pub(crate) const LABEL: &str = "vfs";
@@ -112,8 +113,10 @@ impl ArchiveSource<'_> {
             Depth::Every => "it is whole",
         };
         Ok(format!(
-            "{proved}: {} directories, {} blocks read, {} asked for",
-            findings.directories, counts.read, counts.probed
+            "{proved}: {}, {} read, {} asked for",
+            counted(findings.directories, "directory", "directories"),
+            counted(counts.read, "block", "blocks"),
+            counts.probed
         ))
     }
 }

@@ -22,7 +22,7 @@ use crate::net::client::{Client, ClientError};
 use crate::source::roots::{self, RootClump, RootEvent};
 use crate::source::{Arena, ArenaSource, ReadAt, notes};
 use crate::status::{Failure, Status};
-use crate::text::printable;
+use crate::text::{counted, printable};
 
 /// The most roots that are kept: some 200 bytes each.
 const MOST: usize = 1 << 20;
@@ -147,6 +147,7 @@ impl RootSearch<'_> {
                 why,
             } => {
                 self.odd(Status::Partly);
+                let clumps = counted(clumps, "clump", "clumps");
                 let what = format!("{subject}: {clumps} damaged at {offset:#x}: {why}");
                 damaged.say(&format!("{what}; a root among them is not listed"));
             }
@@ -175,8 +176,10 @@ impl RootSearch<'_> {
     /// Prints the roots, the oldest first.
     fn print(mut self, mut venti: Option<&mut (Dial, Client)>) -> Result<Status> {
         if self.roots.is_empty() {
-            self.terminal
-                .say(&format!("no root in {} arenas", self.arenas));
+            self.terminal.say(&format!(
+                "no root in {}",
+                counted(self.arenas as u64, "arena", "arenas")
+            ));
         }
         self.roots.sort_by_key(|root| root.clump.time);
         let before = self.roots.iter();
@@ -205,9 +208,9 @@ impl RootSearch<'_> {
         }
         output.flush().wrap_err(STDOUT)?;
         if hidden > 0 {
-            let what = "left out, since a later one names each as the one before it";
+            let why = "a later root names each as the one before it";
             self.terminal
-                .report(&format!("roots {what}: {hidden}; -a lists them"));
+                .report(&format!("roots left out: {hidden}; {why}; -a lists them"));
         }
         Ok(self.status)
     }

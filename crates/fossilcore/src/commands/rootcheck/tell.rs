@@ -15,6 +15,7 @@ use venticore::codec::verified::Verdict;
 use venticore::host::terminal::{Output, Terminal};
 use venticore::net::tree::Counts;
 use venticore::status::Status;
+use venticore::text::counted;
 
 /// The version of the JSON lines.
 const SCHEMA: u32 = 1;
@@ -199,14 +200,16 @@ impl<'a> Reporter<'a> {
         }
         let more = findings.total() - findings.bad.len() as u64;
         if more > 0 {
-            self.terminal
-                .say(&format!("{named}: and {more} more bad blocks"));
+            let more = counted(more, "more bad block", "more bad blocks");
+            self.terminal.say(&format!("{named}: and {more}"));
         }
         let counts = findings.counts;
         self.terminal.detail(|| {
             format!(
-                "{named}: {verdict}: {} blocks read, {} asked for, {} met again",
-                counts.read, counts.probed, counts.shared
+                "{named}: {verdict}: {} read, {} asked for, {} checked before",
+                counted(counts.read, "block", "blocks"),
+                counts.probed,
+                counts.shared
             )
         });
         if self.options.json {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use eyre::{Report, Result, WrapErr};
 
 use super::Options;
-use super::listed::{ListedName, summary};
+use super::listed::{ListedName, summary, totals};
 use crate::archive::{ArchiveItem, Contents, Folder};
 use crate::disk::DirEntry;
 use crate::unpack::{link_not_made, name_not_made, not_made};
@@ -110,7 +110,7 @@ impl<'a> Listing<'a> {
             }
             ArchiveItem::Unused { above, info } => {
                 let path = printable(&above.path_of(&info.elem));
-                let text = "only its name is in the archive";
+                let text = "the archive has its name, but not its contents";
                 self.terminal.detail(|| format!("{path}: {text}"));
             }
             ArchiveItem::Lost { above, info, cause } => self.damaged(&above, &info.elem, &cause),
@@ -210,9 +210,8 @@ impl<'a> Listing<'a> {
                 (damaged, 0) => format!("{damaged} damaged"),
                 (damaged, left) => format!("{damaged} damaged, {left} would not be copied"),
             };
-            self.terminal.report(&format!(
-                "{files} files, {directories} directories, {bytes} bytes: {what}"
-            ));
+            let totals = totals(files, directories, bytes);
+            self.terminal.report(&format!("{totals}: {what}"));
         }
         Ok(self.status)
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::disk::DirEntry;
 use venticore::codec::utc::Utc;
-use venticore::text::printable;
+use venticore::text::{counted, printable};
 
 /// The version of the JSON lines.
 const SCHEMA: u32 = 1;
@@ -123,6 +123,14 @@ impl<'a> ListedName<'a> {
         };
         serde_json::to_string(&line).unwrap_or_default()
     }
+}
+
+/// What was copied or listed, in words.
+pub(super) fn totals(files: u64, directories: u64, bytes: u64) -> String {
+    let files = counted(files, "file", "files");
+    let directories = counted(directories, "directory", "directories");
+    let bytes = counted(bytes, "byte", "bytes");
+    format!("{files}, {directories}, {bytes}")
 }
 
 /// The last line: numbers by their names.

@@ -219,7 +219,7 @@ impl Sentence<'_> {
             ),
             Some(Holding::Acknowledged) => "acknowledged there, not yet read back".to_owned(),
             Some(Holding::Doubtful) => {
-                "acknowledged there, but blocks that it lost or lacks are on record".to_owned()
+                "acknowledged there, but blocks are on record as lost or missing there".to_owned()
             }
             Some(_) => "nothing on record says whether all of it is there".to_owned(),
             None if self.answer.target.is_some() => {

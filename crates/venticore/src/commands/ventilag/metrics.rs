@@ -132,7 +132,7 @@ fn of_the_run(metrics: &mut Metrics, report: &LagReport) {
     );
     metrics.begin(
         "source_complete",
-        "Whether all of the source is seen that is known: 0 where a partition or the index page is not there.",
+        "Whether all known parts of the source could be read (1), or a partition or the index page could not (0).",
     );
     metrics.sample("source_complete", &[], u64::from(!report.has_gap()));
 }
@@ -142,7 +142,7 @@ fn of_targets(metrics: &mut Metrics, report: &LagReport) {
     let label = |target: &&VentiCopy| vec![("target", target.dial.to_string())];
     metrics.each(
         "last_success_timestamp_seconds",
-        "When a target last acknowledged what was sent, or was found to have everything, in the partition where that is longest ago. 0: never, or a time to come.",
+        "When a target last acknowledged what was sent, or was found to have everything, in the partition where that is longest ago. 0 means never, or a time in the future.",
         targets(),
         |target| Some(target.acknowledged.map_or(0, seconds)),
         label,
@@ -168,7 +168,7 @@ fn of_places(metrics: &mut Metrics, report: &LagReport) {
     let known = |value: fn(&TargetLag) -> Option<u64>| move |of: &&TargetLag| value(of);
     metrics.each(
         "lag_known",
-        "Whether it is known how far a target is behind (1), or the partition or a record to compare with is not there (0).",
+        "Whether it is known how far a target is behind (1), or the partition or a record to compare with is missing (0).",
         report.standings.iter(),
         |standing| Some(u64::from(standing.bytes.is_some())),
         labels,
@@ -217,7 +217,7 @@ fn damage(metrics: &mut Metrics, report: &LagReport) {
     };
     metrics.each(
         "damaged_clumps",
-        "Damage on record: clumps that a target cannot give back (unreadable), that are damaged in the source and not there (not_there), and damaged in the source and whole there (only_there).",
+        "Damage on record: clumps that a target cannot give back (unreadable), that are damaged in the source and missing on the target (not_there), and damaged in the source and whole on the target (only_there).",
         report.standings.iter().flat_map(of_each),
         |(_, _, count)| Some(*count),
         |(standing, what, _)| {
@@ -251,7 +251,7 @@ fn of_roots(metrics: &mut Metrics, report: &LagReport) {
         .filter(|answer| answer.partition.is_some());
     metrics.each(
         "restorable_root_timestamp_seconds",
-        "When the newest root was recorded that a venti is believed to have, and why it is believed.",
+        "When the newest root that a venti is believed to have was recorded; the label holds says why it is believed.",
         answers,
         |answer| answer.as_of.map(seconds),
         |answer| {

@@ -71,8 +71,8 @@ impl Options {
         let to_output = to_output.filter(|path| is_output(path)).count();
         let printed = usize::from(self.json) + usize::from(self.nagios) + to_output;
         match () {
-            () if self.nagios && !has_limit => Some("--nagios goes with --warn or --crit"),
-            () if is_reversed => Some("--warn is a shorter time than --crit"),
+            () if self.nagios && !has_limit => Some("--nagios needs --warn or --crit"),
+            () if is_reversed => Some("--warn must be a shorter time than --crit"),
             () if printed > 1 => Some("only one of -j, --nagios and - goes to standard output"),
             () => None,
         }

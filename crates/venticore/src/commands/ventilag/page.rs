@@ -234,8 +234,8 @@ fn partitions(report: &LagReport) -> String {
         return String::new();
     }
     let mut html = "<section>\n<h2>How far each target is</h2>\n\
-        <p class=\"soft\">Each bar is a partition of the source, arena after arena. What is \
-        filled a target has; what is outlined it lacks; the rest is free.</p>\n"
+        <p class=\"soft\">Each bar is a partition of the source, arena after arena. The \
+        target has what is filled, and lacks what is outlined; the rest is free.</p>\n"
         .to_owned();
     for (number, part) in report.parts.iter().take(DRAWN).enumerate() {
         html += &partition(part, number, report);
@@ -419,7 +419,7 @@ fn held(holding: Holding) -> String {
     let at = |of: SystemTime| time(of);
     match holding {
         Holding::Whole(of) => format!("<span class=\"fine\">read back whole</span> {}", at(of)),
-        Holding::Present(of) => format!("present by its own word {}", at(of)),
+        Holding::Present(of) => format!("reported as present {}", at(of)),
         Holding::Acknowledged => "acknowledged".to_owned(),
         Holding::Doubtful => "acknowledged, with losses".to_owned(),
         Holding::Unknown => "not known".to_owned(),

@@ -142,11 +142,13 @@ impl fmt::Display for Faults {
             Faults { unreadable: 0, .. } => {}
             Faults { unreadable, .. } => write!(f, ", {unreadable} unreadable")?,
         }
-        let counts = [
-            (self.damaged, "not there"),
-            (self.damaged_there, "whole there"),
-        ];
+        let counts = [(self.damaged, "missing"), (self.damaged_there, "whole")];
         let mut met = counts.iter().filter(|(clumps, _)| *clumps > 0);
-        met.try_for_each(|(clumps, what)| write!(f, ", {clumps} damaged in the source and {what}"))
+        met.try_for_each(|(clumps, what)| {
+            write!(
+                f,
+                ", {clumps} damaged in the source and {what} on the target"
+            )
+        })
     }
 }

@@ -131,7 +131,7 @@ fn held(holding: Holding, report: &LagReport) -> String {
     let at = |time| format!("{} ({})", Utc(time), ago(time, report.now));
     match holding {
         Holding::Whole(time) => format!("read back whole {}", at(time)),
-        Holding::Present(time) => format!("present by its own word {}", at(time)),
+        Holding::Present(time) => format!("reported as present {}", at(time)),
         Holding::Acknowledged => "acknowledged, not yet read back".to_owned(),
         Holding::Doubtful => "acknowledged, but blocks are lost or damaged there".to_owned(),
         Holding::Unknown => "not known".to_owned(),

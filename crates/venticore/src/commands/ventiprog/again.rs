@@ -408,10 +408,10 @@ fn told_of_spared(damage: &DamagedStretch, fate: &Fate) -> Option<String> {
             stay: 0, there: 0, ..
         } => Some(format!("{what}: mended in the source")),
         Fate { stay: 0, there, .. } => Some(format!(
-            "{what}: mended in the source, except {there} that are whole there"
+            "{what}: mended in the source, except {there} of them; the target has those whole"
         )),
         Fate { stay, .. } => Some(format!(
-            "{what}: damaged in the source, and {stay} are no longer given back there"
+            "{what}: damaged in the source, and the target no longer gives back {stay} of them"
         )),
     }
 }

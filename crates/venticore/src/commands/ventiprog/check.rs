@@ -161,7 +161,7 @@ fn say_retried(
     let mut status = Status::Done;
     if all && retried.there > 0 {
         terminal.say(&format!(
-            "{dial}: damaged in the source and whole there: {} of the clumps of {}",
+            "{dial}: damaged in the source and whole on the target: {} of the clumps of {}",
             retried.there, part.name
         ));
         status = Status::Partly;

@@ -113,7 +113,7 @@ impl Belief {
         };
         probed.because(format!(
             "the line of {target} has no `# place` comment to check it by: \
-             probed from the first arena on (--trust believes it)"
+             probed from the first arena on (--trust uses it without a check)"
         ))
     }
 

@@ -73,7 +73,7 @@ fn mark(word: &str) -> String {
 pub(super) fn legend(roots: &[HeldRoot]) -> String {
     const MEANINGS: [(&[&str], &str); 6] = [
         (&["whole"], "every block read back"),
-        (&["present"], "present by its own word"),
+        (&["present"], "reported as present"),
         (&["acknowledged"], "acknowledged"),
         (&["doubtful"], "acknowledged, with losses"),
         (&["missing", "damaged"], "blocks missing or damaged"),
