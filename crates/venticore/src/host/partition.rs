@@ -99,6 +99,19 @@ impl Partition {
         open(operand, Mode::Beside, Path::new(node::SYSFS))
     }
 
+    /// The same, read by what the system remembers of it: for who is alone in writing to it,
+    /// by this and not another node. To be called before it is cloned.
+    #[must_use]
+    pub fn through_cache(self) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(opened) => Partition(Arc::new(Opened {
+                direct: None,
+                ..opened
+            })),
+            Err(shared) => Partition(shared),
+        }
+    }
+
     /// Its length in bytes, as it was when opened.
     #[must_use]
     pub fn len(&self) -> u64 {

@@ -8,7 +8,7 @@
 
 mod clump;
 pub mod create;
-mod disk;
+pub mod disk;
 mod index;
 mod keeper;
 mod ledger;
