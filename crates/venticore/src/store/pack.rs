@@ -6,10 +6,15 @@ use super::Refusal;
 use super::ledger::Packed;
 use crate::codec::arena::clump::{ClumpHeader, Encoding};
 use crate::codec::score::Score;
+use crate::codec::whack::Compressor;
 
 /// What packs a block.
 #[derive(Default)]
-pub(super) struct Packer;
+pub(super) struct Packer {
+    compressor: Compressor,
+    /// What came out of it last.
+    compressed: Vec<u8>,
+}
 
 impl Packer {
     /// The clump of a block: compressed, where that makes it smaller.
@@ -19,7 +24,11 @@ impl Packer {
         score: Score,
         block: &'a [u8],
     ) -> Result<Packed<'a>, Refusal> {
-        let compressed = compressed(block);
+        if self.compressed.len() < block.len() {
+            self.compressed.resize(block.len(), 0);
+        }
+        let shorter = self.compressor.compress(block, &mut self.compressed);
+        let compressed = shorter.and_then(|len| self.compressed.get(..len));
         let stored = compressed.unwrap_or(block);
         let size = |bytes: &[u8]| u16::try_from(bytes.len()).map_err(|_| Refusal::TooLarge);
         let header = ClumpHeader {
@@ -36,11 +45,6 @@ impl Packer {
         };
         Ok(Packed { header, stored })
     }
-}
-
-/// A block in fewer bytes, where that can be.
-fn compressed(_block: &[u8]) -> Option<&[u8]> {
-    None
 }
 
 /// Seconds since 1970.
