@@ -266,8 +266,11 @@ fn check_sizes(number: usize, source: &Entry) -> Result<(), ArchiveError> {
         return shape("not in use".into());
     }
     if source.directory != (number == 0) {
-        let expected = if number == 0 { "a directory" } else { "a file" };
-        return shape(format!("expected {expected}, found the other"));
+        let text = match number {
+            0 => "expected a directory, found a file",
+            _ => "expected a file, found a directory",
+        };
+        return shape(text.into());
     }
     if source.big {
         return shape("in the encoding of large blocks, which fossil does not know".into());

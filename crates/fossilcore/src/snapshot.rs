@@ -75,11 +75,11 @@ pub fn find(partition: &Path, config: &Config) -> Result<LiveFossil> {
     let refused = places.refused.first().map(ToString::to_string);
     let cause = match (asked.is_empty(), failed.or(refused)) {
         (_, Some(error)) => error,
-        (true, None) => "there is none".to_owned(),
-        (false, None) => format!("{} have others", asked.join(", ")),
+        (true, None) => "found none".to_owned(),
+        (false, None) => format!("found {} with others", asked.join(", ")),
     };
     let text = format!(
-        "{}: expected a console whose fossil has it: {cause}",
+        "{}: expected a console whose fossil has this partition: {cause}",
         partition.display()
     );
     Err(Failure::report(Status::Unreachable, text))

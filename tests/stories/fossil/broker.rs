@@ -712,7 +712,7 @@ fn a_console_that_does_not_have_the_partition_is_not_taken() {
     let output = site.command("fossilstart").arg(&other).run();
     assert_eq!(output.status, 0, "{output:?}");
     let output = snapshot(&site, &[]);
-    output.assert_refused(6, "have others");
+    output.assert_refused(6, "with others");
 }
 
 #[test]

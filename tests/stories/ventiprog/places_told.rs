@@ -108,7 +108,7 @@ fn a_wrcmd_set_back_is_obeyed() {
     let output = site.ventiprog().run();
     let said = site.hermetic(&output.remarks(), &[(&venti.dial(), "HOST")]);
     let said: Vec<&str> = said.lines().filter(|l| l.contains("wrcmd")).collect();
-    insta::assert_snapshot!(said.join("\n"), @"ventiprog: DIR/arenas: wrcmd (0x142f8 in arena arena0 at 794624) was set back behind what HOST has acknowledged (0x3276c in arena arena0 at 794624): starts there, what lies between is probed");
+    insta::assert_snapshot!(said.join("\n"), @"ventiprog: DIR/arenas: wrcmd (0x142f8 in arena arena0 at 794624) was set back behind what HOST has acknowledged (0x3276c in arena arena0 at 794624): the run starts at the wrcmd, and probes what lies between");
     // Read back as ever: it had acknowledged them.
     assert_eq!(output.status, 4, "{output:?}");
     assert_eq!((venti.counts().writes, site.holes(&venti)), (53, 0));

@@ -102,7 +102,7 @@ fn the_first_line_says_whether_from_where_and_how_old() {
     line(
         "restore today: probably, from VENTI: /dev/fossil as it was TIME (AGE ago); \
          acknowledged there, not yet read back; \
-         an older root was read back whole TIME (AGE ago): as it was TIME (AGE ago), from VENTI",
+         an older root, as it was TIME (AGE ago), was read back whole from VENTI TIME (AGE ago)",
     );
     let present = verdict(root(2), &venti.dial(), Verdict::Present, ago(HOUR));
     site.write("verified", &present);

@@ -159,8 +159,8 @@ fn of_a_partition_cut_short_every_whole_clump_goes() {
     assert_eq!(
         lines,
         [
-            "wrarena: arena g5.1: cut off: goes to 2891776, the partition ends at 2443200",
-            "wrarena: arena g5.2: cut off: goes to 3940352, the partition ends at 2443200; left out",
+            "wrarena: arena g5.1: cut off: it goes to 2891776, but the partition ends at 2443200",
+            "wrarena: arena g5.2: cut off: it goes to 3940352, but the partition ends at 2443200; left out",
         ]
     );
     let arenas = Manifest::load("g5").arenas;
@@ -263,8 +263,9 @@ fn of_an_arena_file_cut_short_every_whole_clump_goes() {
         std::fs::write(&path, &bytes[..len]).unwrap();
         let venti = Venti::start();
         let output = send(&venti, &["-o", "0"], &path);
-        let said =
-            format!("wrarena: arena g5.0: cut off: goes to 1048576, the partition ends at {len}\n");
+        let said = format!(
+            "wrarena: arena g5.0: cut off: it goes to 1048576, but the partition ends at {len}\n"
+        );
         assert_eq!((output.status, output.stderr), (3, said), "{len}");
         let whole = blocks_up_to(arena, (len as u64).saturating_sub(8192));
         assert_holds(&venti, &whole);

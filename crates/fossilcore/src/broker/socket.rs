@@ -67,7 +67,7 @@ fn hold(file: &File, directory: &Path) -> Result<()> {
         return Ok(());
     }
     let text = format!(
-        "{}: waited {} seconds for another fossil that is started here: run again",
+        "{}: waited {} seconds for another fossil that is being started here: run again",
         directory.display(),
         BUSY.as_secs()
     );

@@ -391,7 +391,8 @@ fn path(operand: &OsString) -> Result<(Operand, PathBuf)> {
     let parsed = Operand::try_from(operand.as_os_str())?;
     let whole = Partition::open(&parsed)?;
     if whole.path().as_os_str() != operand || whole.start() != 0 {
-        let text = format!("{parsed}: expected a whole file or device, as a fossil opens them");
+        let text =
+            format!("{parsed}: expected a whole file or device, since a fossil opens nothing else");
         return Err(Failure::report(Status::Usage, text));
     }
     let path = std::path::absolute(parsed.as_path())?;
@@ -405,7 +406,7 @@ fn path(operand: &OsString) -> Result<(Operand, PathBuf)> {
     let found = path.as_os_str().len();
     if found > PATH {
         let text = format!(
-            "{parsed}: expected a path of at most {PATH} bytes, which the console prints whole, found {found}"
+            "{parsed}: expected a path of at most {PATH} bytes, since the console cuts a longer one, found {found}"
         );
         return Err(Failure::report(Status::Usage, text));
     }

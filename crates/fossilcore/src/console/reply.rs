@@ -98,7 +98,7 @@ impl fmt::Display for Garbled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost => f.write_str(
-                "expected an answer, found only its end: the console printed more than it holds",
+                "expected an answer, found only its end: the console printed more than it keeps",
             ),
             Self::Unclear(text) => write!(
                 f,

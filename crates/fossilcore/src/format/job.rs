@@ -256,7 +256,7 @@ fn unchanged(job: &FormatJob<'_>, undo: &Path, standing: &Standing) -> Result<()
         return Ok(());
     }
     Err(eyre!(
-        "{}: was written by somebody else just now: nothing was changed, {} is of no use, run again",
+        "{}: was written by somebody else just now: nothing was changed; remove {}, which is not needed, and run again",
         job.partition.operand(),
         undo.display()
     ))

@@ -56,7 +56,10 @@ impl fmt::Display for LayoutError {
                 )
             }
             Self::Cut { want, have } => {
-                write!(f, "cut off: goes to {want}, the partition ends at {have}")
+                write!(
+                    f,
+                    "cut off: it goes to {want}, but the partition ends at {have}"
+                )
             }
             Self::Foreign(foreign) => write!(f, "expected arenas, {foreign}"),
             Self::Read { offset, error } => write!(f, "cannot read at {offset}: {error}"),

@@ -38,7 +38,7 @@ pub(super) struct Hash {
 }
 
 impl Index {
-    /// An index with room for so many clumps before it grows.
+    /// An index with room for this many clumps before it grows.
     pub(super) fn with_room(clumps: u64) -> Self {
         let shards = 1 << SHARD_BITS;
         let each = usize::try_from(clumps / shards as u64).unwrap_or(0);

@@ -97,7 +97,7 @@ pub(super) struct DirectoryEnd {
 }
 
 impl DirectoryEnd {
-    /// The end of the directory of an arena with so many clumps on record.
+    /// The end of the directory of an arena with this many clumps on record.
     pub(super) fn read(place: &Place, clumps: u32, disk: &dyn Disk) -> io::Result<Self> {
         let mut block = vec![0; place.block_size as usize];
         let (number, within) = place.entry_at(clumps);

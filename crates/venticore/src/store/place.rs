@@ -65,7 +65,7 @@ impl Place {
         (u64::from(clump) / per_block, within * DirectoryEntry::LEN)
     }
 
-    /// Whether a clump of so many stored bytes can be added: the rule of plan9port's venti
+    /// Whether a clump of this many stored bytes can be added: the rule of plan9port's venti
     /// (venti.md 3), so that both seal an arena at the same clump.
     pub(super) fn has_room(&self, counters: &Counters, stored: usize) -> bool {
         let blocks = u64::from(counters.clumps)

@@ -86,7 +86,7 @@ impl fmt::Display for PageError {
             Self::Lost(cause) => write!(f, "connection lost: {cause}"),
             Self::NotHttp(found) if found.starts_with("\"venti-") => write!(
                 f,
-                "expected an http server, found {found}, a venti's own port: give that of its httpaddr"
+                "expected an http server, found {found}, a venti's own port: give the port of its httpaddr"
             ),
             Self::NotHttp(found) => write!(f, "expected an http server, found {found}"),
             Self::Status { status, location } => {

@@ -112,7 +112,7 @@ impl Compressor {
         Repeat::of(block, six, at, ahead, 4).or_else(|| Repeat::of(block, three, at, ahead, 3))
     }
 
-    /// The match at the next byte, if it is longer; else the one that was found.
+    /// The match at the next byte, if it is longer; otherwise the one that was found.
     #[inline(always)]
     fn better(&mut self, block: &[u8], found: Repeat) -> Repeat {
         let at = found.at + 1;

@@ -236,10 +236,10 @@ impl Sentence<'_> {
     pub(super) fn proof(&self) -> Option<String> {
         let proof = self.answer.proof.as_ref()?;
         Some(format!(
-            "an older root was read back whole {}: as it was {}, from {}",
-            self.time(Some(proof.time)),
+            "an older root, as it was {}, was read back whole from {} {}",
             self.time(proof.recorded),
-            proof.target
+            proof.target,
+            self.time(Some(proof.time))
         ))
     }
 }

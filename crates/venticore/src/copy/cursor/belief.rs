@@ -127,7 +127,7 @@ impl Belief {
             let belief = Belief::probed(wrcmd, acknowledged);
             return Belief { remarks, ..belief }.because(format!(
                 "wrcmd ({command}) was set back behind what {target} has acknowledged ({place}): \
-                 starts there, what lies between is probed"
+                                  the run starts at the wrcmd, and probes what lies between"
             ));
         }
         if wrcmd > acknowledged && !between(acknowledged, wrcmd) {

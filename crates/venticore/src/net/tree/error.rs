@@ -36,7 +36,9 @@ pub enum TreeError {
     },
     /// There are more pointer and directory blocks than are remembered, and too many of
     /// them were looked at again.
-    #[error("given up: {FORGOTTEN_MAX} pointer and directory blocks more than are remembered")]
+    #[error(
+        "given up: more than {FORGOTTEN_MAX} pointer and directory blocks could not be remembered"
+    )]
     TooMany,
     /// Too many blocks inside one another, all with more children to look at.
     #[error("given up: nested too deeply")]
