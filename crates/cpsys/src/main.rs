@@ -19,14 +19,14 @@ Make the fossil of the machine dest a copy of the last archive of the machine
 source: fossilize on dest records the last archive there, fossilize on source
 prints the one to copy, and fosreset on dest formats the partition to it.
 
-    -r, --remote REMOTE   how to reach the machines: ssh, rx, drawterm, a key of
+  -r, --remote REMOTE   how to reach the machines: ssh, rx, drawterm, a key of
                         [remotes] in the configuration, or a program that is
                         run as PROGRAM HOST COMMAND
   -P, --source-partition PARTITION
-                                                the partition on source, if not the default of fossilize
+                        the partition on source, if not the default of fossilize
                         there
   -p, --partition PARTITION
-                                                the partition on dest, if not the same as on source
+                        the partition on dest, if not the same as on source
   -v, --venti VENTI     the venti that dest reads from, if not the same as for
                         source
   -n, --dry-run         only let dest prove the archive and print what it would

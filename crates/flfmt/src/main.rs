@@ -25,7 +25,7 @@ in an undo file, and the command that puts it back is printed.
   -b, --block-size SIZE    the block size, with k; the archive's own unless given
   -l, --label LABEL        the name of the file system; vfs unless given
   -c, --check              read every block of the archive
-            --as-written         go on if the fossil itself wrote invalid contents
+      --as-written         go on if the fossil itself wrote invalid contents
   -f, --force              overwrite what is not a fossil
   -y, --yes                do not ask
   -n, --dry-run            prove everything, write nothing

@@ -29,11 +29,11 @@ printed is read from standard input.
 
   -c, --check       read every block of the archive, history included
       --shallow     look at the root only
-            --as-written  go on if the fossil itself wrote invalid contents
+      --as-written  go on if the fossil itself wrote invalid contents
   -f, --force       overwrite what is not a fossil
   -n, --dry-run     prove everything; halt and write nothing
   -y, --yes         do not ask
-    -q, --quiet       print only errors and what will be lost
+  -q, --quiet       print only errors and what will be lost
   -d, --dir DIR     where rootscor and the undo files lie
   -u, --undo FILE   put back what an undo file has; as the last word, list them
   -h, --help        print this text

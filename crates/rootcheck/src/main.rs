@@ -28,7 +28,7 @@ root and venti:
   -d, --dir DIR            the state directory
   -a, --ask                ask whether the venti has the data, do not read it:
                            the verdict is present, and never whole
-    -c, --check-history      also check the history of a fossil, below /archive
+  -c, --check-history      also check the history of a fossil, below /archive
       --as-written         do not count contents that were already invalid when
                            they were written
   -n, --dry-run            print what would be checked

@@ -21,10 +21,10 @@ complete, and no file is overwritten.
 
   -h, --host HOST    the venti, $venti unless given; or part:PATH, a partition
                      with its arenas
-    -o, --output DIR   the directory to copy into; the current one unless given;
+  -o, --output DIR   the directory to copy into; the current one unless given;
                      with -, one file is written to standard output
   -n, --list         list, and write nothing
-    -c, --check        with -n, also read every block; without -n, read every file
+  -c, --check        with -n, also read every block; without -n, read every file
                      back from the disk and compare it with the archive
   -j, --json         print JSON, an object a line
   -q, --quiet        print nothing if the run succeeds

@@ -28,7 +28,7 @@ ventis in $targetventis are taken. Without a wrcmd, one is made.
   -i, --index URL        the source's index page, which names its partitions
   -p, --partition PART   an arena partition, besides the one in the wrcmd; may
                          be repeated
-    -s, --source HOST      the source venti, which is synced first; otherwise
+  -s, --source HOST      the source venti, which is synced first; otherwise
                          $venti, or the host of the index page
       --offline          no server writes the partitions: nothing is synced
   -n, --dry-run          say what would be sent, write nothing

@@ -19,12 +19,12 @@ List the roots of archives that arena partitions hold, oldest first: a line
 `vac:SCORE TIME KIND NAME` for each. A root that a later one names as the one
 before it is left out.
 
-    -a, --all          list these roots too
+  -a, --all          list these roots too
   -h, --host HOST    ask this venti for each root: readable, missing or damaged
       --every-clump  read every clump, whatever the directories say
   -j, --json         one JSON object a root
   -q, --quiet        do not say how many are left out
-    -v, --verbose      accepted, but has no effect
+  -v, --verbose      accepted, but has no effect
   --help             print this text
   -V, --version      print the version
 

@@ -113,3 +113,25 @@ fn the_forms_are_known() {
             .is_empty()
     );
 }
+
+/// Options stand in one column of `--help`: after two blanks, or six where one has no short
+/// form.
+#[test]
+fn options_stand_in_one_column() {
+    let mut crooked = Vec::new();
+    for (path, text) in texts() {
+        let mut lines = text.lines();
+        if lines.by_ref().all(|line| line.trim() != HELP) {
+            continue;
+        }
+        for line in lines.take_while(|line| !line.ends_with("\",")) {
+            let option = line.trim_start();
+            let indent = line.len() - option.len();
+            let is_placed = [2, 6].contains(&indent) && (indent == 2 || option.starts_with("--"));
+            if option.starts_with('-') && indent > 0 && !is_placed {
+                crooked.push(format!("{}: {line}", path.display()));
+            }
+        }
+    }
+    assert!(crooked.is_empty(), "{}", crooked.join("\n"));
+}

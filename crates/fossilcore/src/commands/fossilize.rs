@@ -81,8 +81,8 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     };
     if let Some(local) = venti.as_ref().filter(|venti| venti.is_loopback) {
         terminal.report(&format!(
-            "venti {}: means another machine wherever this line is copied to, and no other name for it answers: \
-             set address in the configuration",
+            "venti {}: on another machine this address means that machine, and no other name for the venti \
+             answers: set address in the configuration",
             local.text
         ));
     }
