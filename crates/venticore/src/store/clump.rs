@@ -1,9 +1,8 @@
 //! Reading clumps by address, and finding a copy of a block that is whole.
 
 use std::io;
-use std::sync::Arc;
 
-use super::{Disk, Place, Refusal, Store};
+use super::{Refusal, Store};
 use crate::codec::arena::clump::{ClumpError, ClumpHeader, HEADER_LEN};
 use crate::codec::score::Score;
 
@@ -65,14 +64,6 @@ impl Store {
         }
     }
 
-    /// The header of the clump at an address.
-    pub(super) fn header(&self, address: u64) -> Result<ClumpHeader, ClumpFault> {
-        let (place, disk, at) = self.locate(address)?;
-        let mut bytes = [0; HEADER_LEN];
-        disk.read_at(&mut bytes, place.base() + at)?;
-        Ok(ClumpHeader::parse(&bytes, place.clump_magic)?)
-    }
-
     /// The block of the clump at an address; none where it is of another block.
     fn block(
         &self,
@@ -80,7 +71,7 @@ impl Store {
         score: &Score,
         disk_type: u8,
     ) -> Result<Option<Vec<u8>>, ClumpFault> {
-        let (place, disk, at) = self.locate(address)?;
+        let (place, disk, at) = self.ground.locate(address)?;
         let left = usize::try_from(place.size - at).unwrap_or(usize::MAX);
         let mut bytes = vec![0; AHEAD.min(left)];
         disk.read_at(&mut bytes, place.base() + at)?;
@@ -101,23 +92,9 @@ impl Store {
         Ok(Some(header.block(stored)?.into_owned()))
     }
 
-    /// Where an address lies: its arena, its disk, and the offset in the data section.
-    fn locate(&self, address: u64) -> io::Result<(&Place, &Arc<dyn Disk>, u64)> {
-        let after = self
-            .places
-            .partition_point(|place| place.address <= address);
-        let place = after
-            .checked_sub(1)
-            .and_then(|number| self.places.get(number));
-        let place = place.ok_or(io::ErrorKind::NotFound)?;
-        let at = address - place.address;
-        let disk = self.disks.get(place.disk).filter(|_| at < place.size);
-        Ok((place, disk.ok_or(io::ErrorKind::NotFound)?, at))
-    }
-
     /// What a client is told of a clump that is not whole. The operator is told once.
     pub(super) fn damaged(&self, address: u64, score: &Score, fault: &ClumpFault) -> Refusal {
-        let (name, at) = match self.locate(address) {
+        let (name, at) = match self.ground.locate(address) {
             Ok((place, _, at)) => (place.name.to_string(), at),
             Err(_) => (String::new(), address),
         };

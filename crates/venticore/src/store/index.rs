@@ -33,8 +33,8 @@ pub(super) struct Index {
 /// The hash of a block's score and type.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hash {
-    shard: usize,
-    tag: u64,
+    shard: u32,
+    tag: u32,
 }
 
 impl Index {
@@ -51,27 +51,34 @@ impl Index {
 
     /// A keyed hash: nobody who does not see the keys can make blocks that fall together.
     pub(super) fn hash(&self, score: &Score, disk_type: u8) -> Hash {
-        let bytes = score.as_bytes();
-        let word = |from: usize, len: usize| {
-            let bytes = bytes.get(from..from + len).unwrap_or_default();
-            bytes.iter().fold(0, |word, &b| word << 8 | u64::from(b))
-        };
+        let (first, rest) = score
+            .as_bytes()
+            .split_first_chunk()
+            .unwrap_or((&[0; 8], &[]));
+        let (second, rest) = rest.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        let third = rest.first_chunk().unwrap_or(&[0; 4]);
         let [one, two] = self.keys;
-        let first = folded(word(0, 8) ^ one, word(8, 8) ^ two);
-        let last = word(16, 4) << 8 | u64::from(disk_type);
+        let (first, second) = (u64::from_be_bytes(*first), u64::from_be_bytes(*second));
+        let first = folded(first ^ one, second ^ two);
+        let last = u64::from(u32::from_be_bytes(*third)) << 8 | u64::from(disk_type);
         let hash = folded(first ^ last ^ two, one.rotate_left(32));
-        let tag = hash >> SHARD_BITS & ((1 << TAG_BITS) - 1);
-        let shard = usize::try_from(hash & ((1 << SHARD_BITS) - 1)).unwrap_or(0);
-        Hash { shard, tag }
+        let low = |hash: u64, bits: u32| u32::try_from(hash & ((1 << bits) - 1)).unwrap_or(0);
+        Hash {
+            shard: low(hash, SHARD_BITS),
+            tag: low(hash >> SHARD_BITS, TAG_BITS),
+        }
     }
 
     /// The addresses at which the block may be, the newest first.
     pub(super) fn find(&self, hash: Hash) -> Vec<u64> {
-        let Some(shard) = self.shards.get(hash.shard) else {
+        let Some(shard) = self.shards.get(hash.shard as usize) else {
             return Vec::new();
         };
         let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Vec<u64> = shard.tagged(hash.tag).map(|(_, at)| at).collect();
+        let mut found: Vec<u64> = shard
+            .tagged(u64::from(hash.tag))
+            .map(|(_, at)| at)
+            .collect();
         drop(shard);
         if found.len() > 1 {
             found.sort_unstable_by(|a, b| b.cmp(a));
@@ -82,26 +89,47 @@ impl Index {
     /// Adds a clump. Where many have the same hash, `is_same` is asked which of them are of
     /// the same block, and the oldest of those gives way.
     pub(super) fn insert(&self, hash: Hash, address: u64, is_same: impl Fn(u64) -> bool) {
-        let Some(shard) = self.shards.get(hash.shard) else {
+        let Some(shard) = self.shards.get(hash.shard as usize) else {
             return;
         };
         let crowd = {
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            if shard.tagged(hash.tag).take(COPIES).count() < COPIES {
-                shard.add(hash.tag, address);
+            if shard.add(u64::from(hash.tag), address) {
                 return;
             }
-            shard.tagged(hash.tag).map(|(_, at)| at).collect::<Vec<_>>()
+            shard
+                .tagged(u64::from(hash.tag))
+                .map(|(_, at)| at)
+                .collect::<Vec<_>>()
         };
         let mut same: Vec<u64> = crowd.into_iter().filter(|&at| is_same(at)).collect();
         same.sort_unstable();
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
         match same.first() {
             Some(&oldest) if same.len() >= COPIES => {
-                shard.replace(hash.tag, oldest, oldest.max(address));
+                shard.replace(u64::from(hash.tag), oldest, oldest.max(address));
             }
-            _ => shard.add(hash.tag, address),
+            _ => shard.force(u64::from(hash.tag), address),
         }
+    }
+
+    /// Adds many clumps, and leaves those for which [`Index::insert`] would have to ask. They
+    /// are sorted first: a shard fits into a processor's cache, the table does not.
+    pub(super) fn insert_all(&self, clumps: &mut Vec<(Hash, u64)>) {
+        clumps.sort_unstable_by_key(|(hash, _)| hash.shard);
+        let mut crowded = Vec::new();
+        for group in clumps.chunk_by(|(one, _), (other, _)| one.shard == other.shard) {
+            let shard = group
+                .first()
+                .and_then(|(hash, _)| self.shards.get(hash.shard as usize));
+            let Some(shard) = shard else { continue };
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            let refused = group
+                .iter()
+                .filter(|(hash, at)| !shard.add(u64::from(hash.tag), *at));
+            crowded.extend(refused);
+        }
+        *clumps = crowded;
     }
 
     /// Bytes of its slots.
@@ -159,22 +187,38 @@ impl Shard {
         with_tag.map(|(at, slot)| (at, (slot & ((1 << ADDRESS_BITS) - 1)) - 1))
     }
 
-    fn add(&mut self, tag: u64, address: u64) {
+    /// Adds a clump; false where there are [`COPIES`] with its tag already.
+    fn add(&mut self, tag: u64, address: u64) -> bool {
         if (self.taken + 1) * FULL.1 > self.slots.len() * FULL.0 {
             self.grow();
         }
-        self.put(tag << ADDRESS_BITS | (address + 1));
+        self.put(tag << ADDRESS_BITS | (address + 1), COPIES)
     }
 
-    fn put(&mut self, slot: u64) {
-        let tag = slot >> ADDRESS_BITS;
-        let place = self.place(tag);
-        let at = self.run(tag).last().map_or(place, |(at, _)| at + 1);
-        let at = if at == self.slots.len() { 0 } else { at };
-        if let Some(free) = self.slots.get_mut(at) {
-            *free = slot;
-            self.taken += 1;
+    /// Adds a clump, however many have its tag.
+    fn force(&mut self, tag: u64, address: u64) {
+        if (self.taken + 1) * FULL.1 > self.slots.len() * FULL.0 {
+            self.grow();
         }
+        self.put(tag << ADDRESS_BITS | (address + 1), usize::MAX);
+    }
+
+    fn put(&mut self, slot: u64, copies: usize) -> bool {
+        let tag = slot >> ADDRESS_BITS;
+        let (before, after) = self.slots.split_at_mut(self.place(tag));
+        let mut same = 0;
+        for free in after.iter_mut().chain(before) {
+            if *free == 0 {
+                *free = slot;
+                self.taken += 1;
+                return true;
+            }
+            same += usize::from(*free >> ADDRESS_BITS == tag);
+            if same >= copies {
+                break;
+            }
+        }
+        false
     }
 
     fn grow(&mut self) {
@@ -182,7 +226,7 @@ impl Shard {
         let old = std::mem::replace(&mut self.slots, vec![0; len].into());
         self.taken = 0;
         for slot in old.into_iter().filter(|&slot| slot != 0) {
-            self.put(slot);
+            self.put(slot, usize::MAX);
         }
     }
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::ground::Ground;
 use super::place::Place;
 use super::{Disk, Refusal};
 use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
@@ -211,28 +212,28 @@ impl Ledger {
     }
 
     /// The bytes of log that can still be written.
-    pub(super) fn room(&self, places: &[Place]) -> u64 {
+    pub(super) fn room(&self, ground: &Ground) -> u64 {
         let open = self
             .accounts
             .iter()
-            .zip(places)
+            .zip(&ground.places)
             .filter(|(of, _)| !of.is_closed);
         let left = open.map(|(of, place)| place.size.saturating_sub(of.written.used));
         left.sum()
     }
 
     /// Goes on with the first arena that is open.
-    pub(super) fn fill_next(
-        &mut self,
-        places: &[Place],
-        disks: &[Arc<dyn Disk>],
-    ) -> io::Result<()> {
+    pub(super) fn fill_next(&mut self, ground: &Ground) -> io::Result<()> {
         self.filling = None;
         let Some(number) = self.accounts.iter().position(|account| !account.is_closed) else {
             return Ok(());
         };
-        if let (Some(place), Some(account)) = (places.get(number), self.accounts.get(number)) {
-            let disk = disks.get(place.disk).ok_or(io::ErrorKind::NotFound)?;
+        if let (Some(place), Some(account)) = (ground.places.get(number), self.accounts.get(number))
+        {
+            let disk = ground
+                .disks
+                .get(place.disk)
+                .ok_or(io::ErrorKind::NotFound)?;
             let end = DirectoryEnd::read(place, account.written.clumps, disk.as_ref())?;
             self.filling = Some((number, end));
         }
@@ -244,19 +245,14 @@ impl Ledger {
     ///
     /// # Errors
     /// No arena has room; or the disk failed, and then nothing is counted.
-    pub(super) fn append(
-        &mut self,
-        places: &[Place],
-        disks: &[Arc<dyn Disk>],
-        packed: &Packed<'_>,
-    ) -> Result<u64, Refusal> {
+    pub(super) fn append(&mut self, ground: &Ground, packed: &Packed<'_>) -> Result<u64, Refusal> {
         let failed = |error: io::Error| Refusal::Disk(format!("cannot write a clump: {error}"));
         loop {
             let Some((number, end)) = &mut self.filling else {
                 return Err(Refusal::Full);
             };
             let (Some(place), Some(account)) =
-                (places.get(*number), self.accounts.get_mut(*number))
+                (ground.places.get(*number), self.accounts.get_mut(*number))
             else {
                 return Err(Refusal::Full);
             };
@@ -265,10 +261,10 @@ impl Ledger {
                 account.is_closed = true;
                 account.is_changed = true;
                 self.pending.extend(end.take(place, account.written.clumps));
-                self.fill_next(places, disks).map_err(failed)?;
+                self.fill_next(ground).map_err(failed)?;
                 continue;
             }
-            let disk = disks.get(place.disk).ok_or(Refusal::Full)?;
+            let disk = ground.disks.get(place.disk).ok_or(Refusal::Full)?;
             let at = account.written.used;
             let mut clump = Vec::with_capacity(HEADER_LEN + packed.stored.len() + 4);
             clump.extend(packed.header.to_bytes(place.clump_magic));
@@ -285,16 +281,17 @@ impl Ledger {
     }
 
     /// All that is not on disk, which then counts as written there.
-    pub(super) fn take(&mut self, places: &[Place]) -> Flush {
+    pub(super) fn take(&mut self, ground: &Ground) -> Flush {
         let mut directory = std::mem::take(&mut self.pending);
         if let Some((number, end)) = &mut self.filling
-            && let (Some(place), Some(account)) = (places.get(*number), self.accounts.get(*number))
+            && let (Some(place), Some(account)) =
+                (ground.places.get(*number), self.accounts.get(*number))
         {
             directory.extend(end.take(place, account.written.clumps));
         }
         let mut trailers = Vec::new();
         let mut disks = Vec::new();
-        for (account, place) in self.accounts.iter_mut().zip(places) {
+        for (account, place) in self.accounts.iter_mut().zip(&ground.places) {
             if std::mem::take(&mut account.is_changed) {
                 trailers.push(Piece {
                     disk: place.disk,

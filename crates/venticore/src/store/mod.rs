@@ -9,6 +9,7 @@
 mod clump;
 pub mod create;
 pub mod disk;
+mod ground;
 mod index;
 mod keeper;
 mod ledger;
@@ -25,12 +26,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use eyre::WrapErr;
 
-use crate::codec::arena::clump::ClumpHeader;
 use crate::codec::arena::trailer::Counters;
 use crate::codec::arena::{Name, Version};
 use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::score::Score;
 
+use ground::Ground;
 use index::Index;
 use ledger::{Flush, Ledger, Packed};
 use pack::Packer;
@@ -52,8 +53,7 @@ pub struct Settings {
 
 /// Arenas that blocks are read from and added to, by many threads at once.
 pub struct Store {
-    disks: Vec<Arc<dyn Disk>>,
-    places: Vec<Place>,
+    ground: Ground,
     index: Index,
     ledger: Mutex<Ledger>,
     /// How many added clumps are known to outlast a power cut. Who has the lock syncs.
@@ -70,7 +70,7 @@ pub struct Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
-            .field("places", &self.places)
+            .field("places", &self.ground.places)
             .finish_non_exhaustive()
     }
 }
@@ -109,14 +109,15 @@ impl Store {
     /// store is read only, what was found beyond a trailer cannot be entered.
     pub fn open(disks: Vec<Arc<dyn Disk>>, settings: Settings) -> eyre::Result<Self> {
         let mut found = open::arenas(&disks)?;
-        let loaded = open::load(&mut found, &disks)?;
+        let places = found.iter().map(|of| of.place.clone()).collect();
+        let ground = Ground { disks, places };
+        let loaded = open::load(&mut found, &ground)?;
         let read_only = settings.read_only;
         loaded.notes.iter().for_each(|note| (settings.say)(note));
-        let (places, accounts) = found.into_iter().map(|of| (of.place, of.account)).unzip();
+        let accounts = found.into_iter().map(|of| of.account).collect();
         let store = Store {
             ledger: Mutex::new(Ledger::new(accounts, loaded.pieces)),
-            disks,
-            places,
+            ground,
             index: loaded.index,
             synced: Mutex::new(0),
             synced_upto: AtomicU64::new(0),
@@ -127,10 +128,10 @@ impl Store {
         };
         if !read_only {
             let mut ledger = store.ledger();
-            let flush = ledger.take(&store.places);
+            let flush = ledger.take(&store.ground);
             let written = store
                 .flush(&flush)
-                .and_then(|()| ledger.fill_next(&store.places, &store.disks));
+                .and_then(|()| ledger.fill_next(&store.ground));
             drop(ledger);
             written.wrap_err("cannot enter what was found beyond the trailers")?;
         }
@@ -160,7 +161,7 @@ impl Store {
         let mut fault = None;
         self.tally.probe();
         for address in self.index.find(self.index.hash(score, disk_type)) {
-            match self.header(address) {
+            match self.ground.header(address) {
                 Ok(header) if header.score == *score && header.disk_type == disk_type => {
                     return Ok(header.uncompressed);
                 }
@@ -221,13 +222,10 @@ impl Store {
             return Ok(());
         }
         self.may_write()?;
-        let added = ledger.append(&self.places, &self.disks, packed);
+        let added = ledger.append(&self.ground, packed);
         let address = added.inspect_err(|refusal| self.fail(refusal))?;
         self.index.insert(hash, address, |at| {
-            let same = |found: ClumpHeader| {
-                found.score == header.score && found.disk_type == header.disk_type
-            };
-            self.header(at).is_ok_and(same)
+            self.ground.is_of(at, &header.score, header.disk_type)
         });
         let is_due = ledger.is_due();
         drop(ledger);
@@ -263,7 +261,7 @@ impl Store {
 
     fn flush_all_as(&self, mut synced: MutexGuard<'_, u64>) -> Result<(), Refusal> {
         self.has_failed()?;
-        let flush = self.ledger().take(&self.places);
+        let flush = self.ledger().take(&self.ground);
         self.flush(&flush).map_err(|error| {
             let refusal = Refusal::Disk(format!("cannot sync: {error}"));
             self.fail(&refusal);
@@ -281,7 +279,7 @@ impl Store {
             let mut disks = flush
                 .disks
                 .iter()
-                .filter_map(|&number| self.disks.get(number));
+                .filter_map(|&number| self.ground.disks.get(number));
             disks.try_for_each(|disk| disk.sync())
         };
         sync()?;
@@ -289,7 +287,7 @@ impl Store {
             if !pieces.is_empty() {
                 pieces
                     .iter()
-                    .try_for_each(|piece| piece.write(&self.disks))?;
+                    .try_for_each(|piece| piece.write(&self.ground.disks))?;
                 sync()?;
             }
         }
@@ -300,10 +298,11 @@ impl Store {
     #[must_use]
     pub fn arenas(&self) -> Vec<ArenaState> {
         let accounts = self.ledger().accounts.clone();
-        let both = self.places.iter().zip(accounts);
+        let both = self.ground.places.iter().zip(accounts);
         let state = both.map(|(place, account)| ArenaState {
             name: place.name.clone(),
             partition: self
+                .ground
                 .disks
                 .get(place.disk)
                 .map(|disk| disk.name())
@@ -331,7 +330,7 @@ impl Store {
     pub fn room(&self) -> u64 {
         match self.read_only() {
             Some(_) => 0,
-            None => self.ledger().room(&self.places),
+            None => self.ledger().room(&self.ground),
         }
     }
 

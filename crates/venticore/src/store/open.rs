@@ -10,7 +10,8 @@ use std::thread;
 use eyre::{OptionExt, WrapErr, bail};
 
 use super::Disk;
-use super::index::{ADDRESS_MAX, Index};
+use super::ground::Ground;
+use super::index::{ADDRESS_MAX, Hash, Index};
 use super::ledger::{Account, DirectoryEnd, Piece};
 use super::place::Place;
 use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
@@ -127,21 +128,32 @@ impl Found {
         })
     }
 
-    /// Puts into the index what the arena holds, and returns what it has beyond its trailer.
-    fn load(&mut self, disk: &Arc<dyn Disk>, index: &Index) -> eyre::Result<Beyond> {
+    fn load_and_enter(
+        &mut self,
+        disks: &[Arc<dyn Disk>],
+        clumps: &mut Clumps<'_>,
+    ) -> eyre::Result<Vec<Piece>> {
+        let disk = disks.get(self.place.disk).ok_or_eyre("no such disk")?;
+        let beyond = self.load(disk, clumps)?;
+        Ok(self.enter(disk.as_ref(), &beyond)?)
+    }
+
+    /// Gives what the arena holds, and returns what it has beyond its trailer.
+    fn load(&mut self, disk: &Arc<dyn Disk>, clumps: &mut Clumps<'_>) -> eyre::Result<Beyond> {
         let mut arena = self.arena.clone();
         arena.live = self.account.written;
         let source: Arc<dyn ReadAt> = Arc::clone(disk) as Arc<dyn ReadAt>;
         let mut directory = Directory::new(Arc::clone(&source), &arena);
+        let start = self.place.address;
         let adds_up = !self.is_damaged
             && directory.each(arena.live.used, |at, entry| {
-                self.insert(disk, index, at, &entry.score, entry.disk_type);
+                clumps.push(start + at, &entry.score, entry.disk_type);
             });
         if !adds_up {
             self.is_damaged = true;
             self.account.is_closed = true;
             self.account.is_unscored = true;
-            self.walk(disk, source, index)?;
+            self.walk(source, clumps)?;
             return Ok(Beyond::default());
         }
         if self.account.is_closed {
@@ -149,41 +161,18 @@ impl Found {
         }
         let beyond = self.scan(disk.as_ref())?;
         for (at, header) in &beyond.clumps {
-            self.insert(disk, index, *at, &header.score, header.disk_type);
+            clumps.push(start + at, &header.score, header.disk_type);
         }
         Ok(beyond)
     }
 
-    fn insert(&self, disk: &Arc<dyn Disk>, index: &Index, at: u64, score: &Score, disk_type: u8) {
-        if BlockType::from_disk(disk_type).is_none() {
-            return;
-        }
-        let place = &self.place;
-        let same = |address: u64| {
-            let mut bytes = [0; HEADER_LEN];
-            let at = address
-                .checked_sub(place.address)
-                .filter(|&at| at < place.size);
-            let Some(at) = at else { return false };
-            disk.read_at(&mut bytes, place.base() + at).is_ok()
-                && ClumpHeader::parse(&bytes, place.clump_magic)
-                    .is_ok_and(|header| header.score == *score && header.disk_type == disk_type)
-        };
-        let hash = index.hash(score, disk_type);
-        index.insert(hash, place.address + at, same);
-    }
-
     /// An arena whose directory does not lead through it: clump by clump.
-    fn walk(
-        &self,
-        disk: &Arc<dyn Disk>,
-        source: Arc<dyn ReadAt>,
-        index: &Index,
-    ) -> eyre::Result<()> {
+    fn walk(&self, source: Arc<dyn ReadAt>, clumps: &mut Clumps<'_>) -> eyre::Result<()> {
         let log = ClumpLog::open(source, &self.arena, 0, true);
         for item in log.wrap_err_with(|| self.place.name.to_string())? {
             if let What::Clump { header, .. } = &item.what {
-                self.insert(disk, index, item.offset, &header.score, header.disk_type);
+                let address = self.place.address + item.offset;
+                clumps.push(address, &header.score, header.disk_type);
             }
         }
         Ok(())
@@ -248,6 +237,46 @@ fn head_version(disk: &dyn Disk, arena: &Arena) -> Option<crate::codec::arena::V
     Head::parse(&bytes).ok().map(|head| head.version)
 }
 
+/// Clumps that go into the index together.
+struct Clumps<'a> {
+    ground: &'a Ground,
+    index: &'a Index,
+    held: Vec<(Hash, u64)>,
+}
+
+impl<'a> Clumps<'a> {
+    /// So many go into the index at once: 16 MiB.
+    const MOST: usize = 1 << 20;
+
+    fn new(ground: &'a Ground, index: &'a Index) -> Self {
+        Clumps {
+            ground,
+            index,
+            held: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, address: u64, score: &Score, disk_type: u8) {
+        if BlockType::from_disk(disk_type).is_some() {
+            self.held.push((self.index.hash(score, disk_type), address));
+        }
+        if self.held.len() >= Self::MOST {
+            self.insert();
+        }
+    }
+
+    fn insert(&mut self) {
+        self.index.insert_all(&mut self.held);
+        for (hash, address) in self.held.drain(..) {
+            let header = self.ground.header(address).ok();
+            self.index.insert(hash, address, |at| {
+                let header = header.as_ref();
+                header.is_some_and(|of| self.ground.is_of(at, &of.score, of.disk_type))
+            });
+        }
+    }
+}
+
 /// Whole clumps beyond a trailer, with where they begin in the data section.
 #[derive(Default)]
 pub(super) struct Beyond {
@@ -267,23 +296,22 @@ pub(super) struct Loaded {
 ///
 /// # Errors
 /// An arena that can still be written to cannot be read.
-pub(super) fn load(found: &mut [Found], disks: &[Arc<dyn Disk>]) -> eyre::Result<Loaded> {
+pub(super) fn load(found: &mut [Found], ground: &Ground) -> eyre::Result<Loaded> {
     let clumps = found.iter().map(|of| u64::from(of.account.written.clumps));
     let index = Index::with_room(clumps.sum());
     let work: Vec<_> = found.iter_mut().map(Mutex::new).collect();
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     let one = || {
+        let mut clumps = Clumps::new(ground, &index);
+        let mut done = Vec::new();
         while let Some(found) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-            let disk = disks.get(found.place.disk).ok_or_eyre("no such disk");
-            let done = disk.and_then(|disk| {
-                let beyond = found.load(disk, &index)?;
-                Ok(found.enter(disk.as_ref(), &beyond)?)
-            });
-            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-            results.push(done);
+            done.push(found.load_and_enter(&ground.disks, &mut clumps));
         }
+        clumps.insert();
+        let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+        results.extend(done);
     };
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     thread::scope(|scope| {
@@ -300,7 +328,7 @@ pub(super) fn load(found: &mut [Found], disks: &[Arc<dyn Disk>]) -> eyre::Result
     Ok(Loaded {
         index,
         pieces,
-        notes: notes(found, disks),
+        notes: notes(found, &ground.disks),
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sha1::{Digest, Sha1};
 
-use super::{Place, Store};
+use super::{Disk, Place, Store};
 use crate::codec::score::Score;
 
 /// Bytes that are read at a time.
@@ -23,10 +23,10 @@ impl Store {
         let Some(number) = self.ledger().to_be_scored() else {
             return false;
         };
-        let Some(place) = self.places.get(number) else {
+        let Some((place, disk)) = self.ground.arena(number) else {
             return false;
         };
-        match self.sum(place, is_over) {
+        match Self::sum(place, disk.as_ref(), is_over) {
             Ok(Some(score)) => {
                 self.ledger().set_score(number, score);
                 self.flush_all().is_ok()
@@ -44,8 +44,11 @@ impl Store {
     }
 
     /// SHA-1 of an arena, its score taken as zeros. None where it was ended.
-    fn sum(&self, place: &Place, is_over: &dyn Fn(Duration) -> bool) -> io::Result<Option<Score>> {
-        let disk = self.disks.get(place.disk).ok_or(io::ErrorKind::NotFound)?;
+    fn sum(
+        place: &Place,
+        disk: &dyn Disk,
+        is_over: &dyn Fn(Duration) -> bool,
+    ) -> io::Result<Option<Score>> {
         let end = place.total() - Score::LEN as u64;
         let mut hash = Sha1::new();
         let mut at = 0;
