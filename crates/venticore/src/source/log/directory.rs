@@ -8,6 +8,9 @@ use crate::codec::arena::directory::{self, DirectoryEntry};
 use crate::codec::score::Score;
 use crate::source::{Arena, ReadAt};
 
+/// Disk blocks that are read together where all are wanted.
+const RUN: usize = 128;
+
 /// The clump directory of an arena, one disk block of it at a time.
 pub struct Directory {
     source: Arc<dyn ReadAt>,
@@ -70,18 +73,43 @@ impl Directory {
     /// the start of the data section. False where one cannot be read, or they do not add up
     /// to a log of `used` bytes: then what was given proves nothing.
     pub fn each(&mut self, used: u64, mut take: impl FnMut(u64, &DirectoryEntry)) -> bool {
-        let mut at = 0;
-        for index in 0..self.clumps {
-            let Ok(entry) = self.entry(index) else {
+        let per_block = directory::entries_per_block(self.block_size);
+        let blocks = self.clumps.div_ceil(per_block);
+        let (mut at, mut left) = (0, self.clumps);
+        let mut run = Vec::new();
+        for first in (0..blocks).step_by(RUN) {
+            let count = (blocks - first).min(RUN as u64);
+            if self.load_run(first, count, &mut run).is_err() {
                 return false;
-            };
-            let Ok(header) = ClumpHeader::from_entry(&entry) else {
-                return false;
-            };
-            take(at, &entry);
-            at += header.stored_len();
+            }
+            // The first of them is the last on disk.
+            for block in run.chunks_exact(self.block.len()).rev() {
+                let here = usize::try_from(left.min(per_block)).unwrap_or(0);
+                for bytes in block.chunks_exact(DirectoryEntry::LEN).take(here) {
+                    let entry = DirectoryEntry::parse(bytes);
+                    let Some((entry, header)) = entry
+                        .and_then(|entry| Some((entry, ClumpHeader::from_entry(&entry).ok()?)))
+                    else {
+                        return false;
+                    };
+                    take(at, &entry);
+                    at += header.stored_len();
+                }
+                left -= here as u64;
+            }
         }
-        at == used
+        left == 0 && at == used
+    }
+
+    /// Reads `count` disk blocks from `first` on, in the order in which they lie on disk.
+    fn load_run(&self, first: u64, count: u64, run: &mut Vec<u8>) -> io::Result<()> {
+        let unfit = |_| io::Error::from(io::ErrorKind::InvalidData);
+        let len = count.saturating_mul(u64::from(self.block_size));
+        run.resize(usize::try_from(len).map_err(unfit)?, 0);
+        let back = (first + count).saturating_mul(u64::from(self.block_size));
+        let offset = self.end.checked_sub(back);
+        let offset = offset.ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.source.read_at(run, offset)
     }
 
     fn load(&mut self, number: u64) -> io::Result<()> {
