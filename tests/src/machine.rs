@@ -33,6 +33,7 @@ use crate::http::Http;
 use crate::index;
 use crate::page::{Example, Page};
 use crate::plan9disk::Disk;
+use crate::port;
 use crate::sample::Sample;
 use crate::surroundings::Surroundings;
 use crate::venti::Venti;
@@ -56,6 +57,7 @@ const PATHS: &[&str] = &[
     "/n/elsewhere",
     "/usr/local/plan9",
     "/var/lib/prometheus",
+    "/var/lib/venti/",
     "/var/lib/ventiprog",
     "/var/www",
 ];
@@ -168,6 +170,7 @@ impl Machine {
         self.put(CONFIGURATION, "");
         self.put("/n/elsewhere/rootscor", "");
         self.put("/var/lib/prometheus/node-exporter/other.prom", "");
+        self.put("/var/lib/venti/other", "");
         self.put("/var/www/other.html", "");
         let conf = "index main\narenas /dev/sdb1\n";
         self.put("/usr/local/plan9/venti.conf", conf);
@@ -315,6 +318,9 @@ impl Machine {
                     command::skipped(&format!("{}: {line}: no mcopy here", page.file()));
                     Ok(0)
                 }
+                Example::Line(line) if line.starts_with("ventiserve ") => {
+                    self.succeeds(&until_it_serves(line)).map(|_| 1)
+                }
                 Example::Line(line) => self.succeeds(without_times(line)).map(|_| 1),
                 Example::Block(text) if text.starts_with("$ ") => self.dialogue(text),
                 Example::Block(text) if page.section == "5" => {
@@ -408,6 +414,28 @@ fn is_configuration(text: &str) -> bool {
         let is_key = key.is_some_and(|key| !key.contains(' '));
         line.is_empty() || line.starts_with(['[', '#', ' ', ']']) || is_key
     })
+}
+
+/// A server started as an example has it, and ended when it serves. It listens on ports
+/// of its own, where others may use the usual ones.
+fn until_it_serves(line: &str) -> String {
+    let mut call = Vec::new();
+    let mut words = line.split(' ').skip(1);
+    while let Some(word) = words.next() {
+        match word {
+            "-a" | "-H" => drop(words.next()),
+            word => call.push(word),
+        }
+    }
+    format!(
+        "rm -f serving; touch serving\n\
+         ventiserve -v -a 127.0.0.1:{} -H 127.0.0.1:{} {} 2>serving & server=$!\n\
+         until grep -q ': serving ' serving; do kill -0 $server; sleep 0.1; done\n\
+         kill $server\nwait $server",
+        port::free(),
+        port::free(),
+        call.join(" ")
+    )
 }
 
 /// A line for cron without its five fields of times.

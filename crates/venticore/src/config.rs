@@ -11,6 +11,8 @@ mod mtools;
 mod namespace;
 mod reading;
 mod remote;
+#[cfg(feature = "serve")]
+mod service;
 mod undo;
 mod value;
 
@@ -27,6 +29,8 @@ pub use fossil::Fossil;
 pub use mount::Mount;
 pub use mtools::NineFat;
 pub use remote::{Remote, Shell};
+#[cfg(feature = "serve")]
+pub use service::Service;
 pub use undo::Undo;
 
 use crate::codec::dial::Dial;

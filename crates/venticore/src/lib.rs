@@ -13,9 +13,13 @@ pub mod host;
 
 pub mod source;
 
+#[cfg(feature = "serve")]
 pub mod store;
 
 pub mod net;
+
+#[cfg(feature = "serve")]
+pub mod serve;
 
 pub mod state;
 

@@ -1,5 +1,7 @@
 //! Foreign text made fit for one line of a message.
 
+pub mod html;
+
 use std::path::Path;
 
 use eyre::Report;
@@ -92,6 +94,20 @@ pub fn quoted(bytes: &[u8], most: usize) -> String {
     let start = bytes.get(..most).unwrap_or(bytes);
     let more = if bytes.len() > most { "..." } else { "" };
     format!("\"{}\"{more}", start.escape_ascii())
+}
+
+/// A number with a comma every three digits.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]

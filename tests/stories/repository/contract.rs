@@ -221,6 +221,18 @@ const CONTRACT: &[(&str, Contract)] = &[
         },
     ),
     (
+        "ventiserve",
+        Contract {
+            // No machine has this address, so it ends when it has opened the input.
+            read_only: &["-r", "-a", "192.0.2.1", "INPUT"],
+            inputs: ARENAS,
+            config: "",
+            short_help: true,
+            needs_operand: true,
+            refuses: true,
+        },
+    ),
+    (
         "wrarena",
         Contract {
             read_only: &["-h", "/dev/null", "INPUT"],

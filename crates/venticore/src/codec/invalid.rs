@@ -89,4 +89,10 @@ pub enum Invalid {
     /// A venti: another variable than `$venti`.
     #[error("expected a host or the variable $venti, found {0:?}")]
     DialVariable(String),
+    /// A network: neither an address nor one with a number of bits after a slash.
+    #[error("expected an address or a network such as 10.0.0.0/8 or fd00::/8, found {0:?}")]
+    Network(String),
+    /// A network: its address has bits set that do not count; how it is written.
+    #[error("expected {0}: a network has no bits beyond its prefix")]
+    NetworkBits(String),
 }

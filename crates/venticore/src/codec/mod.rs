@@ -8,6 +8,7 @@ pub mod dial;
 pub mod format_error;
 pub mod index;
 pub mod invalid;
+pub mod network;
 pub mod operand;
 pub mod plan9disk;
 pub mod rootscor;

@@ -1,4 +1,4 @@
-//! What ventiprog, ventilag, wrarena, ventioffsets, ventiroots and venticonf do.
+//! What ventiprog, ventilag, wrarena, ventioffsets, ventiroots, ventiserve and venticonf do.
 
 pub mod venticonf;
 #[cfg(feature = "http")]
@@ -8,4 +8,6 @@ pub mod ventioffsets;
 #[cfg(feature = "http")]
 pub mod ventiprog;
 pub mod ventiroots;
+#[cfg(feature = "serve")]
+pub mod ventiserve;
 pub mod wrarena;

@@ -6,4 +6,6 @@ pub mod lock;
 pub mod partition;
 pub mod publish;
 pub mod random;
+#[cfg(feature = "serve")]
+pub mod supervisor;
 pub mod terminal;

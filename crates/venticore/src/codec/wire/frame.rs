@@ -36,6 +36,14 @@ pub fn unframe(
     }
 }
 
+/// The bytes of the message that follows, type and tag included, by its length at the
+/// front of `bytes`; `None` when the length is not all there yet.
+#[must_use]
+pub fn message_length(version: Version, bytes: &[u8]) -> Option<usize> {
+    let (length, _) = split_length(version, bytes)?;
+    Some(usize::try_from(length).unwrap_or(usize::MAX))
+}
+
 fn split_length(version: Version, bytes: &[u8]) -> Option<(u32, &[u8])> {
     match version {
         Version::V02 => {

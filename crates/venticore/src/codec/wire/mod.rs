@@ -12,7 +12,7 @@ mod version;
 
 use std::fmt;
 
-pub use frame::{WriteHead, unframe};
+pub use frame::{WriteHead, message_length, unframe};
 pub use message::{REPLY_MAX, Reply, Request};
 pub use version::{VERSION_LINE_MAX, Version, VersionLine};
 

@@ -12,11 +12,8 @@ use super::answer::{RestoreAnswer, Sentence};
 use super::report::{LagReport, SourcePart, VentiCopy};
 use super::roots::{FileSystem, HeldRoot, Holding};
 use super::targetlag::TargetLag;
-use bars::Bar;
-use html::{bytes, count, escaped, name, since, time};
-
-/// The style, inside the page.
-const STYLE: &str = include_str!("page/style.css");
+use crate::text::html::bar::Bar;
+use html::{bytes, count, escaped, name, page, since, time};
 
 /// The most roots of a file system on its time line.
 const ON_LINE: usize = 60;
@@ -29,25 +26,14 @@ const DRAWN: usize = 24;
 
 /// The page.
 pub(super) fn text(report: &LagReport) -> String {
-    let (title, body) = (title(report), body(report));
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
-    )
+    page(&title(report), &body(report))
 }
 
 fn title(report: &LagReport) -> String {
     let answer = report.answer();
     let word = answer.map_or("no", |answer| answer.word.text());
     let target = answer.and_then(|answer| answer.target.as_ref());
-    let from = target.map_or_else(String::new, |target| {
-        format!(", from {}", escaped(target.host()))
-    });
+    let from = target.map_or_else(String::new, |target| format!(", from {}", target.host()));
     format!("Restore today: {word}{from}")
 }
 
@@ -264,7 +250,6 @@ fn partition(part: &SourcePart, number: usize, report: &LagReport) -> String {
         id,
         title,
         describes,
-        arenas: &part.arenas,
     };
     let full = format!("{used} of {size} in {arenas}");
     let source = bar(format!("p{number}"), "the source".to_owned(), full.clone());
@@ -272,7 +257,7 @@ fn partition(part: &SourcePart, number: usize, report: &LagReport) -> String {
         "<figure>\n<figcaption>{}</figcaption>\n\
          <div class=\"row\"><p><span>the source</span><span class=\"soft\">{full}</span></p>\n{}</div>\n",
         name(&part.name),
-        source.of_source()
+        bars::of_source(&source, &part.arenas)
     );
     let own = report
         .standings
@@ -284,7 +269,10 @@ fn partition(part: &SourcePart, number: usize, report: &LagReport) -> String {
         let title = escaped(&target);
         let describes = words(standing);
         let drawn = match standing.from {
-            Some(at) => bar(format!("p{number}x{place}"), title, describes).of_target(at),
+            Some(at) => {
+                let bar = bar(format!("p{number}x{place}"), title, describes);
+                bars::of_target(&bar, &part.arenas, at)
+            }
             None => String::new(),
         };
         html += &format!(
