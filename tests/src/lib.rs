@@ -10,6 +10,7 @@ pub mod command;
 pub mod decoys;
 pub mod far;
 pub mod fat;
+pub mod faultdisk;
 pub mod fossil;
 pub mod golden;
 pub mod hashtree;

@@ -6,4 +6,5 @@ mod fixture;
 mod fossil;
 mod real;
 mod repository;
+mod serve;
 mod ventiprog;

@@ -185,6 +185,23 @@ impl Ledger {
         self.added
     }
 
+    /// Whether a trailer on disk says something else: also where no clump was added, but
+    /// an arena was sealed.
+    pub(super) fn is_changed(&self) -> bool {
+        self.accounts.iter().any(|account| account.is_changed)
+    }
+
+    /// Trailers that a process before wrote and may not have synced will be written again:
+    /// all but those that say nothing, and those that are final.
+    pub(super) fn doubt_trailers(&mut self) {
+        let accounts = self.accounts.iter_mut();
+        let doubted = accounts.filter(|of| {
+            let has_score = *of.score.as_bytes() != [0; Score::LEN];
+            of.written.clumps > 0 && !has_score && !of.is_unscored
+        });
+        doubted.for_each(|account| account.is_changed = true);
+    }
+
     /// A sealed arena without a score, whose trailer is on disk as it will be.
     pub(super) fn to_be_scored(&self) -> Option<usize> {
         self.accounts.iter().position(|of| {

@@ -21,6 +21,8 @@ mod seal;
 mod tally;
 
 use std::fmt;
+use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -114,6 +116,8 @@ impl Store {
         let loaded = open::load(&mut found, &ground)?;
         let read_only = settings.read_only;
         loaded.notes.iter().for_each(|note| (settings.say)(note));
+        let tails = found.iter().map(|of| (of.place.disk, of.tail.clone()));
+        let tails: Vec<_> = tails.collect();
         let accounts = found.into_iter().map(|of| of.account).collect();
         let store = Store {
             ledger: Mutex::new(Ledger::new(accounts, loaded.pieces)),
@@ -127,15 +131,32 @@ impl Store {
             settings,
         };
         if !read_only {
-            let mut ledger = store.ledger();
-            let flush = ledger.take(&store.ground);
-            let written = store
-                .flush(&flush)
-                .and_then(|()| ledger.fill_next(&store.ground));
-            drop(ledger);
-            written.wrap_err("cannot enter what was found beyond the trailers")?;
+            let settled = store.settle(&tails);
+            settled.wrap_err("cannot enter what was found beyond the trailers")?;
         }
         Ok(store)
+    }
+
+    /// Makes sure that what was found outlasts a power cut. A process before may have been
+    /// killed in a sync; or its sync failed, and the system holds in memory what it will
+    /// never write by itself. So all that may be so is written again.
+    fn settle(&self, tails: &[(usize, Range<u64>)]) -> io::Result<()> {
+        const PIECE: usize = 1 << 20;
+        let mut ledger = self.ledger();
+        for (number, bytes) in tails {
+            let disk = self.ground.disks.get(*number);
+            let disk = disk.ok_or(io::ErrorKind::NotFound)?;
+            for at in bytes.clone().step_by(PIECE) {
+                let len = usize::try_from(bytes.end - at).unwrap_or(PIECE).min(PIECE);
+                let mut piece = vec![0; len];
+                disk.read_at(&mut piece, at)?;
+                disk.write_at(&piece, at)?;
+            }
+        }
+        ledger.doubt_trailers();
+        let flush = ledger.take(&self.ground);
+        self.flush(&flush)?;
+        ledger.fill_next(&self.ground)
     }
 
     /// The block with this score and type (disk number).
@@ -248,7 +269,7 @@ impl Store {
         let synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         self.has_failed()?;
         // Somebody else's sync may have been of this too.
-        match *synced >= wanted {
+        match *synced >= wanted && !self.ledger().is_changed() {
             true => Ok(()),
             false => self.flush_all_as(synced),
         }
@@ -274,7 +295,7 @@ impl Store {
     }
 
     /// Data, then directory, then trailer, each on disk before the next is written.
-    fn flush(&self, flush: &Flush) -> std::io::Result<()> {
+    fn flush(&self, flush: &Flush) -> io::Result<()> {
         let sync = || {
             let mut disks = flush
                 .disks

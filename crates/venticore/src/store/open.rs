@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -25,6 +26,8 @@ use crate::source::{Arena, ArenaSource, Oddity, ReadAt};
 pub(super) struct Found {
     pub(super) place: Place,
     pub(super) account: Account,
+    /// What its log holds beyond the trailer: bytes of the disk.
+    pub(super) tail: Range<u64>,
     arena: Arena,
     /// Its directory cannot be followed.
     is_damaged: bool,
@@ -123,6 +126,7 @@ impl Found {
         Ok(Found {
             place,
             account,
+            tail: 0..0,
             arena,
             is_damaged,
         })
@@ -220,12 +224,14 @@ impl Found {
             return Ok(Vec::new());
         }
         let mut end = DirectoryEnd::read(&self.place, self.account.written.clumps, disk)?;
+        let from = self.place.base() + self.account.written.used;
         let mut pieces = Vec::new();
         for (_, header) in &beyond.clumps {
             pieces.extend(end.add(&self.place, self.account.written.clumps, header));
             self.account.count(header);
         }
         pieces.extend(end.take(&self.place, self.account.written.clumps));
+        self.tail = from..self.place.base() + self.account.written.used;
         Ok(pieces)
     }
 }
@@ -245,7 +251,7 @@ struct Clumps<'a> {
 }
 
 impl<'a> Clumps<'a> {
-    /// So many go into the index at once: 16 MiB.
+    /// The number that go into the index at once: 16 MiB.
     const MOST: usize = 1 << 20;
 
     fn new(ground: &'a Ground, index: &'a Index) -> Self {

@@ -2,6 +2,7 @@
 //! a copy find out that none has changed (venti.md 5).
 
 use std::io;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use sha1::{Digest, Sha1};
@@ -20,7 +21,12 @@ impl Store {
         if self.read_only().is_some() {
             return false;
         }
-        let Some(number) = self.ledger().to_be_scored() else {
+        let number = {
+            // Not while a sync is on its way: then the trailer may not be there yet.
+            let _synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+            self.ledger().to_be_scored()
+        };
+        let Some(number) = number else {
             return false;
         };
         let Some((place, disk)) = self.ground.arena(number) else {

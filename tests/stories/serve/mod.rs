@@ -1,0 +1,3 @@
+//! A store and its server.
+
+mod powercuts;
