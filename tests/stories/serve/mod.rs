@@ -1,3 +1,7 @@
-//! A store and its server.
+//! A store and its server: what it answers, to whom, and what it bears.
 
+mod hostile;
+mod pages;
 mod powercuts;
+mod protocol;
+mod service;

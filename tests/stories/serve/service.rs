@@ -1,0 +1,216 @@
+//! How it starts, who is let in, and how it ends.
+
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use rustix::process::Signal;
+use venti_tests::command::Command;
+use venti_tests::patience::{self, PATIENCE};
+use venti_tests::port;
+use venti_tests::random::Random;
+use venti_tests::served::{Served, WireClient};
+use venticore::codec::score::Score;
+use venticore::codec::wire::{Request, Version};
+
+fn write(client: &mut WireClient, data: &[u8]) {
+    let answer = client.ask(&Request::Write { ty: 13, data });
+    assert_eq!(answer, format!("Rwrite {}", Score::of(data)));
+}
+
+fn has(client: &mut WireClient, data: &[u8]) -> bool {
+    let score = Score::of(data);
+    let read = Request::Read {
+        score,
+        ty: 13,
+        count: 57344,
+    };
+    client.ask(&read).starts_with("Rread ")
+}
+
+#[test]
+fn a_signal_ends_it_with_0_and_what_was_written_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    let blocks: Vec<Vec<u8>> = (0..100).map(|n| Random::new(n).bytes(3000)).collect();
+    for (signal, blocks) in [Signal::TERM, Signal::INT]
+        .into_iter()
+        .zip(blocks.chunks(50))
+    {
+        let served = Served::made(&store);
+        let mut client = served.client(Version::V04);
+        // None is synced, and the last ones are only sent.
+        for data in blocks {
+            client.send(1, &Request::Write { ty: 13, data }).unwrap();
+        }
+        // It has all of them when it takes the next request.
+        client.send(1, &Request::Ping).unwrap();
+        for _ in 0..blocks.len() {
+            assert!(client.answer().unwrap().starts_with("Rwrite"));
+        }
+        served.signal(signal);
+        let output = served.end();
+        assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    }
+    let served = Served::with(&["-r"], &store);
+    let mut client = served.client(Version::V04);
+    assert!(blocks.iter().all(|data| has(&mut client, data)));
+}
+
+#[test]
+fn what_was_sent_before_a_signal_is_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let served = Served::made(&directory.path().join("store"));
+    let mut client = served.client(Version::V04);
+    let data = Random::new(8).bytes(8192);
+    for _ in 0..300 {
+        client
+            .send(
+                1,
+                &Request::Write {
+                    ty: 13,
+                    data: &data,
+                },
+            )
+            .unwrap();
+    }
+    assert!(client.answer().unwrap().starts_with("Rwrite"));
+    served.signal(Signal::TERM);
+    let answers = client.rest().unwrap();
+    assert_eq!(answers.len(), 299);
+    assert_eq!(served.end().status, 0);
+}
+
+#[test]
+fn a_store_has_one_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    let served = Served::made(&store);
+    let address = format!("127.0.0.1:{}", port::free());
+    let output = Command::new("ventiserve")
+        .args(["-a", &address])
+        .arg(&store)
+        .run();
+    output.assert_refused(1, "another process serves it");
+    assert_eq!(served.end().status, 0);
+    let served = Served::made(&store);
+    let address = format!("127.0.0.1:{}", served.port());
+    let other = directory.path().join("other");
+    let command = Command::new("ventiserve").args(["-c", "8m", "-a", &address]);
+    let output = command.arg(&other).run();
+    output.assert_refused(1, "in use");
+    let output = Command::new("ventiserve")
+        .arg(directory.path().join("none"))
+        .run();
+    output.assert_refused(1, "none");
+}
+
+#[test]
+fn options_that_do_not_go_together_are_refused() {
+    for (options, said) in [
+        (&["-r", "-c", "1g", "x"][..], "-c makes a store"),
+        (&["-A", "1g", "x"], "-A is for stores"),
+        (&["-c", "1x", "x"], "--create"),
+        (&["--allow", "10.0.0.1/8", "x"], "expected 10.0.0.0/8"),
+        (&["--allow", "localhost", "x"], "found \"localhost\""),
+        (&["-a", "tcp!a!b!c", "x"], "address \"tcp!a!b!c\""),
+    ] {
+        let output = Command::new("ventiserve").args(options).run();
+        output.assert_refused(2, said);
+    }
+}
+
+#[test]
+fn only_those_who_are_allowed_are_let_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    for (allow, host, is_in) in [
+        ("127.0.0.0/8", "127.0.0.1", true),
+        ("10.0.0.0/8", "127.0.0.1", false),
+        ("::/0", "127.0.0.1", false),
+        ("::1", "::1", true),
+        ("127.0.0.1", "::1", false),
+    ] {
+        let port = port::free();
+        let Ok(listener) = TcpListener::bind((host, port)) else {
+            venti_tests::command::skipped(&format!("{host}: not on this machine"));
+            continue;
+        };
+        drop(listener);
+        let address = format!("tcp!{host}!{port}");
+        let command =
+            Command::new("ventiserve").args(["-c", "8m", "-a", &address, "--allow", allow]);
+        let running = command.arg(&store).start();
+        let mut came = None;
+        patience::until("it listens", || {
+            came = TcpStream::connect((host, port)).ok();
+            came.is_some()
+        });
+        let stream = came.unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let read = std::io::Read::read(&mut &stream, &mut [0]).unwrap_or(0);
+        assert_eq!(read == 1, is_in, "{allow} {host}");
+        drop(running);
+    }
+    // By a socket for both kinds of address, an IPv4 address comes inside an IPv6 one.
+    let port = port::free();
+    let address = format!("*:{port}");
+    let command = Command::new("ventiserve").args(["-c", "8m", "-a", &address]);
+    let running = command.args(["--allow", "127.0.0.1"]).arg(&store).start();
+    let served = Served::of(running, port, 0);
+    assert_eq!(served.client(Version::V02).ask(&Request::Sync), "Rsync");
+}
+
+/// Starts it with this listener as descriptor 3.
+fn handed(listener: &TcpListener, names: &str, store: &Path, notify: &Path) -> std::process::Child {
+    let script = "exec 3<&0 </dev/null; exec \"$0\" \"$@\"";
+    let command = Command::new("ventiserve").through(["sh", "-c", script]);
+    let command = command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", names);
+    let command = command.env("NOTIFY_SOCKET", notify.as_os_str());
+    let mut prepared = command.args(["-c", "8m"]).arg(store).prepare();
+    let listener = OwnedFd::from(listener.try_clone().unwrap());
+    prepared.stdin(listener).spawn().unwrap()
+}
+
+#[test]
+fn a_socket_that_is_handed_over_is_served_and_the_supervisor_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let notify = UnixDatagram::bind(&path).unwrap();
+    notify.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut bytes = [0; 64];
+        let length = notify.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let store = directory.path().join("store");
+    let mut child = handed(&listener, "venti", &store, &path);
+    assert_eq!(told(), "READY=1");
+    let mut client = WireClient::hello(port, Version::V04).unwrap();
+    write(&mut client, b"through a socket that somebody else made");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(told(), "STOPPING=1");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_signal_prints_how_it_is_without_a_score() {
+    let directory = tempfile::tempdir().unwrap();
+    let served = Served::made(&directory.path().join("store"));
+    let mut client = served.client(Version::V04);
+    write(&mut client, b"one");
+    write(&mut client, b"one");
+    served.signal(Signal::USR1);
+    let output = served.end();
+    assert_eq!(output.status, 0);
+    assert!(output.stderr.contains("1 blocks"), "{output:?}");
+    assert!(
+        output.stderr.contains("1 stored, 1 duplicates"),
+        "{output:?}"
+    );
+    assert!(!output.stderr.contains(&Score::of(b"one").to_string()[..8]));
+}
