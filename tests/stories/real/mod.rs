@@ -11,6 +11,7 @@ mod reset;
 mod rootcheck;
 mod rootget;
 mod roots;
+mod serve;
 mod source;
 mod ventilag;
 mod ventiprog;

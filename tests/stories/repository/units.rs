@@ -69,7 +69,7 @@ fn systemd_finds_no_fault_in_the_units() {
     // It loads other units of the machine, too.
     let names = |line: &&str| {
         let ours = directory.path().to_string_lossy();
-        let named = ["ventiprog", "ventilag", "rootcheck", "fossil"];
+        let named = ["ventiprog", "ventilag", "ventiserve", "rootcheck", "fossil"];
         line.contains(&*ours) || named.iter().any(|name| line.contains(name))
     };
     let faults: Vec<&str> = said.lines().filter(names).collect();
@@ -126,6 +126,39 @@ fn the_units_that_run_once_are_hardened_alike() {
     assert!(first.as_ref().unwrap().contains("ProtectSystem=strict"));
     for (name, found) in &all {
         assert_eq!(found, first, "{name}");
+    }
+}
+
+/// It writes one directory, and needs no right of root's.
+#[test]
+fn the_server_is_hardened_like_the_others_and_tells_when_it_serves() {
+    let unit = read(&contrib("systemd/ventiserve.service"));
+    let other = read(&contrib("systemd/ventiprog.service"));
+    let (_, hardened) = other.split_once("DevicePolicy=closed\n").unwrap();
+    let shared = |line: &&str| !line.starts_with("DeviceAllow") && !line.starts_with("ProtectHome");
+    for line in hardened.lines().filter(shared) {
+        assert!(unit.lines().any(|of| of == line), "{line}");
+    }
+    for (key, value) in [
+        ("Type", "notify"),
+        ("DynamicUser", "yes"),
+        ("CapabilityBoundingSet", ""),
+        ("KillSignal", "SIGTERM"),
+        ("StateDirectory", "venti"),
+    ] {
+        assert_eq!(values(&unit, key), [value], "{key}");
+    }
+    // Each option in it is one of the command.
+    let help = command::Command::new("ventiserve").arg("--help").run();
+    for option in values(&unit, "Environment").join(" ").split(' ') {
+        if let Some(option) = option.strip_prefix('-') {
+            assert!(help.stdout.contains(&format!("-{option}, ")), "{option}");
+        }
+    }
+    let socket = read(&contrib("systemd/ventiserve.socket"));
+    for address in values(&socket, "ListenStream") {
+        let is_local = address.starts_with("127.0.0.1:") || address.starts_with("[::1]:");
+        assert!(is_local && address.ends_with(":17034"), "{address}");
     }
 }
 
