@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use rustix::process::Signal;
-use venti_tests::command::Command;
+use venti_tests::command::{Command, Prepared};
 use venti_tests::patience::{self, PATIENCE};
 use venti_tests::port;
 use venti_tests::random::Random;
@@ -162,15 +162,15 @@ fn only_those_who_are_allowed_are_let_in() {
     assert_eq!(served.client(Version::V02).ask(&Request::Sync), "Rsync");
 }
 
-/// Starts it with this listener as descriptor 3.
-fn handed(listener: &TcpListener, names: &str, store: &Path, notify: &Path) -> std::process::Child {
+/// It with this listener as descriptor 3.
+fn handed(listener: &TcpListener, names: &str, store: &Path, notify: &Path) -> Prepared {
     let script = "exec 3<&0 </dev/null; exec \"$0\" \"$@\"";
     let command = Command::new("ventiserve").through(["sh", "-c", script]);
     let command = command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", names);
     let command = command.env("NOTIFY_SOCKET", notify.as_os_str());
     let mut prepared = command.args(["-c", "8m"]).arg(store).prepare();
-    let listener = OwnedFd::from(listener.try_clone().unwrap());
-    prepared.stdin(listener).spawn().unwrap()
+    prepared.stdin(OwnedFd::from(listener.try_clone().unwrap()));
+    prepared
 }
 
 #[test]
@@ -187,7 +187,8 @@ fn a_socket_that_is_handed_over_is_served_and_the_supervisor_is_told() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let store = directory.path().join("store");
-    let mut child = handed(&listener, "venti", &store, &path);
+    let mut command = handed(&listener, "venti", &store, &path);
+    let mut child = command.spawn().unwrap();
     assert_eq!(told(), "READY=1");
     let mut client = WireClient::hello(port, Version::V04).unwrap();
     write(&mut client, b"through a socket that somebody else made");
@@ -205,12 +206,12 @@ fn a_signal_prints_how_it_is_without_a_score() {
     write(&mut client, b"one");
     write(&mut client, b"one");
     served.signal(Signal::USR1);
+    // It goes on.
+    write(&mut client, b"one");
+    write(&mut client, b"one");
     let output = served.end();
     assert_eq!(output.status, 0);
     assert!(output.stderr.contains("1 blocks"), "{output:?}");
-    assert!(
-        output.stderr.contains("1 stored, 1 duplicates"),
-        "{output:?}"
-    );
+    assert!(output.stderr.contains("1 stored, "), "{output:?}");
     assert!(!output.stderr.contains(&Score::of(b"one").to_string()[..8]));
 }

@@ -215,12 +215,12 @@ impl Server {
             let open = if has_files { &*all } else { &[] };
             let ready = wait(signals, open, (!has_files).then_some(&NO_MORE_FILES))?;
             has_files = true;
-            if ready.end {
-                break;
-            }
             if ready.status {
                 drain(&signals.status);
                 event(Event::Status);
+            }
+            if ready.end {
+                break;
             }
             for at in ready.doors {
                 has_files &= self.take(all[at], &doors.allow);

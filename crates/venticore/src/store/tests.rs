@@ -1,3 +1,5 @@
+//! Stores in directories of the tests.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
