@@ -9,6 +9,7 @@
 //! | `increment` | a run with about 1 MB that is new on a large partition, against the C tool with the same wrcmd; and runs with nothing new |
 //! | `walk` | `rootcheck` of a root of 200,000 blocks on a real venti, against as many reads sent without a pause |
 //! | `halt` | `foshalt`, and `fosreset` of a fossil that runs, against the fixed sleeps of the rc scripts |
+//! | `serve` | `ventiserve` and plan9port's venti: writes, duplicate writes, probes, reads |
 //! | `whack` | our whack encoder and plan9port's: speed, and size of what comes out |
 //!
 //! Without a part, all of them. `--megabytes` is what the blocks of the first
@@ -20,6 +21,7 @@
 mod format;
 mod halt;
 mod increment;
+mod serve;
 mod targets;
 mod throughput;
 mod walk;
@@ -40,7 +42,7 @@ const BLOCK: usize = 8192;
 const PERCENT_WORDS: usize = 65;
 const DATA: u8 = 13;
 const ARENA: u64 = 512 << 20;
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 8] = [
     "throughput",
     "targets",
     "increment",
@@ -48,6 +50,7 @@ const PARTS: [&str; 7] = [
     "format",
     "halt",
     "whack",
+    "serve",
 ];
 
 /// What was asked for.
@@ -73,6 +76,8 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
         "fosreset",
         "-p",
         "rootcheck",
+        "-p",
+        "ventiserve",
         "-p",
         "xtask",
     ]);
@@ -117,6 +122,14 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     if asks("whack") {
         println!("\nwhack: our encoder and plan9port's");
         whack::run(options.rounds)?;
+    }
+    if asks("serve") {
+        println!("\nserve: ventiserve and plan9port's venti");
+        serve::run(
+            directory.path(),
+            options.megabytes / 4,
+            options.rounds.min(3),
+        )?;
     }
     if asks("format") {
         println!("\nformat: a sparse partition of 64 GB");
