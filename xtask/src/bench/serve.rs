@@ -20,7 +20,7 @@ use venticore::net::client::{Client, Presence, Timeouts};
 use super::{ARENA, BLOCK, spread};
 
 /// What is read for blocks: text and programs that are on every machine that builds this.
-const ROOMS: [&str; 2] = ["share/doc/rust/html/std", "lib"];
+const ROOMS: [&str; 2] = ["share", "lib"];
 
 const WHAT: [&str; 4] = ["fresh writes", "duplicate writes", "probes", "reads"];
 
@@ -90,6 +90,9 @@ fn blocks(megabytes: u64) -> eyre::Result<Vec<Block>> {
             if path.is_dir() {
                 let inside = fs::read_dir(&path)?.map(|entry| entry.map(|entry| entry.path()));
                 open.extend(inside.collect::<Result<Vec<_>, _>>()?);
+                continue;
+            }
+            if !path.is_file() {
                 continue;
             }
             for block in fs::read(&path)?.chunks(BLOCK).take(most - blocks.len()) {
