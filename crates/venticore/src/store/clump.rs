@@ -27,6 +27,20 @@ impl From<ClumpError> for ClumpFault {
     }
 }
 
+/// A clump, and maybe some of what follows it.
+struct Clump {
+    header: ClumpHeader,
+    bytes: Vec<u8>,
+}
+
+impl Clump {
+    /// What stands after the header.
+    fn stored(&self) -> &[u8] {
+        let end = HEADER_LEN + usize::from(self.header.size);
+        self.bytes.get(HEADER_LEN..end).unwrap_or_default()
+    }
+}
+
 impl Store {
     /// The block, from the newest copy that hashes to its score. None where no clump has it.
     ///
@@ -57,10 +71,36 @@ impl Store {
         disk_type: u8,
         block: &[u8],
     ) -> Result<bool, Refusal> {
-        match self.whole(score, disk_type) {
-            Ok(Some(found)) if found == block => Ok(true),
-            Ok(Some(_)) => Err(Refusal::Collision(*score)),
-            Ok(None) | Err(_) => Ok(false),
+        for address in self.index.find(self.index.hash(score, disk_type)) {
+            match self.holds(address, score, disk_type, block) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(ClumpFault::Clump(ClumpError::WrongScore(found))) if found == *score => {
+                    return Err(Refusal::Collision(*score));
+                }
+                Err(fault) => drop(self.damaged(address, score, &fault)),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the clump at an address holds this very block. False where it is of another
+    /// block. The copy is compared, not hashed: the score is the block's own.
+    fn holds(
+        &self,
+        address: u64,
+        score: &Score,
+        disk_type: u8,
+        block: &[u8],
+    ) -> Result<bool, ClumpFault> {
+        let Some(clump) = self.clump(address, score, disk_type)? else {
+            return Ok(false);
+        };
+        let mut room = vec![0; clump.header.uncompressed.into()];
+        let found = clump.header.unpack(clump.stored(), &mut room)?;
+        match found == block {
+            true => Ok(true),
+            false => Err(ClumpError::WrongScore(Score::of(found)).into()),
         }
     }
 
@@ -71,14 +111,23 @@ impl Store {
         score: &Score,
         disk_type: u8,
     ) -> Result<Option<Vec<u8>>, ClumpFault> {
+        let Some(clump) = self.clump(address, score, disk_type)? else {
+            return Ok(None);
+        };
+        Ok(Some(clump.header.block(clump.stored())?.into_owned()))
+    }
+
+    /// The clump at an address; none where it is of another block.
+    fn clump(
+        &self,
+        address: u64,
+        score: &Score,
+        disk_type: u8,
+    ) -> Result<Option<Clump>, ClumpFault> {
         let (place, disk, at) = self.ground.locate(address)?;
         let left = usize::try_from(place.size - at).unwrap_or(usize::MAX);
         let mut bytes = vec![0; AHEAD.min(left)];
-        if disk.read_at(&mut bytes, place.base() + at).is_err() {
-            // What cannot be read may lie behind the clump.
-            bytes.resize(HEADER_LEN, 0);
-            disk.read_at(&mut bytes, place.base() + at)?;
-        }
+        disk.read_at(&mut bytes, place.base() + at)?;
         let header = ClumpHeader::parse(&bytes, place.clump_magic)?;
         if header.score != *score || header.disk_type != disk_type {
             return Ok(None);
@@ -88,13 +137,12 @@ impl Store {
             return Err(ClumpError::Cut.into());
         }
         let have = bytes.len();
-        if end > have {
+        if have < end {
             bytes.resize(end, 0);
             let rest = bytes.get_mut(have..).unwrap_or_default();
             disk.read_at(rest, place.base() + at + have as u64)?;
         }
-        let stored = bytes.get(HEADER_LEN..end).unwrap_or_default();
-        Ok(Some(header.block(stored)?.into_owned()))
+        Ok(Some(Clump { header, bytes }))
     }
 
     /// What a client is told of a clump that is not whole. The operator is told once.

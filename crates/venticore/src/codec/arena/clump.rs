@@ -211,22 +211,30 @@ impl ClumpHeader {
         stored: &'a [u8],
         block: &'a mut [u8],
     ) -> Result<&'a [u8], ClumpError> {
-        let block = match self.encoding {
-            Encoding::Plain => stored,
-            Encoding::Whack => {
-                let found = whack::decompress(stored, block).map_err(ClumpError::Whack)?;
-                if found != usize::from(self.uncompressed) {
-                    return Err(ClumpError::Short {
-                        expected: self.uncompressed,
-                        found,
-                    });
-                }
-                block
-            }
-        };
+        let block = self.unpack(stored, block)?;
         match Score::of(block) {
             score if score == self.score => Ok(block),
             score => Err(ClumpError::WrongScore(score)),
+        }
+    }
+
+    /// The same, without a look at the score: for who compares the bytes.
+    ///
+    /// # Errors
+    /// The block does not decompress.
+    pub fn unpack<'a>(
+        &self,
+        stored: &'a [u8],
+        block: &'a mut [u8],
+    ) -> Result<&'a [u8], ClumpError> {
+        if self.encoding == Encoding::Plain {
+            return Ok(stored);
+        }
+        let found = whack::decompress(stored, block).map_err(ClumpError::Whack)?;
+        let expected = self.uncompressed;
+        match found == usize::from(expected) {
+            true => Ok(block),
+            false => Err(ClumpError::Short { expected, found }),
         }
     }
 
