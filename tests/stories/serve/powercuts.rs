@@ -118,6 +118,8 @@ struct Schedule {
     damaged: BTreeSet<(usize, u64)>,
     /// Blocks of which a copy was damaged.
     hurt: BTreeSet<Key>,
+    /// Clumps in each arena when the store was opened last.
+    opened: Vec<u32>,
     /// What happened, to be told when it fails.
     story: Vec<String>,
     /// What happened, to be counted.
@@ -175,6 +177,7 @@ impl Schedule {
             blocks: BTreeMap::new(),
             damaged: BTreeSet::new(),
             hurt: BTreeSet::new(),
+            opened: Vec::new(),
             story: Vec::new(),
             seen: BTreeMap::new(),
         }
@@ -290,6 +293,8 @@ impl Schedule {
         self.tell("opened".into());
         // A process that was killed leaves all of it to the next, which has synced it.
         self.check(&store);
+        let states = store.arenas();
+        self.opened = states.iter().map(|state| state.live.clumps).collect();
         self.check_arenas(&store);
         for (key, (_, stage)) in &mut self.blocks {
             *stage = match store.read(&key.1, key.0) {
@@ -439,11 +444,18 @@ impl Schedule {
 
     /// After a sync the trailers say what the store does, and seal scores are right.
     fn check_arenas(&mut self, store: &Store) {
+        let mut opened = self.opened.iter();
         let mut states = store.arenas().into_iter();
         for (number, disk) in self.disks.iter().enumerate() {
             for arena in arenas(disk) {
                 let state = states.next().unwrap();
                 assert_eq!((&state.name, state.live), (&arena.name, arena.live));
+                if opened.next() != Some(&arena.live.clumps) {
+                    let mut mark = [1; 4];
+                    let end = arena.base() + arena.live.used;
+                    disk.read_at(&mut mark, end).unwrap();
+                    assert_eq!(mark, [0; 4], "the end of the log");
+                }
                 let is_damaged = self.damaged.contains(&(number, arena.head));
                 let Some(score) = state.score.filter(|_| !is_damaged) else {
                     continue;

@@ -127,7 +127,11 @@ impl Store {
         let (place, disk, at) = self.ground.locate(address)?;
         let left = usize::try_from(place.size - at).unwrap_or(usize::MAX);
         let mut bytes = vec![0; AHEAD.min(left)];
-        disk.read_at(&mut bytes, place.base() + at)?;
+        if disk.read_at(&mut bytes, place.base() + at).is_err() {
+            // What cannot be read may lie behind the clump.
+            bytes.resize(HEADER_LEN, 0);
+            disk.read_at(&mut bytes, place.base() + at)?;
+        }
         let header = ClumpHeader::parse(&bytes, place.clump_magic)?;
         if header.score != *score || header.disk_type != disk_type {
             return Ok(None);
