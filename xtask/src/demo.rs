@@ -1,292 +1,227 @@
-//! `cargo xtask demo`: the main job on a scratch partition, in plain words.
+//! `cargo xtask demo`: a backup, a loss and a restore, as a person would type them.
 //!
-//! Everything it says it has checked; what is not true ends it with an error.
+//! Each line after a `$` is run by a shell as it is printed. Everything that is said was
+//! checked before; what is not true ends the demo with an error.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::Write;
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::SystemTime;
 
-use eyre::{OptionExt, WrapErr, ensure};
-use tempfile::TempDir;
-use venti_tests::arena::{Partition, PartitionBuilder};
-use venti_tests::command::{self, Command};
+use eyre::{OptionExt, ensure};
 use venti_tests::sample::Sample;
+use venti_tests::vac::{Item, Shape, Writer};
 use venti_tests::venti::Venti;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::dial::Dial;
+use venticore::codec::score::Score;
 use venticore::net::client::{Client, Timeouts};
+use venticore::state::{Stamp, StateDir};
 
-const DATA: u8 = 13;
-const FIRST: u64 = 2000;
-const ADDED: u64 = 1000;
-/// So small that both the first blocks and those added fill an arena.
-const ARENA: u64 = 4 << 20;
+mod machine;
 
-/// The scratch partition, the ventis in memory, and the state directory.
-struct Demo {
-    partition: Partition,
-    sample: Sample,
-    targets: [Venti; 2],
-    state: PathBuf,
-    _scratch: TempDir,
-}
+use machine::{Machine, Server, quoted};
+
+/// The letters that are archived, one a day.
+const LETTERS: [(&str, &str); 2] = [
+    (
+        "monday",
+        "Dear Rob,\nthe venti is up.\nIt keeps everything.\n",
+    ),
+    (
+        "tuesday",
+        "Dear Rob,\nthe disk of the venti makes a noise.\nGood that there are two others.\n",
+    ),
+];
 
 pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     ensure!(arguments.is_empty(), "takes no arguments");
     // What is still to be compiled shows before the demo begins.
-    command::build();
-    show(&mut std::io::stdout())
+    let directory = machine::place()?;
+    show(&mut std::io::stdout(), &directory)
 }
 
-/// Does it, and tells it to `out`.
-fn show(out: &mut dyn Write) -> eyre::Result<()> {
-    let mut demo = Demo::set_up(out)?;
-
-    writeln!(out, "\n1. The first run: everything is new.")?;
-    demo.replicate(out, FIRST)?;
-
-    writeln!(out, "\n2. The same again: nothing is new.")?;
-    demo.replicate(out, 0)?;
+/// Does it in this directory, and tells it to `out`.
+fn show(out: &mut dyn Write, directory: &Path) -> eyre::Result<()> {
+    let machine = Machine::new(directory)?;
+    writeln!(
+        out,
+        "Three ventis: the source, and two that keep copies of it."
+    )?;
+    writeln!(out, "  $ cd {}", quoted(directory))?;
+    writeln!(out, "  $ export PATH={}:$PATH", quoted(machine::commands()))?;
+    let mut source = machine.serve(out, "source")?;
+    let mut one = machine.serve(out, "venti1")?;
+    let mut two = machine.serve(out, "venti2")?;
+    let [s, a, b] = [&source, &one, &two].map(Server::address);
+    let backup = format!("ventiprog -d state -s {s} -p source {a} {b}");
 
     writeln!(
         out,
-        "\n3. {ADDED} more blocks are stored in the source. They fill an arena; the rest go into the next."
+        "\n1. Monday: files are archived in the source. The first backup:"
     )?;
-    let arena = demo.active();
-    demo.add(ADDED)?;
-    ensure!(demo.active() > arena, "no arena was filled");
-    demo.replicate(out, ADDED)?;
+    let monday = Archive::of_day(1);
+    monday.store(&s, directory)?;
+    let said = machine.run(out, &backup)?;
+    check_sent(&said, monday.blocks.len())?;
 
     writeln!(
         out,
-        "\n4. Every block is read back from each target and hashed."
+        "\n2. Tuesday: one letter more. Only what is new is sent:"
     )?;
-    demo.read_back(out)?;
+    let tuesday = Archive::of_day(2);
+    tuesday.store(&s, directory)?;
+    let said = machine.run(out, &backup)?;
+    let is_new = |block: &&(BlockType, Score)| !monday.blocks.contains(block);
+    check_sent(&said, tuesday.blocks.iter().filter(is_new).count())?;
 
     writeln!(
         out,
-        "\nEach statement was checked before it was printed. The scratch directory is removed."
+        "\n3. Is all of it there? Every block is read back from each copy:"
     )?;
+    machine.run(out, &format!("rootcheck -d state -h {a} -h {b}"))?;
+    machine.run(out, "ventilag -d state -p source")?;
+
+    writeln!(out, "\n4. The source is lost:")?;
+    machine.run(out, &format!("kill -9 {}", source.running.id()))?;
+    ensure!(!source.running.end()?, "the source was not killed");
+
+    writeln!(out, "\n5. Tuesday's letter comes back from a copy:")?;
+    machine.run(out, &format!("rootget -n -h {a} state/rootscor letters"))?;
+    let get = format!("rootget -h {a} -o back state/rootscor letters/tuesday");
+    machine.run(out, &get)?;
+    let letter = machine.run(out, "cat back/tuesday")?;
+    ensure!(letter == LETTERS[1].1, "another letter came back");
+    writeln!(out, "It is what was archived, byte for byte.")?;
+
+    for server in [&mut one, &mut two] {
+        ensure!(
+            server.running.end()?,
+            "{}: its status was not 0",
+            server.store
+        );
+    }
+    suggest(out, directory, &[source, one, two])
+}
+
+/// The summary of ventiprog has to say that each of two targets was sent `blocks` blocks.
+fn check_sent(said: &str, blocks: usize) -> eyre::Result<()> {
+    let expected = format!("2 targets current: {} blocks, ", 2 * blocks);
+    ensure!(said.contains(&expected), "expected {expected:?}: {said}");
     Ok(())
 }
 
-impl Demo {
-    fn set_up(out: &mut dyn Write) -> eyre::Result<Self> {
-        let scratch = tempfile::tempdir()?;
-        let path = scratch.path().join("arenas");
-        let partition = PartitionBuilder::new()
-            .arenas(4, ARENA)
-            .create(&path)
-            .wrap_err_with(|| path.display().to_string())?;
-        let state = scratch.path().join("state");
-        let mut demo = Demo {
-            partition,
-            sample: Sample::new(1, 65),
-            targets: [Venti::start(), Venti::start()],
-            state,
-            _scratch: scratch,
+/// What a reader can do with what the demo leaves.
+fn suggest(out: &mut dyn Write, directory: &Path, servers: &[Server; 3]) -> eyre::Result<()> {
+    let path = |name: &str| quoted(&directory.join(name));
+    let program = |name: &str| quoted(&machine::commands().join(name));
+    let [source, one, two] = servers;
+    let (state, stores) = (path("state"), servers.each_ref().map(|s| path(s.store)));
+    let of_source = format!("-d {state} -s {} -p {}", source.address(), stores[0]);
+    let targets = format!("{} {}", one.address(), two.address());
+    writeln!(
+        out,
+        "\nAll servers have ended; their stores are still there. What you can do next:"
+    )?;
+    writeln!(
+        out,
+        "\nStart the servers again. Each shows its arenas on a page:"
+    )?;
+    for (server, store) in servers.iter().zip(&stores) {
+        writeln!(
+            out,
+            "  $ {} {} {store} &",
+            program("ventiserve"),
+            server.listen
+        )?;
+        writeln!(out, "    {}", server.page())?;
+    }
+    let ventiprog = program("ventiprog");
+    let lines = [
+        (
+            "Back up again, and read back all that was backed up before:",
+            format!("{ventiprog} {of_source} {targets}"),
+        ),
+        ("", format!("{ventiprog} --verify {of_source} {targets}")),
+        (
+            "See what is backed up where:",
+            format!("{} -d {state} -p {}", program("ventilag"), stores[0]),
+        ),
+        (
+            "List all files of the last archive:",
+            format!(
+                "{} -n -h {} {state}/rootscor",
+                program("rootget"),
+                two.address()
+            ),
+        ),
+        (
+            "List all archives that a store holds:",
+            format!("{} {}", program("ventiroots"), stores[1]),
+        ),
+    ];
+    for (what, line) in lines {
+        if !what.is_empty() {
+            writeln!(out, "{what}")?;
+        }
+        writeln!(out, "  $ {line}")?;
+    }
+    Ok(())
+}
+
+/// An archive: the blocks that vac would write, made in memory.
+struct Archive {
+    root: Score,
+    blocks: Vec<(BlockType, Score)>,
+    memory: Venti,
+}
+
+impl Archive {
+    /// The letters of the first days, and some photos.
+    fn of_day(day: usize) -> Self {
+        let mut noise = Sample::new(1, 0);
+        let photo = |n| Item::file(&format!("{n}.jpg"), &noise.noise(100_000));
+        let photos: Vec<Item> = (1..=20).map(photo).collect();
+        let letter = |&(name, text): &(&str, &str)| Item::file(name, text.as_bytes());
+        let letters = LETTERS[..day].iter().map(letter).collect();
+        let files = [
+            Item::directory("letters", letters),
+            Item::directory("photos", photos),
+        ];
+        let memory = Venti::start();
+        let shape = Shape {
+            dsize: 8192,
+            psize: 8180,
+            ..Shape::default()
         };
-        demo.add(FIRST)?;
-        demo.introduce(out)?;
-        Ok(demo)
+        let root = Writer::new(&memory, shape).archive(&files).score;
+        Archive {
+            root,
+            blocks: memory.blocks(),
+            memory,
+        }
     }
 
-    /// Says what there is.
-    fn introduce(&self, out: &mut dyn Write) -> eyre::Result<()> {
-        let path = self.partition.path().display();
-        let arenas = self.partition.arenas().len();
-        let [first, second] = &self.targets;
-        writeln!(out, "The source: a scratch arena partition, {path}")?;
-        writeln!(
-            out,
-            "  with {arenas} arenas and {FIRST} blocks, as a venti server would have stored them."
-        )?;
-        writeln!(
-            out,
-            "The targets: two empty ventis in the memory of this process,"
-        )?;
-        writeln!(out, "  {} and {}.", first.dial(), second.dial())?;
-        writeln!(out, "The state: none. No wrcmd has to be written by hand.")?;
+    /// Writes it to a venti, and records its root, which is the key to it.
+    fn store(&self, venti: &str, directory: &Path) -> eyre::Result<()> {
+        let dial = Dial::parse(venti, None, Dial::VENTI)?;
+        let mut client = Client::dial(&dial, Timeouts::default())?;
+        for (ty, score) in &self.blocks {
+            let block = self.memory.get(*ty, score).ok_or_eyre("a block is gone")?;
+            client.write(*ty, score, &block)?;
+        }
+        client.sync()?;
+        let stamp = Stamp {
+            time: SystemTime::now(),
+            host: "demo",
+            tool: "demo",
+        };
+        let line = format!("vac:{} /usr/glenda {dial}", self.root);
+        let state = StateDir::open(&directory.join("state"))?;
+        state.append_rootscor(&stamp, &[line], StateDir::ROOTSCOR_WAIT)?;
         Ok(())
     }
-
-    /// The arena that is being filled.
-    fn active(&self) -> usize {
-        let arenas = self.partition.arenas();
-        let filled = arenas.iter().rposition(|arena| arena.counters().clumps > 0);
-        filled.unwrap_or(0)
-    }
-
-    /// Stores `blocks` more blocks in the source.
-    fn add(&mut self, blocks: u64) -> eyre::Result<()> {
-        for _ in 0..blocks {
-            let size = 1000 + self.sample.size(7000);
-            let block = self.sample.block(size);
-            self.partition.append(DATA, &block)?;
-        }
-        self.partition.sync()?;
-        Ok(())
-    }
-
-    /// Runs ventiprog, and checks that it sent `expected` blocks to each
-    /// target and moved its place to the end of the log.
-    fn replicate(&self, out: &mut dyn Write, expected: u64) -> eyre::Result<()> {
-        let before = self.targets.each_ref().map(writes);
-        writeln!(out, "  wrcmd before:  {}", self.wrcmd()?)?;
-        let [first, second] = self.targets.each_ref().map(Venti::dial);
-        let (state, path) = (self.state.display(), self.partition.path().display());
-        writeln!(out, "  $ ventiprog -d {state} -p {path} {first} {second}")?;
-        let output = Command::new("ventiprog")
-            .arg("-d")
-            .arg(&self.state)
-            .arg("-p")
-            .arg(self.partition.path())
-            .args([&first, &second])
-            .run();
-        ensure!(output.status == 0, "ventiprog failed: {output:?}");
-        writeln!(out, "  exit status 0")?;
-        writeln!(out, "  wrcmd after:   {}", self.wrcmd()?)?;
-        for (number, target) in self.targets.iter().enumerate() {
-            let sent = writes(target) - before[number];
-            ensure!(
-                sent == expected,
-                "target {} was sent {sent} blocks, expected {expected}",
-                number + 1
-            );
-            writeln!(out, "  target {} was sent {sent} blocks.", number + 1)?;
-        }
-        self.check_place(out)
-    }
-
-    /// The wrcmd has to be at the end of the log.
-    fn check_place(&self, out: &mut dyn Write) -> eyre::Result<()> {
-        let active = self.active();
-        let arena = &self.partition.arenas()[active];
-        let (head, used) = (arena.head(), arena.counters().used);
-        let wrcmd = self.wrcmd()?;
-        let first = self.targets[0].dial();
-        let path = self.partition.path().display();
-        let expected = format!("wrarena -h {first} -o {head} {path} {used:#x}");
-        ensure!(wrcmd == expected, "wrcmd is {wrcmd}, expected {expected}");
-        let number = active + 1;
-        writeln!(
-            out,
-            "  Arena {number}, at {head}, is filled up to {used:#x}: nothing is left to send."
-        )?;
-        Ok(())
-    }
-
-    fn read_back(&self, out: &mut dyn Write) -> eyre::Result<()> {
-        for (number, target) in self.targets.iter().enumerate() {
-            let found = self.read_back_from(&target.dial())?;
-            writeln!(
-                out,
-                "  target {}: {found} blocks, every score is right.",
-                number + 1
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Reads every block of the source from a target; the client refuses data
-    /// that does not hash to its score.
-    fn read_back_from(&self, address: &str) -> eyre::Result<usize> {
-        let mut client = Client::dial(
-            &Dial::parse(address, None, Dial::VENTI)?,
-            Timeouts::default(),
-        )?;
-        let clumps: Vec<_> = self.partition.clumps().collect();
-        let mut wanted = Vec::new();
-        for clump in &clumps {
-            let block_type = BlockType::from_disk(clump.block_type).ok_or_eyre("unknown type")?;
-            wanted.push((clump.score, block_type));
-        }
-        let (mut found, mut failed) = (0, None);
-        client.read_many(wanted, |n, block| {
-            match block {
-                Ok(block) if block.len() == usize::from(clumps[n].size) => found += 1,
-                Ok(_) => failed = Some(eyre::eyre!("{}: wrong size", clumps[n].score)),
-                Err(error) => failed = Some(error.into()),
-            }
-            match failed {
-                None => ControlFlow::Continue(()),
-                Some(_) => ControlFlow::Break(()),
-            }
-        })?;
-        match failed {
-            Some(error) => Err(error).wrap_err_with(|| address.to_owned()),
-            None => {
-                ensure!(
-                    found == clumps.len(),
-                    "{address}: {found} blocks of {}",
-                    clumps.len()
-                );
-                Ok(found)
-            }
-        }
-    }
-
-    fn wrcmd_path(&self) -> PathBuf {
-        self.state.join("wrcmd")
-    }
-
-    fn wrcmd(&self) -> eyre::Result<String> {
-        match self.wrcmd_path().try_exists()? {
-            true => read_line(&self.wrcmd_path()),
-            false => Ok("none".to_owned()),
-        }
-    }
-}
-
-fn read_line(path: &Path) -> eyre::Result<String> {
-    let text = fs::read_to_string(path).wrap_err_with(|| path.display().to_string())?;
-    Ok(text.trim_end().to_owned())
-}
-
-/// How many blocks a venti was sent.
-fn writes(venti: &Venti) -> u64 {
-    venti.counts().writes
 }
 
 #[cfg(test)]
-mod tests {
-    use venti_tests::command;
-
-    use super::*;
-
-    /// A text without what differs from run to run: ports, and the scratch directory.
-    fn masked(text: &str) -> String {
-        let word = |word: &str| match (word.split_once("127.0.0.1!"), word.split_once("/tmp/")) {
-            (Some((before, after)), _) => {
-                let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-                format!("{before}127.0.0.1!PORT{rest}")
-            }
-            (_, Some((before, after))) => {
-                let (_, below) = after.split_once('/').unwrap_or((after, ""));
-                format!("{before}/tmp/SCRATCH/{below}")
-            }
-            _ => word.to_owned(),
-        };
-        let line = |line: &str| line.split(' ').map(word).collect::<Vec<_>>().join(" ");
-        text.lines().map(line).collect::<Vec<_>>().join("\n")
-    }
-
-    #[test]
-    fn the_readme_shows_what_the_demo_says() {
-        let mut said = Vec::new();
-        show(&mut said).unwrap();
-        let said = String::from_utf8(said).unwrap();
-        let temporary = std::env::temp_dir().display().to_string();
-        let said = masked(&said.replace(&temporary, "/tmp"));
-        let readme = command::root().join("README.md");
-        let readme = fs::read_to_string(readme).unwrap();
-        let (_, shown) = readme.split_once("    $ cargo xtask demo\n").unwrap();
-        let lines = shown
-            .lines()
-            .take_while(|l| l.is_empty() || l.starts_with("    "));
-        let lines: Vec<&str> = lines.map(|l| l.strip_prefix("    ").unwrap_or(l)).collect();
-        assert_eq!(masked(lines.join("\n").trim_end()), said);
-    }
-}
+mod tests;

@@ -21,7 +21,7 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "demo",
-        does: "replicate a scratch partition into ventis in memory, in plain words",
+        does: "a backup, a loss and a restore with three ventis in target/demo",
         run: demo::run,
     },
     Task {

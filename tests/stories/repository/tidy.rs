@@ -78,6 +78,7 @@ const STARTERS: &[([&str; 2], &[&str])] = &[
             "tests/src/command.rs",
             "tests/src/decoys.rs",
             "tests/src/machine.rs",
+            "xtask/src/demo/machine.rs",
             "xtask/src/package/build.rs",
         ],
     ),
