@@ -5,14 +5,12 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use eyre::{WrapErr, bail, ensure};
-use venti_tests::command;
+use eyre::ensure;
 use venti_tests::plan9::{Plan9, Venti};
-use venti_tests::port;
+use venti_tests::served::Served;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 use venticore::net::client::{Client, Presence, Timeouts};
@@ -25,9 +23,6 @@ const ROOMS: [&str; 2] = ["share", "lib"];
 const WHAT: [&str; 4] = ["fresh writes", "duplicate writes", "probes", "reads"];
 
 type Block = (Score, Vec<u8>);
-
-/// How long a server may take to start.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(directory: &Path, megabytes: u64, rounds: usize) -> eyre::Result<()> {
     let blocks = blocks(megabytes)?;
@@ -126,54 +121,16 @@ fn ours(directory: &Path, blocks: &[Block]) -> eyre::Result<[Duration; 4]> {
     let scratch = tempfile::tempdir_in(directory)?;
     let store = scratch.path().join("ours");
     let bytes = (blocks.len() * BLOCK) as u64 * 5 / 4 + 2 * ARENA;
-    let mut server = Ours::start(&store, &["-c", &bytes.to_string()])?;
-    let written = write(&server.address, blocks)?;
-    let again = write(&server.address, blocks)?;
-    server = server.again(&store)?;
-    let probed = probe(&server.address, blocks)?;
-    server = server.again(&store)?;
-    let read = read(&server.address, blocks)?;
+    let server = Served::with(&["-c", &bytes.to_string()], &store);
+    let written = write(&server.dial(), blocks)?;
+    let again = write(&server.dial(), blocks)?;
+    drop(server);
+    let server = Served::with::<&str>(&[], &store);
+    let probed = probe(&server.dial(), blocks)?;
+    drop(server);
+    let server = Served::with::<&str>(&[], &store);
+    let read = read(&server.dial(), blocks)?;
     Ok([written, again, probed, read])
-}
-
-/// A ventiserve that is killed when dropped.
-struct Ours {
-    child: Child,
-    address: String,
-}
-
-impl Ours {
-    fn start(store: &Path, options: &[&str]) -> eyre::Result<Self> {
-        let address = format!("tcp!127.0.0.1!{}", port::free());
-        let child = Command::new(command::root().join("target/release/ventiserve"))
-            .args(options)
-            .args(["-a", &address])
-            .arg(store)
-            .stdin(Stdio::null())
-            .spawn()
-            .wrap_err("ventiserve")?;
-        let server = Ours { child, address };
-        let deadline = Instant::now() + PATIENCE;
-        while dial(&server.address).is_err() {
-            if Instant::now() > deadline {
-                bail!("ventiserve does not start");
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        Ok(server)
-    }
-
-    fn again(self, store: &Path) -> eyre::Result<Self> {
-        drop(self);
-        Self::start(store, &[])
-    }
-}
-
-impl Drop for Ours {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn dial(address: &str) -> eyre::Result<Client> {
