@@ -24,14 +24,14 @@ place; its index is made in memory at the start.
   -H, --http ADDR        serve the pages /, /index, /storage and /metrics here
   -c, --create SIZE      make stores that are not there, of this size
   -A, --arena-size SIZE  cut them into arenas of this size; 512m without it
-      --allow NETWORK    let in these addresses alone, 10.0.0.0/8 or fd00::/8
+      --allow NETWORK    let in only these addresses, 10.0.0.0/8 or fd00::/8
   -r, --read-only        do not write to the stores
-  -v, --verbose          say when it serves, and more
+  -v, --verbose          say what it serves, and where
   -h, --help             print this text
   -V, --version          print the version
 
 -a, -H and --allow may be given several times. A size may end in k, m, g or t.
-SIGTERM and SIGINT end it when all is written; SIGUSR1 prints how it is.",
+SIGTERM and SIGINT end it when all is written; SIGUSR1 prints its status.",
 };
 
 fn main() -> ExitCode {

@@ -1,8 +1,8 @@
 //! Making a store: a sparse file with arenas in plan9port's form, all empty.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use eyre::{OptionExt, WrapErr, ensure};
@@ -29,13 +29,15 @@ const BLOCK: u32 = 8192;
 const TABLE: u64 = 512 << 10;
 
 /// Makes a store of `size` bytes with arenas of `arena` bytes each. The file appears
-/// under its name when all of it is on disk. It takes up what is written into it.
+/// under its name when all of it is on disk. It takes up what is written into it. Its
+/// directory is made if only that is missing.
 ///
 /// # Errors
 /// Something has the name already, the sizes do not go together, or the system refuses.
 pub fn create(path: &Path, size: u64, arena: u64) -> eyre::Result<()> {
     let layout = Layout::of(path, size, arena)?;
     let temporary = temporary(path)?;
+    make_directory(directory_of(path))?;
     // Left by a process of the same number that was killed.
     let _ = fs::remove_file(&temporary);
     let made = layout
@@ -170,16 +172,32 @@ fn temporary(path: &Path) -> eyre::Result<PathBuf> {
 /// Gives the file its name, unless something has it.
 fn publish(temporary: &Path, path: &Path) -> eyre::Result<()> {
     renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE)?;
-    let directory = match path.parent() {
+    File::open(directory_of(path))?.sync_all()?;
+    Ok(())
+}
+
+/// The directory, for its owner alone, if it is not there. One above it has to be there: it
+/// may be a disk that is not mounted.
+fn make_directory(directory: &Path) -> eyre::Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    let made = DirBuilder::new().mode(0o700).create(directory);
+    made.and_then(|()| File::open(directory_of(directory))?.sync_all())
+        .wrap_err_with(|| format!("{}: cannot make the directory", text::path(directory)))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    File::open(directory)?.sync_all()?;
-    Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::source::{ArenaSource, ReadAt};
 
@@ -214,6 +232,20 @@ mod tests {
         assert!(create(&path, size, 3 << 20).is_err());
         assert_eq!(fs::read(&path).unwrap(), bytes);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn its_directory_is_made_for_its_owner_alone_but_no_further_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let parent = directory.path().join("venti");
+        create(&parent.join("store"), 10 << 20, 3 << 20).unwrap();
+        let mode = fs::metadata(&parent).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        // As where a disk is not mounted, or a name is not spelt right.
+        let far = directory.path().join("a/b/store");
+        let error = create(&far, 10 << 20, 3 << 20).unwrap_err();
+        assert!(format!("{error:#}").contains("a/b"), "{error:#}");
+        assert!(!directory.path().join("a").exists());
     }
 
     #[test]
