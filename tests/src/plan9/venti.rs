@@ -57,6 +57,26 @@ impl Venti {
     /// When one of the programs fails.
     #[must_use]
     pub fn on(plan9: &Plan9, partition: &Path) -> Self {
+        let mut venti = Self::beside(plan9, partition);
+        plan9.succeed("venti/buildindex", &[&venti.configuration]);
+        venti.start();
+        venti
+    }
+
+    /// A server on this partition, with an index beside it that is empty: the server
+    /// enters by itself what the partition holds.
+    ///
+    /// # Panics
+    ///
+    /// When one of the programs fails.
+    #[must_use]
+    pub fn with_empty_index(plan9: &Plan9, partition: &Path) -> Self {
+        let mut venti = Self::beside(plan9, partition);
+        venti.start();
+        venti
+    }
+
+    fn beside(plan9: &Plan9, partition: &Path) -> Self {
         let section = partition.with_extension("isect");
         zeros(&section, 20 << 20);
         let arguments: [&OsStr; 2] = ["isect".as_ref(), section.as_ref()];
@@ -70,8 +90,7 @@ impl Venti {
         );
         fs::write(&configuration, text).expect("a configuration beside the partition");
         plan9.succeed("venti/fmtindex", &[&configuration]);
-        plan9.succeed("venti/buildindex", &[&configuration]);
-        let mut venti = Venti {
+        Venti {
             plan9: plan9.clone(),
             partition: partition.to_owned(),
             configuration,
@@ -79,9 +98,7 @@ impl Venti {
             web,
             server: None,
             most: None,
-        };
-        venti.start();
-        venti
+        }
     }
 
     /// Its arena partition.

@@ -1,6 +1,7 @@
 //! Against plan9port's own programs; run by `cargo xtask test --real`.
 
 mod arenas;
+mod bothways;
 mod conf;
 mod console;
 mod evening;
