@@ -1,5 +1,6 @@
 //! How it starts, who is let in, and how it ends.
 
+use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -92,7 +93,7 @@ fn a_store_has_one_server() {
         .args(["-a", &address])
         .arg(&store)
         .run();
-    output.assert_refused(1, "another process serves it");
+    output.assert_refused(5, "another process serves it");
     assert_eq!(served.end().status, 0);
     let served = Served::made(&store);
     let address = format!("127.0.0.1:{}", served.port());
@@ -104,6 +105,41 @@ fn a_store_has_one_server() {
         .arg(directory.path().join("none"))
         .run();
     output.assert_refused(1, "none");
+}
+
+#[test]
+fn ranges_of_one_file_are_served_as_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let [disk, one, two] = ["disk", "one", "two"].map(|name| directory.path().join(name));
+    let mut whole = Vec::new();
+    for part in [&one, &two] {
+        assert_eq!(
+            Served::with(&["-c", "4m", "-A", "2m"], part).end().status,
+            0
+        );
+        whole.extend(fs::read(part).unwrap());
+    }
+    fs::write(&disk, &whole).unwrap();
+    let range = |range: &str| format!("{}:{range}", disk.display());
+    let serve = || Served::with(&[range("0-4m")], Path::new(&range("4m-8m")));
+    // More than the first range has room for.
+    let blocks: Vec<Vec<u8>> = (0..100).map(|n| Random::new(n).bytes(50_000)).collect();
+    let served = serve();
+    let mut client = served.client(Version::V04);
+    blocks.iter().for_each(|block| write(&mut client, block));
+    let address = format!("127.0.0.1:{}", port::free());
+    let other = Command::new("ventiserve").args(["-a", &address]);
+    let output = other.arg(range("4m-8m")).run();
+    output.assert_refused(5, "another process serves it");
+    assert_eq!(served.end().status, 0);
+    let served = serve();
+    let mut client = served.client(Version::V04);
+    assert!(blocks.iter().all(|block| has(&mut client, block)));
+    // The same one twice would be written twice.
+    let twice = Command::new("ventiserve").args(["-a", &address]);
+    assert_eq!(served.end().status, 0);
+    let output = twice.args([range("0-4m"), range("0-4m")]).run();
+    output.assert_refused(1, "is also in");
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub fn run(options: Options, terminal: Terminal) -> Result<Status> {
 
 /// The stores, those made that are not there.
 fn open(options: &Options, terminal: &Arc<Terminal>) -> Result<Store> {
-    let mut disks = Vec::new();
+    let mut operands = Vec::new();
     for text in &options.stores {
         let operand = Operand::try_from(text.as_os_str())?;
         if let Some(size) = options.create
@@ -112,8 +112,9 @@ fn open(options: &Options, terminal: &Arc<Terminal>) -> Result<Store> {
             let arena = options.arena_size.unwrap_or(create::ARENA);
             create::create(operand.as_path(), size, arena)?;
         }
-        disks.push(disk::open(&operand, options.read_only)?);
+        operands.push(operand);
     }
+    let disks = disk::open_all(&operands, options.read_only)?;
     let said = Arc::clone(terminal);
     let settings = Settings {
         read_only: options.read_only,

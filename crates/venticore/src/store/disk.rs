@@ -1,14 +1,16 @@
 //! What a store lies on.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use eyre::{WrapErr, bail};
+use eyre::WrapErr;
 
 use crate::codec::operand::Operand;
 use crate::host::holders::{self, Writers};
 use crate::host::partition::Partition;
 use crate::source::ReadAt;
+use crate::status::{Failure, Status};
 
 /// A partition or file that is written to, by several threads at once.
 pub trait Disk: ReadAt {
@@ -29,28 +31,48 @@ pub trait Disk: ReadAt {
     fn name(&self) -> String;
 }
 
-/// Opens what an operand names, to be served by this process alone, unless it is only read.
+/// Opens what operands name, to be served by this process alone, unless it is only read.
+/// Several may be parts of one file or device.
 ///
 /// # Errors
-/// It cannot be opened, or another process has it open for writing.
-pub fn open(operand: &Operand, read_only: bool) -> eyre::Result<Arc<dyn Disk>> {
-    if read_only {
-        return Ok(Arc::new(Partition::open(operand)?.through_cache()));
+/// One cannot be opened, or another process has it open for writing.
+pub fn open_all(operands: &[Operand], read_only: bool) -> eyre::Result<Vec<Arc<dyn Disk>>> {
+    let mut claimed = Vec::new();
+    let mut disks: Vec<Arc<dyn Disk>> = Vec::new();
+    for operand in operands {
+        let disk = match read_only {
+            true => Partition::open(operand)?,
+            false => open_for_writing(operand, &mut claimed)?,
+        };
+        disks.push(Arc::new(disk.through_cache()));
     }
+    Ok(disks)
+}
+
+/// Opens what an operand names, and claims the file or device it is in, unless this
+/// process has claimed it already.
+fn open_for_writing(operand: &Operand, claimed: &mut Vec<PathBuf>) -> eyre::Result<Partition> {
+    let path = Partition::open(operand)?.path().canonicalize();
+    let path = path.wrap_err_with(|| operand.to_string())?;
+    if claimed.contains(&path) {
+        return Ok(Partition::open_rw_beside(operand)?);
+    }
+    let in_use = |why: &str| Failure::report(Status::Locked, format!("{operand}: {why}"));
     let partition = Partition::open_rw(operand)?;
-    let claimed = partition.try_claim();
-    if !claimed.wrap_err_with(|| format!("{operand}: cannot lock it"))? {
-        bail!("{operand}: another process serves it or writes to it; expected to be alone");
+    let is_ours = partition.try_claim();
+    if !is_ours.wrap_err_with(|| format!("{operand}: cannot lock it"))? {
+        let why = "another process serves it or writes to it; expected to be alone";
+        return Err(in_use(why));
     }
     let writers = Writers::of(&[partition.path()]).map(|found| found.processes);
     let writers = writers.unwrap_or_default();
     if let Some(holders::Process { pid, command }) = writers.into_iter().flatten().next() {
-        bail!(
-            "{operand}: {command} (process {pid}) has it open for writing; end it first, or \
-             serve with -r"
-        );
+        return Err(in_use(&format!(
+            "{command} (process {pid}) has it open for writing; end it first, or serve with -r"
+        )));
     }
-    Ok(Arc::new(partition.through_cache()))
+    claimed.push(path);
+    Ok(partition)
 }
 
 impl Disk for Partition {

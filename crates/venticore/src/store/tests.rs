@@ -264,10 +264,13 @@ proptest! {
 fn a_store_is_written_by_one_process_at_a_time() {
     let scratch = Scratch::new(10 << 20, 4 << 20);
     let operand = Operand::try_from(scratch.path.as_os_str()).unwrap();
-    let first = disk::open(&operand, false).unwrap();
-    let second = disk::open(&operand, false).err().unwrap().to_string();
+    let first = disk::open_all(std::slice::from_ref(&operand), false).unwrap();
+    let second = disk::open_all(std::slice::from_ref(&operand), false)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(second.contains("another process"), "{second}");
-    assert!(disk::open(&operand, true).is_ok());
+    assert!(disk::open_all(std::slice::from_ref(&operand), true).is_ok());
     drop(first);
-    assert!(disk::open(&operand, false).is_ok());
+    assert!(disk::open_all(std::slice::from_ref(&operand), false).is_ok());
 }
