@@ -29,10 +29,10 @@ impl Plan9 {
     ///
     /// When it does not.
     #[must_use]
-    pub fn unvac(&self, directory: &Path, venti: &Venti) -> BTreeMap<PathBuf, Node> {
+    pub fn unvac(&self, directory: &Path, venti: &str) -> BTreeMap<PathBuf, Node> {
         let to = tempfile::tempdir_in(directory).expect("a directory for the tree");
         let mut unvac = self.command("unvac");
-        unvac.current_dir(to.path()).args(["-h", &venti.address()]);
+        unvac.current_dir(to.path()).args(["-h", venti]);
         let _ = fed(unvac.arg(directory.join("tree.vac")), b"");
         nodes(&to.path().join("tree"))
     }

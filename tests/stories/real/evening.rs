@@ -5,14 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use venti_tests::command::{self, Output};
 use venti_tests::fossil;
+use venti_tests::patience;
 use venti_tests::plan9::{Plan9, Venti};
+use venti_tests::port;
 use venti_tests::sample::Sample;
 use venti_tests::surroundings::Surroundings;
 use venti_tests::tree::{Node, nodes};
@@ -32,6 +35,8 @@ struct Evening {
     targets: Vec<Venti>,
     /// Where the two targets are named, as the configuration has them.
     listed: Vec<String>,
+    /// The servers of the guide.
+    served: Vec<Pid>,
 }
 
 impl Evening {
@@ -52,6 +57,7 @@ impl Evening {
             source,
             targets,
             listed,
+            served: Vec::new(),
             directory,
             plan9,
         };
@@ -111,6 +117,15 @@ impl Evening {
         let said = output.stderr.lines().last().unwrap_or_default();
         assert!(said.contains(last), "{line}: expected {last:?}: {output:?}");
         output
+    }
+
+    /// Types a line that starts a server of `ventiserve`, with `&` after it.
+    fn serve(&mut self, line: &str, port: u16) {
+        let line = format!("{line} >>served 2>&1 & echo $!");
+        let output = self.type_line(&line);
+        let id = output.stdout.trim().parse().ok().and_then(Pid::from_raw);
+        self.served.extend(id);
+        patience::until(&line, || TcpStream::connect(("127.0.0.1", port)).is_ok());
     }
 
     /// Types these lines, each of which ends with a status and a last message.
@@ -175,9 +190,14 @@ impl Evening {
     /// What was stored last, as a target gives it back.
     #[track_caller]
     fn assert_restorable_from(&self, venti: &Venti) {
+        self.assert_restorable_at(&venti.address());
+    }
+
+    #[track_caller]
+    fn assert_restorable_at(&self, address: &str) {
         let expected: BTreeMap<PathBuf, Node> = nodes(&self.path("tree"));
-        let found = self.plan9.unvac(self.directory.path(), venti);
-        assert!(found == expected, "{}: another tree", venti.address());
+        let found = self.plan9.unvac(self.directory.path(), address);
+        assert!(found == expected, "{address}: another tree");
     }
 }
 
@@ -185,6 +205,9 @@ impl Drop for Evening {
     fn drop(&mut self) {
         for kin in kin_below(self.directory.path()) {
             let _ = kill_process(kin.pid, Signal::KILL);
+        }
+        for pid in &self.served {
+            let _ = kill_process(*pid, Signal::KILL);
         }
     }
 }
@@ -434,22 +457,26 @@ fn every_restore_of_the_guide() {
 
     // The venti.
     evening.source.stop();
-    fs::remove_file(&arenas).unwrap();
+    // As of a disk that was taken out of the lost machine.
+    let saved = evening.path("saved").display().to_string();
+    fs::rename(&arenas, &saved).unwrap();
     // From here on on other machines, where nothing is configured.
     evening.surroundings.configure("");
-    let new = Venti::fresh(
-        &evening.plan9,
-        evening.directory.path(),
-        "new",
-        8 << 20,
-        MEGABYTE,
-    );
-    let [restore, state, arenas] =
-        ["restore", "state", "one.arenas"].map(|name| evening.path(name).display().to_string());
-    let new_arenas = new.partition().display().to_string();
-    let new_state = evening.path("new-state").display().to_string();
-    let new_dial = new.address();
+    let ports = [port::free(), port::free()];
+    let [saved_dial, new_dial] = ports.map(|port| format!("tcp!127.0.0.1!{port}"));
+    let [restore, state, arenas, new_arenas, new_state] =
+        ["restore", "state", "one.arenas", "new/store", "new-state"]
+            .map(|name| evening.path(name).display().to_string());
     let words = [
+        (
+            "serve -r SAVED",
+            &*format!("serve -a '{saved_dial}' -r {saved}"),
+        ),
+        (
+            "-a '*' --allow NETWORK",
+            &format!("-a '{new_dial}' --allow 127.0.0.0/8"),
+        ),
+        ("-c 100G", "-c 16M -A 1M"),
         ("OLDSTATE", &*state),
         (
             "-d NEWSTATE -s localhost",
@@ -463,7 +490,15 @@ fn every_restore_of_the_guide() {
         ("venti1", &one),
         ("venti2", &two),
     ];
-    let venti = guide.part("The venti is lost, a target is not", &words);
+    let lines = guide.part("The venti is lost, a target is not", &words);
+    let (servers, lines): (Vec<String>, Vec<String>) = lines
+        .into_iter()
+        .partition(|line| line.starts_with("ventiserve "));
+    assert_eq!(servers.len(), 2, "{servers:?}");
+    for (line, port) in servers.iter().zip(ports) {
+        evening.serve(line, port);
+    }
+    evening.assert_restorable_at(&saved_dial);
     let last = [
         (3, "main.arenas"),
         (0, "1 target current: "),
@@ -471,7 +506,7 @@ fn every_restore_of_the_guide() {
         (0, "1 target current: nothing was sent"),
         (0, "2 targets current: nothing was sent"),
     ];
-    let outputs = evening.follow(&venti, &last);
+    let outputs = evening.follow(&lines, &last);
     // The warning that the guide names, and none that frightens.
     let had = "had every block already: it was copied before, and its place was not on record";
     assert_eq!(outputs[4].stderr.matches(had).count(), 2, "{outputs:?}");
@@ -480,6 +515,6 @@ fn every_restore_of_the_guide() {
         outputs[2].stdout.contains(" behind 0 clumps "),
         "{outputs:?}"
     );
-    evening.assert_restorable_from(&new);
+    evening.assert_restorable_at(&new_dial);
     assert!(guide.parts.is_empty(), "not followed: {:?}", guide.parts);
 }

@@ -170,7 +170,10 @@ impl Site {
         let expected = nodes(&self.path("tree"));
         self.a.stop();
         for venti in [&self.b, &self.c] {
-            assert_eq!(self.plan9.unvac(self.directory.path(), venti), expected);
+            assert_eq!(
+                self.plan9.unvac(self.directory.path(), &venti.address()),
+                expected
+            );
         }
         self.a.start();
     }

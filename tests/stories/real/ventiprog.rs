@@ -102,7 +102,7 @@ impl Site {
 
     /// The tree as it comes back from B.
     fn unvac(&self) -> BTreeMap<PathBuf, Node> {
-        self.plan9.unvac(self.directory.path(), &self.b)
+        self.plan9.unvac(self.directory.path(), &self.b.address())
     }
 
     /// The end offset of the arena in A by plan9port's wrarena. It sends all
