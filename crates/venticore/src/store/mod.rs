@@ -268,8 +268,12 @@ impl Store {
         let wanted = self.ledger().added();
         let synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         self.has_failed()?;
-        // Somebody else's sync may have been of this too.
-        match *synced >= wanted && !self.ledger().is_changed() {
+        // Somebody else's sync may have been of this too. What came later has its own.
+        let is_done = {
+            let ledger = self.ledger();
+            *synced >= wanted && (ledger.added() > wanted || !ledger.is_changed())
+        };
+        match is_done {
             true => Ok(()),
             false => self.flush_all_as(synced),
         }
@@ -346,7 +350,7 @@ impl Store {
         self.tally.counts()
     }
 
-    /// Bytes of log that can still be written, and of the index in memory.
+    /// Bytes of log that can still be written.
     #[must_use]
     pub fn room(&self) -> u64 {
         match self.read_only() {
