@@ -14,6 +14,7 @@ use venti_tests::golden;
 use venti_tests::plan9::{Plan9, Venti, fed};
 use venti_tests::port;
 use venti_tests::random::Random;
+use venti_tests::served::Served as Ventiserve;
 
 use crate::fixture::archives::{ARCHIVES, C_TAG};
 use venticore::codec::operand::Operand;
@@ -25,7 +26,9 @@ use venticore::net::client::{Client, Timeouts};
 struct Site {
     directory: TempDir,
     plan9: Plan9,
-    venti: Venti,
+    /// The address of the venti.
+    host: String,
+    _venti: Option<Venti>,
 }
 
 impl Site {
@@ -34,7 +37,18 @@ impl Site {
         Site {
             directory,
             plan9,
-            venti,
+            host: venti.address(),
+            _venti: Some(venti),
+        }
+    }
+
+    /// With a venti that is there.
+    fn at(host: String) -> Self {
+        Site {
+            directory: tempfile::tempdir().unwrap(),
+            plan9: Plan9::expect(),
+            host,
+            _venti: None,
         }
     }
 
@@ -46,7 +60,7 @@ impl Site {
     }
 
     fn start(&self, partition: &Path) -> Served<'_> {
-        let mut fossil = Fossil::start(&self.plan9, partition, &self.venti.address());
+        let mut fossil = Fossil::start(&self.plan9, partition, &self.host);
         let port = port::free();
         assert_eq!(
             fossil
@@ -66,19 +80,13 @@ impl Site {
     fn reset(&self, options: &[&str], score: &str, partition: &Path) -> Output {
         let state = self.directory.path().join("state");
         let command = Command::new("fosreset").arg("-d").arg(state).args(options);
-        command
-            .arg(score)
-            .arg(partition)
-            .arg(self.venti.address())
-            .run()
+        command.arg(score).arg(partition).arg(&self.host).run()
     }
 
     /// What the real flchk finds, without the lines it prints of healthy ones.
     fn flchk(&self, partition: &Path) -> Vec<String> {
         let path = partition.to_str().unwrap();
-        let output = self
-            .plan9
-            .run("fossil/flchk", &["-h", &self.venti.address(), path]);
+        let output = self.plan9.run("fossil/flchk", &["-h", &self.host, path]);
         assert_eq!(output.status, 0, "{output:?}");
         let lines = output.stdout.lines().chain(output.stderr.lines());
         let noise = |line: &&str| {
@@ -206,6 +214,55 @@ fn fill(fossil: &mut Served<'_>, block: usize) {
     }
 }
 
+/// Archives a fossil with blocks of this size, resets another partition of `larger` bytes
+/// from that, and back again.
+fn assert_comes_back(site: &Site, block: u32, larger: u64) {
+    let (one, two) = (site.place("one"), site.place("two"));
+    let original = fossil::format(&site.plan9, &one, 12 << 20, block);
+    let mut fossil = site.start(&original);
+    fill(&mut fossil, block as usize);
+    let before = fossil.files("main/active");
+    assert!(before.len() > 150, "{}", before.len());
+    fossil.fossil.ask("fsys main snap -a");
+    let score = fossil.fossil.archived();
+    fossil.fossil.ask("fsys main sync");
+    drop(fossil);
+
+    // Another partition, which is a fossil already, with another block size.
+    let target = fossil::format(&site.plan9, &two, larger, 12288 - block);
+    let output = site.reset(&[], &score, &target);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(site.flchk(&target), Vec::<String>::new());
+    let mut fossil = site.start(&target);
+    let after = fossil.files("main/active");
+    assert_eq!(after.len(), before.len());
+    for (path, node) in &before {
+        assert_eq!(after.get(path), Some(node), "{path}");
+    }
+    // It lives: a file more, an archive more.
+    fossil.put("new", "glenda", "644", b"after the reset");
+    fossil.fossil.ask("fsys main snap -a");
+    let second = fossil.fossil.archived();
+    fossil.fossil.ask("fsys main sync");
+    let with_new = fossil.files("main/active");
+    drop(fossil);
+    assert_ne!(second, score);
+
+    // And can be reset to again, every block read.
+    let output = site.reset(&["-c"], &second, &original);
+    assert_eq!(output.status, 0, "{output:?}");
+    let fossil = site.start(&original);
+    assert_eq!(fossil.files("main/active"), with_new);
+    let archives = fossil.files("main/archive");
+    let days = archives
+        .keys()
+        .filter(|path| path.ends_with("/lib/small7"))
+        .count();
+    assert_eq!(days, 2, "{:?}", archives.keys().take(9).collect::<Vec<_>>());
+    drop(fossil);
+    assert_eq!(site.flchk(&original), Vec::<String>::new());
+}
+
 #[test]
 #[ignore = "needs plan9port: cargo xtask test --real"]
 fn what_was_reset_is_the_fossil_that_was_archived() {
@@ -215,52 +272,19 @@ fn what_was_reset_is_the_fossil_that_was_archived() {
         (8192, 6 << 20),
         (4096, 6 << 20),
     ] {
-        let site = Site::new();
-        let (one, two) = (site.place("one"), site.place("two"));
-        let original = fossil::format(&site.plan9, &one, 12 << 20, block);
-        let mut fossil = site.start(&original);
-        fill(&mut fossil, block as usize);
-        let before = fossil.files("main/active");
-        assert!(before.len() > 150, "{}", before.len());
-        fossil.fossil.ask("fsys main snap -a");
-        let score = fossil.fossil.archived();
-        fossil.fossil.ask("fsys main sync");
-        drop(fossil);
-
-        // Another partition, which is a fossil already, with another block size.
-        let target = fossil::format(&site.plan9, &two, larger, 12288 - block);
-        let output = site.reset(&[], &score, &target);
-        assert_eq!(output.status, 0, "{output:?}");
-        assert_eq!(site.flchk(&target), Vec::<String>::new());
-        let mut fossil = site.start(&target);
-        let after = fossil.files("main/active");
-        assert_eq!(after.len(), before.len());
-        for (path, node) in &before {
-            assert_eq!(after.get(path), Some(node), "{path}");
-        }
-        // It lives: a file more, an archive more.
-        fossil.put("new", "glenda", "644", b"after the reset");
-        fossil.fossil.ask("fsys main snap -a");
-        let second = fossil.fossil.archived();
-        fossil.fossil.ask("fsys main sync");
-        let with_new = fossil.files("main/active");
-        drop(fossil);
-        assert_ne!(second, score);
-
-        // And can be reset to again, every block read.
-        let output = site.reset(&["-c"], &second, &original);
-        assert_eq!(output.status, 0, "{output:?}");
-        let fossil = site.start(&original);
-        assert_eq!(fossil.files("main/active"), with_new);
-        let archives = fossil.files("main/archive");
-        let days = archives
-            .keys()
-            .filter(|path| path.ends_with("/lib/small7"))
-            .count();
-        assert_eq!(days, 2, "{:?}", archives.keys().take(9).collect::<Vec<_>>());
-        drop(fossil);
-        assert_eq!(site.flchk(&original), Vec::<String>::new());
+        assert_comes_back(&Site::new(), block, larger);
     }
+}
+
+#[test]
+#[ignore = "needs plan9port: cargo xtask test --real"]
+fn real_fossil_archives_to_ventiserve_and_is_reset_from_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let ventiserve = Ventiserve::made(&directory.path().join("store"));
+    let site = Site::at(ventiserve.dial());
+    assert_comes_back(&site, 8192, 20 << 20);
+    let output = ventiserve.end();
+    assert_eq!((output.status, output.remarks().as_str()), (0, ""));
 }
 
 #[test]
