@@ -39,7 +39,21 @@ impl Served {
     /// When it does not come up.
     #[must_use]
     pub fn with<S: AsRef<OsStr>>(options: &[S], store: &Path) -> Self {
-        let (port, web) = (port::free(), port::free());
+        Self::on(port::free(), options, store)
+    }
+
+    /// A server of this store again, on the port that it had.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up.
+    #[must_use]
+    pub fn at(store: &Path, port: u16) -> Self {
+        Self::on::<&str>(port, &[], store)
+    }
+
+    fn on<S: AsRef<OsStr>>(port: u16, options: &[S], store: &Path) -> Self {
+        let web = port::free();
         let address = |port| format!("127.0.0.1:{port}");
         let command = Command::new("ventiserve");
         let command = command.args(["-a", &address(port), "-H", &address(web)]);

@@ -1,5 +1,6 @@
 //! A store and its server: what it answers, to whom, and what it bears.
 
+mod cured;
 mod hostile;
 mod pages;
 mod powercuts;

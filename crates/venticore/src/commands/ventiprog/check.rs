@@ -2,6 +2,7 @@
 //! what could not be sent in earlier runs is tried again.
 
 use super::again::{self, Retried};
+use super::cure;
 use super::readback::{self, ReadBack};
 use crate::survey::part::{Part, PartsSource};
 use crate::survey::record::StateFiles;
@@ -13,7 +14,7 @@ use crate::codec::score::Score;
 use crate::codec::wrcmds::{DamagedStretch, Progress, Unreadable, Wrcmds};
 use crate::copy::cursor::{self, Cursor};
 use crate::host::terminal::Terminal;
-use crate::net::client::{Client, ClientError};
+use crate::net::client::{Client, ClientError, Timeouts};
 use crate::status::Status;
 
 /// What a check of one target has shown.
@@ -35,6 +36,8 @@ pub(super) struct CheckPolicy<'a> {
     pub(super) all: bool,
     /// Believe a line that nothing confirms.
     pub(super) trust: bool,
+    /// How long a target may take.
+    pub(super) limits: Timeouts,
 }
 
 /// What a check means for where a target starts.
@@ -73,6 +76,7 @@ pub(super) fn check(
         unreadable: &unreadable,
     };
     let mut read_back = readback::read_back(client, part, to, how.all, &known, on_read)?;
+    cure::cure(dial, how.limits, part, &mut read_back);
     let spared = how.wrcmds.spared(dial, &part.name).cloned().collect();
     let retried = again::try_again(client, part, damages, spared, how.all)?;
     read_back.lacks_too(&retried.missing);
@@ -129,6 +133,7 @@ pub(super) fn take_in(
     target.read_back.right += read_back.right;
     target.read_back.missing += read_back.missing;
     target.read_back.damaged += read_back.damaged;
+    target.read_back.cured += read_back.cured;
     record.unreadable(&target.dial, part, &read_back.unreadable);
     say_retried(&retried, all, target, part, terminal);
     // Otherwise the copy passes over the same damage, and counts it.
@@ -193,6 +198,7 @@ pub(super) fn take_in_last(
     }
     target.read_back.missing += read_back.missing;
     target.read_back.damaged += read_back.damaged;
+    target.read_back.cured += read_back.cured;
     record.unreadable(&target.dial, part, &read_back.unreadable);
 }
 
@@ -208,7 +214,7 @@ fn judge(
     for told in &read_back.told {
         terminal.say(&format!("{dial}: {told}"));
     }
-    let all = read_back.missing + read_back.damaged;
+    let all = read_back.missing + read_back.damaged + read_back.cured;
     let more = all - read_back.told.len() as u64;
     if more > 0 {
         terminal.say(&format!(

@@ -44,6 +44,7 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[cursor::Start]) {
         wrcmds: &wrcmds,
         all: run.options.verify,
         trust: run.options.trust,
+        limits: run.config.limits,
     };
     let dials: Vec<_> = run
         .targets

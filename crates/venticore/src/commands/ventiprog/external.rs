@@ -50,6 +50,7 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
             wrcmds: &wrcmds,
             all: run.options.verify,
             trust: run.options.trust,
+            limits: run.config.limits,
         },
     };
     let (steps, inbox) = mpsc::channel();

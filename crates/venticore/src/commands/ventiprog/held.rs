@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 
 use super::check;
+use super::cure;
 use super::engine::Engine;
 use super::readback::{self, blocks_before, clumps_before};
 use super::run::Run;
@@ -196,7 +197,10 @@ fn read_back(
             unreadable: &unreadable,
         };
         match readback::read_back(&mut client, part, to, all, &known, &|_, _| ()) {
-            Ok(found) => check::take_in_last(found, target, part, record, terminal),
+            Ok(mut found) => {
+                cure::cure(&dial, config.limits, part, &mut found);
+                check::take_in_last(found, target, part, record, terminal);
+            }
             Err(error) => return not_read(target, &error, terminal),
         }
     }

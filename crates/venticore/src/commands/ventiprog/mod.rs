@@ -8,6 +8,7 @@
 mod again;
 mod check;
 mod copy;
+mod cure;
 mod engine;
 mod external;
 mod forget;

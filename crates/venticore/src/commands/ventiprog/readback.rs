@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::cure::Broken;
 use crate::codec::arena::clump::ClumpHeader;
 use crate::codec::arena::directory::DirectoryEntry;
 use crate::codec::blocktype::BlockType;
@@ -62,6 +63,10 @@ pub(super) struct ReadBack {
     pub(super) missing: u64,
     /// Blocks it has and cannot give back.
     pub(super) damaged: u64,
+    /// Blocks that it could not give back, and gives back since they were sent again.
+    pub(super) cured: u64,
+    /// The first of those that it cannot give back, until they are sent again.
+    pub(super) broken: Vec<Broken>,
     /// Clumps before the place that nothing in the source names any more.
     pub(super) unnamed: u64,
     /// The first of both: what and why.
@@ -94,14 +99,22 @@ impl ReadBack {
                 self.absent.push(wanted);
             }
             Err(error) if error.is_absent() => self.missing(score, block_type),
+            // A root may be in the sample too.
+            Err(_)
+                if self
+                    .broken
+                    .iter()
+                    .any(|of| of.block() == (score, block_type)) => {}
             Err(error) => {
                 self.damaged += 1;
-                self.tell(format!(
-                    "{block_type} block {score} is damaged there ({error}); sending it again does not help: \
-                     if it holds only this backup and the source has no damage, start that \
-                     server with empty arenas and run again, or restore its arenas from a copy"
-                ));
                 self.keep(score, block_type);
+                if self.broken.len() < Unreadable::MOST {
+                    self.broken.push(Broken {
+                        score,
+                        block_type,
+                        why: error.to_string(),
+                    });
+                }
             }
         }
     }
@@ -141,7 +154,7 @@ impl ReadBack {
         ));
     }
 
-    fn tell(&mut self, what: String) {
+    pub(super) fn tell(&mut self, what: String) {
         if self.told.len() < TOLD {
             self.told.push(what);
         }

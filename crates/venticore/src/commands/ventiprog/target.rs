@@ -146,7 +146,8 @@ impl Target {
     /// were missing or damaged in this run, or what was on record of its damage was
     /// forgotten.
     pub(super) fn is_suspect(&self) -> bool {
-        self.read_back.missing + self.read_back.damaged > 0 || self.was_forgotten
+        self.read_back.missing + self.read_back.damaged + self.read_back.cured > 0
+            || self.was_forgotten
     }
 
     /// Whether it lacked what it had acknowledged, and has been sent it again.

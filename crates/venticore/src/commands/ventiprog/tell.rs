@@ -100,6 +100,10 @@ fn summary(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> String
             of_all(|target| target.read_back.damaged),
             "are damaged on a target",
         ),
+        (
+            of_all(|target| target.read_back.cured),
+            "were damaged on a target and sent again",
+        ),
     ];
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
         line = format!("{line}; {} {what}", HumanCount(count));
@@ -120,9 +124,10 @@ fn verified(targets: &[Target]) -> String {
             right,
             missing,
             damaged,
+            cured,
             ..
         } = target.read_back;
-        right + missing + damaged
+        right + missing + damaged + cured
     };
     match targets.iter().map(read).sum() {
         0 => "nothing was verified".to_owned(),
