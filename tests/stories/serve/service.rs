@@ -251,3 +251,29 @@ fn a_signal_prints_how_it_is_without_a_score() {
     assert!(output.stderr.contains("1 stored, "), "{output:?}");
     assert!(!output.stderr.contains(&Score::of(b"one").to_string()[..8]));
 }
+
+#[test]
+fn no_store_is_made_of_a_word_that_is_mistyped() {
+    let directory = tempfile::tempdir().unwrap();
+    for (store, status) in [
+        ("disk:arenas", 1),
+        ("disk:0-8m", 1),
+        ("/dev/none-such/store", 1),
+    ] {
+        let command = Command::new("ventiserve").current_dir(directory.path());
+        let output = command.args(["-c", "8m", "-a", "127.0.0.1:1", store]).run();
+        assert_eq!(output.status, status, "{output:?}");
+        assert!(output.stderr.contains("no such file"), "{output:?}");
+    }
+    for (options, said) in [
+        (["-c", "5", "-A", "1m"], "with -c, found 5"),
+        (["-c", "8m", "-A", "5"], "with -A, found 5 bytes"),
+        (["-c", "40g", "-A", "1m"], "31744 arenas, found 40960"),
+    ] {
+        let command = Command::new("ventiserve").current_dir(directory.path());
+        let output = command.args(options).arg("store").run();
+        assert_eq!(output.status, 2, "{output:?}");
+        assert!(output.stderr.contains(said), "{output:?}");
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}

@@ -101,6 +101,13 @@ pub fn run(options: Options, terminal: Terminal) -> Result<Status> {
     Ok(Status::Done)
 }
 
+/// Whether a text can only be meant as a part of a disk, or as a device: no file is made
+/// of a word that is mistyped.
+fn is_part(operand: &Operand) -> bool {
+    let bytes = operand.as_os_str().as_encoded_bytes();
+    bytes.contains(&b':') || operand.as_path().starts_with("/dev")
+}
+
 /// The stores, those made that are not there.
 fn open(options: &Options, terminal: &Arc<Terminal>) -> Result<Store> {
     let mut operands = Vec::new();
@@ -108,6 +115,7 @@ fn open(options: &Options, terminal: &Arc<Terminal>) -> Result<Store> {
         let operand = Operand::try_from(text.as_os_str())?;
         if let Some(size) = options.create
             && !operand.as_path().exists()
+            && !is_part(&operand)
         {
             let arena = options.arena_size.unwrap_or(create::ARENA);
             create::create(operand.as_path(), size, arena)?;
@@ -223,7 +231,7 @@ fn holds(store: &Store) -> String {
     let blocks = Sums::of(&store.arenas()).clumps;
     let line = format!("{blocks} blocks, {} free", bytes(store.room()));
     match store.read_only() {
-        Some(why) => format!("{line}, read only ({why})"),
+        Some(why) => format!("{line}, {why}"),
         None => line,
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use eyre::{OptionExt, WrapErr, ensure};
+use eyre::{OptionExt, WrapErr};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::codec::arena::clump::MAGIC_V4;
@@ -15,6 +15,7 @@ use crate::codec::arena::trailer::{Counters, Trailer};
 use crate::codec::arena::{Name, Version};
 use crate::codec::score::Score;
 use crate::host::random;
+use crate::status::{Failure, Status};
 use crate::text;
 
 /// Bytes of an arena, where nothing else is asked for.
@@ -55,28 +56,31 @@ struct Layout {
 impl Layout {
     fn of(path: &Path, size: u64, arena: u64) -> eyre::Result<Self> {
         let block = u64::from(BLOCK);
-        let arena = arena / block * block;
-        ensure!(
-            arena >= ARENA_MIN,
-            "expected arenas of at least 1M, found {arena} bytes"
-        );
         let header = |arena_base| PartitionHeader {
             block_size: BLOCK,
             arena_base,
         };
         let base = header(0).table_offset() + TABLE;
-        let size = size / block * block;
         let least = base + ARENA_MIN;
-        ensure!(
-            size >= least,
-            "expected a store of at least {least} bytes, found {size}"
-        );
-        let most = arena.saturating_mul(MAX_ENTRIES as u64);
-        ensure!(
-            size - base <= most,
-            "expected at most {MAX_ENTRIES} arenas, found {}: choose larger ones with -A",
-            (size - base).div_ceil(arena)
-        );
+        let refused = |expected: String| {
+            let text = format!("{}: expected {expected}", text::path(path));
+            Err(Failure::report(Status::Usage, text))
+        };
+        if arena < ARENA_MIN {
+            return refused(format!(
+                "arenas of at least 1m with -A, found {arena} bytes"
+            ));
+        }
+        if size < least {
+            return refused(format!("at least {least} bytes with -c, found {size}"));
+        }
+        let (size, arena) = (size / block * block, arena / block * block);
+        let arenas = (size - base).div_ceil(arena);
+        if arenas > MAX_ENTRIES as u64 {
+            return refused(format!(
+                "at most {MAX_ENTRIES} arenas, found {arenas}: make them larger with -A"
+            ));
+        }
         let template = template(path);
         let mut arenas = Vec::new();
         let mut start = base;

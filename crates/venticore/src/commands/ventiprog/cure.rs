@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::readback::ReadBack;
+use super::readback::{Broken, ReadBack};
 use crate::codec::arena::clump::ClumpHeader;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
@@ -16,21 +16,6 @@ use crate::net::client::{Client, ClientError, Timeouts};
 use crate::source::Arena;
 use crate::source::log::{ClumpLog, Directory, What};
 use crate::survey::part::Part;
-
-/// A block that a target has and cannot give back.
-#[derive(Clone, Debug)]
-pub(super) struct Broken {
-    pub(super) score: Score,
-    pub(super) block_type: BlockType,
-    /// What the target said.
-    pub(super) why: String,
-}
-
-impl Broken {
-    pub(super) fn block(&self) -> (Score, BlockType) {
-        (self.score, self.block_type)
-    }
-}
 
 /// What has become of a block that was to be sent again.
 enum Sent {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::cure::Broken;
 use crate::codec::arena::clump::ClumpHeader;
 use crate::codec::arena::directory::DirectoryEntry;
 use crate::codec::blocktype::BlockType;
@@ -52,6 +51,21 @@ pub(super) struct KnownLosses<'a> {
     pub(super) damages: &'a [DamagedStretch],
     /// Blocks that it could not give back.
     pub(super) unreadable: &'a [Unreadable],
+}
+
+/// A block that a target has and cannot give back.
+#[derive(Clone, Debug)]
+pub(super) struct Broken {
+    pub(super) score: Score,
+    pub(super) block_type: BlockType,
+    /// What the target said.
+    pub(super) why: String,
+}
+
+impl Broken {
+    pub(super) fn block(&self) -> (Score, BlockType) {
+        (self.score, self.block_type)
+    }
 }
 
 /// What reading back has shown.

@@ -1,6 +1,7 @@
 //! The pages `/index` and `/storage`, as plan9port's venti has them (venti.md 9.1, 9.2).
 
 use std::fmt::Write;
+use std::path;
 
 use crate::codec::arena::trailer::Counters;
 use crate::serve::arenas::{Sums, storage, stored};
@@ -40,7 +41,9 @@ pub(super) fn index(arenas: &[ArenaState]) -> String {
 fn row(page: &mut String, arena: &ArenaState, from: u64, to: u64) -> std::fmt::Result {
     let (name, block) = (&arena.name, u64::from(arena.block_size));
     let base = arena.head + block;
-    let partition = one_line(&arena.partition);
+    // Whoever reads this was started in another directory.
+    let partition = path::absolute(&arena.partition).unwrap_or_default();
+    let partition = one_line(&partition.to_string_lossy());
     writeln!(page, "arena={name} at index [{from},{to})")?;
     writeln!(
         page,
