@@ -6,3 +6,4 @@ mod pages;
 mod powercuts;
 mod protocol;
 mod service;
+mod unreadable;

@@ -205,6 +205,8 @@ impl Schedule {
         if self.chance(15) {
             let steps = self.random.below(8) as u64;
             self.power.stop_after(steps);
+        } else if self.chance(10) {
+            self.live_half_blind();
         }
         if let Some(store) = self.open() {
             if self.chance(60) {
@@ -232,6 +234,29 @@ impl Schedule {
             self.tell("killed".into());
             self.saw("killed");
         }
+    }
+
+    /// A process on a disk that cannot be read at one place for as long as it lives. It adds
+    /// nothing where a log may go on behind that.
+    fn live_half_blind(&mut self) {
+        let Some(clump) = self.any_clump() else {
+            return;
+        };
+        self.tell(format!("not readable at a start: {}", clump.key.1));
+        self.saw("not readable at a start");
+        let disk = Arc::clone(&self.disks[clump.disk]);
+        let at = clump.at + self.random.below(usize::try_from(clump.len).unwrap()) as u64;
+        disk.spoil(at..at + 1);
+        let store = self.store().expect("the rest is served");
+        for _ in 0..self.random.below(8) {
+            self.write_new(&store);
+            self.write_again(&store);
+        }
+        if self.chance(50) {
+            assert_eq!(store.sync(), Ok(()));
+        }
+        drop(store);
+        disk.readable();
     }
 
     fn chance(&mut self, percent: usize) -> bool {
@@ -274,15 +299,19 @@ impl Schedule {
         self.tell(format!("disk {disk}: {fault:?}, {times} times"));
     }
 
-    /// Opens the store; none where it is stopped on the way.
-    fn open(&mut self) -> Option<Store> {
+    fn store(&self) -> eyre::Result<Store> {
         let disks = self.disks.iter().cloned();
         let disks = disks.map(|disk| disk as Arc<dyn Disk>).collect();
         let settings = Settings {
             read_only: false,
             say: Box::new(|_| {}),
         };
-        let store = match Store::open(disks, settings) {
+        Store::open(disks, settings)
+    }
+
+    /// Opens the store; none where it is stopped on the way.
+    fn open(&mut self) -> Option<Store> {
+        let store = match self.store() {
             Ok(store) => store,
             Err(error) => {
                 assert!(self.power.is_stopped(), "cannot be opened: {error:#}");
@@ -477,6 +506,8 @@ impl Schedule {
         for (number, disk) in self.disks.iter().enumerate() {
             for arena in arenas(disk) {
                 let is_damaged = self.damaged.contains(&(number, arena.head));
+                // A reader counts by the directory what the trailer does not.
+                let has_counts = arena.notes.is_empty();
                 let source = Arc::clone(disk) as Arc<dyn ReadAt>;
                 let mut log = ClumpLog::open(source, &arena, 0, true).unwrap();
                 while let Some(item) = log.next() {
@@ -494,13 +525,19 @@ impl Schedule {
                             disk: number,
                             at: arena.base() + item.offset,
                             len: item.len,
-                            is_counted: item.end() <= arena.live.used,
+                            is_counted: has_counts && item.end() <= arena.live.used,
                         });
                     }
                 }
             }
         }
         found
+    }
+
+    fn any_clump(&mut self) -> Option<Found> {
+        let clumps = self.clumps();
+        let number = self.random.below(clumps.len());
+        clumps.into_iter().nth(number)
     }
 
     /// One of the clumps that the trailers count.

@@ -2,6 +2,7 @@
 //! log that was not closed holds beyond its trailer (venti.md 5).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,8 +16,10 @@ use super::ground::Ground;
 use super::index::{ADDRESS_MAX, Hash, Index};
 use super::ledger::{Account, DirectoryEnd, Piece};
 use super::place::Place;
+use crate::codec::arena::Version;
 use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
-use crate::codec::arena::trailer::Trailer;
+use crate::codec::arena::head::Head;
+use crate::codec::arena::trailer::{Counters, Trailer};
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::source::log::{ClumpLog, Directory, What};
@@ -31,6 +34,9 @@ pub(super) struct Found {
     arena: Arena,
     /// Its directory cannot be followed.
     is_damaged: bool,
+    /// Where its log cannot be read beyond the trailer, bytes from the start of the data
+    /// section, and why.
+    unreadable: Option<(u64, io::Error)>,
 }
 
 /// The arenas of all disks, in the order in which they are filled.
@@ -59,7 +65,7 @@ pub(super) fn arenas(disks: &[Arc<dyn Disk>]) -> eyre::Result<Vec<Found>> {
 }
 
 fn arenas_of(disk: &dyn Disk) -> eyre::Result<Vec<Arena>> {
-    let source: &dyn ReadAt = &Upcast(disk);
+    let source: &dyn ReadAt = disk;
     match ArenaSource::read(source, 0).wrap_err_with(|| disk.name())? {
         ArenaSource::Single(arena) => Ok(vec![arena]),
         ArenaSource::Partition(partition) => {
@@ -67,23 +73,6 @@ fn arenas_of(disk: &dyn Disk) -> eyre::Result<Vec<Arena>> {
             let arenas: Result<_, _> = partition.entries.iter().map(read).collect();
             arenas.wrap_err_with(|| disk.name())
         }
-    }
-}
-
-/// A disk that is only read.
-struct Upcast<'a>(&'a dyn Disk);
-
-impl ReadAt for Upcast<'_> {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
-        self.0.read_at(buf, offset)
-    }
-
-    fn size(&self) -> u64 {
-        self.0.size()
-    }
-
-    fn is_hole(&self, offset: u64, len: usize) -> bool {
-        self.0.is_hole(offset, len)
     }
 }
 
@@ -129,6 +118,7 @@ impl Found {
             tail: 0..0,
             arena,
             is_damaged,
+            unreadable: None,
         })
     }
 
@@ -139,7 +129,18 @@ impl Found {
     ) -> eyre::Result<Vec<Piece>> {
         let disk = disks.get(self.place.disk).ok_or_eyre("no such disk")?;
         let beyond = self.load(disk, clumps)?;
-        Ok(self.enter(disk.as_ref(), &beyond)?)
+        let entered = self.enter(disk.as_ref(), &beyond);
+        Ok(entered.unwrap_or_else(|error| {
+            self.close(self.account.written.used, error);
+            Vec::new()
+        }))
+    }
+
+    /// Adds nothing to an arena whose log cannot be read from `at` on: there may be clumps
+    /// that writing would destroy. They are found at a start at which they can be read.
+    fn close(&mut self, at: u64, error: io::Error) {
+        self.account.is_closed = true;
+        self.unreadable = Some((at, error));
     }
 
     /// Gives what the arena holds, and returns what it has beyond its trailer.
@@ -163,7 +164,7 @@ impl Found {
         if self.account.is_closed {
             return Ok(Beyond::default());
         }
-        let beyond = self.scan(disk.as_ref())?;
+        let beyond = self.scan(disk.as_ref());
         for (at, header) in &beyond.clumps {
             clumps.push(start + at, &header.score, header.disk_type);
         }
@@ -182,44 +183,55 @@ impl Found {
         Ok(())
     }
 
-    /// The clumps after those that the trailer counts, up to the first that is not whole.
-    ///
-    /// # Errors
-    /// What is there cannot be read: writing over it might lose it.
-    fn scan(&self, disk: &dyn Disk) -> eyre::Result<Beyond> {
-        let place = &self.place;
+    /// The clumps after those that the trailer counts, up to the first that is not whole or
+    /// cannot be read.
+    fn scan(&mut self, disk: &dyn Disk) -> Beyond {
         let mut account = self.account.clone();
         let mut clumps = Vec::new();
         let mut stored = vec![0; usize::from(u16::MAX)];
-        let failed = || format!("{}: arena {}", disk.name(), place.name);
         loop {
-            let at = account.written.used;
-            let mut bytes = [0; HEADER_LEN];
-            if !place.has_room(&account.written, 0) {
-                break;
+            match self.clump_after(&account.written, disk, &mut stored) {
+                Ok(Some(header)) => {
+                    clumps.push((account.written.used, header));
+                    account.count(&header);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.close(account.written.used, error);
+                    break;
+                }
             }
-            let read = disk.read_at(&mut bytes, place.base() + at);
-            read.wrap_err_with(failed)?;
-            let Ok(header) = ClumpHeader::parse(&bytes, place.clump_magic) else {
-                break;
-            };
-            if !place.has_room(&account.written, header.size.into()) {
-                break;
-            }
-            let stored = stored.get_mut(..header.size.into()).unwrap_or_default();
-            let read = disk.read_at(stored, place.base() + at + HEADER_LEN as u64);
-            read.wrap_err_with(failed)?;
-            if header.block(stored).is_err() {
-                break;
-            }
-            account.count(&header);
-            clumps.push((at, header));
         }
-        Ok(Beyond { clumps })
+        Beyond { clumps }
+    }
+
+    /// The header of the clump after those that are counted, if it is whole.
+    fn clump_after(
+        &self,
+        counted: &Counters,
+        disk: &dyn Disk,
+        stored: &mut [u8],
+    ) -> io::Result<Option<ClumpHeader>> {
+        let place = &self.place;
+        let at = place.base() + counted.used;
+        if !place.has_room(counted, 0) {
+            return Ok(None);
+        }
+        let mut bytes = [0; HEADER_LEN];
+        disk.read_at(&mut bytes, at)?;
+        let Ok(header) = ClumpHeader::parse(&bytes, place.clump_magic) else {
+            return Ok(None);
+        };
+        if !place.has_room(counted, header.size.into()) {
+            return Ok(None);
+        }
+        let stored = stored.get_mut(..header.size.into()).unwrap_or_default();
+        disk.read_at(stored, at + HEADER_LEN as u64)?;
+        Ok(header.block(stored).is_ok().then_some(header))
     }
 
     /// Enters what is beyond the trailer, and gives the directory blocks that say so.
-    fn enter(&mut self, disk: &dyn Disk, beyond: &Beyond) -> std::io::Result<Vec<Piece>> {
+    fn enter(&mut self, disk: &dyn Disk, beyond: &Beyond) -> io::Result<Vec<Piece>> {
         if beyond.clumps.is_empty() {
             return Ok(Vec::new());
         }
@@ -236,8 +248,7 @@ impl Found {
     }
 }
 
-fn head_version(disk: &dyn Disk, arena: &Arena) -> Option<crate::codec::arena::Version> {
-    use crate::codec::arena::head::Head;
+fn head_version(disk: &dyn Disk, arena: &Arena) -> Option<Version> {
     let mut bytes = [0; Head::LEN];
     disk.read_at(&mut bytes, arena.head).ok()?;
     Head::parse(&bytes).ok().map(|head| head.version)
@@ -301,7 +312,7 @@ pub(super) struct Loaded {
 /// Makes the index, by all cores, and enters what is beyond the trailers.
 ///
 /// # Errors
-/// An arena that can still be written to cannot be read.
+/// The log of an arena cannot be walked at all.
 pub(super) fn load(found: &mut [Found], ground: &Ground) -> eyre::Result<Loaded> {
     let clumps = found.iter().map(|of| u64::from(of.account.written.clumps));
     let index = Index::with_room(clumps.sum());
@@ -338,17 +349,25 @@ pub(super) fn load(found: &mut [Found], ground: &Ground) -> eyre::Result<Loaded>
     })
 }
 
+/// What keeps arenas from being added to, a line each.
 fn notes(found: &[Found], disks: &[Arc<dyn Disk>]) -> Vec<String> {
     let mut notes = Vec::new();
-    for of in found.iter().filter(|of| of.is_damaged) {
+    for of in found {
         let disk = disks.get(of.place.disk).map(|disk| disk.name());
-        let disk = disk.unwrap_or_default();
-        let why = of.arena.notes.first().map(ToString::to_string);
-        let why = why.unwrap_or_else(|| "its directory does not add up to its log".into());
-        notes.push(format!(
-            "{disk}: arena {} is damaged, and nothing is added to it: {why}",
-            of.place.name
-        ));
+        let (disk, name) = (disk.unwrap_or_default(), &of.place.name);
+        if let Some((at, error)) = &of.unreadable {
+            notes.push(format!(
+                "{disk}: arena {name} cannot be read at {at} bytes of its log, beyond its \
+                 trailer, and nothing is added to it: {error}"
+            ));
+        }
+        if of.is_damaged {
+            let why = of.arena.notes.first().map(ToString::to_string);
+            let why = why.unwrap_or_else(|| "its directory does not add up to its log".into());
+            notes.push(format!(
+                "{disk}: arena {name} is damaged, and nothing is added to it: {why}"
+            ));
+        }
     }
     notes
 }
