@@ -10,6 +10,7 @@
 //! | `walk` | `rootcheck` of a root of 200,000 blocks on a real venti, against as many reads sent without a pause |
 //! | `halt` | `foshalt`, and `fosreset` of a fossil that runs, against the fixed sleeps of the rc scripts |
 //! | `serve` | `ventiserve` and plan9port's venti: writes, duplicate writes, probes, reads |
+//! | `decode` | our whack decoder and plan9port's: three kinds of text and one of binaries |
 //! | `whack` | our whack encoder and plan9port's: speed, and size of what comes out |
 //!
 //! Without a part, all of them. `--megabytes` is what the blocks of the first
@@ -18,6 +19,7 @@
 //! The sinks are processes of their own, so that their processor time is not
 //! counted as the client's; they say how many blocks they took.
 
+mod decode;
 mod format;
 mod halt;
 mod increment;
@@ -42,7 +44,7 @@ const BLOCK: usize = 8192;
 const PERCENT_WORDS: usize = 65;
 const DATA: u8 = 13;
 const ARENA: u64 = 512 << 20;
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     "throughput",
     "targets",
     "increment",
@@ -50,6 +52,7 @@ const PARTS: [&str; 8] = [
     "format",
     "halt",
     "whack",
+    "decode",
     "serve",
 ];
 
@@ -122,6 +125,10 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     if asks("whack") {
         println!("\nwhack: our encoder and plan9port's");
         whack::run(options.rounds)?;
+    }
+    if asks("decode") {
+        println!("\ndecode: our decoder and plan9port's");
+        decode::run(options.rounds)?;
     }
     if asks("serve") {
         println!("\nserve: ventiserve and plan9port's venti");

@@ -14,7 +14,7 @@ use venticore::codec::whack::Compressor;
 use super::spread;
 
 /// Bytes taken of each kind.
-const BYTES: usize = 16 << 20;
+pub(super) const BYTES: usize = 16 << 20;
 
 /// The usual size of a block, and the largest.
 const SIZES: [usize; 2] = [8192, 57344];
@@ -83,7 +83,7 @@ fn pass(data: &[u8], size: usize, mut compress: impl FnMut(&[u8]) -> Option<usiz
     }
 }
 
-fn sysroot() -> eyre::Result<PathBuf> {
+pub(super) fn sysroot() -> eyre::Result<PathBuf> {
     let output = Command::new("rustc").args(["--print", "sysroot"]).output();
     let output = output.wrap_err("rustc")?;
     let path = String::from_utf8(output.stdout).wrap_err("rustc --print sysroot")?;
@@ -100,7 +100,7 @@ fn is_binary(path: &Path) -> bool {
 
 /// The contents of the files below a directory, in the order of their names, up to
 /// [`BYTES`]; nothing if there is no such directory.
-fn gather(directory: &Path, wanted: fn(&Path) -> bool) -> eyre::Result<Vec<u8>> {
+pub(super) fn gather(directory: &Path, wanted: impl Fn(&Path) -> bool) -> eyre::Result<Vec<u8>> {
     let mut data = Vec::new();
     let mut left = vec![directory.to_owned()];
     while let Some(path) = left.pop() {

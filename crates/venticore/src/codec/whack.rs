@@ -1,8 +1,9 @@
 //! Whack, encoding 2 of a clump: LZ77 inside one block (venti.md 6).
 //!
-//! Two loops decode the one format. `Decoder::run` goes on while input and room
-//! are plenty: it looks at 56 bits or more at once, takes plain literals several
-//! at a time, copies in chunks, and may write beyond what it has decoded.
+//! Three loops decode the one format. `Decoder::plain` and `Decoder::wild` take turns
+//! while input and room are plenty, each for one of the two ways in which literals are
+//! coded: they look at 56 bits or more at once, take several literals and the match after
+//! them in one round, copy in chunks, and may write beyond what is decoded.
 //! `Decoder::walk` takes over near either end, symbol by symbol. [`Compressor`] encodes.
 
 mod compress;
@@ -67,9 +68,12 @@ pub enum WhackError {
 /// Bytes copied at once.
 const CHUNK: usize = 16;
 
-/// What one round of [`Decoder::run`] may write without asking again: up to
-/// seven literals and a chunk.
-const ROOM: usize = 7 + CHUNK;
+/// What one round of the fast loops may read: two refills.
+const AHEAD: usize = 2 * size_of::<u64>();
+
+/// What one round of the fast loops may write without asking again: four literals and a
+/// chunk.
+const ROOM: usize = 4 + CHUNK;
 
 /// The literals before that decide how the next is coded.
 const RECENT: u32 = 0b1111;
@@ -85,51 +89,84 @@ struct Decoder<'a> {
 
 impl Decoder<'_> {
     /// Decodes while any symbol's bits are surely there, and its bytes too.
-    ///
-    /// The state is kept in locals, for a reference to it would keep it out of
-    /// registers.
     fn run(&mut self) -> Result<(), WhackError> {
-        let Decoder {
-            mut bits,
-            mut at,
-            mut hist,
-            ..
-        } = *self;
-        let output = &mut *self.output;
-        while output.len() - at >= ROOM && bits.refill() {
-            if hist & RECENT == 0 {
-                // Plain literals are their own codes: write eight bytes and
-                // keep those that are. Counting beats a branch for each.
-                let run = plain_run(bits.window);
-                store(output, at, bits.window.to_be_bytes());
-                at += run as usize;
-                bits.skip(8 * run);
-                if !bits.refill() {
-                    break;
-                }
+        let input = self.bits.input.len().checked_sub(AHEAD);
+        let output = self.output.len().checked_sub(ROOM);
+        let (Some(input), Some(output)) = (input, output) else {
+            return Ok(());
+        };
+        while self.bits.next <= input && self.at <= output {
+            match self.hist & RECENT {
+                0 => self.plain(input, output)?,
+                _ => self.wild(input, output)?,
             }
-            if bits.literal_next() {
-                let (byte, width) = literal(bits.window, hist);
+        }
+        Ok(())
+    }
+
+    /// Decodes while the literals are plain, up to the last places from which a round may
+    /// read and write.
+    ///
+    /// The state is kept in locals, for a reference to it would keep it out of registers.
+    #[inline(never)]
+    fn plain(&mut self, last_input: usize, last_output: usize) -> Result<(), WhackError> {
+        /// The first bits of four codes of eight bits.
+        const FIRST: u64 = 0x8080_8080 << 32;
+        const TO_FIRST: u64 = (0x8080_8080 - 0x2020_2020) << 32;
+        let (mut bits, mut at) = (self.bits, self.at);
+        let output = &mut *self.output;
+        while bits.next <= last_input && at <= last_output {
+            bits.refill();
+            // Plain literals, from 32 up and below 128, are their own codes: write four
+            // bytes and keep those before the match. Counting beats a branch for each.
+            let matches = bits.window & FIRST;
+            let stop = matches | 1 << 31;
+            let from_32 = (bits.window & !FIRST) + TO_FIRST;
+            let others = !from_32 & !matches & FIRST;
+            store(output, at, bits.window.to_be_bytes());
+            if others > stop {
+                let run = others.leading_zeros() / 8;
+                bits.skip(8 * run);
+                let (byte, width) = literal(bits.window, 0);
+                at += run as usize;
                 store(output, at, [byte]);
                 at += 1;
-                hist = hist << 1 | class(byte);
                 bits.skip(width);
-            } else if let Some(found) = Match::short(bits.window) {
-                found.check(at, output.len())?;
-                if found.len <= found.distance {
-                    let chunk = load(output, at - found.distance);
-                    store::<CHUNK>(output, at, chunk);
-                } else {
-                    copy_over(output, at, found);
-                }
-                at += found.len;
-                bits.skip(found.width);
-            } else {
-                let found = Match::any(bits.window)?;
-                found.check(at, output.len())?;
-                copy(output, at, found);
-                at += found.len;
-                bits.skip(found.width);
+                self.hist = class(byte);
+                break;
+            }
+            let width = stop.leading_zeros();
+            at += (width / 8) as usize;
+            bits.skip(width);
+            if !bits.literal_next() {
+                at += copy_next(&mut bits, output, at)?;
+            }
+        }
+        (self.bits, self.at) = (bits, at);
+        Ok(())
+    }
+
+    /// The same while one of the last four literals was not plain.
+    #[inline(never)]
+    fn wild(&mut self, last_input: usize, last_output: usize) -> Result<(), WhackError> {
+        /// The first bits of three codes of nine bits.
+        const FIRST: u64 = 1 << 63 | 1 << 54 | 1 << 45;
+        let (mut bits, mut at, mut hist) = (self.bits, self.at, self.hist);
+        let output = &mut *self.output;
+        while hist & RECENT != 0 && bits.next <= last_input && at <= last_output {
+            bits.refill();
+            let codes = bits.window;
+            let [a, b, c] = [1, 10, 19].map(|first| (codes << first).to_be_bytes()[0]);
+            store(output, at, [a, b, c]);
+            let width = (codes & FIRST | STOPS[(hist & RECENT) as usize]).leading_zeros();
+            // A ninth.
+            let run = (width * 57) >> 9;
+            let classes = class(a) << 2 | class(b) << 1 | class(c);
+            hist = hist << run | classes >> (3 - run);
+            at += run as usize;
+            bits.skip(width);
+            if !bits.literal_next() {
+                at += copy_next(&mut bits, output, at)?;
             }
         }
         (self.bits, self.at, self.hist) = (bits, at, hist);
@@ -162,17 +199,14 @@ impl Decoder<'_> {
     }
 }
 
-/// How many of the first seven bytes of the window are plain literals, each in
-/// eight bits: from 32 up, below 128.
-#[inline(always)]
-fn plain_run(window: u64) -> u32 {
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    const TO_HIGH: u64 = u64::from_ne_bytes([0x80 - 32; 8]);
-    let from_32 = (window & !HIGH) + TO_HIGH;
-    // The eighth byte may hold bits that do not count yet: stop there.
-    let stop = (window | !from_32) & HIGH | 0x80;
-    stop.leading_zeros() / 8
-}
+/// Where a run of literals in nine bits must stop at the latest, by the classes of the four
+/// literals before: after three, or where four plain ones come together.
+const STOPS: [u64; 1 << 4] = {
+    let mut stops = [1 << 36; 1 << 4];
+    (stops[0b0000], stops[0b1000]) = (1 << 63, 1 << 54);
+    (stops[0b0100], stops[0b1100]) = (1 << 45, 1 << 45);
+    stops
+};
 
 /// The literal that starts the window, and its bits.
 #[inline(always)]
@@ -229,19 +263,8 @@ struct Match {
 }
 
 impl Match {
-    /// The match that starts the window, if its length code is short.
-    #[inline(always)]
-    fn short(window: u64) -> Option<Self> {
-        let code = &SHORT[top(window << 1, SHORT_BITS - 1) as usize];
-        let width = u32::from(code.width);
-        (width != 0).then(|| Match {
-            len: code.len.into(),
-            distance: usize::from(code.base) + (top(window, width) & u32::from(code.mask)) as usize,
-            width,
-        })
-    }
-
     /// The match that starts the window.
+    #[inline(always)]
     fn any(window: u64) -> Result<Self, WhackError> {
         let ones = window.leading_ones();
         if ones > MAX_ONES {
@@ -298,12 +321,16 @@ const fn top(window: u64, width: u32) -> u32 {
     (window >> (64 - width)) as u32
 }
 
-/// Bits that tell a short match: eight of the length, four of the distance.
-const SHORT_BITS: u32 = 8 + 4;
+/// Bits that tell a short match: nine of the length, four of the distance.
+const SHORT_BITS: u32 = 9 + 4;
+
+/// The most bits of a short match: what a refill holds, less four literals.
+const SHORT_MAX: u32 = 56 - 32;
 
 /// A match but for the extra bits of its distance, which end its code; no bits
-/// when the length code is longer than eight.
+/// when it is not short.
 #[derive(Clone, Copy)]
+#[repr(align(8))]
 struct ShortCode {
     len: u8,
     width: u8,
@@ -313,27 +340,29 @@ struct ShortCode {
     mask: u16,
 }
 
-/// By the bits after the first, which is set in every match.
-static SHORT: [ShortCode; 1 << (SHORT_BITS - 1)] = short_codes();
+/// By the bits that start the window. The first is set in every match; without it the index
+/// would take one more step.
+static SHORT: [ShortCode; 1 << SHORT_BITS] = short_codes();
 
 #[expect(clippy::cast_possible_truncation, reason = "short codes are small")]
-const fn short_codes() -> [ShortCode; 1 << (SHORT_BITS - 1)] {
+const fn short_codes() -> [ShortCode; 1 << SHORT_BITS] {
     let none = ShortCode {
         len: 0,
         width: 0,
         base: 0,
         mask: 0,
     };
-    let mut codes = [none; 1 << (SHORT_BITS - 1)];
-    let mut i = 0;
+    let mut codes = [none; 1 << SHORT_BITS];
+    let mut i = codes.len() / 2;
     while i < codes.len() {
-        let window = (i as u64 | 1 << (SHORT_BITS - 1)) << (64 - SHORT_BITS);
+        let window = (i as u64) << (64 - SHORT_BITS);
         let (len, width) = length(window);
-        if width <= SHORT_BITS - 4 {
-            let (base, extra) = DISTANCES[top(window << width, 4) as usize];
+        let (base, extra) = DISTANCES[top(window << width, 4) as usize];
+        let all = width + 4 + extra;
+        if width <= SHORT_BITS - 4 && all <= SHORT_MAX {
             codes[i] = ShortCode {
                 len: len as u8,
-                width: (width + 4 + extra) as u8,
+                width: all as u8,
                 base: base + 1,
                 mask: (1 << extra) - 1,
             };
@@ -341,6 +370,52 @@ const fn short_codes() -> [ShortCode; 1 << (SHORT_BITS - 1)] {
         i += 1;
     }
     codes
+}
+
+/// Copies the match that starts the window, of which [`SHORT_MAX`] bits are held; its
+/// length.
+#[expect(clippy::cast_possible_truncation, reason = "the mask leaves 13 bits")]
+#[inline(always)]
+fn copy_next(bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> Result<usize, WhackError> {
+    let code = &SHORT[top(bits.window, SHORT_BITS) as usize];
+    let width = u32::from(code.width);
+    if width == 0 {
+        return copy_long(bits, output, at);
+    }
+    let extra = bits.window.rotate_left(width) & u64::from(code.mask);
+    let (len, distance) = (code.len.into(), usize::from(code.base) + extra as usize);
+    bits.skip(width);
+    let from = at.wrapping_sub(distance);
+    // What begins before the start wraps around, and there is room for the rest.
+    if from > output.len() - CHUNK {
+        return Err(WhackError::DistanceBeforeStart { distance, at });
+    }
+    if len <= distance {
+        let chunk = load(output, from);
+        store::<CHUNK>(output, at, chunk);
+    } else {
+        copy_over(
+            output,
+            at,
+            Match {
+                len,
+                distance,
+                width,
+            },
+        );
+    }
+    Ok(len)
+}
+
+/// The same for any match.
+#[inline(always)]
+fn copy_long(bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> Result<usize, WhackError> {
+    bits.refill();
+    let found = Match::any(bits.window)?;
+    found.check(at, output.len())?;
+    copy(output, at, found);
+    bits.skip(found.width);
+    Ok(found.len)
 }
 
 #[inline(always)]
@@ -385,10 +460,11 @@ fn copy_over(output: &mut [u8], at: usize, found: Match) {
 /// The input as bits, the most significant of each byte first.
 #[derive(Clone, Copy)]
 struct Bits<'a> {
-    /// Bytes of which not all bits are held yet.
-    rest: &'a [u8],
+    input: &'a [u8],
+    /// The first byte of the input of which not all bits are held.
+    next: usize,
     /// The next bits, the very next one highest. Those after the held ones are
-    /// zero or what `rest` will put there.
+    /// zero or what the input will put there.
     window: u64,
     /// Bits of the window that count.
     held: u32,
@@ -399,32 +475,29 @@ struct Bits<'a> {
 impl<'a> Bits<'a> {
     fn new(input: &'a [u8]) -> Self {
         Bits {
-            rest: input,
+            input,
+            next: 0,
             window: 0,
             held: 0,
             padding: 0,
         }
     }
 
-    /// Holds 56 bits or more, from input alone; false if that may not do.
+    /// Holds 56 bits or more. There must be eight bytes of input.
     #[inline(always)]
-    fn refill(&mut self) -> bool {
-        let Some(bytes) = self.rest.first_chunk() else {
-            return false;
-        };
-        self.window |= u64::from_be_bytes(*bytes) >> self.held;
-        // As many whole bytes as fit; the remainder only tells the compiler.
-        self.rest = &self.rest[(63 - self.held) as usize / 8 % 8..];
+    fn refill(&mut self) {
+        self.window |= u64::from_be_bytes(load(self.input, self.next)) >> self.held;
+        // As many whole bytes as fit.
+        self.next += ((63 - self.held) / 8) as usize;
         self.held |= 56;
-        true
     }
 
     /// Holds 57 bits or more, with zeros after the input.
     fn refill_padded(&mut self) {
         while self.held <= 56 {
-            if let Some((&byte, rest)) = self.rest.split_first() {
+            if let Some(&byte) = self.input.get(self.next) {
                 self.window |= u64::from(byte) << (56 - self.held);
-                self.rest = rest;
+                self.next += 1;
             } else {
                 self.padding += 8;
             }
@@ -445,7 +518,7 @@ impl<'a> Bits<'a> {
 
     /// True while eight bits of input are left; fewer are padding.
     fn symbol_left(&self) -> bool {
-        !self.rest.is_empty() || self.held >= self.padding + 8
+        self.next < self.input.len() || self.held >= self.padding + 8
     }
 
     /// Refuses to have used more bits than there were.

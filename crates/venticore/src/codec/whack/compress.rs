@@ -288,7 +288,7 @@ impl<'a> Stream<'a> {
             if self.hist & super::RECENT == 0 {
                 // Plain literals are their own codes.
                 let ahead = load(bytes, 0).swap_bytes();
-                let run = super::plain_run(ahead);
+                let run = plain_run(ahead);
                 if run > 0 {
                     self.window |= (ahead & !(u64::MAX >> (8 * run))) >> self.held;
                     self.held += 8 * run;
@@ -349,6 +349,18 @@ impl<'a> Stream<'a> {
         self.flush();
         (!self.is_full).then_some(self.at)
     }
+}
+
+/// How many of the first seven bytes of the window are plain literals, each in
+/// eight bits: from 32 up, below 128.
+#[inline(always)]
+fn plain_run(window: u64) -> u32 {
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    const TO_HIGH: u64 = u64::from_ne_bytes([0x80 - 32; 8]);
+    let from_32 = (window & !HIGH) + TO_HIGH;
+    // The eighth byte may hold bits that do not count yet: stop there.
+    let stop = (window | !from_32) & HIGH | 0x80;
+    stop.leading_zeros() / 8
 }
 
 /// Bits to write.
