@@ -70,7 +70,11 @@ impl Served {
     pub fn of(mut running: Running, port: u16, web: u16) -> Self {
         patience::until("ventiserve serves", || {
             assert!(running.is_running(), "ventiserve ended");
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
+            // It may listen before it has the store.
+            TcpStream::connect(("127.0.0.1", port)).is_ok_and(|mut stream| {
+                let _ = stream.set_read_timeout(Some(PATIENCE));
+                stream.read_exact(&mut [0]).is_ok()
+            })
         });
         Served { running, port, web }
     }

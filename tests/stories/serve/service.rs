@@ -1,10 +1,11 @@
 //! How it starts, who is let in, and how it ends.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use venti_tests::command::{Command, Prepared};
@@ -12,8 +13,10 @@ use venti_tests::patience::{self, PATIENCE};
 use venti_tests::port;
 use venti_tests::random::Random;
 use venti_tests::served::{Served, WireClient};
+use venticore::codec::operand::Operand;
 use venticore::codec::score::Score;
 use venticore::codec::wire::{Request, Version};
+use venticore::store::disk;
 
 fn write(client: &mut WireClient, data: &[u8]) {
     let answer = client.ask(&Request::Write { ty: 13, data });
@@ -101,6 +104,8 @@ fn a_store_has_one_server() {
     let command = Command::new("ventiserve").args(["-c", "8m", "-a", &address]);
     let output = command.arg(&other).run();
     output.assert_refused(1, "in use");
+    // It is listened on before a store is made.
+    assert!(!other.exists());
     let output = Command::new("ventiserve")
         .arg(directory.path().join("none"))
         .run();
@@ -143,11 +148,42 @@ fn ranges_of_one_file_are_served_as_one() {
 }
 
 #[test]
+fn stores_that_are_made_have_arenas_with_names_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let [nm, nm1, same] = ["nm", "nm1", "b/nm1"].map(|name| directory.path().join(name));
+    let serve = |others: &[&PathBuf], last: &PathBuf| {
+        let options = ["-c", "13m", "-A", "1m"].map(OsStr::new);
+        let others = others.iter().map(|store| store.as_os_str());
+        let options: Vec<_> = options.into_iter().chain(others).collect();
+        assert_eq!(Served::with(&options, last).end().status, 0);
+    };
+    // nm1 and 0 is also nm and 10; and a store in another directory may have the same name.
+    serve(&[], &nm);
+    serve(&[&nm, &nm1], &same);
+    for (store, prefix) in [(&nm, "nm"), (&nm1, "nm1-2-"), (&same, "nm1-3-")] {
+        let names = disk::arena_names(&Operand::try_from(store.as_os_str()).unwrap());
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let expected: Vec<String> = (0..12).map(|number| format!("{prefix}{number}")).collect();
+        assert_eq!(names, expected);
+    }
+    for store in [&nm, &nm1] {
+        fs::remove_file(store).unwrap();
+    }
+    serve(&[&nm], &nm1);
+}
+
+#[test]
 fn options_that_do_not_go_together_are_refused() {
     for (options, said) in [
         (&["-r", "-c", "1g", "x"][..], "-c makes a store"),
         (&["-A", "1g", "x"], "-A is for stores"),
-        (&["-c", "1x", "x"], "--create"),
+        (&["-c", "1x", "x"], "--create: expected a whole number"),
+        (&["-c", "1.5g", "x"], "such as 1536m, found \"1.5g\""),
+        (&["-c", "1g", "-A", "100X", "x"], "--arena-size: expected a"),
+        (
+            &["-c", "09m", "x"],
+            "octal digits after the leading 0, found \"09m\"",
+        ),
         (&["--allow", "10.0.0.1/8", "x"], "expected 10.0.0.0/8"),
         (&["--allow", "localhost", "x"], "found \"localhost\""),
         (&["-a", "tcp!a!b!c", "x"], "address \"tcp!a!b!c\""),
@@ -247,8 +283,10 @@ fn a_signal_prints_how_it_is_without_a_score() {
     write(&mut client, b"one");
     let output = served.end();
     assert_eq!(output.status, 0);
-    assert!(output.stderr.contains("1 blocks"), "{output:?}");
-    assert!(output.stderr.contains("1 stored, "), "{output:?}");
+    let status = output.stderr.strip_prefix("ventiserve: 1 block, ");
+    let status = status.unwrap_or_else(|| panic!("{output:?}"));
+    assert!(status.contains(": 1 stored, "), "{output:?}");
+    assert!(status.contains("; 1 connection, 2 taken, "), "{output:?}");
     assert!(!output.stderr.contains(&Score::of(b"one").to_string()[..8]));
 }
 
@@ -261,7 +299,8 @@ fn no_store_is_made_of_a_word_that_is_mistyped() {
         ("/dev/none-such/store", 1),
     ] {
         let command = Command::new("ventiserve").current_dir(directory.path());
-        let output = command.args(["-c", "8m", "-a", "127.0.0.1:1", store]).run();
+        let address = format!("127.0.0.1:{}", port::free());
+        let output = command.args(["-c", "8m", "-a", &address, store]).run();
         assert_eq!(output.status, status, "{output:?}");
         assert!(output.stderr.contains("no such file"), "{output:?}");
     }
@@ -271,7 +310,8 @@ fn no_store_is_made_of_a_word_that_is_mistyped() {
         (["-c", "40g", "-A", "1m"], "31744 arenas, found 40960"),
     ] {
         let command = Command::new("ventiserve").current_dir(directory.path());
-        let output = command.args(options).arg("store").run();
+        let address = format!("127.0.0.1:{}", port::free());
+        let output = command.args(options).args(["-a", &address, "store"]).run();
         assert_eq!(output.status, 2, "{output:?}");
         assert!(output.stderr.contains(said), "{output:?}");
     }

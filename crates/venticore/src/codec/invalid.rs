@@ -20,6 +20,12 @@ pub enum Invalid {
     /// A number: the word, which is not all digits.
     #[error("expected a decimal, 0x hexadecimal or 0 octal number without suffix, found {0:?}")]
     Number(String),
+    /// A size: the word.
+    #[error(
+        "expected a whole number of bytes, or one that ends in k, m, g or t, such as 1536m, \
+         found {0:?}"
+    )]
+    Scaled(String),
     /// A number: the word, which has a leading 0 and other digits than octal ones.
     #[error("expected octal digits after the leading 0, found {0:?}")]
     Octal(String),

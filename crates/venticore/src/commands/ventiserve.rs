@@ -22,6 +22,7 @@ use crate::net::addresses;
 use crate::serve::{Doors, Event, Limits, Server, Signals, Sums};
 use crate::status::Status;
 use crate::store::{Keeper, Settings, Store, create, disk};
+use crate::text::counted;
 use crate::text::html::bytes;
 
 /// The port of the pages, where `-H` does not name one.
@@ -74,14 +75,24 @@ impl Options {
 ///
 /// # Errors
 /// A store cannot be opened, an address is not one or is taken, or the last sync failed.
-pub fn run(options: Options, terminal: Terminal) -> Result<Status> {
+pub fn run(mut options: Options, terminal: Terminal) -> Result<Status> {
     let terminal = Arc::new(terminal);
     let service = Service::take().wrap_err("$LISTEN_FDS")?;
     let signals = signals().wrap_err("signals")?;
     let venti = places(&options.addresses, Dial::VENTI)?;
     let web = places(&options.web, WEB)?;
-    let store = Arc::new(open(&options, &terminal)?);
-    let doors = doors(service.sockets, &venti, &web, options.allow)?;
+    let allow = std::mem::take(&mut options.allow);
+    let listen = || doors(service.sockets, &venti, &web, allow);
+    let (store, doors) = match options.create {
+        // A server that cannot be reached leaves no store behind.
+        Some(_) => {
+            let doors = listen()?;
+            (open(&options, &terminal)?, doors)
+        }
+        // Nobody waits on a connection while the index is made.
+        None => (open(&options, &terminal)?, listen()?),
+    };
+    let store = Arc::new(store);
     let server = Server::new(Arc::clone(&store), Limits::default()).wrap_err("threads")?;
     if options.verbose || io::stderr().is_terminal() {
         terminal.say(&format!("serving {}, {}", holds(&store), listens(&doors)));
@@ -110,25 +121,35 @@ fn is_part(operand: &Operand) -> bool {
 
 /// The stores, those made that are not there.
 fn open(options: &Options, terminal: &Arc<Terminal>) -> Result<Store> {
-    let mut operands = Vec::new();
-    for text in &options.stores {
-        let operand = Operand::try_from(text.as_os_str())?;
-        if let Some(size) = options.create
-            && !operand.as_path().exists()
-            && !is_part(&operand)
-        {
-            let arena = options.arena_size.unwrap_or(create::ARENA);
-            create::create(operand.as_path(), size, arena)?;
-        }
-        operands.push(operand);
+    let operands = options.stores.iter().map(|text| Operand::try_from(&**text));
+    let operands: Vec<Operand> = operands.collect::<Result<_, _>>()?;
+    if let Some(size) = options.create {
+        let arena = options.arena_size.unwrap_or(create::ARENA);
+        make(&operands, size, arena)?;
     }
-    let disks = disk::open_all(&operands, options.read_only)?;
+    let disks = disk::open_all(&operands, options.read_only, &|line| terminal.say(line))?;
     let said = Arc::clone(terminal);
     let settings = Settings {
         read_only: options.read_only,
         say: Box::new(move |line| said.say(line)),
     };
     Store::open(disks, settings)
+}
+
+/// Makes the stores that are not there. Their arenas have other names than those in the
+/// stores that are.
+fn make(operands: &[Operand], size: u64, arena: u64) -> Result<()> {
+    let (there, missing): (Vec<_>, Vec<_>) = operands
+        .iter()
+        .partition(|operand| operand.as_path().exists() || is_part(operand));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut taken = there.into_iter().flat_map(disk::arena_names).collect();
+    for operand in missing {
+        create::create(operand.as_path(), size, arena, &mut taken)?;
+    }
+    Ok(())
 }
 
 /// Where a byte comes for each signal.
@@ -229,7 +250,8 @@ fn tell(socket: Option<&Path>, state: &str, terminal: &Terminal) {
 /// What the store holds, for one line.
 fn holds(store: &Store) -> String {
     let blocks = Sums::of(&store.arenas()).clumps;
-    let line = format!("{blocks} blocks, {} free", bytes(store.room()));
+    let blocks = counted(blocks, "block", "blocks");
+    let line = format!("{blocks}, {} free", bytes(store.room()));
     match store.read_only() {
         Some(why) => format!("{line}, {why}"),
         None => line,
@@ -254,17 +276,17 @@ fn listens(doors: &Doors) -> String {
 fn status_line(store: &Store, server: &Server) -> String {
     let (counts, connections) = (store.counts(), server.connections());
     format!(
-        "{}; since the start: {} stored, {} duplicates, {} stored again, {} read, {} absent, \
-         {} damaged, {} syncs; {} connections, {} taken, {} refused, {} closed for others",
+        "{}; since the start: {} stored, {}, {} stored again, {} read, {} absent, \
+         {} damaged, {}; {}, {} taken, {} refused, {} closed for others",
         holds(store),
         counts.stored,
-        counts.duplicates,
+        counted(counts.duplicates, "duplicate", "duplicates"),
         counts.healed,
         counts.reads,
         counts.absent,
         counts.damaged,
-        counts.syncs,
-        connections.open,
+        counted(counts.syncs, "sync", "syncs"),
+        counted(connections.open, "connection", "connections"),
         connections.taken,
         connections.refused,
         connections.closed,

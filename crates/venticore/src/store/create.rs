@@ -1,5 +1,6 @@
 //! Making a store: a sparse file with arenas in plan9port's form, all empty.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -31,12 +32,14 @@ const TABLE: u64 = 512 << 10;
 
 /// Makes a store of `size` bytes with arenas of `arena` bytes each. The file appears
 /// under its name when all of it is on disk. It takes up what is written into it. Its
-/// directory is made if only that is missing.
+/// directory is made if only that is missing. None of its arenas has a name that is
+/// `taken`; their names are added to that.
 ///
 /// # Errors
 /// Something has the name already, the sizes do not go together, or the system refuses.
-pub fn create(path: &Path, size: u64, arena: u64) -> eyre::Result<()> {
-    let layout = Layout::of(path, size, arena)?;
+pub fn create(path: &Path, size: u64, arena: u64, taken: &mut HashSet<Name>) -> eyre::Result<()> {
+    let mut layout = Layout::of(path, size, arena)?;
+    layout.rename(&template(path), taken);
     let temporary = temporary(path)?;
     make_directory(directory_of(path))?;
     // Left by a process of the same number that was killed.
@@ -44,6 +47,7 @@ pub fn create(path: &Path, size: u64, arena: u64) -> eyre::Result<()> {
     let made = layout
         .write(&temporary, size)
         .and_then(|()| publish(&temporary, path));
+    taken.extend(layout.arenas.into_iter().map(|arena| arena.name));
     made.inspect_err(|_| drop(fs::remove_file(&temporary)))
         .wrap_err_with(|| format!("{}: cannot make a store", text::path(path)))
 }
@@ -81,7 +85,6 @@ impl Layout {
                 "at most {MAX_ENTRIES} arenas, found {arenas}: make them larger with -A"
             ));
         }
-        let template = template(path);
         let mut arenas = Vec::new();
         let mut start = base;
         while size - start >= ARENA_MIN {
@@ -89,8 +92,7 @@ impl Layout {
             if size - stop < ARENA_MIN {
                 stop = size;
             }
-            let name = format!("{template}{}", arenas.len());
-            let name = Name::from_field(name.as_bytes());
+            let name = Name::from_field(b"");
             arenas.push(TableEntry { name, start, stop });
             start = stop;
         }
@@ -99,6 +101,21 @@ impl Layout {
             header: header(base),
             arenas,
         })
+    }
+
+    /// Numbers the arenas after a word of their own: `store0`, or `store-2-0` where another
+    /// store has such a name.
+    fn rename(&mut self, template: &str, taken: &HashSet<Name>) {
+        let mut prefix = template.to_owned();
+        for copy in 2.. {
+            for (number, arena) in self.arenas.iter_mut().enumerate() {
+                arena.name = Name::from_field(format!("{prefix}{number}").as_bytes());
+            }
+            if !self.arenas.iter().any(|arena| taken.contains(&arena.name)) {
+                return;
+            }
+            prefix = format!("{template}-{copy}-");
+        }
     }
 
     fn write(&self, path: &Path, size: u64) -> eyre::Result<()> {
@@ -205,12 +222,16 @@ mod tests {
     use super::*;
     use crate::source::{ArenaSource, ReadAt};
 
+    fn make(path: &Path, size: u64, arena: u64) -> eyre::Result<()> {
+        create(path, size, arena, &mut HashSet::new())
+    }
+
     #[test]
     fn what_is_made_is_a_partition_of_empty_arenas() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("my store");
         let size = (10 << 20) + 5000;
-        create(&path, size, 3 << 20).unwrap();
+        make(&path, size, 3 << 20).unwrap();
         let bytes = fs::read(&path).unwrap();
         assert_eq!(bytes.len() as u64, size);
         let ArenaSource::Partition(partition) = ArenaSource::read(&bytes, 0).unwrap() else {
@@ -233,7 +254,7 @@ mod tests {
         let last = partition.entries.last().unwrap().stop;
         assert_eq!(last, bytes.size() / 8192 * 8192);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        assert!(create(&path, size, 3 << 20).is_err());
+        assert!(make(&path, size, 3 << 20).is_err());
         assert_eq!(fs::read(&path).unwrap(), bytes);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
@@ -242,12 +263,12 @@ mod tests {
     fn its_directory_is_made_for_its_owner_alone_but_no_further_one() {
         let directory = tempfile::tempdir().unwrap();
         let parent = directory.path().join("venti");
-        create(&parent.join("store"), 10 << 20, 3 << 20).unwrap();
+        make(&parent.join("store"), 10 << 20, 3 << 20).unwrap();
         let mode = fs::metadata(&parent).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         // As where a disk is not mounted, or a name is not spelt right.
         let far = directory.path().join("a/b/store");
-        let error = create(&far, 10 << 20, 3 << 20).unwrap_err();
+        let error = make(&far, 10 << 20, 3 << 20).unwrap_err();
         assert!(format!("{error:#}").contains("a/b"), "{error:#}");
         assert!(!directory.path().join("a").exists());
     }
@@ -262,7 +283,7 @@ mod tests {
             (1 << 30, 1000),
             (1 << 44, ARENA_MIN),
         ] {
-            assert!(create(&path, size, arena).is_err(), "{size} {arena}");
+            assert!(make(&path, size, arena).is_err(), "{size} {arena}");
             assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         }
     }

@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use eyre::WrapErr;
 
+use crate::codec::arena::Name;
 use crate::codec::operand::Operand;
-use crate::host::holders::{self, Writers};
+use crate::host::holders::{self, Sight, Writers};
 use crate::host::partition::Partition;
-use crate::source::ReadAt;
+use crate::source::{ArenaSource, ReadAt};
 use crate::status::{Failure, Status};
+
+/// What the process of a server of plan9port's is called.
+const SERVER: &str = "venti";
 
 /// A partition or file that is written to, by several threads at once.
 pub trait Disk: ReadAt {
@@ -34,15 +38,21 @@ pub trait Disk: ReadAt {
 /// Opens what operands name, to be served by this process alone, unless it is only read.
 /// Several may be parts of one file or device.
 ///
+/// `say` is told what could not be seen of other processes, a line each.
+///
 /// # Errors
 /// One cannot be opened, or another process has it open for writing.
-pub fn open_all(operands: &[Operand], read_only: bool) -> eyre::Result<Vec<Arc<dyn Disk>>> {
+pub fn open_all(
+    operands: &[Operand],
+    read_only: bool,
+    say: &dyn Fn(&str),
+) -> eyre::Result<Vec<Arc<dyn Disk>>> {
     let mut claimed = Vec::new();
     let mut disks: Vec<Arc<dyn Disk>> = Vec::new();
     for operand in operands {
         let disk = match read_only {
             true => Partition::open(operand)?,
-            false => open_for_writing(operand, &mut claimed)?,
+            false => open_for_writing(operand, &mut claimed, say)?,
         };
         disks.push(Arc::new(disk.through_cache()));
     }
@@ -51,7 +61,11 @@ pub fn open_all(operands: &[Operand], read_only: bool) -> eyre::Result<Vec<Arc<d
 
 /// Opens what an operand names, and claims the file or device it is in, unless this
 /// process has claimed it already.
-fn open_for_writing(operand: &Operand, claimed: &mut Vec<PathBuf>) -> eyre::Result<Partition> {
+fn open_for_writing(
+    operand: &Operand,
+    claimed: &mut Vec<PathBuf>,
+    say: &dyn Fn(&str),
+) -> eyre::Result<Partition> {
     let path = Partition::open(operand)?.path().canonicalize();
     let path = path.wrap_err_with(|| operand.to_string())?;
     if claimed.contains(&path) {
@@ -64,15 +78,54 @@ fn open_for_writing(operand: &Operand, claimed: &mut Vec<PathBuf>) -> eyre::Resu
         let why = "another process serves it or writes to it; expected to be alone";
         return Err(in_use(why));
     }
-    let writers = Writers::of(&[partition.path()]).map(|found| found.processes);
-    let writers = writers.unwrap_or_default();
-    if let Some(holders::Process { pid, command }) = writers.into_iter().flatten().next() {
+    let writers = Writers::of(&[partition.path()]);
+    if let Some(unseen) = unseen(writers.as_ref()) {
+        say(&format!(
+            "{operand}: another process may have it open for writing: {unseen}"
+        ));
+    }
+    let writers = writers.into_iter().flat_map(|found| found.processes);
+    if let Some(holders::Process { pid, command }) = writers.flatten().next() {
         return Err(in_use(&format!(
             "{command} (process {pid}) has it open for writing; end it first, or serve with -r"
         )));
     }
     claimed.push(path);
     Ok(partition)
+}
+
+/// What cannot be seen of other processes that may write to a disk. Of those whose open
+/// files are hidden, servers are suspected alone.
+fn unseen(writers: Result<&Writers, &io::Error>) -> Option<String> {
+    let sight = match writers {
+        Err(error) => return Some(format!("/proc cannot be read: {error}")),
+        Ok(writers) => writers.sight,
+    };
+    match sight {
+        Sight::Full | Sight::Contained => None,
+        Sight::Hidden => Some(sight.to_string()),
+        Sight::Part(_) => {
+            let (server, user) = holders::unseen(SERVER).into_iter().next()?;
+            Some(format!(
+                "the open files of {server}, of user {user}, cannot be seen"
+            ))
+        }
+    }
+}
+
+/// The names of the arenas of a store; none of one that is not as it should be.
+#[must_use]
+pub fn arena_names(operand: &Operand) -> Vec<Name> {
+    let Ok(partition) = Partition::open(operand) else {
+        return Vec::new();
+    };
+    match ArenaSource::read(&partition, 0) {
+        Ok(ArenaSource::Single(arena)) => vec![arena.name],
+        Ok(ArenaSource::Partition(table)) => {
+            table.entries.into_iter().map(|entry| entry.name).collect()
+        }
+        Err(_) => Vec::new(),
+    }
 }
 
 impl Disk for Partition {
@@ -86,5 +139,25 @@ impl Disk for Partition {
 
     fn name(&self) -> String {
         self.operand().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_of_other_processes_is_said() {
+        let error = io::Error::from(io::ErrorKind::NotFound);
+        let said = unseen(Err(&error)).unwrap();
+        assert!(said.starts_with("/proc cannot be read: "), "{said}");
+        let seen = |sight| Writers {
+            processes: Vec::new(),
+            sight,
+        };
+        assert_eq!(unseen(Ok(&seen(Sight::Full))), None);
+        assert_eq!(unseen(Ok(&seen(Sight::Contained))), None);
+        let said = unseen(Ok(&seen(Sight::Hidden))).unwrap();
+        assert!(said.contains("hidepid"), "{said}");
     }
 }

@@ -1,5 +1,6 @@
 //! Stores in directories of the tests.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ impl Scratch {
     fn new(size: u64, arena: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store");
-        create::create(&path, size, arena).unwrap();
+        create::create(&path, size, arena, &mut HashSet::new()).unwrap();
         Scratch {
             _directory: directory,
             path,
@@ -264,13 +265,14 @@ proptest! {
 fn a_store_is_written_by_one_process_at_a_time() {
     let scratch = Scratch::new(10 << 20, 4 << 20);
     let operand = Operand::try_from(scratch.path.as_os_str()).unwrap();
-    let first = disk::open_all(std::slice::from_ref(&operand), false).unwrap();
-    let second = disk::open_all(std::slice::from_ref(&operand), false)
-        .err()
-        .unwrap()
-        .to_string();
+    let open = |read_only| {
+        let operands = std::slice::from_ref(&operand);
+        disk::open_all(operands, read_only, &|line| panic!("{line}"))
+    };
+    let first = open(false).unwrap();
+    let second = open(false).err().unwrap().to_string();
     assert!(second.contains("another process"), "{second}");
-    assert!(disk::open_all(std::slice::from_ref(&operand), true).is_ok());
+    assert!(open(true).is_ok());
     drop(first);
-    assert!(disk::open_all(std::slice::from_ref(&operand), false).is_ok());
+    assert!(open(false).is_ok());
 }

@@ -38,13 +38,19 @@ pub fn scaled(word: &str) -> Result<u64, Invalid> {
         Some(b'm') => 20,
         Some(b'g') => 30,
         Some(b't') => 40,
-        _ => return number(word),
+        _ => return number(word).map_err(|error| size(word, &error)),
     };
     let too_large = || Invalid::TooLarge(word.to_owned());
     let digits = word.get(..word.len() - 1).unwrap_or_default();
-    match number(digits) {
-        Ok(value) => value.checked_mul(1 << shift).ok_or_else(too_large),
-        Err(Invalid::TooLarge(_)) => Err(too_large()),
-        Err(_) => Err(Invalid::Number(word.to_owned())),
+    let value = number(digits).map_err(|error| size(word, &error))?;
+    value.checked_mul(1 << shift).ok_or_else(too_large)
+}
+
+/// What is wrong with a word that is to be a size.
+fn size(word: &str, error: &Invalid) -> Invalid {
+    match error {
+        Invalid::TooLarge(_) => Invalid::TooLarge(word.to_owned()),
+        Invalid::Octal(_) => Invalid::Octal(word.to_owned()),
+        _ => Invalid::Scaled(word.to_owned()),
     }
 }
