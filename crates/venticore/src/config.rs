@@ -36,6 +36,7 @@ pub use undo::Undo;
 use crate::codec::dial::Dial;
 use crate::codec::index;
 use crate::codec::operand::Operand;
+use crate::codec::target::TargetName;
 use crate::copy::replicate::Checkpoint;
 use crate::net::client::Timeouts;
 use crate::state::StateDir;
@@ -374,6 +375,14 @@ impl Config {
     /// The text is not an address, or `$venti` is not set.
     pub fn dial(&self, text: &str) -> Result<Dial, Invalid> {
         Dial::parse_with(text, self.venti.as_deref())
+    }
+
+    /// A target: a venti, in which `$venti` may stand for one, or a replica.
+    ///
+    /// # Errors
+    /// As [`TargetName::parse`].
+    pub fn target(&self, text: &str) -> Result<TargetName, Invalid> {
+        TargetName::parse(text, self.venti.as_deref(), Dial::VENTI)
     }
 }
 

@@ -18,6 +18,8 @@ pub mod store;
 
 pub mod net;
 
+pub mod replica;
+
 #[cfg(feature = "serve")]
 pub mod serve;
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
 use venticore::codec::blocktype::BlockType;
 use venticore::copy::replicate::{
-    self, Assignment, Checkpoint, CopyJob, Manner, SendFrom, Trouble,
+    self, Assignment, Checkpoint, CopyJob, Manner, Recipient, SendFrom, Trouble,
 };
-use venticore::net::client::{Client, Timeouts};
+use venticore::net::client::Timeouts;
 use venticore::status::Status;
 
 use crate::fixture::site::Site;
@@ -161,6 +161,7 @@ fn a_panic_in_one_targets_thread_leaves_the_others_alone() {
     let seats = [&bad, &good].map(|venti| Assignment {
         job: 0,
         target: Some(venti.dial().parse().unwrap()),
+        is_new: true,
         start: SendFrom::default(),
         after: None,
     });
@@ -183,7 +184,7 @@ fn a_panic_in_one_targets_thread_leaves_the_others_alone() {
     };
     let (ended, end) = mpsc::channel();
     thread::spawn(move || {
-        let look = |seat: usize, _: &mut Client| match seat {
+        let look = |seat: usize, _: &mut Recipient| match seat {
             0 => panic!("a look that panics"),
             _ => Ok(()),
         };

@@ -15,6 +15,7 @@ mod pages;
 mod places_told;
 mod readback;
 mod remembered;
+mod replicas;
 mod rollover;
 mod roots;
 mod runs;

@@ -22,8 +22,8 @@ use venti_tests::random::Random;
 use venti_tests::sample::Sample;
 use venti_tests::venti::{Fault, How, On, Venti};
 use venticore::codec::blocktype::BlockType;
-use venticore::codec::dial::Dial;
 use venticore::codec::score::Score;
+use venticore::codec::target::TargetName;
 use venticore::codec::wrcmd::WrCmd;
 use venticore::codec::wrcmds::{Progress, Wrcmds};
 use venticore::commands::ventiprog::{self, Options};
@@ -128,7 +128,7 @@ struct Schedule<'a> {
     random: Random,
     sample: Sample,
     servers: &'a Arc<[Venti]>,
-    dials: Vec<Dial>,
+    dials: Vec<TargetName>,
     with_source: bool,
     directory: TempDir,
     partition: Partition,
@@ -781,7 +781,7 @@ struct Run {
 
 impl Run {
     /// The blocks of a target of which this was said.
-    fn blocks(&self, dial: &Dial, what: &str) -> HashSet<Score> {
+    fn blocks(&self, dial: &TargetName, what: &str) -> HashSet<Score> {
         let start = format!("{dial}: ");
         let said = self.kept.said();
         let of_target = said.iter().filter_map(|line| line.strip_prefix(&start));
@@ -794,7 +794,7 @@ impl Run {
             .collect()
     }
 
-    fn says_of(&self, dial: &Dial) -> bool {
+    fn says_of(&self, dial: &TargetName) -> bool {
         let start = format!("{dial}: ");
         self.kept.said().iter().any(|line| line.starts_with(&start))
     }

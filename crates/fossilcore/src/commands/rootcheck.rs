@@ -209,7 +209,7 @@ impl Run<'_> {
         };
         let line = Verified {
             score: decided.root.score,
-            target: decided.target.clone(),
+            target: decided.target.clone().into(),
             verdict,
             blocks: decided.blocks(),
             bytes: decided.findings.counts.bytes,

@@ -5,9 +5,9 @@ use std::fmt;
 use std::str::{self, FromStr};
 use std::time::SystemTime;
 
-use crate::codec::dial::Dial;
 use crate::codec::invalid::Invalid;
 use crate::codec::score::Score;
+use crate::codec::target::TargetName;
 use crate::codec::utc::Utc;
 
 /// The label before a score.
@@ -59,7 +59,7 @@ pub struct Verified {
     /// The root.
     pub score: Score,
     /// The target.
-    pub target: Dial,
+    pub target: TargetName,
     /// What was found.
     pub verdict: Verdict,
     /// Blocks that were read, or asked for.

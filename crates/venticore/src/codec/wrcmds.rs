@@ -66,8 +66,8 @@ use std::time::SystemTime;
 
 use crate::codec::arena::Name;
 use crate::codec::blocktype::BlockType;
-use crate::codec::dial::Dial;
 use crate::codec::score::Score;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmd::WrCmd;
 
 pub use error::{Problem, WrcmdsError};
@@ -79,7 +79,7 @@ const HEADER: &str = "# wrcmds: the place that each venti has acknowledged in ea
      each line can be run as it stands, the comments before it belong to it";
 
 /// The comment on a target that was forgotten.
-fn forgotten(target: &Dial) -> String {
+fn forgotten(target: &TargetName) -> String {
     format!("# forgotten {target}")
 }
 
@@ -87,7 +87,7 @@ fn forgotten(target: &Dial) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The target.
-    pub target: Dial,
+    pub target: TargetName,
     /// The arena partition, as it was named.
     pub partition: String,
     /// The arena's head block, bytes from the start of the partition.
@@ -300,7 +300,7 @@ impl Wrcmds {
 
     /// The place of a target in a partition; `None` where it has no line.
     #[must_use]
-    pub fn get(&self, target: &Dial, partition: &str) -> Option<Progress> {
+    pub fn get(&self, target: &TargetName, partition: &str) -> Option<Progress> {
         self.place_at(self.chosen(target, partition)?)
     }
 
@@ -368,7 +368,7 @@ impl Wrcmds {
     }
 
     /// Makes one line of all those for a target and partition.
-    fn merge(&mut self, target: &Dial, partition: &str) -> Result<(), WrcmdsError> {
+    fn merge(&mut self, target: &TargetName, partition: &str) -> Result<(), WrcmdsError> {
         let Some(kept) = self.chosen(target, partition) else {
             return Ok(());
         };
@@ -395,22 +395,34 @@ impl Wrcmds {
     }
 
     /// The stretches that could not be sent to a target, accepted ones too.
-    pub fn damages(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &DamagedStretch> {
+    pub fn damages(
+        &self,
+        target: &TargetName,
+        partition: &str,
+    ) -> impl Iterator<Item = &DamagedStretch> {
         self.own(target, partition).filter_map(WrcmdsLine::damage)
     }
 
     /// The stretches that are damaged in the source and that a target has whole.
-    pub fn spared(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &DamagedStretch> {
+    pub fn spared(
+        &self,
+        target: &TargetName,
+        partition: &str,
+    ) -> impl Iterator<Item = &DamagedStretch> {
         self.own(target, partition).filter_map(WrcmdsLine::spared)
     }
 
     /// The blocks that a target could not give back.
-    pub fn unreadable(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &Unreadable> {
+    pub fn unreadable(
+        &self,
+        target: &TargetName,
+        partition: &str,
+    ) -> impl Iterator<Item = &Unreadable> {
         self.own(target, partition)
             .filter_map(WrcmdsLine::unreadable)
     }
 
-    fn own(&self, target: &Dial, partition: &str) -> impl Iterator<Item = &WrcmdsLine> {
+    fn own(&self, target: &TargetName, partition: &str) -> impl Iterator<Item = &WrcmdsLine> {
         let commands = self.commands(target, partition).into_iter();
         let own = commands.flat_map(|at| self.own_lines(at));
         own.filter_map(|at| self.lines.get(at))
@@ -425,7 +437,7 @@ impl Wrcmds {
     /// bytes or lines than it may have. Nothing has changed then.
     pub fn add_damages(
         &mut self,
-        target: &Dial,
+        target: &TargetName,
         partition: &str,
         new: impl IntoIterator<Item = DamagedStretch>,
     ) -> Result<(), WrcmdsError> {
@@ -440,7 +452,7 @@ impl Wrcmds {
     /// As [`Wrcmds::add_damages`].
     pub fn set_damages(
         &mut self,
-        target: &Dial,
+        target: &TargetName,
         partition: &str,
         all: &[DamagedStretch],
     ) -> Result<(), WrcmdsError> {
@@ -454,7 +466,7 @@ impl Wrcmds {
     /// As [`Wrcmds::add_damages`].
     pub fn add_spared(
         &mut self,
-        target: &Dial,
+        target: &TargetName,
         partition: &str,
         new: impl IntoIterator<Item = DamagedStretch>,
     ) -> Result<(), WrcmdsError> {
@@ -469,7 +481,7 @@ impl Wrcmds {
     /// As [`Wrcmds::add_damages`].
     pub fn set_spared(
         &mut self,
-        target: &Dial,
+        target: &TargetName,
         partition: &str,
         all: &[DamagedStretch],
     ) -> Result<(), WrcmdsError> {
@@ -483,7 +495,7 @@ impl Wrcmds {
     /// As [`Wrcmds::add_damages`].
     pub fn set_unreadable(
         &mut self,
-        target: &Dial,
+        target: &TargetName,
         partition: &str,
         all: &[Unreadable],
     ) -> Result<(), WrcmdsError> {
@@ -495,7 +507,7 @@ impl Wrcmds {
     /// same as before keeps its spelling.
     fn replace_own(
         &mut self,
-        target: &Dial,
+        target: &TargetName,
         partition: &str,
         is_kind: fn(&WrcmdsLine) -> bool,
         texts: impl Iterator<Item = String>,
@@ -543,7 +555,7 @@ impl Wrcmds {
 
     /// Removes all lines of a target, and says how many there were. That there
     /// were some is remembered until it has a place again.
-    pub fn forget(&mut self, target: &Dial) -> usize {
+    pub fn forget(&mut self, target: &TargetName) -> usize {
         let is_its = |line: &WrcmdsLine| line.command().is_some_and(|c| c.target == *target);
         let found: Vec<usize> = self.positions(is_its).collect();
         for &at in found.iter().rev() {
@@ -565,7 +577,7 @@ impl Wrcmds {
 
     /// Whether a target was forgotten and has had no place since.
     #[must_use]
-    pub fn was_forgotten(&self, target: &Dial) -> bool {
+    pub fn was_forgotten(&self, target: &TargetName) -> bool {
         let text = forgotten(target);
         self.lines.iter().any(|line| line.text == text.as_bytes())
     }
@@ -586,7 +598,7 @@ impl Wrcmds {
     }
 
     /// Where the wrarena lines of a target and partition are.
-    fn commands(&self, target: &Dial, partition: &str) -> Vec<usize> {
+    fn commands(&self, target: &TargetName, partition: &str) -> Vec<usize> {
         let is_its = |line: &WrcmdsLine| {
             line.command()
                 .is_some_and(|c| c.target == *target && c.wrcmd.file() == partition)
@@ -596,7 +608,7 @@ impl Wrcmds {
 
     /// Of those, the one with the least progress; of two at the same place the
     /// one of which less is known.
-    fn chosen(&self, target: &Dial, partition: &str) -> Option<usize> {
+    fn chosen(&self, target: &TargetName, partition: &str) -> Option<usize> {
         let progress = |at: &usize| {
             self.place_at(*at)
                 .map(|place| (place.head, place.offset, place.last.is_some()))

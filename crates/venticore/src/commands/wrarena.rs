@@ -15,7 +15,7 @@ use eyre::{Context, Report, Result};
 
 use crate::codec::arena::clump::ClumpError;
 use crate::codec::arena::table::TableEntry;
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::config::Config;
 use crate::copy::replicate::{
     self, Assignment, Checkpoint, CopyJob, Event, Manner, SendFrom, TargetOutcome, Trouble,
@@ -70,6 +70,7 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     let seat = Assignment {
         job: 0,
         target: target.clone(),
+        is_new: true,
         start: SendFrom {
             from,
             ..SendFrom::default()
@@ -128,7 +129,10 @@ fn send(
             }
             Event::Damage(damage) => terminal.say(&damage.to_string()),
             Event::Lost { error, .. } => {
-                let target = target.as_ref().map(Dial::to_string).unwrap_or_default();
+                let target = target
+                    .as_ref()
+                    .map(TargetName::to_string)
+                    .unwrap_or_default();
                 terminal.say(&format!("{target}: {error}"));
             }
             Event::Found { .. } | Event::Acknowledged { .. } | Event::Retry { .. } => {}
@@ -165,13 +169,13 @@ pub fn judge(outcome: &TargetOutcome, terminal: &Terminal) -> Status {
 }
 
 /// The target: `-h`, otherwise `$venti`; none for `/dev/null`.
-fn target(options: &Options, config: &Config) -> Result<Option<Dial>> {
+fn target(options: &Options, config: &Config) -> Result<Option<TargetName>> {
     let host = options.host.as_deref().or(config.venti.as_deref());
     match host {
         Some("/dev/null") => Ok(None),
         Some(host) => {
-            let dial = config.dial(host);
-            dial.map(Some).wrap_err_with(|| format!("host {host:?}"))
+            let name = config.target(host);
+            name.map(Some).wrap_err_with(|| format!("host {host:?}"))
         }
         None => Err(Failure::report(
             Status::Usage,

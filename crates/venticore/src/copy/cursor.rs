@@ -46,7 +46,7 @@ pub use partition::PartitionView;
 pub use place::Cursor;
 pub use source::Clumps;
 
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmd::WrCmd;
 use crate::codec::wrcmds::Wrcmds;
 use belief::Belief;
@@ -60,11 +60,11 @@ pub struct Known<'a> {
     /// The wrcmd as it was found; `None` where it was only just built.
     pub wrcmd: Option<&'a WrCmd>,
     /// The wrcmd's own host.
-    pub host: Option<&'a Dial>,
+    pub host: Option<&'a TargetName>,
     /// The contents of `wrcmds`.
     pub wrcmds: &'a Wrcmds,
     /// Who is to be brought up to date.
-    pub targets: &'a [Dial],
+    pub targets: &'a [TargetName],
     /// `--trust`: a hint is believed.
     pub trust: bool,
 }
@@ -73,7 +73,7 @@ pub struct Known<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
     /// The target.
-    pub target: Dial,
+    pub target: TargetName,
     /// The partition's index in [`Known::partitions`].
     pub partition: usize,
     /// From here on.

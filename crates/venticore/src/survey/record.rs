@@ -8,7 +8,7 @@ use eyre::{Result, WrapErr};
 
 use super::part::{Part, UNKNOWN};
 
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmd::WrCmd;
 use crate::codec::wrcmds::{self, DamagedStretch, Open, Progress, Unreadable, Wrcmds};
 use crate::copy::cursor::Cursor;
@@ -29,7 +29,7 @@ pub(crate) struct StateFiles {
     pub(crate) wrcmd: Option<WrCmd>,
     pub(crate) wrcmds: Wrcmds,
     /// The host of that wrcmd.
-    host: Option<Dial>,
+    host: Option<TargetName>,
     /// Why a place that was acknowledged could not be written down.
     unsaved: Option<state::StateError>,
     /// Why one has no room in the file.
@@ -62,7 +62,7 @@ impl StateFiles {
 
     /// The host of the wrcmd, by its address: once it has acknowledged
     /// anything, the wrcmd was obeyed.
-    pub(crate) fn set_host(&mut self, host: Option<Dial>) {
+    pub(crate) fn set_host(&mut self, host: Option<TargetName>) {
         self.host = host;
     }
 
@@ -70,7 +70,7 @@ impl StateFiles {
     /// is damage in the source whose blocks it has.
     pub(crate) fn acknowledged(
         &mut self,
-        target: &Dial,
+        target: &TargetName,
         part: &Part,
         place: replicate::ReachedPlace,
         damage: &[replicate::SourceDamage],
@@ -105,7 +105,10 @@ impl StateFiles {
     /// These targets were asked, and have everything in these partitions: where a line
     /// stood there before the run, it says the time of this one. All lines are written
     /// together.
-    pub(crate) fn complete<'a>(&mut self, complete: impl Iterator<Item = (&'a Dial, &'a Part)>) {
+    pub(crate) fn complete<'a>(
+        &mut self,
+        complete: impl Iterator<Item = (&'a TargetName, &'a Part)>,
+    ) {
         let now = SystemTime::now();
         let mut new = self.wrcmds.clone();
         for (target, part) in complete {
@@ -134,7 +137,7 @@ impl StateFiles {
     /// What of earlier damage a target still lacks, and what of it the target has.
     pub(crate) fn still_damaged(
         &mut self,
-        target: &Dial,
+        target: &TargetName,
         part: &Part,
         left: &[DamagedStretch],
         spared: &[DamagedStretch],
@@ -147,7 +150,7 @@ impl StateFiles {
     }
 
     /// The blocks that a target has and cannot give back.
-    pub(crate) fn unreadable(&mut self, target: &Dial, part: &Part, blocks: &[Unreadable]) {
+    pub(crate) fn unreadable(&mut self, target: &TargetName, part: &Part, blocks: &[Unreadable]) {
         let mut new = self.wrcmds.clone();
         let set = new.set_unreadable(target, &part.name, blocks);
         self.change(target, new, set);
@@ -155,7 +158,7 @@ impl StateFiles {
 
     /// Takes over new places, if they can be written: a place must not move
     /// past damage that is not remembered.
-    fn change(&mut self, target: &Dial, new: Wrcmds, set: Result<(), wrcmds::WrcmdsError>) {
+    fn change(&mut self, target: &TargetName, new: Wrcmds, set: Result<(), wrcmds::WrcmdsError>) {
         match set {
             Ok(()) if new == self.wrcmds => {}
             Ok(()) => {
@@ -171,7 +174,7 @@ impl StateFiles {
 
     /// A target lacks what it had acknowledged: it starts again, from the first
     /// arena on.
-    pub(crate) fn set_back(&mut self, target: &Dial, part: &Part) {
+    pub(crate) fn set_back(&mut self, target: &TargetName, part: &Part) {
         let old = self.wrcmds.get(target, &part.name);
         let start = part
             .rules
@@ -239,7 +242,7 @@ impl StateFiles {
     }
 
     /// All targets that have a line in wrcmds.
-    pub(crate) fn targets(&self) -> Vec<Dial> {
+    pub(crate) fn targets(&self) -> Vec<TargetName> {
         let mut targets = Vec::new();
         for place in self.wrcmds.places() {
             if !targets.contains(&place.target) {
@@ -281,7 +284,7 @@ impl StateFiles {
     }
 
     /// The partitions in which one of these targets has a line.
-    pub(crate) fn partitions(&self, targets: &[Dial]) -> Vec<String> {
+    pub(crate) fn partitions(&self, targets: &[TargetName]) -> Vec<String> {
         let mut names = Vec::new();
         for place in self.wrcmds.places() {
             if targets.contains(&place.target) && !names.contains(&place.partition) {
@@ -292,7 +295,7 @@ impl StateFiles {
     }
 
     /// Removes the lines of a target, and says how many there were.
-    pub(crate) fn forget(&mut self, target: &Dial) -> Result<usize> {
+    pub(crate) fn forget(&mut self, target: &TargetName) -> Result<usize> {
         let places = self.wrcmds.forget(target);
         if places > 0 {
             self.state

@@ -4,6 +4,7 @@ use eyre::{Result, WrapErr};
 
 use super::Scope;
 use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
@@ -16,7 +17,7 @@ pub(crate) fn asked_for(
     wrcmd: Option<&WrCmd>,
     scope: &Scope,
     config: &Config,
-) -> Result<Vec<Dial>> {
+) -> Result<Vec<TargetName>> {
     let own = host_of(wrcmd, config)?;
     let listed = listed(own.as_ref(), scope, config)?;
     let others = listed.into_iter().filter(|dial| own.as_ref() != Some(dial));
@@ -28,27 +29,29 @@ pub(crate) fn unlisted_host(
     wrcmd: Option<&WrCmd>,
     scope: &Scope,
     config: &Config,
-) -> Result<Option<Dial>> {
+) -> Result<Option<TargetName>> {
     let own = host_of(wrcmd, config)?;
     let listed = listed(own.as_ref(), scope, config)?;
     Ok(own.filter(|own| !listed.contains(own)))
 }
 
-fn host_of(wrcmd: Option<&WrCmd>, config: &Config) -> Result<Option<Dial>> {
-    let own = wrcmd.and_then(WrCmd::host).map(|host| config.dial(host));
+fn host_of(wrcmd: Option<&WrCmd>, config: &Config) -> Result<Option<TargetName>> {
+    let own = wrcmd.and_then(WrCmd::host).map(|host| config.target(host));
     own.transpose().wrap_err("wrcmd")
 }
 
 /// The operands or, without any, what the environment or the configuration lists; each once.
-fn listed(own: Option<&Dial>, scope: &Scope, config: &Config) -> Result<Vec<Dial>> {
-    let port = own.map_or(Dial::VENTI, Dial::port);
+fn listed(own: Option<&TargetName>, scope: &Scope, config: &Config) -> Result<Vec<TargetName>> {
+    let port = own
+        .and_then(TargetName::dial)
+        .map_or(Dial::VENTI, Dial::port);
     let asked = match scope.targets.is_empty() {
         true => &config.targets,
         false => &scope.targets,
     };
-    let mut dials: Vec<Dial> = Vec::new();
+    let mut dials: Vec<TargetName> = Vec::new();
     for text in asked {
-        let dial = Dial::parse(text, config.venti.as_deref(), port)
+        let dial = TargetName::parse(text, config.venti.as_deref(), port)
             .wrap_err_with(|| format!("target {text:?}"))?;
         if !dials.contains(&dial) {
             dials.push(dial);
@@ -61,15 +64,18 @@ fn listed(own: Option<&Dial>, scope: &Scope, config: &Config) -> Result<Vec<Dial
 /// given, that is said and makes the run a partial one: there are fewer copies than
 /// names. The host of the wrcmd, `own`, may have another name there.
 pub(crate) fn one_each(
-    dials: Vec<Dial>,
-    own: Option<&Dial>,
+    dials: Vec<TargetName>,
+    own: Option<&TargetName>,
     reach: &Reach,
     terminal: &Terminal,
-) -> (Vec<Dial>, Status) {
+) -> (Vec<TargetName>, Status) {
     let mut status = Status::Done;
-    let (mut kept, mut given): (Vec<Dial>, Vec<Dial>) = (Vec::new(), Vec::new());
+    let (mut kept, mut given): (Vec<TargetName>, Vec<TargetName>) = (Vec::new(), Vec::new());
     for dial in dials {
-        let is_same = |other: &&Dial| reach.same(other, &dial) != Same::No;
+        let is_same = |other: &&TargetName| match (other.dial(), dial.dial()) {
+            (Some(other), Some(dial)) => reach.same(other, dial) != Same::No,
+            _ => **other == dial,
+        };
         let doubled = given.iter().find(is_same);
         if let Some(first) = doubled {
             terminal.say(&format!(

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Wrcmds;
 use super::line::WrcmdsLine;
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmd::{self};
 use crate::status::Status;
 
@@ -78,7 +78,7 @@ pub enum Problem {
     /// A field that is not a block type.
     Type(String),
     /// Damage of a target that has no line.
-    NoPlace(Dial),
+    NoPlace(TargetName),
 }
 
 impl Problem {

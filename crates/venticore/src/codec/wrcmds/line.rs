@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use super::{DamagedStretch, Open, Problem, Progress, Unreadable};
 use crate::codec::arena::Name;
 use crate::codec::blocktype::BlockType;
-use crate::codec::dial::Dial;
 use crate::codec::score::Score;
+use crate::codec::target::TargetName;
 use crate::codec::utc::Utc;
 use crate::codec::wrcmd::{self, WrCmd, is_blank};
 
@@ -39,7 +39,7 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Command {
     pub(super) wrcmd: WrCmd,
-    pub(super) target: Dial,
+    pub(super) target: TargetName,
 }
 
 impl WrcmdsLine {

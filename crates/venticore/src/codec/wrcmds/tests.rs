@@ -29,7 +29,7 @@ fn text(of: &Wrcmds) -> String {
     String::from_utf8(of.to_file()).unwrap()
 }
 
-fn dial(text: &str) -> Dial {
+fn dial(text: &str) -> TargetName {
     text.parse().unwrap()
 }
 
@@ -543,7 +543,7 @@ fn any_score() -> impl Strategy<Value = Score> {
     any::<[u8; 20]>().prop_map(Score::from_bytes)
 }
 
-fn few_dials() -> impl Strategy<Value = Dial> {
+fn few_dials() -> impl Strategy<Value = TargetName> {
     prop::sample::select(vec!["a", "b!2", "::1"]).prop_map(dial)
 }
 
@@ -617,7 +617,7 @@ fn any_file() -> impl Strategy<Value = String> {
 
 /// The bytes of a file without the lines of a target and partition and our
 /// comments on them.
-fn without(file: &Wrcmds, target: &Dial, partition: &str) -> Vec<u8> {
+fn without(file: &Wrcmds, target: &TargetName, partition: &str) -> Vec<u8> {
     let mut rest = file.clone();
     for at in rest.commands(target, partition).into_iter().rev() {
         rest.remove(at);

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::age::{self, ago};
 use super::roots::{FileSystem, HeldRoot, Holder, Holding};
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::utc::Utc;
 use crate::text::printable;
 
@@ -36,7 +36,7 @@ impl Certainty {
 /// A root that was read back whole.
 #[derive(Clone, Debug)]
 pub(super) struct ReadBackRoot {
-    pub(super) target: Dial,
+    pub(super) target: TargetName,
     pub(super) recorded: Option<SystemTime>,
     /// When it was read back.
     pub(super) time: SystemTime,
@@ -47,7 +47,7 @@ pub(super) struct ReadBackRoot {
 pub(super) struct RestoreAnswer {
     pub(super) word: Certainty,
     /// Where from.
-    pub(super) target: Option<Dial>,
+    pub(super) target: Option<TargetName>,
     /// What would be restored: the partition of the file system.
     pub(super) partition: Option<String>,
     /// It would be as it was then.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use eyre::Result;
 
 use super::Options;
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmds::Wrcmds;
 use crate::config::Config;
 use crate::copy::cursor::{self, Behind, Cursor};
@@ -32,7 +32,7 @@ pub(super) struct Seen {
     /// Those that are not.
     pub(super) absent: Vec<String>,
     /// Targets that were asked for and have no place, since no partition is known.
-    pub(super) unmet: Vec<Dial>,
+    pub(super) unmet: Vec<TargetName>,
     /// Something of the source is not seen: a partition, or the index page.
     pub(super) has_gap: bool,
     /// Something is wrong that only counts where it is asked whether a target is late.
@@ -45,13 +45,16 @@ pub(super) struct Seen {
 /// The index page is of another venti.
 pub(super) fn look(
     record: &StateFiles,
-    asked: Vec<Dial>,
+    asked: Vec<TargetName>,
     options: &Options,
     config: &Config,
     terminal: &Terminal,
 ) -> Result<Seen> {
     let scope = &options.scope;
-    let reach = Reach::look_up(&asked, config.limits.connect);
+    let reach = Reach::look_up(
+        asked.iter().filter_map(TargetName::dial),
+        config.limits.connect,
+    );
     let own = unlisted_host(record.wrcmd.as_ref(), scope, config)?;
     let (asked, doubled) = targets::one_each(asked, own.as_ref(), &reach, terminal);
     let on_record = on_record(record);
@@ -139,12 +142,12 @@ fn open(
 /// asked for have no place.
 fn say_unmet(
     behind: &[Behind],
-    mut asked: Vec<Dial>,
+    mut asked: Vec<TargetName>,
     names: &[String],
     record: &StateFiles,
     options: &Options,
     terminal: &Terminal,
-) -> (Vec<Dial>, bool) {
+) -> (Vec<TargetName>, bool) {
     let is_empty = behind.is_empty() && asked.is_empty();
     if is_empty {
         let dir = record.dir().display();
@@ -220,7 +223,7 @@ fn compare(
 /// each target that is.
 fn with_those_never_met(
     record: &StateFiles,
-    asked: &[Dial],
+    asked: &[TargetName],
     partitions: &[cursor::PartitionView],
     on_record: &[String],
 ) -> Result<Wrcmds> {

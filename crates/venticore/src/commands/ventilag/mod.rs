@@ -106,7 +106,10 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
     let visit = config.nine_fat(options.nine_fat.as_deref())?;
     let visit = visit.map(|of| ninefat::arrive(&state, &of, false, terminal));
     let visit = visit.transpose()?;
-    let source = config.source.as_deref().and_then(|at| config.dial(at).ok());
+    let source = config
+        .source
+        .as_deref()
+        .and_then(|at| config.target(at).ok());
     let mut roots = RootsOnRecord::new(state.read_roots()?, state.read_verified()?, source);
     roots.is_newest_spoilt = state.is_newest_root_spoilt()?;
     let mut record = StateFiles::read(tool, state)?;

@@ -33,7 +33,10 @@ fn title(report: &LagReport) -> String {
     let answer = report.answer();
     let word = answer.map_or("no", |answer| answer.word.text());
     let target = answer.and_then(|answer| answer.target.as_ref());
-    let from = target.map_or_else(String::new, |target| format!(", from {}", target.host()));
+    let from = target.map_or_else(String::new, |target| match target.dial() {
+        Some(dial) => format!(", from {}", dial.host()),
+        None => format!(", from {target}"),
+    });
     format!("Restore today: {word}{from}")
 }
 

@@ -9,9 +9,9 @@ use super::answer::RestoreAnswer;
 use super::look::Seen;
 use super::roots::{self, FileSystem, Holder};
 use super::targetlag::TargetLag;
-use crate::codec::dial::Dial;
 use crate::codec::rootscor::RecordedRoot;
 use crate::codec::score::Score;
+use crate::codec::target::TargetName;
 use crate::codec::utc::Utc;
 use crate::codec::verified::{Verdict, Verified};
 use crate::host::terminal::Terminal;
@@ -22,7 +22,7 @@ use crate::survey::record::StateFiles;
 pub(super) struct RootsOnRecord {
     pub(super) recorded: Vec<RecordedRoot>,
     pub(super) verdicts: Vec<Verified>,
-    pub(super) source: Option<Dial>,
+    pub(super) source: Option<TargetName>,
     /// The newest root cannot be read, so that an older one stands for it.
     pub(super) is_newest_spoilt: bool,
 }
@@ -33,7 +33,7 @@ impl RootsOnRecord {
     pub(super) fn new(
         recorded: Vec<RecordedRoot>,
         mut verdicts: Vec<Verified>,
-        source: Option<Dial>,
+        source: Option<TargetName>,
     ) -> Self {
         let scores: HashSet<Score> = recorded.iter().map(|root| root.score).collect();
         verdicts.retain(|of| {
@@ -50,7 +50,7 @@ impl RootsOnRecord {
 
     /// The ventis of which a root was read back and found damaged or not all there, and was
     /// not found whole since.
-    fn lossy(&self) -> HashSet<&Dial> {
+    fn lossy(&self) -> HashSet<&TargetName> {
         let standing = roots::standing(&self.verdicts);
         let bad = standing.into_values().filter(|of| !of.verdict.is_good());
         bad.map(|of| &of.target).collect()
@@ -77,7 +77,7 @@ pub(super) struct SourcePart {
 /// A venti that has a copy, or was asked for a root.
 #[derive(Clone, Debug)]
 pub(super) struct VentiCopy {
-    pub(super) dial: Dial,
+    pub(super) dial: TargetName,
     /// When it was last found to have everything, or to have more: in the partition where
     /// that is longest ago. None where it never was in one, or its record is of a time to
     /// come.
@@ -249,11 +249,11 @@ impl LagReport {
 /// The ventis: targets first, in the order of their lines, then the others that verdicts name.
 fn targets(
     standings: &[TargetLag],
-    unmet: &[Dial],
+    unmet: &[TargetName],
     verdicts: &[Verified],
     now: SystemTime,
 ) -> Vec<VentiCopy> {
-    let mut dials: Vec<&Dial> = Vec::new();
+    let mut dials: Vec<&TargetName> = Vec::new();
     let all = standings.iter().map(|standing| &standing.place.target);
     for dial in all.chain(unmet) {
         if !dials.contains(&dial) {
@@ -266,7 +266,7 @@ fn targets(
             dials.push(&verdict.target);
         }
     }
-    let target = |(number, dial): (usize, &Dial)| VentiCopy {
+    let target = |(number, dial): (usize, &TargetName)| VentiCopy {
         dial: dial.clone(),
         acknowledged: acknowledged(dial, standings, now),
         read_back: read_back(dial, verdicts, now),
@@ -275,7 +275,7 @@ fn targets(
     dials.into_iter().enumerate().map(target).collect()
 }
 
-fn acknowledged(dial: &Dial, standings: &[TargetLag], now: SystemTime) -> Option<SystemTime> {
+fn acknowledged(dial: &TargetName, standings: &[TargetLag], now: SystemTime) -> Option<SystemTime> {
     let own = standings
         .iter()
         .filter(|standing| standing.place.target == *dial);
@@ -288,7 +288,11 @@ fn acknowledged(dial: &Dial, standings: &[TargetLag], now: SystemTime) -> Option
     times?.into_iter().min()
 }
 
-fn read_back(dial: &Dial, verdicts: &[Verified], now: SystemTime) -> Option<(SystemTime, Verdict)> {
+fn read_back(
+    dial: &TargetName,
+    verdicts: &[Verified],
+    now: SystemTime,
+) -> Option<(SystemTime, Verdict)> {
     let own = verdicts.iter().filter(|verdict| verdict.target == *dial);
     let read = own.filter(|verdict| verdict.verdict != Verdict::Present);
     let past = read.filter(|verdict| !age::is_future(verdict.time, now));

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use super::age;
-use crate::codec::dial::Dial;
 use crate::codec::rootscor::RecordedRoot;
 use crate::codec::score::Score;
+use crate::codec::target::TargetName;
 use crate::codec::verified::{Verdict, Verified};
 
 /// What is known of a root on a venti. The better comes first.
@@ -89,7 +89,7 @@ impl Holding {
 /// What a venti is known to have, apart from single roots.
 #[derive(Clone, Debug)]
 pub(super) struct Holder {
-    pub(super) dial: Dial,
+    pub(super) dial: TargetName,
     /// It has everything that was stored before this time.
     pub(super) has_until: Option<SystemTime>,
     /// When it last acknowledged anything.
@@ -201,8 +201,8 @@ pub(super) fn file_systems(
 
 /// The verdict that counts for each root and venti: the last one, except that to be asked
 /// whether it has all blocks is less than to have them read back, whole or damaged.
-pub(super) fn standing(verdicts: &[Verified]) -> HashMap<(Score, &Dial), &Verified> {
-    let mut last: HashMap<(Score, &Dial), &Verified> = HashMap::new();
+pub(super) fn standing(verdicts: &[Verified]) -> HashMap<(Score, &TargetName), &Verified> {
+    let mut last: HashMap<(Score, &TargetName), &Verified> = HashMap::new();
     for verdict in verdicts {
         let before = last.get(&(verdict.score, &verdict.target));
         let was_read =

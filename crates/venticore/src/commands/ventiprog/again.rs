@@ -41,6 +41,18 @@ pub(super) struct Retried {
     pub(super) untold: u64,
 }
 
+impl Retried {
+    /// Nothing was tried: all of it stays.
+    pub(super) fn none(damages: Vec<DamagedStretch>) -> Self {
+        let counted = damages.iter().filter(|damage| !damage.accepted);
+        Retried {
+            stay: counted.map(|damage| damage.clumps).sum(),
+            left: damages,
+            ..Retried::default()
+        }
+    }
+}
+
 /// What has become of one stretch.
 #[derive(Debug, Default)]
 struct Fate {

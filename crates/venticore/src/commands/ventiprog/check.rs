@@ -11,10 +11,13 @@ use super::target::Target;
 use crate::codec::blocktype::BlockType;
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmds::{DamagedStretch, Progress, Unreadable, Wrcmds};
 use crate::copy::cursor::{self, Cursor};
+use crate::copy::replicate::Recipient;
 use crate::host::terminal::Terminal;
 use crate::net::client::{Client, ClientError, Timeouts};
+use crate::replica::{self, ObjectStore};
 use crate::status::Status;
 
 /// What a check of one target has shown.
@@ -57,27 +60,79 @@ pub(super) enum Verdict {
 /// # Errors
 /// The connection was lost, or the target would not take a block.
 pub(super) fn check(
+    recipient: &mut Recipient,
+    target: &TargetName,
+    part: &Part,
+    how: CheckPolicy<'_>,
+    on_read: &dyn Fn(u64, u64),
+) -> Result<Option<CheckResult>, ClientError> {
+    match (recipient, target) {
+        (Recipient::Venti(client), TargetName::Venti(dial)) => {
+            check_venti(client, dial, part, how, on_read)
+        }
+        (Recipient::Replica(writer), _) => {
+            check_replica(writer.store().as_ref(), target, part, how, on_read)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The same of a replica. What is damaged in the source was copied as it is, and stays.
+fn check_replica(
+    store: &dyn ObjectStore,
+    target: &TargetName,
+    part: &Part,
+    how: CheckPolicy<'_>,
+    on_read: &dyn Fn(u64, u64),
+) -> Result<Option<CheckResult>, ClientError> {
+    let Some(line) = how.wrcmds.get(target, &part.name) else {
+        return Ok(None);
+    };
+    let asked = PartsSource(std::slice::from_ref(part));
+    let to = cursor::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Cursor::START);
+    let proven = replica::Proven {
+        source: part.source.as_ref(),
+        arenas: &part.arenas,
+        to: (to.arena, to.offset),
+    };
+    let proof = replica::prove(store, &proven, how.all, on_read)?;
+    let damages = how.wrcmds.damages(target, &part.name);
+    let is_part = how.all && to < recorded(&line, part);
+    Ok(Some(CheckResult {
+        read_back: ReadBack::of_replica(proof),
+        retried: Retried::none(damages.cloned().collect()),
+        is_part,
+        all: how.all,
+    }))
+}
+
+/// The same of a venti.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_venti(
     client: &mut Client,
     dial: &Dial,
     part: &Part,
     how: CheckPolicy<'_>,
     on_read: &dyn Fn(u64, u64),
 ) -> Result<Option<CheckResult>, ClientError> {
-    let Some(line) = how.wrcmds.get(dial, &part.name) else {
+    let target = &TargetName::from(dial.clone());
+    let Some(line) = how.wrcmds.get(target, &part.name) else {
         return Ok(None);
     };
     let asked = PartsSource(std::slice::from_ref(part));
     // What cannot be believed was said when the places were looked at.
     let to = cursor::believed(&line, &part.rules, how.trust, &asked).unwrap_or(Cursor::START);
-    let damages: Vec<DamagedStretch> = how.wrcmds.damages(dial, &part.name).cloned().collect();
-    let unreadable: Vec<Unreadable> = how.wrcmds.unreadable(dial, &part.name).cloned().collect();
+    let damages: Vec<DamagedStretch> = how.wrcmds.damages(target, &part.name).cloned().collect();
+    let unreadable: Vec<Unreadable> = how.wrcmds.unreadable(target, &part.name).cloned().collect();
     let known = readback::KnownLosses {
         damages: &damages,
         unreadable: &unreadable,
     };
     let mut read_back = readback::read_back(client, part, to, how.all, &known, on_read)?;
     cure::cure(dial, how.limits, part, &mut read_back);
-    let spared = how.wrcmds.spared(dial, &part.name).cloned().collect();
+    let spared = how.wrcmds.spared(target, &part.name).cloned().collect();
     let retried = again::try_again(client, part, damages, spared, how.all)?;
     read_back.lacks_too(&retried.missing);
     let is_part = how.all && to < recorded(&line, part);
@@ -119,7 +174,7 @@ pub(super) fn take_in(
         terminal.say(&format!(
             "{}: only a part of what is on record in {} was read back, since the source has \
              changed before its place; the rest is asked for: run --verify again",
-            target.dial, part.name
+            target.name, part.name
         ));
         target.status = target.status.worst(Status::Partly);
     }
@@ -127,21 +182,21 @@ pub(super) fn take_in(
     if verdict != Verdict::AsRecorded {
         terminal.say(&format!(
             "{}: everything is asked for again from the first arena on, and sent where missing",
-            target.dial
+            target.name
         ));
     }
     target.read_back.right += read_back.right;
     target.read_back.missing += read_back.missing;
     target.read_back.damaged += read_back.damaged;
     target.read_back.cured += read_back.cured;
-    record.unreadable(&target.dial, part, &read_back.unreadable);
+    record.unreadable(&target.name, part, &read_back.unreadable);
     say_retried(&retried, all, target, part, terminal);
     // Otherwise the copy passes over the same damage, and counts it.
     if verdict == Verdict::AsRecorded {
         target.damaged += retried.stay;
         target.damaged_there += retried.there;
     }
-    record.still_damaged(&target.dial, part, &retried.left, &retried.spared);
+    record.still_damaged(&target.name, part, &retried.left, &retried.spared);
     verdict
 }
 
@@ -153,7 +208,7 @@ fn say_retried(
     part: &Part,
     terminal: &Terminal,
 ) {
-    let dial = &target.dial;
+    let dial = &target.name;
     for told in &retried.told {
         terminal.say(&format!("{dial}: {told}"));
     }
@@ -193,13 +248,13 @@ pub(super) fn take_in_last(
     if verdict != Verdict::AsRecorded {
         terminal.say(&format!(
             "{}: the next run asks for everything again from the first arena on",
-            target.dial
+            target.name
         ));
     }
     target.read_back.missing += read_back.missing;
     target.read_back.damaged += read_back.damaged;
     target.read_back.cured += read_back.cured;
-    record.unreadable(&target.dial, part, &read_back.unreadable);
+    record.unreadable(&target.name, part, &read_back.unreadable);
 }
 
 /// Says what was found, and puts a target back that lacks something.
@@ -210,7 +265,7 @@ fn judge(
     record: &mut StateFiles,
     terminal: &Terminal,
 ) -> Verdict {
-    let dial = &target.dial;
+    let dial = &target.name;
     for told in &read_back.told {
         terminal.say(&format!("{dial}: {told}"));
     }

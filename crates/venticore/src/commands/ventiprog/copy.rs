@@ -9,14 +9,14 @@ use crate::survey::part::{self, Part};
 use crate::survey::record::StateFiles;
 
 use super::target::Target;
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::copy::cursor::{self, Cursor};
 use crate::copy::replicate::{
-    self, Assignment, Checkpoint, CopyJob, Event, Manner, ReachedPlace, SendFrom, TargetOutcome,
-    Trouble,
+    self, Assignment, Checkpoint, CopyJob, Event, Manner, ReachedPlace, Recipient, SendFrom,
+    TargetOutcome, Trouble,
 };
 use crate::host::terminal::Terminal;
-use crate::net::client::{Client, ClientError, Operation, Timeouts};
+use crate::net::client::{ClientError, Operation, Timeouts};
 use crate::status::Status;
 
 /// Which target a seat is for, and in which partition.
@@ -49,16 +49,16 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[cursor::Start]) {
     let dials: Vec<_> = run
         .targets
         .iter()
-        .map(|target| target.dial.clone())
+        .map(|target| target.name.clone())
         .collect();
     let parts = &run.parts;
-    let look = |seat: usize, client: &mut Client| -> Result<_, ClientError> {
+    let look = |seat: usize, recipient: &mut Recipient| -> Result<_, ClientError> {
         let found = chairs
             .get(seat)
             .and_then(|chair| Some((dials.get(chair.target)?, parts.get(chair.part)?)));
         found.map_or(Ok(None), |(dial, part)| {
             let read = |done, whole| progress.read_back(seat, done, whole);
-            check::check(client, dial, part, how, &read)
+            check::check(recipient, dial, part, how, &read)
         })
     };
     let mut clerk = Clerk {
@@ -102,7 +102,7 @@ fn seats(run: &Run<'_>, starts: &[cursor::Start]) -> (Vec<Chair>, Vec<Assignment
         let mut after = None;
         for part in 0..run.parts.len() {
             let mut of_part = starts.iter().filter(|start| start.partition == part);
-            let Some(start) = of_part.find(|start| start.target == target.dial) else {
+            let Some(start) = of_part.find(|start| start.target == target.name) else {
                 continue;
             };
             chairs.push(Chair {
@@ -111,7 +111,8 @@ fn seats(run: &Run<'_>, starts: &[cursor::Start]) -> (Vec<Chair>, Vec<Assignment
             });
             seats.push(Assignment {
                 job: part,
-                target: (!run.options.dry_run).then(|| target.dial.clone()),
+                target: (!run.options.dry_run).then(|| target.name.clone()),
+                is_new: target.new.is_some(),
                 start: SendFrom {
                     from: start.at,
                     probe_to: start.probe_to.unwrap_or_default(),
@@ -223,7 +224,7 @@ impl Clerk<'_> {
     }
 
     fn dial(&self, seat: usize) -> String {
-        let target = self.chair(seat).map(|(target, _)| target.dial.to_string());
+        let target = self.chair(seat).map(|(target, _)| target.name.to_string());
         target.unwrap_or_default()
     }
 
@@ -261,7 +262,7 @@ impl Clerk<'_> {
             && let (Some(part), Some(target)) = (self.parts.get(part), self.targets.get(target))
         {
             let record = &mut self.record;
-            record.acknowledged(&target.dial, part, place, damage, there);
+            record.acknowledged(&target.name, part, place, damage, there);
         }
     }
 }
@@ -294,7 +295,7 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: Cursor, outcome: TargetOutcome)
         Some(Trouble::NotTried) => return,
         Some(Trouble::Target(error)) => Some((error.status(), error.to_string())),
         Some(Trouble::Start(error)) => {
-            run.terminal.say(&format!("{}: {error}", target.dial));
+            run.terminal.say(&format!("{}: {error}", target.name));
             Some((Status::Failed, error.to_string()))
         }
         None => None,
@@ -317,13 +318,13 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: Cursor, outcome: TargetOutcome)
     }
     say_damage(
         (outcome.lost, outcome.there, outcome.odd),
-        &target.dial,
+        &target.name,
         run.terminal,
     );
     if let Some(late) = outcome.late {
         run.terminal.say(&format!(
             "{}: {late}; not on disk yet, the next run starts there (to see it now, name a source venti to sync, -s)",
-            target.dial
+            target.name
         ));
         target.status = target.status.worst(Status::Partly);
         target.waits = true;
@@ -333,7 +334,7 @@ fn settle(run: &mut Run<'_>, chair: Chair, from: Cursor, outcome: TargetOutcome)
 
 /// Says how much damage in the source a copy has met: clumps lost, clumps that are
 /// there all the same, and clumps sent although what describes them is damaged.
-fn say_damage((lost, there, odd): (u64, u64, u64), dial: &Dial, terminal: &Terminal) {
+fn say_damage((lost, there, odd): (u64, u64, u64), dial: &TargetName, terminal: &Terminal) {
     let many = replicate::TOLD as u64;
     if lost == 0 && there > 0 {
         terminal.say(&format!(
@@ -357,7 +358,7 @@ fn remember_trusted(run: &mut Run<'_>, chair: Chair, at: Cursor) {
     else {
         return;
     };
-    let known = run.record.wrcmds.get(&target.dial, &part.name);
+    let known = run.record.wrcmds.get(&target.name, &part.name);
     let known = known.is_some_and(|line| line.last.is_some());
     if !run.options.trust || run.options.dry_run || known {
         return;
@@ -367,6 +368,6 @@ fn remember_trusted(run: &mut Run<'_>, chair: Chair, at: Cursor) {
     if let Some(before) = before {
         let last = Some(before.score);
         let place = ReachedPlace { at, last };
-        run.record.acknowledged(&target.dial, part, place, &[], &[]);
+        run.record.acknowledged(&target.name, part, place, &[], &[]);
     }
 }

@@ -13,6 +13,7 @@ use crate::survey::record::StateFiles;
 
 use super::target::Target;
 use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::copy::cursor::{Cursor, Start};
 use crate::copy::external::{self, ArenaRest, Program};
 use crate::copy::replicate::ReachedPlace;
@@ -41,6 +42,7 @@ struct Why(Status, String);
 pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
     let uncounted = part::say_uncounted(&run.parts, run.terminal);
     run.status = run.status.worst(uncounted);
+    refuse_replicas(&mut run.targets, run.terminal);
     let wrcmds = run.record.wrcmds.clone();
     let server = Server {
         program,
@@ -60,9 +62,12 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
                 continue;
             }
             let (steps, server) = (steps.clone(), &server);
-            let dial = target.dial.clone();
+            let Some(dial) = target.name.dial().cloned() else {
+                continue;
+            };
+            let name = target.name.clone();
             scope.spawn(move || {
-                let own = starts.iter().filter(|start| start.target == dial);
+                let own = starts.iter().filter(|start| start.target == name);
                 let mut at = 0;
                 let served = client::ClientError::of_panic(|| {
                     server.serve(own, &dial, &mut |part, step| {
@@ -84,12 +89,21 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
             else {
                 continue;
             };
-            let mut own = starts.iter().filter(|start| start.target == target.dial);
+            let mut own = starts.iter().filter(|start| start.target == target.name);
             let start = own.find(|start| start.partition == number);
             let start = start.map_or(Cursor::START, |start| start.at);
             enter(step, target, part, start, &mut run.record, run.terminal);
         }
     });
+}
+
+/// An external wrarena sends blocks, and a replica takes clumps as they stand in the log.
+fn refuse_replicas(targets: &mut [Target], terminal: &Terminal) {
+    for target in targets.iter_mut().filter(|of| of.name.dial().is_none()) {
+        let why = "only the native engine writes replicas (-e native)";
+        terminal.say(&format!("{}: {why}", target.name));
+        target.fail(Status::Failed, why.to_owned());
+    }
 }
 
 /// Says and writes down what has happened to a target.
@@ -114,13 +128,13 @@ fn enter(
             let _ = answer.send(from);
         }
         TargetStep::Reached(place) => {
-            record.acknowledged(&target.dial, part, place, &[], &[]);
+            record.acknowledged(&target.name, part, place, &[], &[]);
             if let Some(reached) = target.reached.last_mut() {
                 *reached = place.at;
             }
         }
         TargetStep::Failed(Why(status, why)) => {
-            terminal.say(&format!("{}: {why}", target.dial));
+            terminal.say(&format!("{}: {why}", target.name));
             target.fail(status, why);
         }
     }
@@ -176,11 +190,12 @@ impl Server<'_> {
         target: &Dial,
         part: &Part,
     ) -> Result<Option<CheckResult>, client::ClientError> {
-        if self.how.wrcmds.get(target, &part.name).is_none() {
+        let name = TargetName::from(target.clone());
+        if self.how.wrcmds.get(&name, &part.name).is_none() {
             return Ok(None);
         }
         let mut client = Client::dial(target, self.limits)?;
-        check::check(&mut client, target, part, self.how, &|_, _| ())
+        check::check_venti(&mut client, target, part, self.how, &|_, _| ())
     }
 
     /// Sends every arena from a place on.

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use eyre::{Result, WrapErr};
 
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmd::WrCmd;
 use crate::codec::wrcmds::Progress;
 use crate::config::Config;
@@ -20,7 +20,7 @@ use crate::survey::record::StateFiles;
 /// Nothing is known of the target, or the state could not be written.
 pub(super) fn forget(
     record: &mut StateFiles,
-    target: &Dial,
+    target: &TargetName,
     config: &Config,
     terminal: &Terminal,
 ) -> Result<Status> {
@@ -83,13 +83,13 @@ fn with_lines(record: &StateFiles) -> String {
     }
 }
 
-fn is_host(wrcmd: &WrCmd, target: &Dial, config: &Config) -> Result<bool> {
-    let host = wrcmd.host().map(|host| config.dial(host)).transpose();
+fn is_host(wrcmd: &WrCmd, target: &TargetName, config: &Config) -> Result<bool> {
+    let host = wrcmd.host().map(|host| config.target(host)).transpose();
     Ok(host.wrap_err("wrcmd")?.as_ref() == Some(target))
 }
 
-fn is_listed(target: &Dial, config: &Config) -> bool {
-    let dials = config.targets.iter().map(|text| config.dial(text));
+fn is_listed(target: &TargetName, config: &Config) -> bool {
+    let dials = config.targets.iter().map(|text| config.target(text));
     dials.flatten().any(|dial| dial == *target)
 }
 
@@ -98,7 +98,7 @@ fn is_listed(target: &Dial, config: &Config) -> bool {
 fn retire(
     record: &mut StateFiles,
     wrcmd: &WrCmd,
-    target: &Dial,
+    target: &TargetName,
     config: &Config,
     terminal: &Terminal,
 ) -> Result<bool> {
@@ -127,14 +127,14 @@ fn retire(
 fn successor(
     record: &StateFiles,
     wrcmd: &WrCmd,
-    target: &Dial,
+    target: &TargetName,
     config: &Config,
 ) -> Option<Progress> {
     let listed = config
         .targets
         .iter()
-        .filter_map(|text| config.dial(text).ok());
-    let listed: Vec<Dial> = listed.collect();
+        .filter_map(|text| config.target(text).ok());
+    let listed: Vec<TargetName> = listed.collect();
     let others = record.wrcmds.places();
     let others = others.filter(|p| p.target != *target && p.partition == wrcmd.file());
     others.min_by_key(|place| {

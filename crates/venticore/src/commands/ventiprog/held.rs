@@ -18,6 +18,7 @@ use super::target::Target;
 use crate::codec::dial::Dial;
 use crate::codec::index;
 use crate::codec::score::Score;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmds::{DamagedStretch, Unreadable};
 use crate::config::Config;
 use crate::host::terminal::Terminal;
@@ -41,15 +42,15 @@ pub(super) fn say_unused_keys(run: &Run<'_>) {
     let mut keys: Vec<&String> = run.config.target_index.keys().collect();
     keys.sort();
     for key in keys {
-        let Ok(dial) = run.config.dial(key) else {
+        let Ok(dial) = run.config.target(key) else {
             continue;
         };
-        if run.targets.iter().any(|target| target.dial == dial) {
+        if run.targets.iter().any(|target| target.name == dial) {
             continue;
         }
         let listed = run.config.targets.iter();
         let is_listed = listed
-            .flat_map(|text| run.config.dial(text))
+            .flat_map(|text| run.config.target(text))
             .any(|of| of == dial);
         let is_recorded = run.record.wrcmds.places().any(|of| of.target == dial);
         let line = |what| format!("[target_index]: {key:?} is not {what}: its page is not asked");
@@ -67,14 +68,18 @@ pub(super) fn say_unused_keys(run: &Run<'_>) {
 /// and not asked in this run.
 pub(super) fn empty_caches(run: &mut Run<'_>) {
     for target in run.targets.iter_mut().filter(|t| t.failure.is_none()) {
-        let Some(url) = page_of(run.config, &target.dial) else {
+        let Some(url) = page_of(run.config, &target.name) else {
             continue;
         };
-        if is_of_another(url, &target.dial, run.config) {
+        if target
+            .name
+            .dial()
+            .is_some_and(|dial| is_of_another(url, dial, run.config))
+        {
             run.terminal.say(&format!(
                 "{}: {url} in [target_index] is the page of another server: it is not asked, and \
                  a full disk of this target is not seen",
-                target.dial
+                target.name
             ));
             target.status = target.status.worst(Status::Partly);
             target.has_page = false;
@@ -107,7 +112,7 @@ fn is_of_another(url: &str, target: &Dial, config: &Config) -> bool {
 pub(super) fn check(run: &mut Run<'_>) {
     let is_native = matches!(run.engine, Engine::Native);
     for target in run.targets.iter_mut().filter(|t| t.failure.is_none()) {
-        let page = page_of(run.config, &target.dial).filter(|_| target.has_page);
+        let page = page_of(run.config, &target.name).filter(|_| target.has_page);
         if let Some(url) = page {
             compare(target, url, &run.parts, run.config, run.terminal);
         }
@@ -129,15 +134,15 @@ pub(super) fn check(run: &mut Run<'_>) {
         );
         let is_less = target.status == Status::Unverified && before != Status::Unverified;
         if is_less && page.is_some() {
-            run.terminal.say(&format!("{}: {WAY_OUT}", target.dial));
+            run.terminal.say(&format!("{}: {WAY_OUT}", target.name));
         }
     }
 }
 
 /// The URL of a target's index page, if the configuration has one.
-fn page_of<'a>(config: &'a Config, target: &Dial) -> Option<&'a str> {
+fn page_of<'a>(config: &'a Config, target: &TargetName) -> Option<&'a str> {
     let mut pages = config.target_index.iter();
-    let found = pages.find(|(name, _)| config.dial(name).is_ok_and(|dial| dial == *target));
+    let found = pages.find(|(name, _)| config.target(name).is_ok_and(|dial| dial == *target));
     found.map(|(_, url)| url.as_str())
 }
 
@@ -147,7 +152,7 @@ fn empty(target: &mut Target, url: &str, config: &Config, terminal: &Terminal) -
     if let Err(error) = &emptied {
         terminal.say(&format!(
             "{}: its caches were not emptied, so a loss may go unseen: {error}",
-            target.dial
+            target.name
         ));
         target.status = target.status.worst(Status::Partly);
     }
@@ -166,7 +171,7 @@ fn compare(target: &mut Target, url: &str, parts: &[Part], config: &Config, term
         }
         Err(error) => (Status::Partly, format!("{url}: {error}")),
     };
-    terminal.say(&format!("{}: {cause}", target.dial));
+    terminal.say(&format!("{}: {cause}", target.name));
     target.status = target.status.worst(status);
 }
 
@@ -179,7 +184,9 @@ fn read_back(
     record: &mut StateFiles,
     terminal: &Terminal,
 ) {
-    let dial = target.dial.clone();
+    let Some(dial) = target.name.dial().cloned() else {
+        return;
+    };
     let mut client = match Client::dial(&dial, config.limits) {
         Ok(client) => client,
         Err(error) => return not_read(target, &error, terminal),
@@ -188,9 +195,12 @@ fn read_back(
         let Some(&to) = target.reached.get(number) else {
             return;
         };
-        let damages: Vec<DamagedStretch> =
-            record.wrcmds.damages(&dial, &part.name).cloned().collect();
-        let unreadable = record.wrcmds.unreadable(&dial, &part.name);
+        let damages: Vec<DamagedStretch> = record
+            .wrcmds
+            .damages(&target.name, &part.name)
+            .cloned()
+            .collect();
+        let unreadable = record.wrcmds.unreadable(&target.name, &part.name);
         let unreadable: Vec<Unreadable> = unreadable.cloned().collect();
         let known = readback::KnownLosses {
             damages: &damages,
@@ -209,7 +219,7 @@ fn read_back(
 fn not_read(target: &mut Target, error: &dyn std::fmt::Display, terminal: &Terminal) {
     terminal.say(&format!(
         "{}: what was sent was not read back: {error}",
-        target.dial
+        target.name
     ));
     target.status = target.status.worst(Status::Partly);
 }

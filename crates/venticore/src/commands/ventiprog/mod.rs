@@ -128,7 +128,7 @@ fn perform(
     match &options.task {
         Task::Forget(target) => {
             let dial = config
-                .dial(target)
+                .target(target)
                 .wrap_err_with(|| format!("target {target:?}"))?;
             forget::forget(&mut record, &dial, config, terminal)
         }

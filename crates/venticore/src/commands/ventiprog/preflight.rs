@@ -7,6 +7,7 @@ use super::origin::Origin;
 use super::target::{Copied, Target, some_asked_for};
 use super::{Options, servers, unsynced};
 use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
@@ -27,7 +28,7 @@ pub(super) struct Preflight<'a> {
     terminal: &'a Terminal,
     record: &'a StateFiles,
     origin: Origin,
-    dials: Vec<Dial>,
+    dials: Vec<TargetName>,
     /// Some of the names given are one server.
     doubled: Status,
     reach: Reach,
@@ -58,9 +59,11 @@ impl<'a> Preflight<'a> {
         let origin = Origin::of(options, config, url)?;
         let dials = some_asked_for(record.wrcmd.as_ref(), &options.scope, config)?;
         let recorded = record.targets();
-        let all = dials.iter().chain(origin.dial()).chain(&recorded);
+        let recorded: Vec<Dial> = ventis(&recorded);
+        let all = ventis(&dials);
+        let all = all.iter().chain(origin.dial()).chain(&recorded);
         let reach = Reach::look_up(all, config.limits.connect);
-        servers::refuse_source(&origin, &dials, &reach)?;
+        servers::refuse_source(&origin, &ventis(&dials), &reach)?;
         servers::refuse_recorded(&origin, &recorded, &reach)?;
         let own = unlisted_host(record.wrcmd.as_ref(), &options.scope, config)?;
         let (dials, doubled) = targets::one_each(dials, own.as_ref(), &reach, terminal);
@@ -112,7 +115,7 @@ impl<'a> Preflight<'a> {
         let is_sure = parts.iter().all(|part| part.synced);
         let offline = *origin == Origin::Offline;
         let sight = part::see_writers(&mut parts);
-        servers::refuse_holder(&parts, dials, reach)?;
+        servers::refuse_holder(&parts, &ventis(dials), reach)?;
         let url = sought.url.as_deref();
         let port = url.and_then(|url| net::page::port_of(url).ok());
         gaps = gaps.worst(servers::say_other_server(
@@ -123,7 +126,7 @@ impl<'a> Preflight<'a> {
         let at_source = servers::venti_at(own);
         gaps = gaps.worst(unseen::say_unnamed(&names, &parts, at_source, terminal));
         if !options.dry_run {
-            servers::refuse_suspect(origin, &parts, dials, reach, config)?;
+            servers::refuse_suspect(origin, &parts, &ventis(dials), reach, config)?;
         }
         gaps = gaps.worst(unsynced::say_unsynced(origin, &parts, sight, terminal));
         gaps = gaps.worst(unseen::say_page_ahead(&sought.page, &parts, terminal));
@@ -196,14 +199,15 @@ impl<'a> Preflight<'a> {
     /// on record of each, and that its name was not found.
     pub(super) fn targets(&self, found: &FoundSource) -> Vec<Target> {
         let host = self.record.wrcmd.as_ref().and_then(WrCmd::host);
-        let host = host.and_then(|host| self.config.dial(host).ok());
-        let new = |dial: &Dial| {
+        let host = host.and_then(|host| self.config.target(host).ok());
+        let new = |dial: &TargetName| {
             let mut places = self.record.wrcmds.places();
             let is_new = host.as_ref() != Some(dial) && !places.any(|place| place.target == *dial);
             let copied = is_new.then(|| self.copied(dial, found));
             let mut target = Target::new(dial.clone(), copied);
             target.was_forgotten = self.record.wrcmds.was_forgotten(dial);
-            if let Some(why) = self.reach.unknown(dial).filter(|_| !self.options.dry_run) {
+            let unknown = dial.dial().and_then(|dial| self.reach.unknown(dial));
+            if let Some(why) = unknown.filter(|_| !self.options.dry_run) {
                 let why = format!("cannot connect: {why}");
                 self.terminal.say(&format!("{dial}: {why}"));
                 target.fail(Status::Unreachable, why);
@@ -214,16 +218,27 @@ impl<'a> Preflight<'a> {
     }
 
     /// What it would mean that this new target has everything.
-    fn copied(&self, target: &Dial, found: &FoundSource) -> Copied {
-        match &found.source {
-            None => Copied::Unknown,
-            Some(source) if servers::is_another(source, target, &self.reach) => {
-                match self.record.wrcmds.was_forgotten(target) {
-                    true => Copied::Forgotten,
-                    false => Copied::Elsewhere,
-                }
+    fn copied(&self, target: &TargetName, found: &FoundSource) -> Copied {
+        let is_another = match (target, &found.source) {
+            (TargetName::Replica(_), _) => true,
+            (TargetName::Venti(_), None) => return Copied::Unknown,
+            (TargetName::Venti(dial), Some(source)) => {
+                servers::is_another(source, dial, &self.reach)
             }
-            Some(source) => Copied::Perhaps(source.clone()),
+        };
+        match (&found.source, self.record.wrcmds.was_forgotten(target)) {
+            (_, true) if is_another => Copied::Forgotten,
+            (Some(source), _) if !is_another => Copied::Perhaps(source.clone()),
+            _ => Copied::Elsewhere,
         }
     }
+}
+
+/// Those of the targets that are ventis.
+fn ventis(targets: &[TargetName]) -> Vec<Dial> {
+    targets
+        .iter()
+        .filter_map(TargetName::dial)
+        .cloned()
+        .collect()
 }

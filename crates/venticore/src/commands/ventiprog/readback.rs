@@ -12,6 +12,7 @@ use crate::codec::wrcmds::{DamagedStretch, Unreadable};
 use crate::copy::cursor::Cursor;
 use crate::host::random;
 use crate::net::client::{Client, ClientError};
+use crate::replica::Proof;
 use crate::source::Arena;
 use crate::source::log::{ClumpLog, Directory, Item, What};
 use crate::survey::part::Part;
@@ -130,6 +131,17 @@ impl ReadBack {
                     });
                 }
             }
+        }
+    }
+
+    /// What a look at a replica has shown.
+    pub(super) fn of_replica(proof: Proof) -> Self {
+        ReadBack {
+            right: proof.right,
+            missing: proof.missing,
+            damaged: proof.damaged,
+            told: proof.told,
+            ..ReadBack::default()
         }
     }
 

@@ -8,7 +8,7 @@ use crate::survey::part::PartsSource;
 use super::run::Run;
 use super::target::Target;
 use super::{copy, external, held, tell, uncovered};
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmd::WrCmd;
 use crate::copy::cursor::{self, Cursor, Known};
 use crate::status::Status;
@@ -16,9 +16,9 @@ use crate::status::Status;
 impl Run<'_> {
     pub(super) fn replicate(mut self) -> Result<Status> {
         let rules: Vec<_> = self.parts.iter().map(|part| part.rules.clone()).collect();
-        let dials: Vec<Dial> = self.targets.iter().map(|t| t.dial.clone()).collect();
+        let dials: Vec<TargetName> = self.targets.iter().map(|t| t.name.clone()).collect();
         let host = self.record.wrcmd.as_ref().and_then(WrCmd::host);
-        let host = host.map(|host| self.config.dial(host)).transpose()?;
+        let host = host.map(|host| self.config.target(host)).transpose()?;
         self.record.set_host(host.clone());
         let known = Known {
             partitions: &rules,
@@ -54,7 +54,7 @@ impl Run<'_> {
             held::check(&mut self);
         }
         for target in &self.targets {
-            let line = |copied| format!("{}: {copied}", target.dial);
+            let line = |copied| format!("{}: {copied}", target.name);
             match target.had_everything() {
                 Some(copied) if copied.is_expected() => self.terminal.report(&line(copied)),
                 Some(copied) => self.terminal.say(&line(copied)),
@@ -96,7 +96,7 @@ impl Run<'_> {
         let ended = |target: &&Target| target.failure.is_none() && !target.waits;
         let ended = self.targets.iter().filter(ended);
         let parts = &self.parts;
-        let complete = ended.flat_map(|target| parts.iter().map(|part| (&target.dial, part)));
+        let complete = ended.flat_map(|target| parts.iter().map(|part| (&target.name, part)));
         self.record.complete(complete);
     }
 
@@ -107,16 +107,19 @@ impl Run<'_> {
         let new = self.next_wrcmd()?;
         let reached = |t: &Target| t.failure.is_none() && t.status != Status::Unverified;
         let complete = !self.incomplete && self.targets.iter().all(reached);
-        if complete && !self.options.dry_run {
-            self.record.move_wrcmd(&new, self.terminal)?;
-            self.record.remember_wrcmd(&new)?;
+        if let Some(new) = new.as_ref().filter(|_| complete && !self.options.dry_run) {
+            self.record.move_wrcmd(new, self.terminal)?;
+            self.record.remember_wrcmd(new)?;
         }
         let status = self.exit_status();
-        tell::tell(&self, &new, complete, status)?;
+        tell::tell(&self, new.as_ref(), complete, status)?;
         Ok(status)
     }
 
-    fn next_wrcmd(&self) -> Result<WrCmd> {
+    fn next_wrcmd(&self) -> Result<Option<WrCmd>> {
+        let Some(wrcmd) = &self.wrcmd else {
+            return Ok(None);
+        };
         let rules: Vec<_> = self.parts.iter().map(|part| part.rules.clone()).collect();
         let reached: Vec<Vec<Cursor>> = (0..self.parts.len())
             .map(|number| {
@@ -124,7 +127,7 @@ impl Run<'_> {
                 reached.copied().collect()
             })
             .collect();
-        Ok(cursor::final_wrcmd(&self.wrcmd, &rules, &reached)?)
+        Ok(Some(cursor::final_wrcmd(wrcmd, &rules, &reached)?))
     }
 
     fn exit_status(&self) -> Status {

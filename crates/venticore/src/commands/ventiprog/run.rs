@@ -25,8 +25,8 @@ pub(super) struct Run<'a> {
     pub(super) engine: Engine,
     pub(super) parts: Vec<Part>,
     pub(super) targets: Vec<Target>,
-    /// The wrcmd this run starts from: as found, or built.
-    pub(super) wrcmd: WrCmd,
+    /// The wrcmd this run starts from: as found, or built; none where no target is a venti.
+    pub(super) wrcmd: Option<WrCmd>,
     /// What has happened to the source.
     pub(super) status: Status,
     /// Something other than damage keeps the wrcmd where it is.
@@ -52,7 +52,7 @@ impl<'a> Run<'a> {
         let found = preflight.find()?;
         let targets = preflight.targets(&found);
         let wrcmd = match wrcmd {
-            Some(wrcmd) => wrcmd.clone(),
+            Some(wrcmd) => Some(wrcmd.clone()),
             None => first_wrcmd(&targets, &found.parts)?,
         };
         Ok(Run {
@@ -72,9 +72,11 @@ impl<'a> Run<'a> {
     }
 }
 
-fn first_wrcmd(targets: &[Target], parts: &[Part]) -> Result<WrCmd> {
-    match (targets.first(), parts.first()) {
-        (Some(target), Some(part)) => cursor::build_wrcmd(&target.dial, &part.rules),
-        _ => Err(eyre::eyre!("no target or no partition")),
-    }
+/// The first wrcmd. Scripts read it, and know no replicas.
+fn first_wrcmd(targets: &[Target], parts: &[Part]) -> Result<Option<WrCmd>> {
+    let venti = targets.iter().find_map(|target| target.name.dial());
+    let first = venti.zip(parts.first());
+    first
+        .map(|(venti, part)| cursor::build_wrcmd(venti, &part.rules))
+        .transpose()
 }

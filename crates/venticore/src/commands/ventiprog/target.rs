@@ -7,6 +7,7 @@ use eyre::{Report, Result};
 
 use super::readback::ReadBack;
 use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
 use crate::copy::cursor::Cursor;
@@ -20,7 +21,7 @@ pub(super) fn some_asked_for(
     wrcmd: Option<&WrCmd>,
     scope: &Scope,
     config: &Config,
-) -> Result<Vec<Dial>> {
+) -> Result<Vec<TargetName>> {
     let dials = asked_for(wrcmd, scope, config)?;
     if dials.is_empty() {
         let cause = "no target: the wrcmd has no -h, and no venti was named; see ventiprog --help";
@@ -40,7 +41,7 @@ pub(super) fn none_named(dir: &Path) -> Report {
 
 /// One target, and what has become of it so far.
 pub(super) struct Target {
-    pub(super) dial: Dial,
+    pub(super) name: TargetName,
     pub(super) status: Status,
     /// Why it is out of the run.
     pub(super) failure: Option<String>,
@@ -106,9 +107,9 @@ impl fmt::Display for Copied {
 }
 
 impl Target {
-    pub(super) fn new(dial: Dial, new: Option<Copied>) -> Self {
+    pub(super) fn new(name: TargetName, new: Option<Copied>) -> Self {
         Target {
-            dial,
+            name,
             new,
             status: Status::Done,
             failure: None,

@@ -18,7 +18,12 @@ use crate::host::terminal::{Output, SCHEMA};
 use crate::status::Status;
 
 /// Prints the end of a run; the commands only where the place may have moved.
-pub(super) fn tell(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> Result<()> {
+pub(super) fn tell(
+    run: &Run<'_>,
+    new: Option<&WrCmd>,
+    complete: bool,
+    status: Status,
+) -> Result<()> {
     for target in &run.targets {
         if run.options.dry_run {
             run.terminal.say(&would_send(target));
@@ -33,7 +38,9 @@ pub(super) fn tell(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -
         if let Some(old) = &run.record.wrcmd {
             writeln!(output, "{}", old.line()).wrap_err("standard output")?;
         }
-        writeln!(output, "{}", new.line()).wrap_err("standard output")?;
+        if let Some(new) = new {
+            writeln!(output, "{}", new.line()).wrap_err("standard output")?;
+        }
     }
     output.flush().wrap_err("standard output")?;
     if !run.options.dry_run {
@@ -58,13 +65,13 @@ fn say_refilled(run: &Run<'_>) {
         };
         run.terminal.say(&format!(
             "{}: {sent} {blocks} {were} missing there and {were} sent again{next}",
-            target.dial
+            target.name
         ));
     }
 }
 
 /// The run in one line.
-fn summary(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> String {
+fn summary(run: &Run<'_>, new: Option<&WrCmd>, complete: bool, status: Status) -> String {
     let mut tally = Tally::default();
     run.targets.iter().for_each(|target| tally += target.tally);
     let took = took(run.start.elapsed());
@@ -108,7 +115,7 @@ fn summary(run: &Run<'_>, new: &WrCmd, complete: bool, status: Status) -> String
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
         line = format!("{line}; {} {what}", HumanCount(count));
     }
-    if let (true, Some(next)) = (complete, next(run, new)) {
+    if let (true, Some(next)) = (complete, new.and_then(|new| next(run, new))) {
         line = format!("{line}; next from {next}");
     }
     if status != Status::Done {
@@ -171,7 +178,7 @@ fn current(targets: &[Target]) -> String {
     }
     let names: Vec<String> = others
         .iter()
-        .map(|target| target.dial.to_string())
+        .map(|target| target.name.to_string())
         .collect();
     format!(
         "{} of {} {noun} current, not {}",
@@ -183,18 +190,18 @@ fn current(targets: &[Target]) -> String {
 
 fn would_send(target: &Target) -> String {
     if target.tally.sent == 0 {
-        return format!("{}: nothing to send", target.dial);
+        return format!("{}: nothing to send", target.name);
     }
     format!(
         "{}: would send {} clumps, {} bytes of log, except what it has already",
-        target.dial, target.tally.sent, target.tally.log_bytes
+        target.name, target.tally.sent, target.tally.log_bytes
     )
 }
 
 fn was_sent(target: &Target) -> String {
     format!(
         "{}: {} blocks sent, {} bytes of log, {} there already, {} damaged in the source, {} read back",
-        target.dial,
+        target.name,
         target.tally.sent,
         target.tally.log_bytes,
         target.tally.present,
@@ -206,7 +213,7 @@ fn was_sent(target: &Target) -> String {
 fn json(
     output: &mut Output,
     run: &Run<'_>,
-    new: &WrCmd,
+    new: Option<&WrCmd>,
     complete: bool,
     status: Status,
 ) -> Result<()> {
@@ -216,7 +223,7 @@ fn json(
     output.json_line(&RunLine {
         schema: SCHEMA,
         old: run.record.wrcmd.as_ref().map(WrCmd::line),
-        new: complete.then(|| new.line()),
+        new: new.filter(|_| complete).map(WrCmd::line),
         dry_run: run.options.dry_run,
         decoded: run.decoded,
         seconds: run.start.elapsed().as_secs_f64(),
@@ -255,7 +262,7 @@ impl<'a> TargetLine<'a> {
         let to = part.zip(reached).and_then(|(part, at)| part.shown(at));
         TargetLine {
             schema: SCHEMA,
-            target: target.dial.to_string(),
+            target: target.name.to_string(),
             from: target.from.as_deref(),
             to,
             sent: target.tally.sent,

@@ -5,7 +5,7 @@ use eyre::Result;
 
 use super::run::Run;
 use super::target::Target;
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmds::Progress;
 use crate::status::Status;
 use crate::survey::targets::asked_for;
@@ -20,7 +20,7 @@ const NAMED: usize = 20;
 /// Bad text of an address.
 pub(super) fn say_unasked(run: &mut Run<'_>) -> Result<()> {
     let asked = asked_for(run.record.wrcmd.as_ref(), &run.options.scope, run.config)?;
-    let mut unasked: Vec<Dial> = Vec::new();
+    let mut unasked: Vec<TargetName> = Vec::new();
     for place in run.record.wrcmds.places() {
         if !asked.contains(&place.target) && !unasked.contains(&place.target) {
             unasked.push(place.target);
@@ -49,16 +49,16 @@ pub(super) fn say_unasked(run: &mut Run<'_>) -> Result<()> {
 pub(super) fn say_unrecorded(run: &mut Run<'_>) {
     let is_recorded = |target: &Target| {
         let mut places = run.record.wrcmds.places();
-        places.any(|place| place.target == target.dial && !is_start(run, &place))
+        places.any(|place| place.target == target.name && !is_start(run, &place))
     };
     let dir = run.record.dir().display();
     let reached = |target: &&Target| target.failure.is_none();
-    let unrecorded: Vec<&Dial> = run
+    let unrecorded: Vec<&TargetName> = run
         .targets
         .iter()
         .filter(reached)
         .filter(|target| !is_recorded(target))
-        .map(|target| &target.dial)
+        .map(|target| &target.name)
         .collect();
     if unrecorded.is_empty() {
         return;
@@ -85,9 +85,9 @@ fn is_start(run: &Run<'_>, place: &Progress) -> bool {
 }
 
 /// The first names, and how many more there are.
-fn named<'a>(dials: impl ExactSizeIterator<Item = &'a Dial>) -> String {
+fn named<'a>(dials: impl ExactSizeIterator<Item = &'a TargetName>) -> String {
     let more = dials.len().saturating_sub(NAMED);
-    let names: Vec<String> = dials.take(NAMED).map(Dial::to_string).collect();
+    let names: Vec<String> = dials.take(NAMED).map(TargetName::to_string).collect();
     match more {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),

@@ -5,7 +5,7 @@ use eyre::Result;
 use super::doubt::Doubt;
 use super::hint::Hint;
 use super::{Clumps, Cursor, Known, PartitionView, Start};
-use crate::codec::dial::Dial;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmds::Progress;
 
 /// What is believed of a target in a partition.
@@ -27,7 +27,7 @@ impl Belief {
     pub(super) fn of(
         known: &Known,
         partition: &PartitionView,
-        target: &Dial,
+        target: &TargetName,
         hint: Option<&Hint>,
         source: &dyn Clumps,
     ) -> Result<Belief> {
@@ -103,7 +103,7 @@ impl Belief {
         })
     }
 
-    fn of_bare_line(target: &Dial, at: Cursor, trust: bool) -> Belief {
+    fn of_bare_line(target: &TargetName, at: Cursor, trust: bool) -> Belief {
         if trust {
             return Belief::exact(at);
         }
@@ -118,7 +118,12 @@ impl Belief {
     }
 
     /// The earlier of the two places; what lies between them is probed.
-    fn with_both(partition: &PartitionView, target: &Dial, line: Belief, wrcmd: Cursor) -> Belief {
+    fn with_both(
+        partition: &PartitionView,
+        target: &TargetName,
+        line: Belief,
+        wrcmd: Cursor,
+    ) -> Belief {
         let acknowledged = line.probe_to.unwrap_or(line.at).max(line.at);
         let (place, command) = (partition.shown(line.at), partition.shown(wrcmd));
         let between = |from, to| partition.nothing_between(from, to);
@@ -180,7 +185,12 @@ impl Belief {
     }
 
     /// Where the target starts with that.
-    pub(super) fn start(self, target: &Dial, index: usize, partition: &PartitionView) -> Start {
+    pub(super) fn start(
+        self,
+        target: &TargetName,
+        index: usize,
+        partition: &PartitionView,
+    ) -> Start {
         let at = partition.next_place(self.at);
         Start {
             target: target.clone(),

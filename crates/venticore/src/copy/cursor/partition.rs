@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use sha1::{Digest, Sha1};
 
 use super::{ArenaView, Clumps, Cursor};
-use crate::codec::dial::Dial;
 use crate::codec::score::Score;
+use crate::codec::target::TargetName;
 use crate::codec::wrcmds::Progress;
 
 /// An arena partition of the source: its arenas in the order of its table.
@@ -116,7 +116,7 @@ impl PartitionView {
     #[must_use]
     pub fn place(
         &self,
-        target: &Dial,
+        target: &TargetName,
         at: Cursor,
         last: Option<Score>,
         acknowledged: SystemTime,

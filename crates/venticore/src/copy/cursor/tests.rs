@@ -27,11 +27,11 @@ struct World {
     partitions: Vec<(String, Vec<Shelf>)>,
     wrcmd: Option<WrCmd>,
     wrcmds: Wrcmds,
-    targets: Vec<Dial>,
+    targets: Vec<TargetName>,
     trust: bool,
 }
 
-fn dial(text: &str) -> Dial {
+fn dial(text: &str) -> TargetName {
     text.parse().unwrap()
 }
 
@@ -236,7 +236,7 @@ fn each_target_has_its_own_place() {
     let starts = world.starts().unwrap();
     let all: Vec<String> = starts.iter().map(told).collect();
     assert_eq!(all, ["2+2", "0+3", "0+0 probed to 4+0"]);
-    let who: Vec<Dial> = starts.into_iter().map(|start| start.target).collect();
+    let who: Vec<TargetName> = starts.into_iter().map(|start| start.target).collect();
     assert_eq!(who, world.targets);
 }
 
@@ -706,21 +706,23 @@ fn the_wrcmd_goes_on_in_the_next_partition() {
 #[test]
 fn the_first_wrcmd_is_one_the_scripts_can_read() {
     let world = World::new();
-    let built = build_wrcmd(&dial("HostB"), &world.read()[0]).unwrap();
+    let built = build_wrcmd(&"HostB".parse().unwrap(), &world.read()[0]).unwrap();
     assert_eq!(built.line(), "wrarena -h tcp!hostb!17034 -o 1000 p 0x0");
     let none = PartitionView {
         name: "p".to_owned(),
         arenas: Vec::new(),
     };
     assert_eq!(
-        build_wrcmd(&dial("b"), &none).unwrap_err().to_string(),
+        build_wrcmd(&"b".parse().unwrap(), &none)
+            .unwrap_err()
+            .to_string(),
         "p: expected arenas, found none"
     );
     let blank = PartitionView {
         name: "a b".to_owned(),
         ..world.read().remove(0)
     };
-    assert!(build_wrcmd(&dial("b"), &blank).is_err());
+    assert!(build_wrcmd(&"b".parse().unwrap(), &blank).is_err());
 }
 
 #[test]
@@ -942,7 +944,7 @@ proptest! {
         let read = world.read().remove(0);
         let active = read.arenas.iter().rposition(|a| a.used > 0).unwrap_or(0);
         let at = Cursor::new(active, read.arenas[active].used);
-        let first = build_wrcmd(&dial("h"), &read).unwrap();
+        let first = build_wrcmd(&"h".parse().unwrap(), &read).unwrap();
         let next = final_wrcmd(&first, &world.read(), &[vec![at]]).unwrap();
         let clumps = at.offset / CLUMP;
         let mut world = world.line("h", active, clumps).wrcmd(&next.line());

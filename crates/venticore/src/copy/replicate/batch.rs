@@ -176,6 +176,11 @@ impl Batch {
         })
     }
 
+    /// What follows the header of a clump in the log.
+    pub(super) fn stored(&self, block: &Block) -> Option<&[u8]> {
+        self.stored.get(block.stored.clone())
+    }
+
     /// The verified blocks, in log order, each with the bytes that its clump
     /// takes up there. A block whose type the log names twice over comes under
     /// both.

@@ -50,7 +50,7 @@ pub(super) fn run_group<'scope>(
             detached: Arc::clone(&detached),
         });
         let notes = notes.clone();
-        scope.spawn(move || feed::feed(member, manner, &parcels, &detached, &notes));
+        scope.spawn(move || feed::feed(member, job, manner, &parcels, &detached, &notes));
     }
     let collector = Coordinator {
         number,

@@ -1,8 +1,9 @@
 //! One target: what it lacks is sent, and what it has acknowledged is told.
 
+mod replica;
+mod venti;
+
 use crate::copy::cursor::Cursor;
-use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,11 +13,11 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::batch::{Lease, Sendable};
 use super::note::{Departure, How, Member, Report};
-use super::{Manner, ReachedPlace, Tally};
-use crate::codec::blocktype::{BLOCK_MAX, BlockType};
-use crate::codec::score::Score;
-use crate::net::client::{Client, ClientError, Presence};
-use crate::status::Status;
+use super::recipient::Recipient;
+use super::{CopyJob, Manner, ReachedPlace, Tally};
+use crate::net::client::ClientError;
+use replica::ReplicaFeed;
+use venti::VentiFeed;
 
 /// A batch on its way to a target.
 #[derive(Clone)]
@@ -48,78 +49,70 @@ impl Posted {
 /// Serves one target until its queue ends or it fails, and says how it ended.
 pub(super) fn feed(
     member: Member,
+    job: &CopyJob,
     manner: Manner,
     queue: &Receiver<Arc<Posted>>,
     detached: &AtomicBool,
     notes: &Sender<Report>,
 ) {
+    let seat = member.seat;
+    let mut lacks = member.start.lacks.clone();
+    let feeds = match member.recipient {
+        None => Feeds::Counter,
+        Some(Recipient::Replica(writer)) => {
+            Feeds::Replica(ReplicaFeed::new(writer, job, member.start.from))
+        }
+        Some(Recipient::Venti(client)) => {
+            let believes = manner.probe && member.believable;
+            Feeds::Venti(VentiFeed::new(*client, seat, member.start, believes, notes))
+        }
+    };
     // What is only counted is not held back.
-    let rate = manner.rate.filter(|_| member.client.is_some());
+    let rate = manner.rate.filter(|_| !matches!(feeds, Feeds::Counter));
     let mut feeder = Feeder {
-        seat: member.seat,
-        probe_to: member.start.probe_to,
-        client: member.client,
+        seat,
+        feeds,
         notes,
         tally: Tally::default(),
-        lacks: member.start.lacks,
-        probing: match manner.probe && member.believable {
-            true => Probing::Untested,
-            false => Probing::Useless,
-        },
-        spoke_nonsense: false,
-        quiet: 0,
         pace: rate.map(Pace::new),
         place: None,
         told: None,
     };
-    let how = match ClientError::of_panic(|| feeder.serve(queue)) {
+    let result = ClientError::of_panic(|| feeder.serve(queue, detached));
+    let (mut believable, mut spoke_nonsense) = (member.believable, false);
+    if let Feeds::Venti(venti) = feeder.feeds {
+        (believable, spoke_nonsense) = (venti.is_believable(), venti.spoke_nonsense);
+        lacks = venti.lacks;
+    }
+    let how = match result {
         Ok(()) if detached.load(Ordering::Acquire) => How::Behind,
         Ok(()) => How::Current,
-        Err(ClientError::Protocol { .. }) if feeder.spoke_nonsense => How::Nonsense,
+        Err(ClientError::Protocol { .. }) if spoke_nonsense => How::Nonsense,
         Err(error) => How::Failed(error),
     };
     let ended = Departure {
         tally: feeder.tally,
-        lacks: feeder.lacks,
-        believable: feeder.probing != Probing::Useless,
+        lacks,
+        believable,
         how,
     };
     // Nobody keeps books any more when the run was given up.
-    let _ = notes.send(Report::Ended(member.seat, ended));
+    let _ = notes.send(Report::Ended(seat, ended));
 }
 
-/// What is known of probing a server.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Probing {
-    /// No block it claims to have has been read yet.
-    Untested,
-    /// A block it claimed to have was read, and was right.
-    Trusted,
-    /// Its answers do not tell: everything is written.
-    Useless,
+/// What is fed.
+enum Feeds<'a> {
+    /// Nothing: what there is, is counted.
+    Counter,
+    Venti(VentiFeed<'a>),
+    Replica(ReplicaFeed<'a>),
 }
-
-/// Batches without a block that was there already, after which most are sent
-/// without asking.
-const QUIET: u32 = 2;
-
-/// In a stretch that may be there already, one of this many batches is asked
-/// for all the same.
-const ASK_AGAIN: u32 = 8;
 
 struct Feeder<'a> {
     seat: usize,
-    probe_to: Cursor,
-    client: Option<Client>,
+    feeds: Feeds<'a>,
     notes: &'a Sender<Report>,
     tally: Tally,
-    /// Blocks that it could not give back.
-    lacks: Vec<(Score, BlockType)>,
-    probing: Probing,
-    /// A probe made it break the protocol.
-    spoke_nonsense: bool,
-    /// Batches in a row that had nothing the target had.
-    quiet: u32,
     pace: Option<Pace>,
     /// What is reached once everything sent is acknowledged.
     place: Option<ReachedPlace>,
@@ -127,8 +120,16 @@ struct Feeder<'a> {
 }
 
 impl Feeder<'_> {
-    fn serve(&mut self, queue: &Receiver<Arc<Posted>>) -> Result<(), ClientError> {
-        self.test_probes()?;
+    fn serve(
+        &mut self,
+        queue: &Receiver<Arc<Posted>>,
+        detached: &AtomicBool,
+    ) -> Result<(), ClientError> {
+        match &mut self.feeds {
+            Feeds::Counter => {}
+            Feeds::Venti(venti) => venti.test_probes()?,
+            Feeds::Replica(replica) => replica.seal_earlier()?,
+        }
         for posted in queue {
             // One that was taken back ends it: what comes after it must not go.
             let Some(parcel) = posted.take() else {
@@ -140,12 +141,18 @@ impl Feeder<'_> {
                 self.acknowledge()?;
             }
         }
-        self.acknowledge()
+        self.acknowledge()?;
+        match &mut self.feeds {
+            Feeds::Replica(replica) if !detached.load(Ordering::Acquire) => replica.seal(),
+            _ => Ok(()),
+        }
     }
 
     fn acknowledge(&mut self) -> Result<(), ClientError> {
-        if let Some(client) = &mut self.client {
-            client.sync()?;
+        match &mut self.feeds {
+            Feeds::Counter => {}
+            Feeds::Venti(venti) => venti.sync()?,
+            Feeds::Replica(replica) => replica.sync()?,
         }
         if let Some(place) = self.place
             && self.told != self.place
@@ -156,148 +163,29 @@ impl Feeder<'_> {
         Ok(())
     }
 
-    /// Looks for what is damaged in the source: a target may have it from
-    /// elsewhere.
-    fn look_for_lost(&mut self, parcel: &Parcel) -> Result<(), ClientError> {
-        let lost: Vec<_> = parcel.batch.lost().collect();
-        let Some(client) = self.client.as_mut().filter(|_| !lost.is_empty()) else {
-            return Ok(());
-        };
-        let mut there = HashSet::new();
-        let wanted = lost
-            .iter()
-            .map(|&(_, score, block_type)| (score, block_type));
-        client.read_many(wanted, |number, block| {
-            if let (Ok(_), Some(&(offset, ..))) = (block, lost.get(number)) {
-                let arena = parcel.batch.arena;
-                there.insert(Cursor { arena, offset });
-            }
-            ControlFlow::Continue(())
-        })?;
-        if !there.is_empty() {
-            let _ = self.notes.send(Report::There(self.seat, there));
-        }
-        Ok(())
-    }
-
     fn deliver(&mut self, parcel: &Parcel) -> Result<(), ClientError> {
-        self.look_for_lost(parcel)?;
-        let mut blocks: Vec<Sendable<'_>> = parcel.batch.blocks().collect();
-        if blocks.is_empty() {
-            // An arena without anything new says nothing of what is there.
-            return Ok(());
-        }
-        if self.asks(parcel.at) {
-            let before = blocks.len();
-            blocks = self.lacking(blocks)?;
-            let present = before - blocks.len();
-            self.tally.present += present as u64;
-            self.quiet = if present == 0 { self.quiet + 1 } else { 0 };
-        } else {
-            self.quiet = self.quiet.saturating_add(1);
-        }
-        let bytes: u64 = blocks.iter().map(|block| block.block.2.len() as u64).sum();
-        self.tally.sent += blocks.len() as u64;
-        self.tally.bytes += bytes;
-        self.tally.log_bytes += blocks.iter().map(|block| block.log_bytes).sum::<u64>();
-        if let Some(client) = &mut self.client {
-            client.write_all(blocks.iter().map(|block| block.block))?;
-        }
+        let given = match &mut self.feeds {
+            Feeds::Counter => sum(parcel.batch.blocks()),
+            Feeds::Venti(venti) => venti.deliver(parcel)?,
+            Feeds::Replica(replica) => replica.deliver(parcel)?,
+        };
+        self.tally += given;
         if let Some(pace) = &mut self.pace {
-            pace.wait(bytes);
+            pace.wait(given.bytes);
         }
         Ok(())
     }
+}
 
-    /// Whether to ask before sending a batch: at first, as long as that finds
-    /// anything, and now and then in a stretch that may be there.
-    fn asks(&self, at: Cursor) -> bool {
-        self.client.is_some()
-            && self.probing != Probing::Useless
-            && (self.quiet < QUIET || at < self.probe_to && self.quiet.is_multiple_of(ASK_AGAIN))
+/// What it is to be given these blocks.
+fn sum<'b>(blocks: impl Iterator<Item = Sendable<'b>>) -> Tally {
+    let mut tally = Tally::default();
+    for block in blocks {
+        tally.sent += 1;
+        tally.bytes += block.block.2.len() as u64;
+        tally.log_bytes += block.log_bytes;
     }
-
-    /// Asks for what it could not give back: a server that says yes to that
-    /// would be believed where it should be sent to.
-    fn test_probes(&mut self) -> Result<(), ClientError> {
-        let Some(client) = &mut self.client else {
-            return Ok(());
-        };
-        if self.probing == Probing::Useless {
-            self.lacks.clear();
-            return Ok(());
-        }
-        let mut believable = true;
-        let asked = client.probe_many(self.lacks.iter().copied(), |_, presence| {
-            believable &= presence == Presence::Absent;
-            ControlFlow::Continue(())
-        });
-        self.note_nonsense(asked)?;
-        self.lacks.clear();
-        if !believable {
-            self.probing = Probing::Useless;
-        }
-        Ok(())
-    }
-
-    /// A server whose answers to probes break the protocol is not probed again.
-    fn note_nonsense(&mut self, asked: Result<(), ClientError>) -> Result<(), ClientError> {
-        if matches!(asked, Err(ClientError::Protocol { .. })) {
-            self.probing = Probing::Useless;
-            self.spoke_nonsense = true;
-        }
-        asked
-    }
-
-    /// The blocks that the target does not have.
-    fn lacking<'b>(&mut self, blocks: Vec<Sendable<'b>>) -> Result<Vec<Sendable<'b>>, ClientError> {
-        let Some(client) = &mut self.client else {
-            return Ok(blocks);
-        };
-        // What is wrong with a reply to a write is not blamed on the probes.
-        client.settle()?;
-        let mut has = vec![false; blocks.len()];
-        let mut answers = true;
-        let wanted = blocks.iter().map(|of| (of.block.1, of.block.0));
-        let asked = client.probe_many(wanted, |number, presence| {
-            match (presence, has.get_mut(number), blocks.get(number)) {
-                (Presence::Present { size }, Some(has), Some(of)) => {
-                    *has = usize::try_from(size) == Ok(of.block.2.len());
-                }
-                (Presence::NoAnswer(_), ..) => answers = false,
-                _ => {}
-            }
-            ControlFlow::Continue(())
-        });
-        self.note_nonsense(asked)?;
-        let Some(client) = &mut self.client else {
-            return Ok(blocks);
-        };
-        let first = has
-            .iter()
-            .position(|&has| has)
-            .and_then(|at| blocks.get(at));
-        if let (Probing::Untested, Some(of)) = (self.probing, first) {
-            let (ty, score, _) = of.block;
-            let read = client.read(&score, ty, BLOCK_MAX);
-            self.probing = match read {
-                Ok(_) => Probing::Trusted,
-                Err(error) if error.status() == Status::Unreachable => return Err(error),
-                Err(_) => Probing::Useless,
-            };
-        }
-        if !answers {
-            self.probing = Probing::Useless;
-        }
-        if self.probing == Probing::Useless {
-            return Ok(blocks);
-        }
-        let blocks = blocks.into_iter().zip(has);
-        Ok(blocks
-            .filter(|(_, has)| !has)
-            .map(|(block, _)| block)
-            .collect())
-    }
+    tally
 }
 
 /// A limit on bytes a second.

@@ -17,6 +17,7 @@ mod collect;
 mod feed;
 mod note;
 mod pipeline;
+mod recipient;
 mod schedule;
 
 use std::fmt;
@@ -26,12 +27,13 @@ use std::time::Duration;
 use crate::codec::arena::Name;
 use crate::codec::arena::clump::ClumpError;
 use crate::codec::blocktype::BlockType;
-use crate::codec::dial::Dial;
 use crate::codec::score::Score;
+use crate::codec::target::TargetName;
 use crate::copy::cursor::Cursor;
 use crate::net::client::{self, Timeouts};
 use crate::source::{Arena, ReadAt};
 
+pub use recipient::Recipient;
 pub use schedule::{Look, run};
 
 /// What to copy.
@@ -99,7 +101,9 @@ pub struct Assignment {
     /// Which of the jobs.
     pub job: usize,
     /// The target; none to read, verify and count only.
-    pub target: Option<Dial>,
+    pub target: Option<TargetName>,
+    /// Nothing is on record of it: a replica may be made.
+    pub is_new: bool,
     /// Where it starts, unless a look at it shows otherwise.
     pub start: SendFrom,
     /// The seat that must have come to its end before: the same target's in

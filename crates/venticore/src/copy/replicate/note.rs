@@ -3,18 +3,19 @@
 use crate::copy::cursor::Cursor;
 use std::collections::HashSet;
 
+use super::recipient::Recipient;
 use super::{ReachedPlace, SendFrom, SourceDamage, Tally};
 use crate::codec::arena::clump::ClumpError;
 use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
-use crate::net::client::{self, Client};
+use crate::net::client;
 
 /// A target in a group.
 pub(super) struct Member {
     /// Its seat in the run.
     pub(super) seat: usize,
-    /// The connection to it; none to count only.
-    pub(super) client: Option<Client>,
+    /// Who it is; none to count only.
+    pub(super) recipient: Option<Recipient>,
     /// Where it starts.
     pub(super) start: SendFrom,
     /// Its answers to probes have not been found useless.

@@ -10,11 +10,12 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 use super::collect;
 use super::note::{Departure, How, Member, Report};
 use super::pipeline::Share;
+use super::recipient::Recipient;
 use super::{
     Assignment, CopyJob, Event, Manner, ReachedPlace, SendFrom, SourceDamage, TargetOutcome,
     Trouble,
 };
-use crate::net::client::{self, Client};
+use crate::net::client;
 
 /// How long a target that is ready waits for others that are to start at the
 /// same place: one walk serves all that are there by then.
@@ -29,12 +30,12 @@ struct Arrival<F> {
     seat: usize,
     /// It was connected.
     met: bool,
-    result: Result<(Option<Client>, Option<F>), client::ClientError>,
+    result: Result<(Option<Recipient>, Option<F>), client::ClientError>,
 }
 
 /// A look at a target that has just been connected, before anything is sent:
 /// by the number of its seat.
-pub type Look<'a, F> = dyn Fn(usize, &mut Client) -> Result<F, client::ClientError> + Sync + 'a;
+pub type Look<'a, F> = dyn Fn(usize, &mut Recipient) -> Result<F, client::ClientError> + Sync + 'a;
 
 /// Copies everything from each seat's place to the end of what may be entered.
 ///
@@ -161,7 +162,7 @@ impl Account {
 /// A target that is connected and has not started yet.
 struct Waiting {
     seat: usize,
-    client: Option<Client>,
+    recipient: Option<Recipient>,
     since: Instant,
 }
 
@@ -203,10 +204,10 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
                 let Some(target) = &seat.target else {
                     return Ok((None, None));
                 };
-                let mut client = Client::dial(target, limits)?;
+                let mut recipient = Recipient::reach(target, seat.is_new, limits)?;
                 met = true;
-                let found = look.map(|look| look(number, &mut client)).transpose()?;
-                Ok((Some(client), found))
+                let found = look.map(|look| look(number, &mut recipient)).transpose()?;
+                Ok((Some(recipient), found))
             };
             let result = client::ClientError::of_panic(&mut connect);
             // Nobody keeps books any more when the run was given up.
@@ -225,7 +226,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         };
         account.approaching = false;
         match arrival.result {
-            Ok((client, found)) => {
+            Ok((recipient, found)) => {
                 account.met = true;
                 if let Some(found) = found {
                     account.looked = true;
@@ -237,7 +238,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
                 }
                 self.waiting.push(Waiting {
                     seat: number,
-                    client,
+                    recipient,
                     since: Instant::now(),
                 });
             }
@@ -278,7 +279,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
             let account = self.accounts.get(waiting.seat)?;
             Some(Member {
                 seat: waiting.seat,
-                client: waiting.client,
+                recipient: waiting.recipient,
                 start: account.start.clone(),
                 believable: account.believable,
             })
@@ -485,6 +486,7 @@ mod tests {
         let mut account = Account::new(&Assignment {
             job: 0,
             target: None,
+            is_new: false,
             start: SendFrom::default(),
             after: None,
         });

@@ -111,6 +111,9 @@ pub enum ClientError {
         /// Its size in bytes.
         found: usize,
     },
+    /// A replica could not be read or written.
+    #[error("{}", in_lower_case(.0))]
+    Replica(#[source] io::Error),
     /// The connection was given up after an earlier error.
     #[error("connection given up: {cause}")]
     GivenUp {
@@ -136,6 +139,12 @@ impl ClientError {
                 Status::Failed
             }
             Self::WrongScore { .. } => Status::Unverified,
+            Self::Replica(error) => match error.kind() {
+                io::ErrorKind::AlreadyExists | io::ErrorKind::InvalidData => Status::Unverified,
+                io::ErrorKind::NotFound => Status::Unreachable,
+                _ if crate::net::may_pass(error) => Status::Unreachable,
+                _ => Status::Failed,
+            },
             Self::GivenUp { status, .. } => *status,
         }
     }
@@ -151,7 +160,10 @@ impl ClientError {
     /// Whether to dial at once again may help. One that was slow is as slow then.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        self.status() == Status::Unreachable && !matches!(self, Self::Slow { .. })
+        match self {
+            Self::Replica(error) => crate::net::may_pass(error),
+            _ => self.status() == Status::Unreachable && !matches!(self, Self::Slow { .. }),
+        }
     }
 
     /// Runs what is done for one server: a panic, whose message goes to standard error,
@@ -191,6 +203,12 @@ fn no_answer(asked: &Operation, limit: &Duration) -> String {
             Dial::VENTI
         ),
         asked => format!("no answer to {asked} within {limit:?}"),
+    }
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        Self::Replica(error)
     }
 }
 

@@ -1,0 +1,115 @@
+//! Replicas: an archive as a folder of objects that never change (docs/formats.md).
+//!
+//! Each arena has a folder. Its log lies there in stretches whose names say which bytes they
+//! are, so that the order in which they came, and who wrote them, does not matter: a
+//! reader puts together what goes on without a gap from the first byte on. What was
+//! written is never replaced, and the log of a sealed arena, with what is before and after
+//! it, is the arena byte for byte.
+
+mod chain;
+mod directory;
+mod proof;
+mod source;
+mod writer;
+
+use std::io;
+use std::sync::Arc;
+
+use crate::codec::replica::{ArenaFolder, FORM, MARKER, ObjectName, ReplicaName};
+
+pub use chain::Chain;
+pub use proof::{Proof, Proven, prove};
+pub use source::ReplicaSource;
+pub use writer::{Appended, ReplicaWriter};
+
+use directory::DirectoryStore;
+
+/// An object of an arena, as a listing has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Which one.
+    pub object: ObjectName,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// Where objects are kept. Names are those of [`crate::codec::replica`], with `/` between
+/// folder and object.
+///
+/// Each call is one of the errors of [`io::Error`]; those that may pass, such as a lost
+/// connection, have the kinds that networks have.
+pub trait ObjectStore: Send + Sync {
+    /// The folders that are there, without any other thing that may lie beside them.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    fn folders(&self) -> io::Result<Vec<ArenaFolder>>;
+
+    /// The objects of an arena; none where it has no folder yet.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    fn list(&self, arena: &ArenaFolder) -> io::Result<Vec<Listed>>;
+
+    /// Stores an object for good before it returns. The same bytes under the same name
+    /// are fine.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`]: other bytes are there, and stay. Others: it may
+    /// be there or not, but never a part of it.
+    fn put(&self, object: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Fills `buf` from an object, from this offset on.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`]: there is no such object.
+    /// [`io::ErrorKind::UnexpectedEof`]: it is shorter.
+    fn read(&self, object: &str, buf: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+/// Opens the replica of this name, which is one already.
+///
+/// # Errors
+/// [`io::ErrorKind::NotFound`], where the place or its marker is missing: a disk that is not
+/// mounted looks like that.
+pub fn open(name: &ReplicaName) -> io::Result<Arc<dyn ObjectStore>> {
+    let store = DirectoryStore::new(name.dir())?;
+    let mut form = vec![0; FORM.len()];
+    match store.read(MARKER, &mut form, 0) {
+        Ok(()) if form == FORM.as_bytes() => Ok(Arc::new(store)),
+        Ok(()) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!(
+                "expected {FORM:?} in {MARKER}, found {:?}",
+                String::from_utf8_lossy(&form)
+            ),
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("expected a replica, which has a file {MARKER}: is the disk mounted?"),
+        )),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the replica of this name, or makes it in a directory that is there and has nothing
+/// in it.
+///
+/// # Errors
+/// As [`open`]; [`io::ErrorKind::DirectoryNotEmpty`] where it is not a replica and
+/// has other things in it.
+pub fn open_or_make(name: &ReplicaName) -> io::Result<Arc<dyn ObjectStore>> {
+    let store = DirectoryStore::new(name.dir())?;
+    if store.is_empty()? {
+        store.put(MARKER, FORM.as_bytes())?;
+    }
+    match open(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
+            io::ErrorKind::DirectoryNotEmpty,
+            format!(
+                "expected a replica, which has a file {MARKER}, or an empty directory to make one in"
+            ),
+        )),
+        opened => opened,
+    }
+}
