@@ -13,12 +13,12 @@ pub mod host;
 
 pub mod source;
 
+pub mod replica;
+
 #[cfg(feature = "serve")]
 pub mod store;
 
 pub mod net;
-
-pub mod replica;
 
 #[cfg(feature = "serve")]
 pub mod serve;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use venti_tests::command::{Command, Output};
-use venti_tests::venti::Venti;
+use venti_tests::command::Output;
 
 use crate::fixture::site::Site;
 

@@ -16,9 +16,9 @@ use crate::codec::score::Score;
 use crate::codec::tree::Root;
 use crate::codec::utc::Utc;
 use crate::config::Config;
-use crate::host::partition::Partition;
 use crate::host::terminal::{SCHEMA, Terminal};
 use crate::net::client::{Client, ClientError};
+use crate::replica::OpenedSource;
 use crate::source::roots::{self, RootClump, RootEvent};
 use crate::source::{Arena, ArenaSource, ReadAt, notes};
 use crate::status::{Failure, Status};
@@ -97,7 +97,8 @@ struct RootSearch<'a> {
 
 impl RootSearch<'_> {
     fn partition(&mut self, operand: &OsStr) -> Result<()> {
-        let partition = Partition::named(operand)?;
+        let partition = OpenedSource::named(operand)?;
+        self.odd(notes::say_wrong(&partition.notes, self.terminal));
         let name: Arc<str> = operand.to_string_lossy().into();
         let arenas = match ArenaSource::read(&partition, 0)? {
             ArenaSource::Single(arena) => {

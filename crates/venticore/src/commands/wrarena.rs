@@ -8,7 +8,6 @@
 use crate::copy::cursor::Cursor;
 use std::ffi::OsString;
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use eyre::{Context, Report, Result};
@@ -20,11 +19,11 @@ use crate::config::Config;
 use crate::copy::replicate::{
     self, Assignment, Checkpoint, CopyJob, Event, Manner, SendFrom, TargetOutcome, Trouble,
 };
-use crate::host::partition::Partition;
 use crate::host::terminal::Output;
 use crate::host::terminal::Terminal;
+use crate::replica::OpenedSource;
 use crate::source::notes;
-use crate::source::{Arena, ArenaPartition, ArenaSource};
+use crate::source::{Arena, ArenaPartition, ArenaSource, ReadAt};
 use crate::status::{Failure, Status};
 
 /// What was asked for on the command line.
@@ -53,10 +52,11 @@ pub struct Options {
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let target = target(options, config)?;
     let subject = || options.file.to_string_lossy().into_owned();
-    let partition = Partition::named(&options.file).wrap_err_with(subject)?;
-    let (arenas, mut status) = arenas(options, &partition, terminal).wrap_err_with(subject)?;
+    let opened = OpenedSource::named(&options.file).wrap_err_with(subject)?;
+    let (arenas, mut status) = arenas(options, &opened, terminal).wrap_err_with(subject)?;
+    status = status.worst(notes::say_wrong(&opened.notes, terminal));
     let job = CopyJob {
-        source: Arc::new(partition),
+        source: opened.source,
         arenas,
         cross: true,
         synced: false,
@@ -188,7 +188,7 @@ fn target(options: &Options, config: &Config) -> Result<Option<TargetName>> {
 /// partition. Arenas that cannot be read are named and left out.
 fn arenas(
     options: &Options,
-    partition: &Partition,
+    partition: &dyn ReadAt,
     terminal: &Terminal,
 ) -> Result<(Vec<Arena>, Status)> {
     let head = options.file_offset.unwrap_or(0);
@@ -215,7 +215,7 @@ fn arenas(
 ///
 /// # Errors
 /// None has; the message says which do. Or that arena cannot be read.
-pub fn arena_at(partition: &Partition, table: &ArenaPartition, head: u64) -> Result<Arena> {
+pub fn arena_at(partition: &dyn ReadAt, table: &ArenaPartition, head: u64) -> Result<Arena> {
     let entry = table.entries.iter().find(|entry| entry.start == head);
     let entry = entry.ok_or_else(|| no_arena(table, head))?;
     table

@@ -8,6 +8,7 @@
 
 mod chain;
 mod directory;
+mod opened;
 mod proof;
 mod source;
 mod writer;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use crate::codec::replica::{ArenaFolder, FORM, MARKER, ObjectName, ReplicaName};
 
 pub use chain::Chain;
+pub use opened::OpenedSource;
 pub use proof::{Proof, Proven, prove};
 pub use source::ReplicaSource;
 pub use writer::{Appended, ReplicaWriter};
@@ -33,8 +35,8 @@ pub struct Listed {
     pub size: u64,
 }
 
-/// Where objects are kept. Names are those of [`crate::codec::replica`], with `/` between
-/// folder and object.
+/// Where objects are kept. Their names are a folder, `/` and an object's name
+/// ([`crate::codec::replica`]).
 ///
 /// Each call is one of the errors of [`io::Error`]; those that may pass, such as a lost
 /// connection, have the kinds that networks have.
@@ -65,6 +67,29 @@ pub trait ObjectStore: Send + Sync {
     /// [`io::ErrorKind::NotFound`]: there is no such object.
     /// [`io::ErrorKind::UnexpectedEof`]: it is shorter.
     fn read(&self, object: &str, buf: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+/// Whether an error may be gone when the same is asked again: the other side did not answer,
+/// or the connection was lost.
+#[must_use]
+pub fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
+        NetworkDown, NetworkUnreachable, NotConnected, StaleNetworkFileHandle, TimedOut,
+    };
+    matches!(
+        error.kind(),
+        BrokenPipe
+            | ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | StaleNetworkFileHandle
+            | TimedOut
+    )
 }
 
 /// Opens the replica of this name, which is one already.

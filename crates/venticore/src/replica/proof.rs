@@ -147,7 +147,7 @@ impl Proof {
     }
 }
 
-/// The log of an arena in a replica, beside that of the source.
+/// The log of an arena in a replica, beside the log in the source.
 struct LogCheck<'a> {
     store: &'a dyn ObjectStore,
     source: &'a dyn ReadAt,
@@ -231,5 +231,5 @@ impl LogCheck<'_> {
 
 /// Whether an error says nothing of the object that was asked for.
 fn is_of_the_store(error: &io::Error) -> bool {
-    crate::net::may_pass(error) || error.kind() == io::ErrorKind::PermissionDenied
+    super::may_pass(error) || error.kind() == io::ErrorKind::PermissionDenied
 }

@@ -22,7 +22,7 @@ pub enum Appended {
     New,
     /// It is there already, the same.
     Present,
-    /// Other bytes are there, where those of the source are damaged.
+    /// Other bytes are there, where the source is damaged.
     Other,
 }
 

@@ -1,14 +1,13 @@
 //! What is odd about arenas, said, and what it makes of the run.
 
-use super::{Arena, ArenaPartition, Oddity};
-use crate::host::partition::Partition;
+use super::{Arena, ArenaPartition, Oddity, ReadAt};
 use crate::host::terminal::Terminal;
 use crate::status::Status;
 
 /// The arenas of a partition, in the order of its table. Those that cannot be
 /// read are named and left out.
 pub fn all_arenas(
-    partition: &Partition,
+    partition: &dyn ReadAt,
     table: &ArenaPartition,
     terminal: &Terminal,
 ) -> (Vec<Arena>, Status) {
@@ -27,6 +26,15 @@ pub fn all_arenas(
         }
     }
     (arenas, status)
+}
+
+/// Says what is wrong with the place in which arenas lie.
+pub fn say_wrong(notes: &[String], terminal: &Terminal) -> Status {
+    notes.iter().for_each(|note| terminal.say(note));
+    match notes.is_empty() {
+        true => Status::Done,
+        false => Status::Partly,
+    }
 }
 
 /// Says what is odd about an arena: damage makes the run a partial one.

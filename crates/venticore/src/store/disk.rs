@@ -8,8 +8,10 @@ use eyre::WrapErr;
 
 use crate::codec::arena::Name;
 use crate::codec::operand::Operand;
+use crate::codec::replica::ReplicaName;
 use crate::host::holders::{self, Sight, Writers};
 use crate::host::partition::Partition;
+use crate::replica::OpenedSource;
 use crate::source::{ArenaSource, ReadAt};
 use crate::status::{Failure, Status};
 
@@ -50,6 +52,16 @@ pub fn open_all(
     let mut claimed = Vec::new();
     let mut disks: Vec<Arc<dyn Disk>> = Vec::new();
     for operand in operands {
+        if operand
+            .as_os_str()
+            .to_str()
+            .is_some_and(ReplicaName::is_meant)
+        {
+            let replica = open_replica(operand, read_only)?;
+            replica.source.notes.iter().for_each(|note| say(note));
+            disks.push(Arc::new(replica));
+            continue;
+        }
         let disk = match read_only {
             true => Partition::open(operand)?,
             false => open_for_writing(operand, &mut claimed, say)?,
@@ -57,6 +69,51 @@ pub fn open_all(
         disks.push(Arc::new(disk.through_cache()));
     }
     Ok(disks)
+}
+
+/// A replica, which is only read.
+struct Replica {
+    source: OpenedSource,
+    name: String,
+}
+
+fn open_replica(operand: &Operand, read_only: bool) -> eyre::Result<Replica> {
+    if !read_only {
+        let cause = format!("{operand}: a replica is only read: serve it with -r");
+        return Err(Failure::report(Status::Usage, cause));
+    }
+    Ok(Replica {
+        source: OpenedSource::named(operand.as_os_str())?,
+        name: operand.to_string(),
+    })
+}
+
+impl ReadAt for Replica {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.source.read_at(buf, offset)
+    }
+
+    fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    fn is_hole(&self, offset: u64, len: usize) -> bool {
+        self.source.is_hole(offset, len)
+    }
+}
+
+impl Disk for Replica {
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
 }
 
 /// Opens what an operand names, and claims the file or device it is in, unless this

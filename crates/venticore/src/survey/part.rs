@@ -14,6 +14,7 @@ use crate::copy::cursor;
 use crate::host::holders::{Process, Sight, Writers};
 use crate::host::partition::Partition;
 use crate::host::terminal::Terminal;
+use crate::replica::OpenedSource;
 use crate::source::Arena;
 use crate::source::ArenaSource;
 use crate::source::Oddity;
@@ -29,7 +30,8 @@ pub(crate) const UNKNOWN: Score = Score::ZERO;
 pub(crate) struct Part {
     /// How wrcmd and wrcmds name it.
     pub(crate) name: String,
-    pub(crate) opened: Arc<Partition>,
+    /// None where it is a replica.
+    pub(crate) opened: Option<Arc<Partition>>,
     pub(crate) source: Arc<dyn ReadAt>,
     pub(crate) arenas: Vec<Arena>,
     /// The same, as the rules for places see it.
@@ -59,7 +61,8 @@ impl Part {
         wrcmd: Option<&WrCmd>,
         terminal: &Terminal,
     ) -> Result<(Self, Status)> {
-        let opened = Partition::named(OsStr::new(name))?;
+        let opened = OpenedSource::named(OsStr::new(name))?;
+        let wrong = notes::say_wrong(&opened.notes, terminal);
         let head = wrcmd.filter(|wrcmd| wrcmd.file() == name);
         let head = head.and_then(WrCmd::file_offset).unwrap_or(0);
         let found = ArenaSource::read(&opened, head).wrap_err_with(|| name.to_owned())?;
@@ -74,24 +77,24 @@ impl Part {
                 (vec![arena], status)
             }
         };
-        let opened = Arc::new(opened);
         let rules = cursor::PartitionView {
             name: name.to_owned(),
             arenas: arenas.iter().map(cursor::ArenaView::from).collect(),
         };
         let part = Part {
             name: name.to_owned(),
-            source: Arc::clone(&opened) as Arc<dyn ReadAt>,
-            opened,
+            // What a replica has, it has: no server holds more of it in memory.
+            synced: opened.partition.is_none(),
+            opened: opened.partition,
+            source: opened.source,
             is_table: entries.is_some(),
             whole: entries.is_none_or(|entries| entries <= arenas.len()),
             arenas,
             rules,
-            synced: false,
             writers: Vec::new(),
             if_by_mistake: "",
         };
-        Ok((part, status))
+        Ok((part, status.worst(wrong)))
     }
 
     /// A place in words: partition, head, offset.
@@ -158,7 +161,13 @@ impl Part {
 /// Looks for the processes that have the partitions open for writing, once for all of
 /// them, and tells how much could be seen.
 pub(crate) fn see_writers(parts: &mut [Part]) -> Sight {
-    let opened: Vec<_> = parts.iter().map(|part| Arc::clone(&part.opened)).collect();
+    let (mut parts, opened): (Vec<&mut Part>, Vec<Arc<Partition>>) = parts
+        .iter_mut()
+        .filter_map(|part| {
+            let opened = part.opened.clone()?;
+            Some((part, opened))
+        })
+        .unzip();
     let paths: Vec<_> = opened.iter().map(|opened| opened.path()).collect();
     // A system that does not tell shows no more than one that hides the others.
     let Ok(found) = Writers::of(&paths) else {

@@ -241,7 +241,11 @@ fn send(
     }
     let stretch = ArenaRest::of(arena, from);
     let limits = &external::LIMITS;
-    let end = external::run(program, target, &part.opened, &stretch, limits);
+    let opened = part.opened.as_ref().ok_or_else(|| {
+        let why = "only the native engine reads replicas (-e native)";
+        Why(Status::Failed, why.to_owned())
+    })?;
+    let end = external::run(program, target, opened, &stretch, limits);
     let end = end.map_err(|e| Why(e.status(), e.to_string()))?;
     if end == from {
         return Ok(None);

@@ -234,7 +234,7 @@ impl<'a> Preflight<'a> {
     }
 }
 
-/// Those of the targets that are ventis.
+/// The targets that are ventis.
 fn ventis(targets: &[TargetName]) -> Vec<Dial> {
     targets
         .iter()

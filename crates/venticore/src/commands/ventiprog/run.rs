@@ -75,7 +75,7 @@ impl<'a> Run<'a> {
 /// The first wrcmd. Scripts read it, and know no replicas.
 fn first_wrcmd(targets: &[Target], parts: &[Part]) -> Result<Option<WrCmd>> {
     let venti = targets.iter().find_map(|target| target.name.dial());
-    let first = venti.zip(parts.first());
+    let first = venti.zip(parts.iter().find(|part| part.opened.is_some()));
     first
         .map(|(venti, part)| cursor::build_wrcmd(venti, &part.rules))
         .transpose()

@@ -133,7 +133,10 @@ pub(super) fn say_not_held(
     }
     let mut status = Status::Done;
     for part in parts.iter_mut().filter(|part| part.writers.is_empty()) {
-        if holders::writes(pid, part.opened.path()).is_some() {
+        let Some(opened) = &part.opened else {
+            continue;
+        };
+        if holders::writes(pid, opened.path()).is_some() {
             continue;
         }
         terminal.say(&format!(

@@ -59,8 +59,9 @@ fn may_be_live(part: &Part, sight: Sight) -> Option<String> {
         return None;
     }
     let servers = holders::unseen(SERVER);
-    let owner = std::fs::metadata(part.opened.path()).ok()?.uid();
-    let device = part.opened.is_block_device();
+    let opened = part.opened.as_ref()?;
+    let owner = std::fs::metadata(opened.path()).ok()?.uid();
+    let device = opened.is_block_device();
     // A file is written by its owner's server at most; a device by anyone's.
     let mut servers = servers.iter().filter(|(_, user)| device || *user == owner);
     if let Some((server, _)) = servers.next() {

@@ -142,7 +142,7 @@ impl ClientError {
             Self::Replica(error) => match error.kind() {
                 io::ErrorKind::AlreadyExists | io::ErrorKind::InvalidData => Status::Unverified,
                 io::ErrorKind::NotFound => Status::Unreachable,
-                _ if crate::net::may_pass(error) => Status::Unreachable,
+                _ if crate::replica::may_pass(error) => Status::Unreachable,
                 _ => Status::Failed,
             },
             Self::GivenUp { status, .. } => *status,
@@ -161,7 +161,7 @@ impl ClientError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Replica(error) => crate::net::may_pass(error),
+            Self::Replica(error) => crate::replica::may_pass(error),
             _ => self.status() == Status::Unreachable && !matches!(self, Self::Slow { .. }),
         }
     }
