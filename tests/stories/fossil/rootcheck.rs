@@ -347,6 +347,20 @@ fn without_a_score_the_newest_root_of_each_partition_is_checked() {
         (0, 3),
         "{output:?}"
     );
+    // Lines that name no root are named, and the others are checked all the same.
+    let input = format!("vac:{0}\n{log}vac:{0}\n", "0".repeat(40));
+    let all = checks.command(&["-h", &venti.dial(), "-"]);
+    let output = all.stdin(input.as_bytes()).run();
+    assert_eq!(
+        (output.status, output.stdout.lines().count()),
+        (4, 3),
+        "{output:?}"
+    );
+    let said = output.stderr.matches(": not a root: ").count();
+    assert_eq!(said, 2 + log.matches(&Score::ZERO.to_string()).count());
+    let all = checks.command(&["-h", &venti.dial(), "-n", "-"]);
+    let none = all.stdin(format!("vac:{}\n", "0".repeat(40)).as_bytes());
+    none.run().assert_refused(4, "line 1: not a root: ");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::SystemTime;
 
-use eyre::{Result, WrapErr};
+use eyre::{Report, Result, WrapErr};
 
 use crate::archive::Checking;
 use roots::AskedRoot;
@@ -24,6 +24,7 @@ use venticore::ninefat::Home;
 use venticore::state::StateDir;
 use venticore::status::{Failure, Status};
 use venticore::text::line_of;
+use venticore::tool::status_of;
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,12 +73,17 @@ impl Options {
 pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let targets = targets(options, config)?;
     let given = roots::given(&options.scores, &mut io::stdin().lock())?;
+    let (given, refused) = match given {
+        Some(given) => (Some(given.roots), say_refused(&given.refused, terminal)),
+        None => (None, Status::Done),
+    };
     let dir = options.dir.as_deref();
     if options.dry_run {
         let state = Home::existing(config, dir)?;
         let state = state.unwrap_or_else(|| StateDir::none(&config.state_dir(dir)));
         let roots = roots_of(given, &state)?;
-        return tell::say_plan(&roots, &targets, options, terminal);
+        let planned = tell::say_plan(&roots, &targets, options, terminal)?;
+        return Ok(planned.worst(refused));
     }
     refuse_without_roots(given.as_deref(), dir, config)?;
     let home = Home::open(config, dir, terminal)?;
@@ -87,6 +93,9 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
         terminal.say(StateDir::SPOILT_ROOT);
     }
     let outcome = roots_of(given, state).and_then(|roots| {
+        if roots.is_empty() {
+            return Ok(refused);
+        }
         let check = Run {
             tool,
             options,
@@ -94,13 +103,24 @@ pub fn run(tool: &str, options: &Options, config: &Config, terminal: &Terminal) 
             terminal,
             state,
         };
-        let status = check.all(&roots, &targets)?;
+        let status = check.all(&roots, &targets)?.worst(refused);
         Ok(match is_spoilt {
             true => status.worst(Status::Partly),
             false => status,
         })
     });
     home.close(outcome, terminal)
+}
+
+/// Says which lines of standard input name no root, and how the run ends for that.
+fn say_refused(refused: &[Report], terminal: &Terminal) -> Status {
+    let mut lines = terminal.several("lines of standard input that name no root");
+    let mut status = Status::Done;
+    for error in refused {
+        lines.say(&line_of(error));
+        status = status.worst(status_of(error));
+    }
+    status
 }
 
 /// The ventis: those given, otherwise the configured targets. One that is named twice is

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, Read};
 use std::path::Path;
 
-use eyre::{Result, WrapErr};
+use eyre::{Report, Result, WrapErr};
 
 use venticore::codec::score::{LabelledScore, Score};
 use venticore::state::StateDir;
@@ -25,28 +25,37 @@ pub(super) struct AskedRoot {
     pub(super) partitions: Vec<String>,
 }
 
-/// The roots that the operands name, each once; `-` stands for those on standard input.
-/// `None` where there are no operands.
-pub(super) fn given(scores: &[String], input: &mut dyn BufRead) -> Result<Option<Vec<AskedRoot>>> {
+/// What the operands name.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// The roots, each once.
+    pub(super) roots: Vec<AskedRoot>,
+    /// What is wrong with the lines of standard input that name none.
+    pub(super) refused: Vec<Report>,
+}
+
+/// The roots that the operands name; `-` stands for those on standard input. `None` where
+/// there are no operands.
+pub(super) fn given(scores: &[String], input: &mut dyn BufRead) -> Result<Option<Given>> {
     if scores.is_empty() {
         return Ok(None);
     }
-    let mut roots = Vec::new();
+    let (mut roots, mut refused) = (Vec::new(), Vec::new());
     for text in scores {
         match text.as_str() {
-            "-" => read(input, &mut roots)?,
+            "-" => read(input, &mut roots, &mut refused)?,
             text => roots.push(score(text).wrap_err("score")?),
         }
     }
     let mut met = HashSet::new();
     roots.retain(|&score| met.insert(score));
     let roots: Vec<AskedRoot> = roots.into_iter().map(AskedRoot::from).collect();
-    match roots.is_empty() {
+    match roots.is_empty() && refused.is_empty() {
         true => Err(Failure::report(
             Status::Usage,
             "standard input: expected lines that begin with a score, found none",
         )),
-        false => Ok(Some(roots)),
+        false => Ok(Some(Given { roots, refused })),
     }
 }
 
@@ -55,7 +64,8 @@ fn score(text: &str) -> Result<Score> {
     match labelled.score.is_nil() {
         true => Err(Failure::report(
             Status::Unverified,
-            "not a root: the score of nothing stands for a fossil that was never archived",
+            "not a root: the score of nothing stands for a fossil that was never archived, and \
+             vac prints zeros when it loses its server",
         )),
         false => Ok(labelled.score),
     }
@@ -63,7 +73,7 @@ fn score(text: &str) -> Result<Score> {
 
 /// Reads lines that begin with a score, as in rootscor. Comments, empty lines and
 /// the commands of rootscor are passed over.
-fn read(input: &mut dyn BufRead, roots: &mut Vec<Score>) -> Result<()> {
+fn read(input: &mut dyn BufRead, roots: &mut Vec<Score>, refused: &mut Vec<Report>) -> Result<()> {
     let mut text = Vec::new();
     let read = input.take(INPUT_MAX).read_to_end(&mut text);
     read.wrap_err("standard input")?;
@@ -78,7 +88,10 @@ fn read(input: &mut dyn BufRead, roots: &mut Vec<Score>) -> Result<()> {
             let cause = format!("expected a score, found {}", excerpt(word, SHOWN));
             Failure::report(Status::Usage, cause)
         });
-        roots.push(word.and_then(score).wrap_err_with(subject)?);
+        match word.and_then(score).wrap_err_with(subject) {
+            Ok(root) => roots.push(root),
+            Err(error) => refused.push(error),
+        }
     }
     Ok(())
 }
@@ -127,10 +140,16 @@ mod tests {
     const ONE: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
     const TWO: &str = "f50b65b3911fc87ae786cc7970b2e34d1348bd00";
 
-    fn roots(scores: &[&str], input: &str) -> Result<Vec<String>> {
+    fn asked(scores: &[&str], input: &str) -> Result<Given> {
         let scores: Vec<String> = scores.iter().map(|&text| text.to_owned()).collect();
-        let roots = given(&scores, &mut input.as_bytes())?.unwrap_or_default();
-        Ok(roots.iter().map(|root| root.score.to_string()).collect())
+        Ok(given(&scores, &mut input.as_bytes())?.unwrap())
+    }
+
+    fn roots(scores: &[&str], input: &str) -> Result<Vec<String>> {
+        let given = asked(scores, input)?;
+        assert!(given.refused.is_empty(), "{:?}", given.refused);
+        let roots = given.roots.iter();
+        Ok(roots.map(|root| root.score.to_string()).collect())
     }
 
     #[test]
@@ -143,7 +162,7 @@ mod tests {
         assert_eq!(roots(&[ONE, "-", ONE], &input).unwrap(), [ONE, TWO]);
         let upper = format!("vac:{}", ONE.to_uppercase());
         assert_eq!(roots(&[&upper], "").unwrap(), [ONE]);
-        assert_eq!(given(&[], &mut &b""[..]).unwrap(), None);
+        assert!(given(&[], &mut &b""[..]).unwrap().is_none());
     }
 
     #[test]
@@ -154,10 +173,30 @@ mod tests {
             format!("{error:#}")
         };
         assert!(refused(&["vac:12"], "", Status::Usage).contains("found 2 characters"));
-        let text = format!("{ONE}\nsomething else\n");
-        assert!(refused(&["-"], &text, Status::Usage).starts_with("standard input: line 2: "));
         assert!(refused(&["-"], "# none\n", Status::Usage).contains("found none"));
         let nothing = "vac:da39a3ee5e6b4b0d3255bfef95601890afd80709";
-        assert!(refused(&[nothing], "", Status::Unverified).contains("never archived"));
+        assert!(refused(&[nothing], "", Status::Unverified).contains("not a root"));
+    }
+
+    #[test]
+    fn a_line_that_names_no_root_keeps_no_other_from_being_checked() {
+        let zeros = "0".repeat(40);
+        let given = asked(
+            &["-"],
+            &format!("{ONE}\nvac:{zeros}\nsomething else\n{TWO}\n"),
+        );
+        let Given { roots, refused } = given.unwrap();
+        let roots: Vec<String> = roots.iter().map(|root| root.score.to_string()).collect();
+        assert_eq!(roots, [ONE, TWO]);
+        let refused: Vec<_> = refused
+            .iter()
+            .map(|error| (status_of(error), format!("{error:#}")))
+            .collect();
+        let [(zeros, of_zeros), (text, of_text)] = &refused[..] else {
+            panic!("{refused:?}");
+        };
+        assert_eq!((*zeros, *text), (Status::Unverified, Status::Usage));
+        assert!(of_zeros.starts_with("standard input: line 2: not a root"));
+        assert!(of_text.starts_with("standard input: line 3: "));
     }
 }
