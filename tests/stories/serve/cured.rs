@@ -79,15 +79,21 @@ fn ventiprog_cures_a_damaged_target() {
         (root, &[][..]),
         (site.score(0, 7), &["--verify"][..]),
         (site.score(0, 20), &[]),
+        (site.score(0, 30), &["-j"]),
     ] {
         damage(&store, score);
         let served = again();
         let output = run(&served, options);
         assert_eq!(output.status, 4, "{output:?}");
-        let said = format!("block {score} was damaged there (");
+        let said = format!("block {score} was damaged there (loading clump: corrupted at store0 ");
         assert!(output.stderr.contains(&said), "{output:?}");
-        let cured = "it was sent again, and is whole now\n";
+        let cured = "); it was sent again, and is whole now\n";
         assert_eq!(output.stderr.matches(cured).count(), 1, "{output:?}");
+        assert_eq!(output.stderr.matches(&score.to_string()).count(), 1);
+        let summed_up = "; 1 was damaged on a target and sent again; ";
+        assert!(output.summary().contains(summed_up), "{output:?}");
+        let json = output.stdout.contains("\"unreadable\":0,\"cured\":1,");
+        assert_eq!(json, options.contains(&"-j"), "{output:?}");
         let output = run(&served, &["--verify"]);
         assert_eq!(
             (output.status, output.remarks().as_str()),

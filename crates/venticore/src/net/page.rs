@@ -54,7 +54,8 @@ pub fn fetch(url: &str, limits: Timeouts) -> Result<Page, PageError> {
 
 /// Has the venti of an index page empty its caches, so that blocks come from
 /// its disk. Nothing that is not on its way to the disk is dropped. The limits
-/// of [`fetch`] hold for each cache.
+/// of [`fetch`] hold for each cache. A ventiserve has none, and reads each block from the
+/// file it is in.
 ///
 /// # Errors
 /// [`PageError::NotEmptied`]: the server does not have such pages; otherwise as [`fetch`].
@@ -66,6 +67,9 @@ pub fn empty_caches(url: &str, limits: Timeouts) -> Result<(), PageError> {
         let answer = agent(limits).get(&uri).call();
         let answer = answer.map_err(|error| of_call(error, &uri, limits))?;
         let status = answer.status().as_u16();
+        if status == 404 && is_ventiserve(&answer) {
+            return Ok(());
+        }
         let mut body = answer.into_body();
         let text = body.with_config().limit(ANSWER_MAX).read_to_vec();
         match text {
@@ -77,6 +81,11 @@ pub fn empty_caches(url: &str, limits: Timeouts) -> Result<(), PageError> {
         }
     }
     Ok(())
+}
+
+fn is_ventiserve(answer: &Response<Body>) -> bool {
+    let name = answer.headers().get(header::SERVER);
+    name.is_some_and(|name| name == "ventiserve")
 }
 
 /// The venti on the host of an index page, at the usual port.

@@ -63,6 +63,19 @@ pub(super) struct Broken {
     pub(super) why: String,
 }
 
+/// What a target said of a block, without the block's score: who tells of it names the
+/// block, and servers cut the text behind it.
+fn said_of(error: &ClientError) -> String {
+    match error {
+        ClientError::Refused { text, .. } => {
+            let said = text.split_once("; expected=");
+            said.map_or(text.as_str(), |(said, _)| said).to_owned()
+        }
+        ClientError::WrongScore { found, .. } => format!("what it gave back has score {found}"),
+        error => error.to_string(),
+    }
+}
+
 impl Broken {
     pub(super) fn block(&self) -> (Score, BlockType) {
         (self.score, self.block_type)
@@ -127,7 +140,7 @@ impl ReadBack {
                     self.broken.push(Broken {
                         score,
                         block_type,
-                        why: error.to_string(),
+                        why: said_of(&error),
                     });
                 }
             }

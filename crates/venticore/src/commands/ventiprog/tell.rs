@@ -70,6 +70,10 @@ fn say_refilled(run: &Run<'_>) {
     }
 }
 
+/// Verbs for one block, and for more.
+const ARE: (&str, &str) = ("is", "are");
+const WERE: (&str, &str) = ("was", "were");
+
 /// The run in one line.
 fn summary(run: &Run<'_>, new: Option<&WrCmd>, complete: bool, status: Status) -> String {
     let mut tally = Tally::default();
@@ -81,10 +85,11 @@ fn summary(run: &Run<'_>, new: Option<&WrCmd>, complete: bool, status: Status) -
             format!("{}: {took}", current(&run.targets))
         }
         0 => format!("{}: nothing was sent, {took}", current(&run.targets)),
-        _ => format!(
-            "{}: {} blocks, {} of log sent, {took}",
+        sent => format!(
+            "{}: {} {}, {} of log sent, {took}",
             current(&run.targets),
-            HumanCount(tally.sent),
+            HumanCount(sent),
+            if sent == 1 { "block" } else { "blocks" },
             DecimalBytes(tally.log_bytes)
         ),
     };
@@ -93,27 +98,36 @@ fn summary(run: &Run<'_>, new: Option<&WrCmd>, complete: bool, status: Status) -
         line = format!("{line}; {}", verified(&run.targets));
     }
     let counts = [
-        (tally.present, "were there already"),
-        (of_all(|target| target.damaged), "are damaged in the source"),
+        (tally.present, WERE, "there already"),
+        (
+            of_all(|target| target.damaged),
+            ARE,
+            "damaged in the source",
+        ),
         (
             of_all(|target| target.damaged_there),
-            "are damaged in the source and whole on a target",
+            ARE,
+            "damaged in the source and whole on a target",
         ),
         (
             of_all(|target| target.read_back.missing),
-            "were missing on a target",
+            WERE,
+            "missing on a target",
         ),
         (
             of_all(|target| target.read_back.damaged),
-            "are damaged on a target",
+            ARE,
+            "damaged on a target",
         ),
         (
             of_all(|target| target.read_back.cured),
-            "were damaged on a target and sent again",
+            WERE,
+            "damaged on a target and sent again",
         ),
     ];
-    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
-        line = format!("{line}; {} {what}", HumanCount(count));
+    for (count, (one, more), what) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+        let verb = if count == 1 { one } else { more };
+        line = format!("{line}; {} {verb} {what}", HumanCount(count));
     }
     if let (true, Some(next)) = (complete, new.and_then(|new| next(run, new))) {
         line = format!("{line}; next from {next}");
@@ -138,10 +152,14 @@ fn verified(targets: &[Target]) -> String {
     };
     match targets.iter().map(read).sum() {
         0 => "nothing was verified".to_owned(),
-        _ => format!(
-            "{} blocks read back and right (the source was not checked)",
-            HumanCount(targets.iter().map(|target| target.read_back.right).sum())
-        ),
+        _ => {
+            let right = targets.iter().map(|target| target.read_back.right).sum();
+            let blocks = if right == 1 { "block" } else { "blocks" };
+            format!(
+                "{} {blocks} read back and right (the source was not checked)",
+                HumanCount(right)
+            )
+        }
     }
 }
 
@@ -248,6 +266,7 @@ struct TargetLine<'a> {
     read_back: u64,
     missing: u64,
     unreadable: u64,
+    cured: u64,
     seconds: f64,
     status: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -274,6 +293,7 @@ impl<'a> TargetLine<'a> {
             read_back: target.read_back.right,
             missing: target.read_back.missing,
             unreadable: target.read_back.damaged,
+            cured: target.read_back.cured,
             seconds: target.seconds,
             status: target.status.code(),
             error: target.failure.as_deref(),
