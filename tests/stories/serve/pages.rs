@@ -86,6 +86,38 @@ fn ventiprog_copies_from_a_store_by_its_page_and_to_another_store() {
     assert_eq!(target.metric("blocks "), 300);
 }
 
+/// A second server has all that the first has, and is not the one that writes its store.
+#[test]
+fn a_server_that_has_every_block_is_not_the_source() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("source");
+    let source = filled(&store);
+    let [copy, target] = ["copy", "target"].map(|name| Served::made(&directory.path().join(name)));
+    std::fs::create_dir(directory.path().join("state")).unwrap();
+    let run = |from: &Served, to: &Served| {
+        let command = Command::new("ventiprog").arg("-p").arg(&store);
+        let command = command.arg("-d").arg(directory.path().join("state"));
+        command.args(["-s", &from.dial(), &to.dial()]).run()
+    };
+    assert_eq!(run(&source, &copy).status, 0);
+    std::fs::remove_dir_all(directory.path().join("state")).unwrap();
+    std::fs::create_dir(directory.path().join("state")).unwrap();
+    let output = run(&copy, &target);
+    assert_eq!(output.status, 3, "{output:?}");
+    let said = "has it open for writing, and is not the server at the source's address";
+    assert!(output.stderr.contains(said), "{output:?}");
+    // Also where nobody writes the store any more.
+    assert_eq!(source.end().status, 0);
+    let output = run(&copy, &target);
+    assert_eq!(output.status, 3, "{output:?}");
+    let said = "the server at the source's address (";
+    assert!(output.stderr.contains(said), "{output:?}");
+    assert!(
+        output.stderr.contains("does not have it open"),
+        "{output:?}"
+    );
+}
+
 #[test]
 fn the_page_for_people_is_whole_and_its_text_is_text() {
     let directory = tempfile::tempdir().unwrap();

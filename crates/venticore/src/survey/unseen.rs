@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::part::Part;
 use super::sought::{Listed, Sought, is_same_node};
 use crate::codec::index;
-use crate::host::holders;
+use crate::host::holders::{self, Process};
 use crate::host::partition::Partition;
 use crate::host::terminal::Terminal;
 use crate::source::log::ClumpLog;
@@ -16,8 +16,30 @@ use crate::source::{Arena, ArenaPartition};
 use crate::status::Status;
 use crate::text;
 
-/// What a venti server is called.
-pub(crate) const SERVER: &str = "venti";
+/// What the processes of venti servers are called: plan9port's, and ours.
+const SERVERS: [&str; 2] = ["venti", "ventiserve"];
+
+/// Whether a process is a venti server, by its command.
+pub(crate) fn is_server(process: &Process) -> bool {
+    SERVERS.contains(&process.command.as_str())
+}
+
+/// The venti servers of this machine.
+pub(crate) fn servers() -> Vec<Process> {
+    let named = |command: &'static str| {
+        let pids = holders::named(command).into_iter();
+        pids.map(|pid| Process {
+            pid,
+            command: command.to_owned(),
+        })
+    };
+    SERVERS.into_iter().flat_map(named).collect()
+}
+
+/// Those whose open files cannot be seen, and the user of each.
+pub(crate) fn unseen_servers() -> Vec<(Process, u32)> {
+    SERVERS.into_iter().flat_map(holders::unseen).collect()
+}
 
 /// Says which arenas have more clumps by the index page than on disk.
 pub(crate) fn say_page_ahead(page: &[Listed], parts: &[Part], terminal: &Terminal) -> Status {
@@ -42,27 +64,26 @@ pub(crate) fn say_page_ahead(page: &[Listed], parts: &[Part], terminal: &Termina
 pub(crate) fn say_unnamed(
     named: &[String],
     parts: &[Part],
-    at_source: Option<u32>,
+    at_source: Option<Process>,
     terminal: &Terminal,
 ) -> Status {
     let writers = parts.iter().flat_map(|part| &part.writers);
-    let ventis = writers.filter(|writer| writer.command == SERVER);
-    let ventis: BTreeSet<u32> = ventis.map(|venti| venti.pid).chain(at_source).collect();
+    let ventis = writers.filter(|writer| is_server(writer)).cloned();
+    let ventis: BTreeSet<Process> = ventis.chain(at_source).collect();
     let mut lines = terminal.several("arena partitions that nothing names");
     let mut status = Status::Done;
-    let written_by = |pid| {
-        holders::written_by(pid)
-            .into_iter()
-            .map(move |of| (pid, of))
+    let written_by = |venti: Process| {
+        let written = holders::written_by(venti.pid).into_iter();
+        written.map(move |of| (venti.clone(), of))
     };
-    for (pid, written) in ventis.into_iter().flat_map(written_by) {
+    for (venti, written) in ventis.into_iter().flat_map(written_by) {
         let descriptor = written.descriptor.to_string_lossy();
         let is_named = named.iter().any(|name| is_same_node(name, &descriptor));
         if is_named || !is_another(&written.descriptor, parts) {
             continue;
         }
         lines.say(&format!(
-            "{}: {SERVER} (pid {pid}) has it open, and nothing names it: nothing of it is copied; \
+            "{}: {venti} has it open, and nothing names it: nothing of it is copied; \
              name it (-p, or arenas in the configuration) or the index page (-i)",
             text::path(&written.name)
         ));

@@ -15,7 +15,7 @@ use crate::net::client::{Client, ClientError};
 use crate::net::reach::{Listeners, LocalListener, Reach, Same};
 use crate::status::{Failure, Status};
 use crate::survey::part::Part;
-use crate::survey::unseen::SERVER;
+use crate::survey::unseen;
 
 /// Refuses a target that is certainly the source, by name or by address.
 pub(super) fn refuse_source(origin: &Origin, targets: &[Dial], reach: &Reach) -> Result<()> {
@@ -76,7 +76,7 @@ pub(super) fn say_other_server(
     let is_other = |writer: &&Process| {
         let listens = listeners.of(writer.pid);
         let has_page = || listens.iter().any(|l| Some(l.address.port()) == page_port);
-        !listens.is_empty() && (writer.command == SERVER || has_page())
+        !listens.is_empty() && (unseen::is_server(writer) || has_page())
     };
     let mut status = Status::Done;
     for part in parts {
@@ -99,16 +99,16 @@ pub(super) fn say_other_server(
     status
 }
 
-/// The process called venti that listens at one of these addresses of this machine. What
-/// listens there under another name may be a tunnel.
-pub(super) fn venti_at(own: &[SocketAddr]) -> Option<u32> {
+/// The venti server that listens at one of these addresses of this machine, by its name.
+/// What listens there under another name may be a tunnel.
+pub(super) fn venti_at(own: &[SocketAddr]) -> Option<Process> {
     let listeners = Listeners::here();
     let sockets: Vec<&LocalListener> = own
         .iter()
         .filter_map(|&at| listeners.reached_by(at))
         .collect();
-    let mut ventis = holders::named(SERVER).into_iter();
-    ventis.find(|&pid| sockets.iter().any(|socket| socket.is_of(pid)))
+    let mut ventis = unseen::servers().into_iter();
+    ventis.find(|venti| sockets.iter().any(|socket| socket.is_of(venti.pid)))
 }
 
 /// Says which partitions a venti of this machine does not have open although it listens
@@ -124,11 +124,11 @@ pub(super) fn say_not_held(
     if own.is_empty() || parts.iter().all(|part| !part.writers.is_empty()) {
         return Status::Done;
     }
-    let Some(pid) = venti_at(own) else {
+    let Some(venti) = venti_at(own) else {
         return Status::Done;
     };
-    let unseen = holders::unseen(SERVER);
-    if unseen.iter().any(|(process, _)| process.pid == pid) {
+    let unseen = unseen::unseen_servers();
+    if unseen.iter().any(|(process, _)| process.pid == venti.pid) {
         return Status::Done;
     }
     let mut status = Status::Done;
@@ -136,11 +136,11 @@ pub(super) fn say_not_held(
         let Some(opened) = &part.opened else {
             continue;
         };
-        if holders::writes(pid, opened.path()).is_some() {
+        if holders::writes(venti.pid, opened.path()).is_some() {
             continue;
         }
         terminal.say(&format!(
-            "{}: {SERVER} (pid {pid}), the server at the source's address ({}), does not have it \
+            "{}: {venti}, the server at the source's address ({}), does not have it \
              open: what it stores is in another partition; name that (-p, or arenas or index in \
              the configuration){}",
             part.name,
@@ -191,10 +191,10 @@ pub(super) fn is_another(source: &Dial, target: &Dial, reach: &Reach) -> bool {
         return reach.same(source, target) == Same::No && reach.unknown(target).is_none();
     }
     let listeners = Listeners::here();
-    let ventis = holders::named(SERVER);
+    let ventis = unseen::servers();
     let is_venti = |&address: &SocketAddr| {
         let socket = listeners.reached_by(address);
-        socket.is_some_and(|socket| ventis.iter().any(|&pid| socket.is_of(pid)))
+        socket.is_some_and(|socket| ventis.iter().any(|venti| socket.is_of(venti.pid)))
     };
     reach.same(source, target) == Same::No && own.iter().all(is_venti)
 }

@@ -5,12 +5,12 @@ use std::os::unix::fs::MetadataExt;
 
 use super::origin::Origin;
 use crate::codec::dial::Dial;
-use crate::host::holders::{self, Sight};
+use crate::host::holders::Sight;
 use crate::host::terminal::Terminal;
 use crate::net::reach::Listeners;
 use crate::status::Status;
 use crate::survey::part::Part;
-use crate::survey::unseen::SERVER;
+use crate::survey::unseen;
 
 /// Says of each partition that a server seems to write, where no source is asked to
 /// sync: none is known, or the caller says that there is none, which only a process
@@ -58,7 +58,7 @@ fn may_be_live(part: &Part, sight: Sight) -> Option<String> {
     if sight == Sight::Full {
         return None;
     }
-    let servers = holders::unseen(SERVER);
+    let servers = unseen::unseen_servers();
     let opened = part.opened.as_ref()?;
     let owner = std::fs::metadata(opened.path()).ok()?.uid();
     let device = opened.is_block_device();
