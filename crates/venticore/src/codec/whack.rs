@@ -156,7 +156,8 @@ impl Decoder<'_> {
         while hist & RECENT != 0 && bits.next <= last_input && at <= last_output {
             bits.refill();
             let codes = bits.window;
-            let [a, b, c] = [1, 10, 19].map(|first| (codes << first).to_be_bytes()[0]);
+            let byte = |first: u32| (codes << first).to_be_bytes()[0];
+            let [a, b, c] = [byte(1), byte(10), byte(19)];
             store(output, at, [a, b, c]);
             let width = (codes & FIRST | STOPS[(hist & RECENT) as usize]).leading_zeros();
             // A ninth.

@@ -2,6 +2,8 @@
 //! begins there, literals are written when the match after them is known, and steps grow
 //! where nothing repeats.
 
+use std::ops::Range;
+
 /// The largest block there is in venti, in bytes.
 const MAX_BLOCK: usize = 57344;
 
@@ -15,7 +17,7 @@ const LONGEST: usize = 2051;
 const WINDOW: usize = 16384;
 
 /// After a match this long the next byte is not tried for a longer one.
-const LONG_ENOUGH: usize = 12;
+const LONG_ENOUGH: usize = 6;
 
 /// After this many places without a match, a match of three bytes is chance.
 const CHANCE: usize = 32;
@@ -83,7 +85,7 @@ impl Compressor {
             }
             let end = found.at + found.len;
             found.extend_back(block, written);
-            stream.literals(&block[written..found.at]);
+            stream.literals(block, written..found.at);
             stream.copy(found);
             // Like plan9port's: without any gain in half of the block, none is expected.
             if stream.is_full || end > size / 2 && stream.at >= end {
@@ -98,7 +100,7 @@ impl Compressor {
         if stream.at + (size - written) >= size {
             return None;
         }
-        stream.literals(&block[written..]);
+        stream.literals(block, written..size);
         stream.finish()
     }
 
@@ -282,25 +284,28 @@ impl<'a> Stream<'a> {
         }
     }
 
+    /// Adds literals, which stand in this range of the block.
     #[inline(always)]
-    fn literals(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
+    fn literals(&mut self, block: &[u8], range: Range<usize>) {
+        let Range { mut start, end } = range;
+        while start < end {
             if self.hist & super::RECENT == 0 {
                 // Plain literals are their own codes.
-                let ahead = load(bytes, 0).swap_bytes();
-                let run = plain_run(ahead);
+                let ahead = load(block, start).swap_bytes();
+                let left = u32::try_from(end - start).unwrap_or(u32::MAX);
+                let run = plain_run(ahead).min(left);
                 if run > 0 {
                     self.window |= (ahead & !(u64::MAX >> (8 * run))) >> self.held;
                     self.held += 8 * run;
                     self.flush();
-                    bytes = &bytes[run as usize..];
+                    start += run as usize;
                     continue;
                 }
             }
-            let (some, rest) = bytes.split_at(bytes.len().min(AT_ONCE));
+            let some = &block[start..end.min(start + AT_ONCE)];
             some.iter().for_each(|&byte| self.literal(byte));
             self.flush();
-            bytes = rest;
+            start += some.len();
         }
     }
 

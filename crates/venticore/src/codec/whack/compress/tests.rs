@@ -70,7 +70,7 @@ fn every_length_distance_and_literal_has_its_code() {
         ] {
             let bytes = [before, &[byte], b"after, and longer"].concat();
             let mut stream = Stream::new(&mut out);
-            stream.literals(&bytes);
+            stream.literals(&bytes, 0..bytes.len());
             let end = stream.finish().unwrap();
             let mut writer = Writer::new();
             bytes.iter().for_each(|&byte| writer.literal(byte));
