@@ -26,6 +26,7 @@ pub mod port;
 pub mod random;
 pub mod relay;
 pub mod sample;
+pub mod seeds;
 pub mod served;
 pub mod sshd;
 pub mod standin;

@@ -3,30 +3,22 @@
 //! a machine that loses its power, disks that are full or fail. After each start all that a sync
 //! acknowledged is read, nothing is claimed that was never written, and the arenas are what a
 //! reader of plan9port's form takes for the same clumps.
-//!
-//! `VENTI_SCHEDULES` sets how many, `VENTI_SCHEDULE` runs the one of that seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
 use venti_tests::arena::PartitionBuilder;
 use venti_tests::faultdisk::{Fault, FaultDisk, Power};
 use venti_tests::random::Random;
 use venti_tests::sample::Sample;
+use venti_tests::seeds;
 use venticore::codec::score::Score;
 use venticore::source::log::{ClumpLog, What};
 use venticore::source::{Arena, ArenaSource, Oddity, ReadAt};
 use venticore::store::{Disk, Refusal, Settings, Store};
-
-/// How many schedules there are unless `VENTI_SCHEDULES` says otherwise.
-const SCHEDULES: u64 = 10_000;
-
-/// Threads that work on them.
-const WORKERS: usize = 2;
 
 /// Bytes of a block, at most: it fits into each of the arenas.
 const BLOCK: usize = 3000;
@@ -37,51 +29,9 @@ const ENOSPC: i32 = 28;
 /// A block's type and score.
 type Key = (u8, Score);
 
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().expect(variable))
-}
-
 #[test]
 fn what_a_sync_acknowledged_outlasts_kills_power_cuts_and_failing_disks() {
-    let (first, end) = match number("VENTI_SCHEDULE") {
-        Some(seed) => (seed, seed + 1),
-        None => (0, number("VENTI_SCHEDULES").unwrap_or(SCHEDULES)),
-    };
-    let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
-    let seen = Mutex::new(BTreeMap::new());
-    let work = || {
-        while !failed.load(Ordering::Relaxed) {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
-                return;
-            }
-            let flag = Flag(&failed);
-            let seen_here = Schedule::new(seed).play();
-            drop(flag);
-            let mut seen = seen.lock().unwrap();
-            for (what, times) in seen_here {
-                *seen.entry(what).or_insert(0_u64) += times;
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(work);
-        }
-    });
-    println!("{:#?}", seen.into_inner().unwrap());
-}
-
-/// Tells the other threads of a schedule that failed.
-struct Flag<'a>(&'a AtomicBool);
-
-impl Drop for Flag<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
+    seeds::play(|| (), |(), seed| Schedule::new(seed).play());
 }
 
 /// What is known of a block.

@@ -2,15 +2,12 @@
 //! targets that fail in every way they can, runs that are killed between two
 //! changes to the state directory, power cuts. After each run, no line of
 //! wrcmds says more than its target has on disk; at the end all have everything.
-//!
-//! `VENTI_SCHEDULES` sets how many, `VENTI_SCHEDULE` runs the one of that seed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +17,7 @@ use tempfile::TempDir;
 use venti_tests::arena::{Partition, PartitionBuilder};
 use venti_tests::random::Random;
 use venti_tests::sample::Sample;
+use venti_tests::seeds;
 use venti_tests::venti::{Fault, How, On, Venti};
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
@@ -35,62 +33,18 @@ use venticore::status::Status;
 use venticore::survey::Scope;
 use venticore::tool::status_of;
 
-/// How many schedules there are unless `VENTI_SCHEDULES` says otherwise.
-const SCHEDULES: u64 = 10_000;
-
-/// Threads that work on them.
-const WORKERS: usize = 2;
-
 /// Targets at most; one server more is the source.
 const TARGETS: usize = 3;
 
 type Key = (BlockType, Score);
 
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().expect(variable))
-}
-
 #[test]
 fn no_place_is_ahead_of_what_was_acknowledged_and_the_last_run_completes() {
-    let (first, end) = match number("VENTI_SCHEDULE") {
-        Some(seed) => (seed, seed + 1),
-        None => (0, number("VENTI_SCHEDULES").unwrap_or(SCHEDULES)),
-    };
-    let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
-    let seen = Mutex::new(BTreeMap::new());
-    let work = || {
-        let servers: Arc<[Venti]> = (0..=TARGETS).map(|_| Venti::start()).collect();
-        while !failed.load(Ordering::Relaxed) {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
-                return;
-            }
-            let _flag = Flag(&failed);
-            let seen_here = Schedule::new(seed, &servers).play();
-            let mut seen = seen.lock().unwrap();
-            for what in seen_here {
-                *seen.entry(what).or_insert(0_u64) += 1;
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(work);
-        }
+    let servers = || -> Arc<[Venti]> { (0..=TARGETS).map(|_| Venti::start()).collect() };
+    seeds::play(servers, |servers, seed| {
+        let seen = Schedule::new(seed, servers).play();
+        seen.into_iter().map(|what| (what, 1))
     });
-    println!("{:#?}", seen.into_inner().unwrap());
-}
-
-/// Tells the other threads of a schedule that failed.
-struct Flag<'a>(&'a AtomicBool);
-
-impl Drop for Flag<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
 }
 
 /// A server that restarts takes longer than one redial.

@@ -93,12 +93,26 @@ fn summary(run: &Run<'_>, new: Option<&WrCmd>, complete: bool, status: Status) -
             DecimalBytes(tally.log_bytes)
         ),
     };
-    let of_all = |count: fn(&Target) -> u64| run.targets.iter().map(count).sum::<u64>();
     if run.options.verify {
         line = format!("{line}; {}", verified(&run.targets));
     }
+    for found in found(run, tally.present) {
+        line = format!("{line}; {found}");
+    }
+    if let (true, Some(next)) = (complete, new.and_then(|new| next(run, new))) {
+        line = format!("{line}; next from {next}");
+    }
+    if status != Status::Done {
+        line = format!("{line}; exit status {}", status.code());
+    }
+    line
+}
+
+/// What was found of the blocks of all targets, where that is anything.
+fn found(run: &Run<'_>, present: u64) -> impl Iterator<Item = String> {
+    let of_all = |count: fn(&Target) -> u64| run.targets.iter().map(count).sum::<u64>();
     let counts = [
-        (tally.present, WERE, "there already"),
+        (present, WERE, "there already"),
         (
             of_all(|target| target.damaged),
             ARE,
@@ -125,17 +139,11 @@ fn summary(run: &Run<'_>, new: Option<&WrCmd>, complete: bool, status: Status) -
             "damaged on a target and sent again",
         ),
     ];
-    for (count, (one, more), what) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+    let counts = counts.into_iter().filter(|(count, ..)| *count > 0);
+    counts.map(|(count, (one, more), what)| {
         let verb = if count == 1 { one } else { more };
-        line = format!("{line}; {} {verb} {what}", HumanCount(count));
-    }
-    if let (true, Some(next)) = (complete, new.and_then(|new| next(run, new))) {
-        line = format!("{line}; next from {next}");
-    }
-    if status != Status::Done {
-        line = format!("{line}; exit status {}", status.code());
-    }
-    line
+        format!("{} {verb} {what}", HumanCount(count))
+    })
 }
 
 /// What `--verify` has shown. The source's own blocks are not part of it.
