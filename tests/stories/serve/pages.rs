@@ -47,6 +47,18 @@ fn the_index_page_is_read_as_plan9ports_is() {
         "{storage}"
     );
 
+    // Its name is the same wherever it is read, also where the store was named otherwise.
+    let named = format!("' on {} at [", store.display());
+    assert_eq!(served.page("/index").matches(&named).count(), 2);
+    assert_eq!(served.end().status, 0);
+    let port = venti_tests::port::free();
+    let web = venti_tests::port::free();
+    let command = Command::new("ventiserve").current_dir(directory.path());
+    let addresses = [port, web].map(|port| format!("127.0.0.1:{port}"));
+    let command = command.args(["-r", "-a", &addresses[0], "-H", &addresses[1], "store"]);
+    let served = Served::of(command.start(), port, web);
+    assert_eq!(served.page("/index").matches(&named).count(), 2);
+
     // The page and the partition agree, arena by arena.
     let output = Command::new("ventioffsets").arg(served.url("/index")).run();
     assert_eq!(output.status, 0, "{output:?}");

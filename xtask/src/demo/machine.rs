@@ -1,12 +1,12 @@
 //! Where the demo happens: its directory, the shell that runs its lines, and its servers.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use eyre::{OptionExt, WrapErr, ensure};
+use eyre::{OptionExt, WrapErr, bail, ensure};
 use venti_tests::{command, patience, port};
 
 /// Says that a directory is a demo's own, which the next one may remove.
@@ -15,12 +15,28 @@ const MARKER: &str = "made-by-cargo-xtask-demo";
 /// The directory in which everything lies that the demo makes.
 pub(crate) struct Machine {
     pub(crate) directory: PathBuf,
+    /// Held while the demo runs.
+    _lock: File,
 }
 
 impl Machine {
     /// Makes the directory, in place of an earlier demo's.
     pub(crate) fn new(directory: &Path) -> eyre::Result<Self> {
         let subject = || directory.display().to_string();
+        // Beside it, since the directory is removed.
+        let lock = directory.with_extension("lock");
+        fs::create_dir_all(lock.parent().unwrap_or(directory)).wrap_err_with(subject)?;
+        let lock = File::create(lock).wrap_err_with(subject)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                bail!(
+                    "{}: another demo runs there; wait until it has ended",
+                    subject()
+                )
+            }
+            Err(TryLockError::Error(error)) => return Err(error).wrap_err_with(subject),
+        }
         if directory.exists() {
             let is_own = directory.join(MARKER).exists();
             ensure!(is_own, "{}: not made by a demo: not removed", subject());
@@ -29,7 +45,10 @@ impl Machine {
         fs::create_dir_all(directory).wrap_err_with(subject)?;
         File::create(directory.join(MARKER)).wrap_err_with(subject)?;
         let directory = directory.to_owned();
-        Ok(Machine { directory })
+        Ok(Machine {
+            directory,
+            _lock: lock,
+        })
     }
 
     /// Runs a line, and prints it and its output, which is returned. Status 0 is expected.

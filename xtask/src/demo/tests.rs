@@ -173,3 +173,16 @@ fn no_root_score_is_in_a_line_of_the_demo() {
         assert!(!line.contains("vac:"), "{line}");
     }
 }
+
+#[test]
+fn of_two_demos_in_one_place_the_second_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let demo = directory.path().join("demo");
+    let first = Machine::new(&demo).unwrap();
+    fs::write(demo.join("log"), "the first").unwrap();
+    let error = Machine::new(&demo).err().unwrap().to_string();
+    assert!(error.ends_with("another demo runs there; wait until it has ended"));
+    assert_eq!(fs::read_to_string(demo.join("log")).unwrap(), "the first");
+    drop(first);
+    assert!(Machine::new(&demo).is_ok());
+}
