@@ -18,6 +18,8 @@ use venticore::codec::score::Score;
 use venticore::codec::wire::{Request, Version};
 use venticore::store::disk;
 
+use crate::fixture::loop_device::Loop;
+
 fn write(client: &mut WireClient, data: &[u8]) {
     let answer = client.ask(&Request::Write { ty: 13, data });
     assert_eq!(answer, format!("Rwrite {}", Score::of(data)));
@@ -110,6 +112,32 @@ fn a_store_has_one_server() {
         .arg(directory.path().join("none"))
         .run();
     output.assert_refused(1, "none");
+}
+
+#[test]
+fn a_block_device_is_served_by_one_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    assert_eq!(Served::made(&store).end().status, 0);
+    let Some(device) = Loop::of(&store, &[]) else {
+        venti_tests::command::skipped("no loop device");
+        return;
+    };
+    let path = Path::new(&device.0);
+    let serve = || Served::with::<&str>(&[], path);
+    let served = serve();
+    let mut client = served.client(Version::V04);
+    write(&mut client, b"on a device");
+    let address = format!("127.0.0.1:{}", port::free());
+    for other in [path, &store] {
+        let command = Command::new("ventiserve").args(["-a", &address]);
+        command
+            .arg(other)
+            .run()
+            .assert_refused(5, "another process");
+    }
+    assert_eq!(served.end().status, 0);
+    assert!(has(&mut serve().client(Version::V04), b"on a device"));
 }
 
 #[test]

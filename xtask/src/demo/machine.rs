@@ -1,13 +1,14 @@
 //! Where the demo happens: its directory, the shell that runs its lines, and its servers.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use eyre::{OptionExt, WrapErr, bail, ensure};
+use eyre::{OptionExt, WrapErr, ensure};
 use venti_tests::{command, patience, port};
+use venticore::host::lock::take_now;
 
 /// Says that a directory is a demo's own, which the next one may remove.
 const MARKER: &str = "made-by-cargo-xtask-demo";
@@ -27,16 +28,11 @@ impl Machine {
         let lock = directory.with_extension("lock");
         fs::create_dir_all(lock.parent().unwrap_or(directory)).wrap_err_with(subject)?;
         let lock = File::create(lock).wrap_err_with(subject)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                bail!(
-                    "{}: another demo runs there; wait until it has ended",
-                    subject()
-                )
-            }
-            Err(TryLockError::Error(error)) => return Err(error).wrap_err_with(subject),
-        }
+        ensure!(
+            take_now(&lock).wrap_err_with(subject)?,
+            "{}: another demo runs there; wait until it has ended",
+            subject()
+        );
         if directory.exists() {
             let is_own = directory.join(MARKER).exists();
             ensure!(is_own, "{}: not made by a demo: not removed", subject());

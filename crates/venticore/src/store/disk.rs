@@ -1,6 +1,6 @@
 //! What a store lies on.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::codec::arena::Name;
 use crate::codec::operand::Operand;
 use crate::codec::replica::ReplicaName;
 use crate::host::holders::{self, Sight, Writers};
-use crate::host::partition::Partition;
+use crate::host::partition::{Partition, PartitionError};
 use crate::replica::OpenedSource;
 use crate::source::{ArenaSource, ReadAt};
 use crate::status::{Failure, Status};
@@ -129,7 +129,13 @@ fn open_for_writing(
         return Ok(Partition::open_rw_beside(operand)?);
     }
     let in_use = |why: &str| Failure::report(Status::Locked, format!("{operand}: {why}"));
-    let partition = Partition::open_rw(operand)?;
+    let partition = match Partition::open_rw(operand) {
+        Err(PartitionError::System { cause, .. }) if cause.kind() == ErrorKind::ResourceBusy => {
+            let why = "it is mounted, or another process serves it or writes to it";
+            return Err(in_use(why));
+        }
+        opened => opened?,
+    };
     let is_ours = partition.try_claim();
     if !is_ours.wrap_err_with(|| format!("{operand}: cannot lock it"))? {
         let why = "another process serves it or writes to it; expected to be alone";
@@ -144,7 +150,8 @@ fn open_for_writing(
     let writers = writers.into_iter().flat_map(|found| found.processes);
     if let Some(holders::Process { pid, command }) = writers.flatten().next() {
         return Err(in_use(&format!(
-            "{command} (process {pid}) has it open for writing; end it first, or serve with -r"
+            "another process, {command} ({pid}), has it open for writing; end it first, or serve \
+             with -r"
         )));
     }
     claimed.push(path);
