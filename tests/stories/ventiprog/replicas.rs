@@ -3,8 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
-use venti_tests::command::Output;
+use venti_tests::command::{Command, Output, skipped};
+use venti_tests::random::Random;
+use venti_tests::served::Served;
+use venti_tests::tmpfs::Tmpfs;
+use venti_tests::venti::Venti;
+use venticore::codec::target::TargetName;
+use venticore::replica::ReplicaSource;
+use venticore::source::{ArenaSource, ReadAt};
 
 use crate::fixture::site::Site;
 
@@ -112,4 +121,385 @@ fn the_objects_of_a_sealed_arena_are_the_arena_byte_for_byte() {
     let before = objects(&root);
     runs(&site, &target, 0);
     assert!(objects(&root) == before);
+}
+
+/// Everything before the place on record is in the replica, as the source has it.
+fn assert_covers(site: &Site, target: &str) {
+    let Some((last, offset)) = site.stands(target) else {
+        return;
+    };
+    let TargetName::Replica(name) = target.parse().unwrap() else {
+        panic!("{target}");
+    };
+    let replica = ReplicaSource::open(&name).unwrap();
+    let ArenaSource::Partition(table) = ArenaSource::read(&replica, 0).unwrap() else {
+        panic!("a partition");
+    };
+    let source = fs::read(site.partition.path()).unwrap();
+    for (number, arena) in site.partition.arenas().iter().enumerate().take(last + 1) {
+        let used = if number == last {
+            offset
+        } else {
+            arena.counters().used
+        };
+        if used == 0 {
+            continue;
+        }
+        let mut entries = table.entries.iter();
+        let entry = entries.find(|entry| entry.name.as_str() == arena.name());
+        let base = entry.unwrap().start + (arena.base() - arena.head());
+        let mut found = vec![0; usize::try_from(used).unwrap()];
+        replica.read_at(&mut found, base).unwrap();
+        let from = usize::try_from(arena.base()).unwrap();
+        assert!(
+            found == source[from..from + found.len()],
+            "{}",
+            arena.name()
+        );
+    }
+}
+
+/// Objects are added, and no other thing happens to them.
+fn assert_only_added(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) {
+    for (name, bytes) in before {
+        assert!(after.get(name) == Some(bytes), "{name}");
+    }
+}
+
+#[test]
+fn what_is_new_is_one_object_and_a_seal_is_another() {
+    let mut site = Site::empty(3);
+    let (root, target) = disk(&site, "disk");
+    site.add(50);
+    runs(&site, &target, 0);
+    let first = objects(&root);
+    site.add(7);
+    runs(&site, &target, 0);
+    let second = objects(&root);
+    assert_only_added(&first, &second);
+    assert_eq!(second.len(), first.len() + 1, "{:?}", second.keys());
+    site.seal();
+    site.add(5);
+    runs(&site, &target, 0);
+    let third = objects(&root);
+    assert_only_added(&second, &third);
+    // The end of the one, head and log of the other.
+    assert_eq!(third.len(), second.len() + 3, "{:?}", third.keys());
+    assert!(joined(&root, &arena(&site, 0).0) == arena(&site, 0).1);
+    assert_covers(&site, &target);
+}
+
+#[test]
+fn a_seal_that_comes_after_the_place_has_moved_on_is_copied_too() {
+    let mut site = Site::empty(3);
+    let (root, target) = disk(&site, "disk");
+    site.add(50);
+    site.seal();
+    site.add(5);
+    // The server has not computed the score yet.
+    let score = site.partition.arenas()[0].trailer_offset() + 8192 - 20;
+    let whole = fs::read(site.partition.path()).unwrap();
+    let mut unscored = whole.clone();
+    let at = usize::try_from(score).unwrap();
+    unscored[at..at + 20].fill(0);
+    fs::write(site.partition.path(), &unscored).unwrap();
+    runs(&site, &target, 0);
+    assert!(!objects(&root).keys().any(|name| name.ends_with("/end")));
+    fs::write(site.partition.path(), &whole).unwrap();
+    runs(&site, &target, 0);
+    assert!(joined(&root, &arena(&site, 0).0) == arena(&site, 0).1);
+}
+
+#[test]
+fn a_venti_and_a_replica_share_one_pass() {
+    let site = three_arenas();
+    let (_, target) = disk(&site, "disk");
+    let venti = Venti::start();
+    let command = site.ventiprog().args(["-j", "-p", &site.part()]);
+    let output = command.args([&target, &venti.dial()]).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    let run: serde_json::Value =
+        serde_json::from_str(output.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(run["decoded"], 600);
+    assert!(
+        site.file("wrcmd").contains(&venti.dial()),
+        "the venti is in it"
+    );
+    assert_eq!(site.holes(&venti), 0);
+    assert_covers(&site, &target);
+    let lag = site.ventilag().args(["-p", &site.part()]).run();
+    assert_eq!(lag.status, 0, "{lag:?}");
+    let of_replica = lag.stdout.lines().find(|line| line.starts_with(&target));
+    assert!(
+        of_replica.is_some_and(|line| line.contains("behind 0")),
+        "{lag:?}"
+    );
+}
+
+#[test]
+fn sixty_kills_leave_a_replica_that_covers_its_place() {
+    let mut site = Site::empty(4);
+    for _ in 0..3 {
+        site.add(400);
+        site.seal();
+    }
+    site.add(100);
+    let mut random = Random::new(31);
+    let (mut root, mut target) = disk(&site, "disk0");
+    let (mut ended, mut moved) = (0, 0);
+    for number in 1..=60 {
+        let limits = "[limits]\ncheckpoint = 262144\nretries = 0\n";
+        let command = site.ventiprog().config(limits);
+        let mut running = command.args(["-p", &site.part(), &target]).start();
+        thread::sleep(Duration::from_micros(random.below(40_000) as u64));
+        running.kill();
+        let status = running.wait().status;
+        assert!(matches!(status, 0 | 137), "{status}");
+        moved += usize::from(site.stands(&target).is_some());
+        assert_covers(&site, &target);
+        if site.stands(&target) == Some((3, site.end(3))) {
+            ended += 1;
+            (root, target) = disk(&site, &format!("disk{number}"));
+        }
+    }
+    assert!(ended > 0 && moved > 10, "{ended} {moved}");
+    runs(&site, &target, 0);
+    assert_covers(&site, &target);
+    for number in 0..3 {
+        assert!(joined(&root, &arena(&site, number).0) == arena(&site, number).1);
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_the_next_run_goes_on() {
+    let site = three_arenas();
+    let Some(small) = Tmpfs::mount("1m") else {
+        return skipped("a full disk: cannot mount a tmpfs");
+    };
+    let target = format!("dir:{}", small.path().display());
+    let output = runs(&site, &target, 1);
+    assert!(output.remarks().contains("no space left"), "{output:?}");
+    assert_covers(&site, &target);
+    let left = objects(small.path());
+    assert!(
+        !left.keys().any(|name| name.contains(".unfinished")),
+        "{:?}",
+        left.keys()
+    );
+    let grown = std::process::Command::new("mount")
+        .args(["-o", "remount,size=64m"])
+        .arg(small.path())
+        .status();
+    assert!(grown.unwrap().success());
+    runs(&site, &target, 0);
+    assert_covers(&site, &target);
+    assert!(joined(small.path(), &arena(&site, 0).0) == arena(&site, 0).1);
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_an_error() {
+    let site = Site::new(20);
+    let Some(disk) = Tmpfs::mount("16m") else {
+        return skipped("a disk for reading only: cannot mount a tmpfs");
+    };
+    let target = format!("dir:{}", disk.path().display());
+    runs(&site, &target, 0);
+    disk.make_read_only();
+    let output = runs(&site, &target, 0);
+    assert_eq!(output.remarks(), "", "nothing was to be written");
+    let mut site = site;
+    site.add(5);
+    let output = runs(&site, &target, 1);
+    assert!(
+        output.remarks().contains("read-only file system"),
+        "{output:?}"
+    );
+    assert_covers(&site, &target);
+}
+
+#[test]
+fn a_disk_that_is_not_mounted_is_not_filled() {
+    let site = Site::new(20);
+    let (root, target) = disk(&site, "disk");
+    let absent = format!("{target}/none");
+    let output = runs(&site, &absent, 6);
+    assert!(output.remarks().contains("no such file"), "{output:?}");
+    runs(&site, &target, 0);
+    let place = site.stands(&target);
+    fs::rename(&root, site.path("elsewhere")).unwrap();
+    fs::create_dir(&root).unwrap();
+    let output = runs(&site, &target, 6);
+    assert!(
+        output.remarks().contains("is the disk mounted?"),
+        "{output:?}"
+    );
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+    assert_eq!(site.stands(&target), place);
+    // A directory with other things in it is not made a replica either.
+    let home = format!("dir:{}", site.path("state").display());
+    let output = runs(&site, &home, 1);
+    assert!(
+        output.remarks().contains("an empty directory"),
+        "{output:?}"
+    );
+}
+
+/// The one object of an arena whose name begins like this.
+fn object(root: &Path, start: &str) -> PathBuf {
+    let found = objects(root);
+    let name = found.keys().find(|name| {
+        let object = name.rsplit('/').next().unwrap();
+        name.contains('/') && object.starts_with(start)
+    });
+    root.join(name.unwrap())
+}
+
+#[test]
+fn an_object_that_is_missing_is_written_again() {
+    let site = three_arenas();
+    let (root, target) = disk(&site, "disk");
+    runs(&site, &target, 0);
+    for (start, said) in [("log.", "is missing"), ("head", "is missing")] {
+        let lost = object(&root, start);
+        let bytes = fs::read(&lost).unwrap();
+        fs::remove_file(&lost).unwrap();
+        let output = site.ventiprog().arg("--verify").arg(&target).run();
+        assert_eq!(output.status, 4, "{output:?}");
+        assert!(output.remarks().contains(said), "{output:?}");
+        assert!(fs::read(&lost).unwrap() == bytes, "it is there again");
+        let output = site.ventiprog().arg("--verify").arg(&target).run();
+        assert_eq!(output.status, 0, "{output:?}");
+    }
+}
+
+#[test]
+fn an_object_that_is_not_what_it_should_be_is_named_until_it_is_removed() {
+    let site = three_arenas();
+    let (root, target) = disk(&site, "disk");
+    runs(&site, &target, 0);
+    let path = object(&root, "log.");
+    let whole = fs::read(&path).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let mut flipped = whole.clone();
+    flipped[5000] ^= 1;
+    for other in [&flipped[..], &whole[..whole.len() - 1], &[]] {
+        fs::write(&path, other).unwrap();
+        for _ in 0..2 {
+            let output = site.ventiprog().arg("--verify").arg(&target).run();
+            assert_eq!(output.status, 4, "{output:?}");
+            assert!(output.remarks().contains(name), "{output:?}");
+            assert!(fs::read(&path).unwrap() == other, "nothing is replaced");
+        }
+        fs::remove_file(&path).unwrap();
+        let output = run(&site, &target);
+        assert!(matches!(output.status, 0 | 4), "{output:?}");
+        assert!(fs::read(&path).unwrap() == whole, "it is there again");
+        let output = site.ventiprog().arg("--verify").arg(&target).run();
+        assert_eq!(output.status, 0, "{output:?}");
+    }
+}
+
+#[test]
+fn two_writers_leave_one_archive() {
+    let mut site = Site::empty(2);
+    let (root, target) = disk(&site, "disk");
+    let second = site.path("second");
+    fs::create_dir(&second).unwrap();
+    let run_other = |site: &Site| {
+        let command = Command::new("ventiprog").arg("-d").arg(&second);
+        let output = command.args(["-p", &site.part(), &target]).run();
+        assert_eq!(output.status, 0, "{output:?}");
+    };
+    site.add(30);
+    runs(&site, &target, 0);
+    site.add(30);
+    run_other(&site);
+    site.add(30);
+    runs(&site, &target, 0);
+    let found = objects(&root);
+    let logs = found.keys().filter(|name| name.contains("/log.")).count();
+    assert_eq!(logs, 3, "what another has written is not written once more");
+    assert_covers(&site, &target);
+    let output = site.ventiprog().arg("--verify").arg(&target).run();
+    assert_eq!(output.status, 0, "{output:?}");
+}
+
+#[test]
+fn another_source_under_the_same_names_is_refused() {
+    let site = Site::new(20);
+    let (root, target) = disk(&site, "disk");
+    runs(&site, &target, 0);
+    let before = objects(&root);
+    let other = Site::other(20);
+    let output = runs(&other, &target, 4);
+    assert!(output.remarks().contains("other bytes"), "{output:?}");
+    assert!(objects(&root) == before);
+}
+
+#[test]
+fn what_is_damaged_in_the_source_is_copied_as_it_is_and_named() {
+    let mut site = three_arenas();
+    let (root, target) = disk(&site, "disk");
+    site.partition.flip_data(0, 10, 100).unwrap();
+    let output = runs(&site, &target, 3);
+    assert!(output.remarks().contains("clump"), "{output:?}");
+    assert_eq!(site.stands(&target), Some((2, site.end(2))));
+    assert_covers(&site, &target);
+    assert!(joined(&root, &arena(&site, 0).0) == arena(&site, 0).1);
+    runs(&site, &target, 3);
+}
+
+#[test]
+fn an_archive_comes_back_from_a_replica_alone() {
+    let mut site = three_arenas();
+    site.add_root();
+    let (_, target) = disk(&site, "disk");
+    runs(&site, &target, 0);
+    // Arena by arena, or all of it.
+    let venti = Venti::start();
+    let output = Command::new("wrarena")
+        .args(["-h", &venti.dial(), &target])
+        .run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+    assert_eq!(site.holes(&venti), 0);
+    // By a run that can be run again.
+    let venti = Venti::start();
+    let state = site.path("restored");
+    fs::create_dir(&state).unwrap();
+    for _ in 0..2 {
+        let command = Command::new("ventiprog").arg("-d").arg(&state);
+        let output = command.args(["-p", &target, &venti.dial()]).run();
+        assert_eq!(output.status, 0, "{output:?}");
+    }
+    assert_eq!((site.holes(&venti), venti.counts().writes), (0, 601));
+    assert!(
+        !state.join("wrcmd").exists(),
+        "scripts cannot read a replica"
+    );
+    // The roots in it, and a server of it.
+    let roots = Command::new("ventiroots").arg(&target).run();
+    assert_eq!(
+        (roots.status, roots.stdout.lines().count()),
+        (0, 1),
+        "{roots:?}"
+    );
+    let served = Served::with(&["-r"], Path::new(&target));
+    let copy = Venti::start();
+    let output = Command::new("ventiserve").arg(&target).run();
+    output.assert_refused(2, "serve it with -r");
+    drop((served, copy));
+}
+
+#[test]
+fn wrarena_writes_a_replica() {
+    let site = three_arenas();
+    let (root, target) = disk(&site, "disk");
+    let command = || Command::new("wrarena").args(["-h", &target]);
+    let output = command().arg(site.part()).run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+    assert!(joined(&root, &arena(&site, 0).0) == arena(&site, 0).1);
+    let head = site.head(3).to_string();
+    let end = format!("{:#x}", site.end(2));
+    let output = command().args(["-o", &head, &site.part(), &end]).run();
+    assert_eq!(output.status, 1, "{output:?}");
 }

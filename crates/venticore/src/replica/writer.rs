@@ -7,6 +7,7 @@ use super::ObjectStore;
 use super::chain::{Chain, Segment};
 use crate::codec::replica::{ArenaFolder, LONGEST, ObjectName};
 use crate::source::{Arena, ReadAt};
+use crate::text::in_lower_case;
 
 /// What follows the log of a sealed arena is stored up to this size, in bytes: its directory,
 /// its trailer, and what was too little for another clump.
@@ -103,7 +104,7 @@ impl ReplicaWriter {
                 return Err(other_bytes(&object));
             }
         } else {
-            self.store.put(&object, &head)?;
+            put(self.store.as_ref(), &object, &head)?;
         }
         if chain.reaches() < at {
             return Err(io::Error::new(
@@ -202,8 +203,8 @@ impl ReplicaWriter {
             from: open.at - self.buffer.len() as u64,
             to: open.at,
         };
-        self.store
-            .put(&open.folder.object(of.object()), &self.buffer)?;
+        let object = open.folder.object(of.object());
+        put(self.store.as_ref(), &object, &self.buffer)?;
         open.chain.add(of);
         self.buffer.clear();
         Ok(())
@@ -233,7 +234,7 @@ impl ReplicaWriter {
         }
         let mut end = vec![0; usize::try_from(end_len(arena)).unwrap_or(0)];
         source.read_at(&mut end, arena.base() + arena.live.used)?;
-        self.store.put(&folder.object(ObjectName::End), &end)
+        put(self.store.as_ref(), &folder.object(ObjectName::End), &end)
     }
 
     /// Whether the replica has the end of an arena.
@@ -254,6 +255,16 @@ fn end_len(arena: &Arena) -> u64 {
 /// Whether nothing of an arena will change any more.
 fn is_final(source: &dyn ReadAt, arena: &Arena) -> bool {
     arena.settled && end_len(arena) <= LONGEST_END && arena.seal_score(source).is_some()
+}
+
+/// Stores an object; errors name it.
+fn put(store: &dyn ObjectStore, object: &str, bytes: &[u8]) -> io::Result<()> {
+    store
+        .put(object, bytes)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => other_bytes(object),
+            kind => io::Error::new(kind, format!("{object}: {}", in_lower_case(&error))),
+        })
 }
 
 fn other_bytes(object: &str) -> io::Error {

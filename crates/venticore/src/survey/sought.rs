@@ -8,6 +8,7 @@ use eyre::{Report, Result, WrapErr};
 use super::Scope;
 use super::record::StateFiles;
 use crate::codec::index;
+use crate::codec::replica::ReplicaName;
 use crate::config::Config;
 use crate::host::partition::{self};
 use crate::host::terminal::Terminal;
@@ -122,13 +123,22 @@ pub(crate) fn sought(
 pub(crate) fn named(names: &[String], known: &[String]) -> Vec<String> {
     let mut all = Vec::new();
     for name in names {
-        let absolute = std::path::absolute(name).ok();
-        let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
-        let given = spelled(absolute.unwrap_or_else(|| name.clone()), known);
+        let given = spelled(from_anywhere(name), known);
         let given = spelled(given, &all);
         add(&mut all, [given]);
     }
     all
+}
+
+/// A name as it can be read in any directory. One that is not so can be opened nowhere.
+fn from_anywhere(name: &str) -> String {
+    if ReplicaName::is_meant(name) {
+        let replica: Option<ReplicaName> = name.parse().ok();
+        return replica.map_or_else(|| name.to_owned(), |replica| replica.to_string());
+    }
+    let absolute = std::path::absolute(name).ok();
+    let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
+    absolute.unwrap_or_else(|| name.to_owned())
 }
 
 /// The name of a partition, or the one that is known where that is of the same partition:

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path;
 
 use crate::codec::arena::trailer::Counters;
+use crate::codec::replica::ReplicaName;
 use crate::serve::arenas::{Sums, storage, stored};
 use crate::store::ArenaState;
 use crate::text::{grouped, one_line};
@@ -42,8 +43,13 @@ fn row(page: &mut String, arena: &ArenaState, from: u64, to: u64) -> std::fmt::R
     let (name, block) = (&arena.name, u64::from(arena.block_size));
     let base = arena.head + block;
     // Whoever reads this was started in another directory.
-    let partition = path::absolute(&arena.partition).unwrap_or_default();
-    let partition = one_line(&partition.to_string_lossy());
+    let partition = match ReplicaName::is_meant(&arena.partition) {
+        true => arena.partition.clone(),
+        false => {
+            let path = path::absolute(&arena.partition).unwrap_or_default();
+            one_line(&path.to_string_lossy())
+        }
+    };
     writeln!(page, "arena={name} at index [{from},{to})")?;
     writeln!(
         page,
