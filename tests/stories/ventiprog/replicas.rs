@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use venti_tests::command::{Command, Output, skipped};
+use venti_tests::golden;
 use venti_tests::random::Random;
 use venti_tests::served::Served;
 use venti_tests::tmpfs::Tmpfs;
@@ -251,8 +252,10 @@ fn sixty_kills_leave_a_replica_that_covers_its_place() {
         let limits = "[limits]\ncheckpoint = 262144\nretries = 0\n";
         let command = site.ventiprog().config(limits);
         let mut running = command.args(["-p", &site.part(), &target]).start();
-        thread::sleep(Duration::from_micros(random.below(40_000) as u64));
-        running.kill();
+        if number % 12 > 0 {
+            thread::sleep(Duration::from_micros(random.below(60_000) as u64));
+            running.kill();
+        }
         let status = running.wait().status;
         assert!(matches!(status, 0 | 137), "{status}");
         moved += usize::from(site.stands(&target).is_some());
@@ -384,8 +387,8 @@ fn an_object_that_is_not_what_it_should_be_is_named_until_it_is_removed() {
     flipped[5000] ^= 1;
     for other in [&flipped[..], &whole[..whole.len() - 1], &[]] {
         fs::write(&path, other).unwrap();
-        for _ in 0..2 {
-            let output = site.ventiprog().arg("--verify").arg(&target).run();
+        for option in ["--verify", "-v"] {
+            let output = site.ventiprog().arg(option).arg(&target).run();
             assert_eq!(output.status, 4, "{output:?}");
             assert!(output.remarks().contains(name), "{output:?}");
             assert!(fs::read(&path).unwrap() == other, "nothing is replaced");
@@ -502,4 +505,35 @@ fn wrarena_writes_a_replica() {
     let end = format!("{:#x}", site.end(2));
     let output = command().args(["-o", &head, &site.part(), &end]).run();
     assert_eq!(output.status, 1, "{output:?}");
+}
+
+#[test]
+fn the_archives_of_real_ventis_are_whole_in_their_replicas() {
+    let mut roots = 0;
+    for name in golden::PARTITIONS {
+        let directory = tempfile::tempdir().unwrap();
+        let part = golden::unpack(&format!("{name}.part"), directory.path());
+        let (root, state) = (
+            directory.path().join("disk"),
+            directory.path().join("state"),
+        );
+        fs::create_dir(&root).unwrap();
+        fs::create_dir(&state).unwrap();
+        let target = format!("dir:{}", root.display());
+        let command = Command::new("ventiprog").arg("-d").arg(&state).arg("-p");
+        let output = command.arg(&part).arg(&target).run();
+        assert_eq!(output.status, 0, "{name}: {output:?}");
+        let json = golden::json(&format!("{name}.json"));
+        for of in json["roots"].as_array().into_iter().flatten() {
+            let score = of["score"].as_str().unwrap();
+            let get = Command::new("rootget").args(["-n", "-c", "-h", &target, score]);
+            let output = get.run();
+            assert_eq!(output.status, 0, "{name} {of}: {output:?}");
+            let check = Command::new("rootcheck").arg("-d").arg(&state);
+            let output = check.args(["-c", "-h", &target, score]).run();
+            assert_eq!(output.status, 0, "{name} {of}: {output:?}");
+            roots += 1;
+        }
+    }
+    assert!(roots >= 19, "{roots}");
 }

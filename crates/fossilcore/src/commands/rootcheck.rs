@@ -16,7 +16,7 @@ use crate::archive::Checking;
 use roots::AskedRoot;
 use target::{Outcome, TargetCheck, Verdicts};
 use tell::{Progress, Reporter};
-use venticore::codec::dial::Dial;
+use venticore::codec::target::TargetName;
 use venticore::codec::verified::Verified;
 use venticore::config::Config;
 use venticore::host::terminal::Terminal;
@@ -125,18 +125,18 @@ fn say_refused(refused: &[Report], terminal: &Terminal) -> Status {
 
 /// The ventis: those given, otherwise the configured targets. One that is named twice is
 /// one.
-fn targets(options: &Options, config: &Config) -> Result<Vec<Dial>> {
+fn targets(options: &Options, config: &Config) -> Result<Vec<TargetName>> {
     let (texts, what) = match options.hosts.is_empty() {
         true => (&config.targets, "target"),
         false => (&options.hosts, "-h"),
     };
     let mut targets = Vec::new();
     for text in texts {
-        let dial = config
-            .dial(text)
+        let target = config
+            .target(text)
             .wrap_err_with(|| format!("{what} {text:?}"))?;
-        if !targets.contains(&dial) {
-            targets.push(dial);
+        if !targets.contains(&target) {
+            targets.push(target);
         }
     }
     match targets.is_empty() {
@@ -181,7 +181,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Checks all roots on all targets, a thread each, and tells of each as soon as it is
     /// decided.
-    fn all(&self, roots: &[AskedRoot], targets: &[Dial]) -> Result<Status> {
+    fn all(&self, roots: &[AskedRoot], targets: &[TargetName]) -> Result<Status> {
         let progress = Progress::new(self.terminal, targets.len());
         let how = Checking {
             probe: self.options.ask,
@@ -190,11 +190,11 @@ impl Run<'_> {
         let (sender, outcomes) = mpsc::channel();
         let mut reporter = Reporter::new(self.options, self.terminal);
         let told = thread::scope(|scope| {
-            for (number, dial) in targets.iter().enumerate() {
+            for (number, target) in targets.iter().enumerate() {
                 let verdicts = Verdicts::new(sender.clone());
                 let tick = progress.of(number);
                 let check = TargetCheck {
-                    dial,
+                    target,
                     roots,
                     how,
                     memory: TargetCheck::memory_of_one(targets.len()),
@@ -229,7 +229,7 @@ impl Run<'_> {
         };
         let line = Verified {
             score: decided.root.score,
-            target: decided.target.clone().into(),
+            target: decided.target.clone(),
             verdict,
             blocks: decided.blocks(),
             bytes: decided.findings.counts.bytes,

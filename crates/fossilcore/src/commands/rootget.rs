@@ -19,12 +19,13 @@ use crate::unpack::{CopyOutcome, Done, Unpack};
 use crate::venti;
 use list::Listing;
 use listed::ListedName;
+use venticore::codec::replica::ReplicaName;
 use venticore::codec::score::Score;
 use venticore::config::Config;
-use venticore::host::partition::Partition;
 use venticore::host::terminal::{Output, Several, Terminal};
 use venticore::net::client::{Client, ClientError};
 use venticore::net::tree::{ArenaBlocks, Blocks};
+use venticore::replica::OpenedSource;
 use venticore::source::{ArenaSource, notes};
 use venticore::status::{Failure, Status};
 use venticore::text::{in_lower_case, printable};
@@ -93,19 +94,22 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
 }
 
 /// Where the blocks come from, and how it is called: a venti, or its arenas in a
-/// partition.
+/// partition or a replica.
 fn blocks_of(
     host: Option<&str>,
     config: &Config,
     terminal: &Terminal,
 ) -> Result<(String, Box<dyn Blocks>)> {
-    let Some(path) = host.and_then(|host| host.strip_prefix(PARTITION)) else {
+    let replica = host.filter(|host| ReplicaName::is_meant(host));
+    let path = replica.or_else(|| host?.strip_prefix(PARTITION));
+    let Some(path) = path else {
         let (_, dial) = venti::chosen(host, "give -h HOST", config)?;
         let client = Client::dial(&dial, config.limits).wrap_err_with(|| dial.to_string())?;
         return Ok((dial.to_string(), Box::new(client)));
     };
     let subject = || printable(path.as_bytes());
-    let partition = Partition::named(path.as_ref())?;
+    let partition = OpenedSource::named(path.as_ref())?;
+    notes::say_wrong(&partition.notes, terminal);
     let arenas = match ArenaSource::read(&partition, 0).wrap_err_with(subject)? {
         ArenaSource::Single(arena) => vec![arena],
         ArenaSource::Partition(table) => notes::all_arenas(&partition, &table, terminal).0,

@@ -7,6 +7,7 @@ mod answer;
 mod arenas;
 mod connection;
 mod inbox;
+mod local;
 mod pool;
 mod slots;
 mod turns;
@@ -29,6 +30,7 @@ use pool::Pool;
 use slots::{Slot, Slots};
 
 pub use arenas::Sums;
+pub use local::LocalServer;
 
 /// How long no connection is taken after the system had none to give.
 const NO_MORE_FILES: Timespec = Timespec {

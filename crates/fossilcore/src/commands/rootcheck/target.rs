@@ -1,5 +1,8 @@
 //! One target: its connection, and one root after the other.
 
+#[cfg(feature = "serve")]
+use std::ffi::OsString;
+use std::io;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
@@ -8,10 +11,16 @@ use super::Options;
 use super::roots::AskedRoot;
 use crate::archive::{Checking, RootCheck, RootFindings};
 use venticore::codec::dial::Dial;
+use venticore::codec::replica::ReplicaName;
+use venticore::codec::target::TargetName;
 use venticore::codec::verified::Verdict;
 use venticore::config::Config;
 use venticore::net::client::{Client, ClientError};
 use venticore::net::tree::{Counts, TreeError, Walker};
+#[cfg(feature = "serve")]
+use venticore::serve::LocalServer;
+#[cfg(feature = "serve")]
+use venticore::text::line_of;
 
 /// What has become of a root on a target.
 pub(super) enum Outcome {
@@ -19,13 +28,13 @@ pub(super) enum Outcome {
     Decided(Box<Decided>),
     /// The walk was given up.
     Undecided {
-        target: Dial,
+        target: TargetName,
         root: AskedRoot,
         error: TreeError,
     },
     /// The target was lost, or could not be reached: these roots were not decided.
     Lost {
-        target: Dial,
+        target: TargetName,
         roots: Vec<AskedRoot>,
         error: ClientError,
     },
@@ -33,7 +42,7 @@ pub(super) enum Outcome {
 
 /// A root that was looked at to its end.
 pub(super) struct Decided {
-    pub(super) target: Dial,
+    pub(super) target: TargetName,
     pub(super) root: AskedRoot,
     pub(super) findings: RootFindings,
 }
@@ -82,7 +91,7 @@ impl Verdicts {
 
 /// What is to be checked on one target.
 pub(super) struct TargetCheck<'a> {
-    pub(super) dial: &'a Dial,
+    pub(super) target: &'a TargetName,
     pub(super) roots: &'a [AskedRoot],
     pub(super) how: Checking,
     /// The most bytes of scores that are remembered.
@@ -98,16 +107,27 @@ impl TargetCheck<'_> {
 
     /// Checks one root after the other.
     pub(super) fn run(&self, verdicts: &Verdicts, tick: impl FnMut(&Counts)) {
+        match Reached::of(self.target) {
+            Ok(reached) => self.roots_at(reached.dial(), verdicts, tick),
+            Err(error) => verdicts.send(Outcome::Lost {
+                target: self.target.clone(),
+                roots: self.roots.to_vec(),
+                error,
+            }),
+        }
+    }
+
+    fn roots_at(&self, dial: &Dial, verdicts: &Verdicts, tick: impl FnMut(&Counts)) {
         let mut walker = Walker::new(self.memory, tick);
         let mut line = Connection {
-            dial: self.dial,
+            dial,
             config: self.config,
             client: None,
             tries: 0,
             silences: 0,
         };
         for (number, root) in self.roots.iter().enumerate() {
-            let target = self.dial.clone();
+            let target = self.target.clone();
             let mut at = 0;
             let mut check = RootCheck::new(root.score, self.how, &walker);
             let checked = ClientError::of_panic(|| {
@@ -150,6 +170,48 @@ impl TargetCheck<'_> {
                     });
                 }
             }
+        }
+    }
+}
+
+/// What is dialled for a target.
+enum Reached<'a> {
+    Venti(&'a Dial),
+    /// A replica, which this process serves to itself.
+    #[cfg(feature = "serve")]
+    Replica(LocalServer),
+}
+
+impl<'a> Reached<'a> {
+    fn of(target: &'a TargetName) -> Result<Self, ClientError> {
+        match target {
+            TargetName::Venti(dial) => Ok(Self::Venti(dial)),
+            TargetName::Replica(name) => Self::replica(name),
+        }
+    }
+
+    #[cfg(feature = "serve")]
+    fn replica(name: &ReplicaName) -> Result<Self, ClientError> {
+        let operand = OsString::from(name.to_string());
+        // What is wrong with it shows in the roots.
+        let server = LocalServer::start(&operand, |_| ());
+        let server = server.map_err(|error| match error.downcast::<io::Error>() {
+            Ok(error) => error,
+            Err(error) => io::Error::other(line_of(&error)),
+        })?;
+        Ok(Self::Replica(server))
+    }
+
+    #[cfg(not(feature = "serve"))]
+    fn replica(_: &ReplicaName) -> Result<Self, ClientError> {
+        Err(io::Error::from(io::ErrorKind::Unsupported).into())
+    }
+
+    fn dial(&self) -> &Dial {
+        match self {
+            Self::Venti(dial) => dial,
+            #[cfg(feature = "serve")]
+            Self::Replica(server) => server.dial(),
         }
     }
 }

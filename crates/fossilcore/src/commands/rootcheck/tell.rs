@@ -10,7 +10,7 @@ use super::Options;
 use super::roots::AskedRoot;
 use super::target::{Decided, Outcome};
 use crate::archive::NamedBlock;
-use venticore::codec::dial::Dial;
+use venticore::codec::target::TargetName;
 use venticore::codec::verified::Verdict;
 use venticore::host::terminal::{Output, Terminal};
 use venticore::net::tree::Counts;
@@ -225,7 +225,7 @@ impl<'a> Reporter<'a> {
         printed.wrap_err("standard output")
     }
 
-    fn undecided(&mut self, target: &Dial, root: &AskedRoot, error: &str) -> Result<()> {
+    fn undecided(&mut self, target: &TargetName, root: &AskedRoot, error: &str) -> Result<()> {
         match self.options.json {
             true => self.json(target, root, None, Some(error.to_owned()), None),
             false => Ok(()),
@@ -255,7 +255,7 @@ impl<'a> Reporter<'a> {
 
     fn json(
         &mut self,
-        target: &Dial,
+        target: &TargetName,
         root: &AskedRoot,
         verdict: Option<Verdict>,
         error: Option<String>,
@@ -275,7 +275,7 @@ impl<'a> Reporter<'a> {
 }
 
 /// A root on a target, for a message.
-fn named(target: &Dial, root: &AskedRoot) -> String {
+fn named(target: &TargetName, root: &AskedRoot) -> String {
     let digits: String = root.score.to_string().chars().take(DIGITS).collect();
     match &root.partitions[..] {
         [] => format!("{target}: root {digits}"),
@@ -296,7 +296,7 @@ struct Planned<'a> {
 /// Prints which roots would be checked on which targets.
 pub(super) fn say_plan(
     roots: &[AskedRoot],
-    targets: &[Dial],
+    targets: &[TargetName],
     options: &Options,
     terminal: &Terminal,
 ) -> Result<Status> {

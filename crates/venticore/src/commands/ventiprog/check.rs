@@ -95,7 +95,9 @@ fn check_replica(
         arenas: &part.arenas,
         to: (to.arena, to.offset),
     };
-    let proof = replica::prove(store, &proven, how.all, on_read)?;
+    // What was damaged is looked for until nothing is: only a look at all of it tells.
+    let was_damaged = how.wrcmds.unreadable(target, &part.name).next().is_some();
+    let proof = replica::prove(store, &proven, how.all || was_damaged, on_read)?;
     let damages = how.wrcmds.damages(target, &part.name);
     let is_part = how.all && to < recorded(&line, part);
     Ok(Some(CheckResult {
@@ -283,7 +285,8 @@ fn judge(
         ));
         target.status = target.status.worst(Status::Partly);
     }
-    if read_back.more_unreadable() {
+    // All of a replica is read back while anything in it is damaged.
+    if read_back.more_unreadable() && dial.dial().is_some() {
         terminal.say(&format!(
             "{dial}: has more damaged blocks than wrcmds lists; --verify reads back all"
         ));

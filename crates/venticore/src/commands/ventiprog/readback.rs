@@ -149,7 +149,9 @@ impl ReadBack {
 
     /// What a look at a replica has shown.
     pub(super) fn of_replica(proof: Proof) -> Self {
+        let unreadable = (proof.damaged > 0).then_some(Unreadable::MORE);
         ReadBack {
+            unreadable: unreadable.into_iter().collect(),
             right: proof.right,
             missing: proof.missing,
             damaged: proof.damaged,
