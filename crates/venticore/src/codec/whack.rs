@@ -421,14 +421,18 @@ fn copy_long(bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> Result<usize,
 
 #[inline(always)]
 fn load<const N: usize>(output: &[u8], at: usize) -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(&output[at..at + N]);
-    bytes
+    // There is always such a chunk; to copy slices may be a call.
+    match output[at..at + N].first_chunk() {
+        Some(bytes) => *bytes,
+        None => [0; N],
+    }
 }
 
 #[inline(always)]
 fn store<const N: usize>(output: &mut [u8], at: usize, bytes: [u8; N]) {
-    output[at..at + N].copy_from_slice(&bytes);
+    if let Some(room) = output[at..at + N].first_chunk_mut() {
+        *room = bytes;
+    }
 }
 
 /// Copies a match that was checked, in chunks where the last may pass its end.
