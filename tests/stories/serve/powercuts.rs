@@ -297,11 +297,22 @@ impl Schedule {
         }
     }
 
+    /// Some new blocks, one after the other; of many, one comes twice.
     fn write_new(&mut self, store: &Store) {
-        let size = 1 + self.random.below(BLOCK);
-        let disk_type = [13, 13, 13, 2, 3, 1][self.random.below(6)];
-        let block = self.sample.block(size);
-        self.write(store, (disk_type, Score::of(&block)), block);
+        let number = [1, 1, 2, 5][self.random.below(4)];
+        let mut blocks = Vec::new();
+        for _ in 0..number {
+            let size = 1 + self.random.below(BLOCK);
+            let disk_type = [13, 13, 13, 2, 3, 1][self.random.below(6)];
+            let block = self.sample.block(size);
+            blocks.push(((disk_type, Score::of(&block)), block));
+        }
+        if number > 2 {
+            blocks.push(blocks[self.random.below(number)].clone());
+        }
+        for (key, block) in blocks {
+            self.write(store, key, block);
+        }
     }
 
     /// What is there already, or is there damaged, or did not get through.

@@ -12,6 +12,9 @@ use crate::codec::arena::directory::DirectoryEntry;
 use crate::codec::arena::trailer::{Counters, Trailer};
 use crate::codec::score::Score;
 
+/// Zeros after the last clump: what stood there before is not taken for one.
+pub(super) const END_MARK: usize = 4;
+
 /// After this many full directory blocks that are not on disk, a writer syncs by itself.
 const PENDING: usize = 1024;
 
@@ -283,11 +286,11 @@ impl Ledger {
             }
             let disk = ground.disks.get(place.disk).ok_or(Refusal::Full)?;
             let at = account.written.used;
-            let mut clump = Vec::with_capacity(HEADER_LEN + packed.stored.len() + 4);
+            let mut clump = Vec::with_capacity(HEADER_LEN + packed.stored.len() + END_MARK);
             clump.extend(packed.header.to_bytes(place.clump_magic));
             clump.extend(packed.stored);
             // The end of the log, until the next clump.
-            clump.extend([0; 4]);
+            clump.extend([0; END_MARK]);
             disk.write_at(&clump, place.base() + at).map_err(failed)?;
             let full = end.add(place, account.written.clumps, &packed.header);
             self.pending.extend(full);

@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use eyre::WrapErr;
 
+use crate::codec::arena::clump::HEADER_LEN;
 use crate::codec::arena::trailer::Counters;
 use crate::codec::arena::{Name, Version};
 use crate::codec::blocktype::{BLOCK_MAX, BlockType};
@@ -35,7 +36,7 @@ use crate::codec::score::Score;
 
 use ground::Ground;
 use index::Index;
-use ledger::{Flush, Ledger, Packed};
+use ledger::{END_MARK, Flush, Ledger, Packed};
 use pack::Packer;
 use place::Place;
 use tally::Tally;
@@ -153,10 +154,34 @@ impl Store {
                 disk.write_at(&piece, at)?;
             }
         }
+        for (place, account) in self.ground.places.iter().zip(&ledger.accounts) {
+            if !account.is_closed {
+                self.settle_beyond(place, account.written.used)?;
+            }
+        }
         ledger.doubt_trailers();
         let flush = ledger.take(&self.ground);
         self.flush(&flush)?;
         ledger.fill_next(&self.ground)
+    }
+
+    /// Writes again what follows the end of a log: its mark, and a clump that did not get
+    /// through. Otherwise a power cut could change it after the arena has got its score.
+    fn settle_beyond(&self, place: &Place, used: u64) -> io::Result<()> {
+        const MOST: u64 = (HEADER_LEN + END_MARK) as u64 + BLOCK_MAX as u64;
+        let len = place.size.saturating_sub(used).min(MOST);
+        let disk = self.ground.disks.get(place.disk);
+        let disk = disk.ok_or(io::ErrorKind::NotFound)?;
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        let at = place.base() + used;
+        // Nobody has written what cannot be read.
+        if disk.is_hole(at, bytes.len()) || disk.read_at(&mut bytes, at).is_err() {
+            return Ok(());
+        }
+        match used == 0 && bytes.iter().all(|&byte| byte == 0) {
+            true => Ok(()),
+            false => disk.write_at(&bytes, at),
+        }
     }
 
     /// The block with this score and type (disk number).
