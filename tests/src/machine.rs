@@ -54,6 +54,7 @@ const CLUMP_HEADER: u64 = 38;
 const PATHS: &[&str] = &[
     "/dev/sd",
     "/etc/ventiprog.toml",
+    "/mnt/",
     "/n/elsewhere",
     "/usr/local/plan9",
     "/var/lib/prometheus",

@@ -24,7 +24,8 @@ root and venti:
 
   vac:SCORE VENTI VERDICT BLOCKS BYTES
 
-  -h, --host HOST          a venti, in place of the targets; may be repeated
+  -h, --host HOST          a venti, in place of the targets; may be repeated;
+                           dir:PATH is a replica
   -d, --dir DIR            the state directory
   -a, --ask                ask whether the venti has the data, do not read it:
                            the verdict is present, and never whole

@@ -20,7 +20,7 @@ paths name, into the directory of -o. A file gets its name only when it is
 complete, and no file is overwritten.
 
   -h, --host HOST    the venti, $venti unless given; or part:PATH, a partition
-                     with its arenas
+                     with its arenas; or dir:PATH, a replica
   -o, --output DIR   the directory to copy into; the current one unless given;
                      with -, one file is written to standard output
   -n, --list         list, and write nothing

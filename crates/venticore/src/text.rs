@@ -110,6 +110,12 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// Whether sh or rc would not take a word as it stands: a wrarena command is run by both.
+#[must_use]
+pub fn is_for_a_shell(word: &str) -> bool {
+    word.contains(|c| "'\"`$&;|<>()*?[]{}\\^".contains(c)) || word.starts_with(['#', '~'])
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;

@@ -20,7 +20,8 @@ const TOOL: Tool = Tool {
     help: "\
 Bring the host of the wrcmd and every venti of the list up to date with the
 arenas of the source; then move the place in the wrcmd. Without a list, the
-ventis in $targetventis are taken. Without a wrcmd, one is made.
+ventis in $targetventis are taken. Without a wrcmd, one is made. In place of a
+venti, dir:PATH is a replica: the arenas as files in a directory.
 
   -b, --rate RATE        send each target at most RATE bytes a second, as 2M
   -d, --dir DIR          where wrcmd, wrcmds and rootscor lie

@@ -28,8 +28,8 @@ before it is left out.
   --help             print this text
   -V, --version      print the version
 
-A partition may be a file of one arena. KIND is fossil, vac, ext2, ffs ...;
-TIME is when the venti stored the root.",
+A partition may be a file of one arena, or a replica, dir:PATH. KIND is fossil,
+vac, ext2, ffs ...; TIME is when the venti stored the root.",
 };
 
 fn main() -> ExitCode {

@@ -18,7 +18,8 @@ const TOOL: Tool = Tool {
     help: "\
 Serve arenas as a venti. A store is a partition or file with arenas, as plan9port's
 fmtarenas makes them, or one arena that rdarena wrote. It is read and written in
-place; its index is made in memory at the start.
+place; its index is made in memory at the start. With -r, a store may be a
+replica, dir:PATH.
 
   -a, --address ADDR     listen here; tcp!127.0.0.1!17034 and tcp!::1!17034 without it
   -H, --http ADDR        serve the pages /, /index, /storage and /metrics here

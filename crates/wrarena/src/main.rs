@@ -20,7 +20,7 @@ Send the clumps of an arena to a venti server, and sync it.
 
   -o, --offset FILEOFFSET  send the arena at this offset; print its end offset
   -h, --host HOST          the server; $venti unless given; with /dev/null, only
-                           check the clumps
+                           check the clumps; dir:PATH is a replica
   -M, --max N              stop after N clumps
   -f, --fast               accepted; damaged clumps are still not sent
   -v, --verbose            print the score of every block
@@ -28,7 +28,7 @@ Send the clumps of an arena to a venti server, and sync it.
   -V, --version            print the version
 
 Numbers are decimal, 0x hexadecimal or 0 octal. On a partition without -o
-every arena is sent from its start.",
+every arena is sent from its start. A replica, dir:PATH, is read like one.",
 };
 
 fn main() -> ExitCode {

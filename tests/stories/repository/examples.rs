@@ -5,12 +5,13 @@ use venti_tests::page::Page;
 
 use crate::fixture::reset::is_blind;
 
-/// Why an example may not be run here. The stories of cpsys, of the console and of
-/// undo run the same, in their own surroundings.
-const NOT_RUN: [&str; 5] = [
+/// Why an example may not be run here. The stories of cpsys, of the console, of
+/// undo and of replicas run the same, in their own surroundings.
+const NOT_RUN: [&str; 6] = [
     "it takes two machines",
     "it takes three machines",
     "it takes a running fossil",
+    "it takes a replica on a disk",
     "the file has another name each time",
     "it is a part of a unit",
 ];

@@ -403,6 +403,51 @@ fn an_object_that_is_not_what_it_should_be_is_named_until_it_is_removed() {
 }
 
 #[test]
+fn what_is_before_and_after_a_log_is_read_back_too() {
+    let site = three_arenas();
+    let (root, target) = disk(&site, "disk");
+    runs(&site, &target, 0);
+    for name in ["head", "end"] {
+        let path = object(&root, name);
+        let whole = fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        fs::write(&path, &flipped).unwrap();
+        let output = site.ventiprog().arg("--verify").arg(&target).run();
+        assert_eq!(output.status, 4, "{name}: {output:?}");
+        let said = format!("/{name} has other bytes");
+        assert!(output.remarks().contains(&said), "{output:?}");
+        assert!(fs::read(&path).unwrap() == flipped, "nothing is replaced");
+        fs::remove_file(&path).unwrap();
+        run(&site, &target);
+        let output = site.ventiprog().arg("--verify").arg(&target).run();
+        assert_eq!(output.status, 0, "{name}: {output:?}");
+        assert!(fs::read(&path).unwrap() == whole, "it is there again");
+    }
+}
+
+#[test]
+fn the_configuration_may_name_a_replica() {
+    let site = Site::new(20);
+    let (root, target) = disk(&site, "disk");
+    let config = format!("targets = ['{target}']\n");
+    let command = site.ventiprog().config(&config).args(["-p", &site.part()]);
+    let output = command.run();
+    assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+    assert_covers(&site, &target);
+    drop(root);
+}
+
+#[test]
+fn a_path_that_no_line_of_wrcmds_can_have_is_refused_before_anything_is_written() {
+    let site = Site::new(20);
+    let (root, target) = disk(&site, "a disk");
+    let output = runs(&site, &target, 2);
+    assert!(output.remarks().contains("blanks"), "{output:?}");
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+}
+
+#[test]
 fn two_writers_leave_one_archive() {
     let mut site = Site::empty(2);
     let (root, target) = disk(&site, "disk");

@@ -101,7 +101,9 @@ pub enum Invalid {
     /// A network: its address has bits set that do not count; how it is written.
     #[error("expected {0}: a network has no bits beyond its prefix")]
     NetworkBits(String),
-    /// A replica: not `dir:` and an absolute path.
-    #[error("expected dir:PATH, the path absolute and without \"..\", found {0:?}")]
+    /// A replica: not `dir:` and an absolute path that is one word.
+    #[error(
+        "expected dir:PATH, the path absolute and without \"..\", blanks and shell characters, found {0:?}"
+    )]
     Replica(String),
 }

@@ -16,6 +16,7 @@ use std::str::FromStr;
 
 use crate::codec::arena::Name;
 use crate::codec::invalid::Invalid;
+use crate::text::is_for_a_shell;
 
 /// The object that says that this is a replica, and of which form.
 pub const MARKER: &str = "ventiprog";
@@ -26,7 +27,8 @@ pub const FORM: &str = "ventiprog replica 1\n";
 /// Bytes of the log in one object at most, unless a single clump is longer.
 pub const LONGEST: u64 = 16 << 20;
 
-/// Where a replica is: `dir:PATH`, the path absolute and without `.` and `..`.
+/// Where a replica is: `dir:PATH`, the path absolute and without `.` and `..`, and one word
+/// for a shell, since it stands in `wrcmds`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReplicaName {
     dir: PathBuf,
@@ -59,7 +61,8 @@ impl FromStr for ReplicaName {
         let is_plain = |part: Component<'_>| !matches!(part, Component::ParentDir);
         let is_good = path.is_absolute()
             && path.components().all(is_plain)
-            && !text.chars().any(char::is_control);
+            && !text.contains(|c: char| c.is_control() || c.is_whitespace())
+            && !is_for_a_shell(text);
         match is_good {
             // Without doubled slashes, dots, and a slash at the end.
             true => Ok(ReplicaName {
@@ -201,6 +204,8 @@ mod tests {
             "/mnt/usb",
             "dir:/mnt/../etc",
             "dir:/a\nb",
+            "dir:/a b",
+            "dir:/$HOME",
         ] {
             let error = text.parse::<ReplicaName>().unwrap_err();
             assert_eq!(error, Invalid::Replica(text.to_owned()));

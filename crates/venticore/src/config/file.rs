@@ -30,7 +30,7 @@ pub(super) struct File {
     pub(super) engine: Option<String>,
     #[serde(default, deserialize_with = "value::program")]
     pub(super) wrarena: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "value::list::<value::Address, _>")]
+    #[serde(default, deserialize_with = "value::list::<value::TargetText, _>")]
     pub(super) targets: Option<Vec<String>>,
     #[serde(default, deserialize_with = "value::one::<value::IndexPage, _, _>")]
     pub(super) index: Option<String>,

@@ -316,6 +316,10 @@ fn a_value_that_is_wrong_is_found_when_the_file_is_read_with_line_and_key() {
             "line 1: key `targets`: expected one address, found \"a b\": give several as separate words",
         ),
         (
+            "targets = ['dir:usb']\n",
+            "line 1: key `targets`: expected dir:PATH, the path absolute and without \"..\", blanks and shell characters, found \"dir:usb\"",
+        ),
+        (
             "index = 'localhost:8000/index'\n",
             "line 1: key `index`: expected http://HOST:PORT/index, found \"localhost:8000/index\"",
         ),
@@ -387,7 +391,7 @@ fn a_value_that_is_wrong_is_found_when_the_file_is_read_with_line_and_key() {
         let error = config(text, &[]).unwrap_err().to_string();
         assert!(error.ends_with(&format!(": {said}")), "{text}: {error}");
     }
-    let text = "source = '$venti'\ntargets = ['/net.alt/tcp!a', '[::1]:17034']\naddress = '::1'\n";
+    let text = "source = '$venti'\ntargets = ['/net.alt/tcp!a', '[::1]:17034', 'dir:/mnt/usb']\naddress = '::1'\n";
     config(text, &[]).unwrap();
 }
 

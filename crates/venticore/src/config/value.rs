@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use crate::codec::dial::Dial;
 use crate::codec::index::{PageError, quoted};
 use crate::codec::operand::Operand;
+use crate::codec::replica::ReplicaName;
 
 /// The usual port of an index page.
 const HTTP: u16 = 80;
@@ -29,6 +30,9 @@ pub(super) trait Kind {
 /// The address of a venti, or `$venti`.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) enum Address {}
+
+/// A venti's address, or a replica.
+pub(super) enum TargetText {}
 
 /// A name by which other machines reach this one, without a port.
 pub(super) enum HostName {}
@@ -57,6 +61,18 @@ impl Kind for Address {
         // Whether $venti is set is another matter.
         let dial = Dial::parse_with(text, Some("localhost"));
         dial.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl Kind for TargetText {
+    fn check(text: &str) -> Result<(), String> {
+        match ReplicaName::is_meant(text) {
+            true => {
+                let name = text.parse::<ReplicaName>();
+                name.map(drop).map_err(|error| error.to_string())
+            }
+            false => Address::check(text),
+        }
     }
 }
 

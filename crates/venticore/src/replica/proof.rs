@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::ObjectStore;
 use super::chain::{Chain, Piece};
-use super::writer::folder_of;
+use super::writer::{end_of, folder_of, is_final, other_bytes, put_end};
 use crate::codec::arena::clump::{ClumpHeader, HEADER_LEN};
 use crate::codec::replica::{ArenaFolder, ObjectName};
 use crate::host::random;
@@ -39,6 +39,7 @@ pub struct Proven<'a> {
 }
 
 /// Looks at a replica: at everything before a place, or at the newest objects and some others.
+/// An arena that is looked at gets its end, where that is not there and could be.
 ///
 /// `on_read` is called now and then with the bytes that were read, of about how many.
 ///
@@ -66,20 +67,21 @@ pub fn prove(
         let chain = Chain::of(store.list(&folder)?);
         proof.look_at(&folder, &chain, to);
         let pieces: Vec<Piece> = chain.pieces().into_iter().filter(|of| of.at < to).collect();
+        let log = LogCheck {
+            store,
+            source: of.source,
+            arena,
+            folder: &folder,
+        };
         for piece in if all { pieces } else { sample(pieces) } {
             let end = piece.of.to.min(to);
-            let log = LogCheck {
-                store,
-                source: of.source,
-                arena,
-                folder: &folder,
-            };
             log.check(piece, end, &mut proof)?;
             done += end - piece.at;
             if all {
                 on_read(done, whole);
             }
         }
+        log.check_frame(&chain, to, &mut proof)?;
     }
     Ok(proof)
 }
@@ -173,6 +175,51 @@ impl LogCheck<'_> {
             Err(error) => {
                 proof.damaged += 1;
                 proof.tell(format!("{object} cannot be read: {error}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what is before and after the log with the source.
+    fn check_frame(&self, chain: &Chain, to: u64, proof: &mut Proof) -> io::Result<()> {
+        if let Some(len) = chain.head {
+            let mut head = vec![0; self.arena.block_size as usize];
+            self.source.read_at(&mut head, self.arena.head)?;
+            self.compare(ObjectName::Head, len, &head, proof)?;
+        }
+        let is_log_whole = to >= self.arena.live.used;
+        if !is_log_whole || !is_final(self.source, self.arena) {
+            return Ok(());
+        }
+        match chain.end {
+            Some(len) => {
+                let end = end_of(self.source, self.arena)?;
+                self.compare(ObjectName::End, len, &end, proof)
+            }
+            None => put_end(self.store, chain, self.source, self.arena),
+        }
+    }
+
+    /// Whether an object of this length has these bytes.
+    fn compare(
+        &self,
+        object: ObjectName,
+        len: u64,
+        expected: &[u8],
+        proof: &mut Proof,
+    ) -> io::Result<()> {
+        let object = self.folder.object(object);
+        let mut found = vec![0; expected.len()];
+        let read = match len == expected.len() as u64 {
+            true => self.store.read(&object, &mut found, 0),
+            false => Err(io::ErrorKind::InvalidData.into()),
+        };
+        match read {
+            Err(error) if is_of_the_store(&error) => return Err(error),
+            Ok(()) if found == expected => {}
+            _ => {
+                proof.damaged += 1;
+                proof.tell(other_bytes(&object).to_string());
             }
         }
         Ok(())

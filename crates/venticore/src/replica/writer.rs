@@ -229,12 +229,7 @@ impl ReplicaWriter {
                 &listed
             }
         };
-        if chain.end.is_some() || chain.reaches() < arena.live.used {
-            return Ok(());
-        }
-        let mut end = vec![0; usize::try_from(end_len(arena)).unwrap_or(0)];
-        source.read_at(&mut end, arena.base() + arena.live.used)?;
-        put(self.store.as_ref(), &folder.object(ObjectName::End), &end)
+        put_end(self.store.as_ref(), chain, source, arena)
     }
 
     /// Whether the replica has the end of an arena.
@@ -246,6 +241,32 @@ impl ReplicaWriter {
     }
 }
 
+/// Puts the end of an arena there, if that is final, and the replica has the whole log and
+/// no end.
+///
+/// # Errors
+/// Of the store or the source.
+pub(super) fn put_end(
+    store: &dyn ObjectStore,
+    chain: &Chain,
+    source: &dyn ReadAt,
+    arena: &Arena,
+) -> io::Result<()> {
+    let is_due = chain.end.is_none() && chain.reaches() >= arena.live.used;
+    if !is_due || !is_final(source, arena) {
+        return Ok(());
+    }
+    let end = end_of(source, arena)?;
+    put(store, &folder_of(arena).object(ObjectName::End), &end)
+}
+
+/// What follows the log of an arena that is final.
+pub(super) fn end_of(source: &dyn ReadAt, arena: &Arena) -> io::Result<Vec<u8>> {
+    let mut end = vec![0; usize::try_from(end_len(arena)).unwrap_or(0)];
+    source.read_at(&mut end, arena.base() + arena.live.used)?;
+    Ok(end)
+}
+
 /// Bytes from the end of the log to the end of the arena.
 fn end_len(arena: &Arena) -> u64 {
     let data = arena.size.saturating_sub(arena.live.used);
@@ -253,7 +274,7 @@ fn end_len(arena: &Arena) -> u64 {
 }
 
 /// Whether nothing of an arena will change any more.
-fn is_final(source: &dyn ReadAt, arena: &Arena) -> bool {
+pub(super) fn is_final(source: &dyn ReadAt, arena: &Arena) -> bool {
     arena.settled && end_len(arena) <= LONGEST_END && arena.seal_score(source).is_some()
 }
 
@@ -267,7 +288,7 @@ fn put(store: &dyn ObjectStore, object: &str, bytes: &[u8]) -> io::Result<()> {
         })
 }
 
-fn other_bytes(object: &str) -> io::Error {
+pub(super) fn other_bytes(object: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::AlreadyExists,
         format!(

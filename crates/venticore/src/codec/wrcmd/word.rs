@@ -5,6 +5,7 @@ use nom::multi::many0;
 use nom::{IResult, Parser};
 
 use super::WrcmdError;
+use crate::text::is_for_a_shell;
 
 /// The characters between words.
 pub(crate) fn is_blank(c: char) -> bool {
@@ -32,11 +33,6 @@ pub(super) fn one_word(what: &'static str, word: &str) -> Result<(), WrcmdError>
         return Err(WrcmdError::Word(what, word.to_owned()));
     }
     Ok(())
-}
-
-/// What sh or rc would not take as it stands: a line is run by both.
-fn is_for_a_shell(word: &str) -> bool {
-    word.contains(|c| "'\"`$&;|<>()*?[]{}\\^".contains(c)) || word.starts_with(['#', '~'])
 }
 
 /// Refuses what would not be read back as an operand, here or in a shell.
