@@ -106,4 +106,7 @@ pub enum Invalid {
         "expected dir:PATH, the path absolute and without \"..\", blanks and shell characters, found {0:?}"
     )]
     Replica(String),
+    /// A replica in a bucket: not `s3:` and a URL without a user and a query.
+    #[error("expected s3:URL/BUCKET/PREFIX, such as s3:https://s3.example.org/venti/home, found {0:?}")]
+    Bucket(String),
 }

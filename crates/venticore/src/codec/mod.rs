@@ -3,6 +3,7 @@
 
 pub mod arena;
 pub mod blocktype;
+pub mod bucket;
 pub mod confregion;
 pub mod dial;
 pub mod format_error;

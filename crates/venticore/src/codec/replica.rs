@@ -15,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use crate::codec::arena::Name;
+use crate::codec::bucket::BucketName;
 use crate::codec::invalid::Invalid;
 use crate::text::is_for_a_shell;
 
@@ -27,11 +28,13 @@ pub const FORM: &str = "ventiprog replica 1\n";
 /// Bytes of the log in one object at most, unless a single clump is longer.
 pub const LONGEST: u64 = 16 << 20;
 
-/// Where a replica is: `dir:PATH`, the path absolute and without `.` and `..`, and one word
-/// for a shell, since it stands in `wrcmds`.
+/// Where a replica is: one word for a shell, since it stands in `wrcmds`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ReplicaName {
-    dir: PathBuf,
+pub enum ReplicaName {
+    /// `dir:PATH`: in a directory, its path absolute and without `.` and `..`.
+    Directory(PathBuf),
+    /// `s3:URL/BUCKET/PREFIX`: in an object store.
+    Bucket(BucketName),
 }
 
 impl ReplicaName {
@@ -41,13 +44,7 @@ impl ReplicaName {
     /// Whether a text means a replica, and not a venti, a file or a partition.
     #[must_use]
     pub fn is_meant(text: &str) -> bool {
-        text.starts_with(Self::DIR)
-    }
-
-    /// The directory that it is.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
+        text.starts_with(Self::DIR) || text.starts_with(BucketName::S3)
     }
 }
 
@@ -55,6 +52,9 @@ impl FromStr for ReplicaName {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text.starts_with(BucketName::S3) {
+            return text.parse().map(Self::Bucket);
+        }
         let wrong = || Invalid::Replica(text.to_owned());
         let path = text.strip_prefix(Self::DIR).ok_or_else(wrong)?;
         let path = Path::new(path);
@@ -65,9 +65,7 @@ impl FromStr for ReplicaName {
             && !is_for_a_shell(text);
         match is_good {
             // Without doubled slashes, dots, and a slash at the end.
-            true => Ok(ReplicaName {
-                dir: path.components().collect(),
-            }),
+            true => Ok(Self::Directory(path.components().collect())),
             false => Err(wrong()),
         }
     }
@@ -75,7 +73,10 @@ impl FromStr for ReplicaName {
 
 impl fmt::Display for ReplicaName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", Self::DIR, self.dir.display())
+        match self {
+            Self::Directory(path) => write!(f, "{}{}", Self::DIR, path.display()),
+            Self::Bucket(name) => name.fmt(f),
+        }
     }
 }
 
@@ -197,7 +198,7 @@ mod tests {
     fn a_replica_is_named_by_an_absolute_path() {
         let name: ReplicaName = "dir:/mnt//usb/./venti/".parse().unwrap();
         assert_eq!(name.to_string(), "dir:/mnt/usb/venti");
-        assert_eq!(name.dir(), Path::new("/mnt/usb/venti"));
+        assert_eq!(name, ReplicaName::Directory("/mnt/usb/venti".into()));
         for text in [
             "dir:",
             "dir:usb",
