@@ -1,6 +1,7 @@
 //! The environment and the configuration file, read once: option, environment,
 //! file, default, in this order of precedence.
 
+mod access;
 mod environment;
 mod explain;
 mod file;
@@ -39,6 +40,7 @@ use crate::codec::operand::Operand;
 use crate::codec::target::TargetName;
 use crate::copy::replicate::Checkpoint;
 use crate::net::client::Timeouts;
+use crate::replica::StoreAccess;
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
 use environment::Environment;
@@ -114,6 +116,8 @@ pub struct Config {
     pub console: Duration,
     /// `archive` of `[limits]`: how long an archival snapshot may take.
     pub archive: Duration,
+    /// `[s3]` of the file, and the usual variables: how object stores are reached.
+    pub replicas: StoreAccess,
     /// `[limits]` of the file.
     pub limits: Timeouts,
     /// `retries` of `[limits]`: how often a target that was lost in the middle
@@ -167,6 +171,7 @@ impl Default for Config {
             fossils: HashMap::new(),
             console: Duration::from_secs(120),
             archive: Duration::from_secs(30 * 60),
+            replicas: StoreAccess::default(),
             limits: Timeouts::default(),
             retries: 5,
             checkpoint_bytes: Checkpoint::default().bytes,
@@ -234,6 +239,7 @@ impl Config {
             target_index: file.target_index.unwrap_or_default(),
             hosts: file.hosts.unwrap_or_default(),
             remote_limit: seconds(limits.remote, default.remote_limit),
+            replicas: file.s3.unwrap_or_default().access(environment, &limits),
             limits: limits.of_a_client(),
         })
     }

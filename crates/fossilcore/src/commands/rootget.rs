@@ -108,7 +108,7 @@ fn blocks_of(
         return Ok((dial.to_string(), Box::new(client)));
     };
     let subject = || printable(path.as_bytes());
-    let partition = OpenedSource::named(path.as_ref())?;
+    let partition = OpenedSource::named(path.as_ref(), &config.replicas)?;
     notes::say_wrong(&partition.notes, terminal);
     let arenas = match ArenaSource::read(&partition, 0).wrap_err_with(subject)? {
         ArenaSource::Single(arena) => vec![arena],

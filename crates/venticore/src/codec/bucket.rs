@@ -144,10 +144,7 @@ mod tests {
                 "s3:HTTPS://S3.Example.org:443//venti//a/b/",
                 "s3:https://s3.example.org/venti/a/b",
             ),
-            (
-                "s3:http://127.0.0.1:80/venti/",
-                "s3:http://127.0.0.1/venti",
-            ),
+            ("s3:http://127.0.0.1:80/venti/", "s3:http://127.0.0.1/venti"),
             (
                 "s3:http://[0:0::1]:9000/venti/x",
                 "s3:http://[::1]:9000/venti/x",

@@ -107,6 +107,8 @@ pub enum Invalid {
     )]
     Replica(String),
     /// A replica in a bucket: not `s3:` and a URL without a user and a query.
-    #[error("expected s3:URL/BUCKET/PREFIX, such as s3:https://s3.example.org/venti/home, found {0:?}")]
+    #[error(
+        "expected s3:URL/BUCKET/PREFIX, such as s3:https://s3.example.org/venti/home, found {0:?}"
+    )]
     Bucket(String),
 }

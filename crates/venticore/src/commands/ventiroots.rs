@@ -18,7 +18,7 @@ use crate::codec::utc::Utc;
 use crate::config::Config;
 use crate::host::terminal::{SCHEMA, Terminal};
 use crate::net::client::{Client, ClientError};
-use crate::replica::OpenedSource;
+use crate::replica::{OpenedSource, StoreAccess};
 use crate::source::roots::{self, RootClump, RootEvent};
 use crate::source::{Arena, ArenaSource, ReadAt, notes};
 use crate::status::{Failure, Status};
@@ -63,7 +63,9 @@ pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<St
     };
     for operand in &options.partitions {
         let subject = || operand.to_string_lossy().into_owned();
-        search.partition(operand).wrap_err_with(subject)?;
+        search
+            .partition(operand, &config.replicas)
+            .wrap_err_with(subject)?;
     }
     terminal.clear();
     search.print(venti.as_mut())
@@ -96,8 +98,8 @@ struct RootSearch<'a> {
 }
 
 impl RootSearch<'_> {
-    fn partition(&mut self, operand: &OsStr) -> Result<()> {
-        let partition = OpenedSource::named(operand)?;
+    fn partition(&mut self, operand: &OsStr, access: &StoreAccess) -> Result<()> {
+        let partition = OpenedSource::named(operand, access)?;
         self.odd(notes::say_wrong(&partition.notes, self.terminal));
         let name: Arc<str> = operand.to_string_lossy().into();
         let arenas = match ArenaSource::read(&partition, 0)? {

@@ -15,10 +15,12 @@ use signal_hook::low_level::pipe;
 use crate::codec::dial::Dial;
 use crate::codec::network::Network;
 use crate::codec::operand::Operand;
-use crate::config::Service;
+use crate::codec::replica::ReplicaName;
+use crate::config::{Config, Service};
 use crate::host::supervisor;
 use crate::host::terminal::Terminal;
 use crate::net::addresses;
+use crate::replica::StoreAccess;
 use crate::serve::{Doors, Event, Limits, Server, Signals, Sums};
 use crate::status::Status;
 use crate::store::{Keeper, Settings, Store, create, disk};
@@ -119,6 +121,18 @@ fn is_part(operand: &Operand) -> bool {
     bytes.contains(&b':') || operand.as_path().starts_with("/dev")
 }
 
+/// How replicas are reached. The configuration is of no other use here, and not read.
+fn access(operands: &[Operand]) -> Result<StoreAccess> {
+    let is_replica = |operand: &Operand| {
+        let text = operand.as_os_str().to_str();
+        text.is_some_and(ReplicaName::is_meant)
+    };
+    match operands.iter().any(is_replica) {
+        true => Ok(Config::load()?.replicas),
+        false => Ok(StoreAccess::default()),
+    }
+}
+
 /// The stores, those made that are not there.
 fn open(options: &Options, terminal: &Arc<Terminal>) -> Result<Store> {
     let operands = options.stores.iter().map(|text| Operand::try_from(&**text));
@@ -127,7 +141,9 @@ fn open(options: &Options, terminal: &Arc<Terminal>) -> Result<Store> {
         let arena = options.arena_size.unwrap_or(create::ARENA);
         make(&operands, size, arena)?;
     }
-    let disks = disk::open_all(&operands, options.read_only, &|line| terminal.say(line))?;
+    let access = access(&operands)?;
+    let say = |line: &str| terminal.say(line);
+    let disks = disk::open_all(&operands, options.read_only, &access, &say)?;
     let said = Arc::clone(terminal);
     let settings = Settings {
         read_only: options.read_only,

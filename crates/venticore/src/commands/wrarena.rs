@@ -52,7 +52,7 @@ pub struct Options {
 pub fn run(options: &Options, config: &Config, terminal: &Terminal) -> Result<Status> {
     let target = target(options, config)?;
     let subject = || options.file.to_string_lossy().into_owned();
-    let opened = OpenedSource::named(&options.file).wrap_err_with(subject)?;
+    let opened = OpenedSource::named(&options.file, &config.replicas).wrap_err_with(subject)?;
     let (arenas, mut status) = arenas(options, &opened, terminal).wrap_err_with(subject)?;
     status = status.worst(notes::say_wrong(&opened.notes, terminal));
     let job = CopyJob {
@@ -118,6 +118,7 @@ fn send(
         jobs,
         &[seat],
         manner,
+        &config.replicas,
         &|_, _| Ok(()),
         &mut |event| match event {
             Event::Block(score) => {

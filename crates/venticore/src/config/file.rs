@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::access::StoreKeys;
 use super::limits::FileLimits;
 use super::mtools::Mtools;
 use super::value;
@@ -63,6 +64,7 @@ pub(super) struct File {
     pub(super) namespace: Option<PathBuf>,
     pub(super) fossil: Option<Fossil>,
     pub(super) fossils: Option<HashMap<String, Fossil>>,
+    pub(super) s3: Option<StoreKeys>,
     pub(super) limits: Option<FileLimits>,
 }
 
@@ -70,6 +72,7 @@ impl File {
     /// The default partition is one for all commands, and so is whether others can open
     /// one: a fossil with a name has none of its own.
     pub(super) fn check(&self) -> Result<(), String> {
+        self.s3.as_ref().map_or(Ok(()), StoreKeys::check)?;
         for (name, fossil) in self.fossils.iter().flatten() {
             let keys = [
                 (fossil.partition.is_some(), "partition"),
@@ -89,6 +92,7 @@ impl File {
         let limits = self.limits.unwrap_or_default();
         let fossil = self.fossil.unwrap_or_default();
         let undo = self.undo.unwrap_or_default();
+        let s3 = self.s3.unwrap_or_default();
         File {
             nine_fat: self.nine_fat.or(below.nine_fat),
             mount: self.mount.or(below.mount),
@@ -113,6 +117,7 @@ impl File {
             namespace: self.namespace.or(below.namespace),
             fossil: Some(fossil.over(below.fossil.unwrap_or_default())),
             fossils: merged(self.fossils, below.fossils),
+            s3: Some(s3.over(below.s3.unwrap_or_default())),
             limits: Some(limits.over(&below.limits.unwrap_or_default())),
         }
     }

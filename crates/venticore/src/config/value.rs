@@ -53,6 +53,9 @@ pub(super) enum EngineName {}
 #[derive(PartialEq, Eq, Hash)]
 pub(super) enum Word {}
 
+/// One word of characters that print.
+pub(super) enum Token {}
+
 /// Options of a console's command: one line.
 pub(super) enum Options {}
 
@@ -132,6 +135,15 @@ impl Kind for Word {
         match text.contains('\0') || text.trim().is_empty() {
             true => Err(format!("expected a name, found {text:?}")),
             false => Ok(()),
+        }
+    }
+}
+
+impl Kind for Token {
+    fn check(text: &str) -> Result<(), String> {
+        match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(()),
+            false => Err(format!("expected a word, found {text:?}")),
         }
     }
 }

@@ -38,19 +38,6 @@ impl DirectoryStore {
         })
     }
 
-    /// Whether nothing is in it but what a file system has at its root, and files that
-    /// were never finished.
-    pub(super) fn is_empty(&self) -> io::Result<bool> {
-        for entry in fs::read_dir(&self.root)? {
-            let name = entry?.file_name();
-            let name = name.to_string_lossy();
-            if name != "lost+found" && !name.starts_with(UNFINISHED) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     fn file(&self, object: &str) -> io::Result<Arc<File>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = open.iter().position(|(name, _)| name == object) {
@@ -94,6 +81,18 @@ fn open_regular(path: &Path) -> io::Result<File> {
 }
 
 impl ObjectStore for DirectoryStore {
+    /// What a file system has at its root is nothing, and files that were never finished are.
+    fn is_empty(&self) -> io::Result<bool> {
+        for entry in fs::read_dir(&self.root)? {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            if name != "lost+found" && !name.starts_with(UNFINISHED) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn folders(&self) -> io::Result<Vec<ArenaFolder>> {
         let mut folders = Vec::new();
         for entry in fs::read_dir(&self.root)? {

@@ -6,10 +6,13 @@
 //! written is never replaced, and the log of a sealed arena, with what is before and after
 //! it, is the arena byte for byte.
 
+mod access;
 mod chain;
 mod directory;
 mod opened;
 mod proof;
+#[cfg(feature = "s3")]
+mod s3;
 mod source;
 mod writer;
 
@@ -18,6 +21,7 @@ use std::sync::Arc;
 
 use crate::codec::replica::{ArenaFolder, FORM, MARKER, ObjectName, ReplicaName};
 
+pub use access::{AccessKey, KeySource, Secret, StoreAccess};
 pub use chain::Chain;
 pub use opened::OpenedSource;
 pub use proof::{Proof, Proven, prove};
@@ -41,6 +45,12 @@ pub struct Listed {
 /// Each call is one of the errors of [`io::Error`]; those that may pass, such as a lost
 /// connection, have the kinds that networks have.
 pub trait ObjectStore: Send + Sync {
+    /// Whether nothing is in it: a replica may be made there.
+    ///
+    /// # Errors
+    /// It cannot be listed.
+    fn is_empty(&self) -> io::Result<bool>;
+
     /// The folders that are there, without any other thing that may lie beside them.
     ///
     /// # Errors
@@ -97,11 +107,57 @@ pub fn may_pass(error: &io::Error) -> bool {
 /// # Errors
 /// [`io::ErrorKind::NotFound`], where the place or its marker is missing: a disk that is not
 /// mounted looks like that.
-pub fn open(name: &ReplicaName) -> io::Result<Arc<dyn ObjectStore>> {
-    let store = DirectoryStore::new(name.dir())?;
+pub fn open(name: &ReplicaName, access: &StoreAccess) -> io::Result<Arc<dyn ObjectStore>> {
+    let store = store_of(name, access)?;
+    see_marker(name, store.as_ref())?;
+    Ok(store)
+}
+
+/// Opens the replica of this name, or makes it where nothing is: in a directory that is there,
+/// or below a prefix of a bucket that is there.
+///
+/// # Errors
+/// As [`open`]; [`io::ErrorKind::DirectoryNotEmpty`] where it is not a replica and
+/// has other things in it.
+pub fn open_or_make(name: &ReplicaName, access: &StoreAccess) -> io::Result<Arc<dyn ObjectStore>> {
+    let store = store_of(name, access)?;
+    if store.is_empty()? {
+        store.put(MARKER, FORM.as_bytes())?;
+    }
+    match see_marker(name, store.as_ref()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
+            io::ErrorKind::DirectoryNotEmpty,
+            match name {
+                ReplicaName::Directory(_) => format!(
+                    "expected a replica, which has a file {MARKER}, or an empty directory to make one in"
+                ),
+                ReplicaName::Bucket(_) => format!(
+                    "expected a replica, which has an object {MARKER}, or nothing below this prefix to make one in"
+                ),
+            },
+        )),
+        seen => seen.map(|()| store),
+    }
+}
+
+fn store_of(name: &ReplicaName, access: &StoreAccess) -> io::Result<Arc<dyn ObjectStore>> {
+    match name {
+        ReplicaName::Directory(path) => Ok(Arc::new(DirectoryStore::new(path)?)),
+        #[cfg(feature = "s3")]
+        ReplicaName::Bucket(name) => Ok(Arc::new(s3::BucketStore::new(name, access)?)),
+        #[cfg(not(feature = "s3"))]
+        ReplicaName::Bucket(_) => {
+            let _ = access;
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+}
+
+/// Whether a store is a replica of the form that is known here.
+fn see_marker(name: &ReplicaName, store: &dyn ObjectStore) -> io::Result<()> {
     let mut form = vec![0; FORM.len()];
     match store.read(MARKER, &mut form, 0) {
-        Ok(()) if form == FORM.as_bytes() => Ok(Arc::new(store)),
+        Ok(()) if form == FORM.as_bytes() => Ok(()),
         Ok(()) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!(
@@ -111,30 +167,15 @@ pub fn open(name: &ReplicaName) -> io::Result<Arc<dyn ObjectStore>> {
         )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
             io::ErrorKind::NotFound,
-            format!("expected a replica, which has a file {MARKER}: is the disk mounted?"),
+            match name {
+                ReplicaName::Directory(_) => {
+                    format!("expected a replica, which has a file {MARKER}: is the disk mounted?")
+                }
+                ReplicaName::Bucket(_) => {
+                    format!("expected a replica, which has an object {MARKER}")
+                }
+            },
         )),
         Err(error) => Err(error),
-    }
-}
-
-/// Opens the replica of this name, or makes it in a directory that is there and has nothing
-/// in it.
-///
-/// # Errors
-/// As [`open`]; [`io::ErrorKind::DirectoryNotEmpty`] where it is not a replica and
-/// has other things in it.
-pub fn open_or_make(name: &ReplicaName) -> io::Result<Arc<dyn ObjectStore>> {
-    let store = DirectoryStore::new(name.dir())?;
-    if store.is_empty()? {
-        store.put(MARKER, FORM.as_bytes())?;
-    }
-    match open(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
-            io::ErrorKind::DirectoryNotEmpty,
-            format!(
-                "expected a replica, which has a file {MARKER}, or an empty directory to make one in"
-            ),
-        )),
-        opened => opened,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eyre::{Result, WrapErr};
 
-use super::ReplicaSource;
+use super::{ReplicaSource, StoreAccess};
 use crate::codec::replica::ReplicaName;
 use crate::host::partition::Partition;
 use crate::source::ReadAt;
@@ -26,11 +26,12 @@ impl OpenedSource {
     ///
     /// # Errors
     /// It is not an operand, or it cannot be opened.
-    pub fn named(operand: &OsStr) -> Result<Self> {
+    pub fn named(operand: &OsStr, access: &StoreAccess) -> Result<Self> {
         match operand.to_str().filter(|text| ReplicaName::is_meant(text)) {
             Some(text) => {
                 let name: ReplicaName = text.parse()?;
-                let opened = ReplicaSource::open(&name).wrap_err_with(|| name.to_string())?;
+                let opened =
+                    ReplicaSource::open(&name, access).wrap_err_with(|| name.to_string())?;
                 Ok(OpenedSource {
                     notes: opened.notes().to_vec(),
                     source: Arc::new(opened),

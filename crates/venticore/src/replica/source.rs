@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::chain::Chain;
-use super::{ObjectStore, open};
+use super::{ObjectStore, StoreAccess, open};
 use crate::codec::arena::clump::HEADER_LEN;
 use crate::codec::arena::directory::{DirectoryEntry, entries_per_block};
 use crate::codec::arena::head::Head;
@@ -64,8 +64,8 @@ impl ReplicaSource {
     ///
     /// # Errors
     /// It is not there, or cannot be listed or read.
-    pub fn open(name: &ReplicaName) -> io::Result<Self> {
-        Self::over(open(name)?)
+    pub fn open(name: &ReplicaName, access: &StoreAccess) -> io::Result<Self> {
+        Self::over(open(name, access)?)
     }
 
     /// Over a store whose marker was seen.

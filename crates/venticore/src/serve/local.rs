@@ -12,6 +12,7 @@ use eyre::{Result, WrapErr};
 use super::{Doors, Limits, Server, Signals};
 use crate::codec::dial::Dial;
 use crate::codec::operand::Operand;
+use crate::replica::StoreAccess;
 use crate::store::{Settings, Store, disk};
 
 /// A server that reads what an operand names, and ends when it is dropped. It listens on the
@@ -28,9 +29,13 @@ impl LocalServer {
     ///
     /// # Errors
     /// They cannot be opened, or the system has no socket or thread to give.
-    pub fn start(operand: &OsStr, say: impl Fn(&str) + Send + Sync + 'static) -> Result<Self> {
+    pub fn start(
+        operand: &OsStr,
+        access: &StoreAccess,
+        say: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Self> {
         let operand = Operand::try_from(operand)?;
-        let disks = disk::open_all(&[operand], true, &say)?;
+        let disks = disk::open_all(&[operand], true, access, &say)?;
         let settings = Settings {
             read_only: true,
             say: Box::new(say),

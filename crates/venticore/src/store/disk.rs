@@ -11,7 +11,7 @@ use crate::codec::operand::Operand;
 use crate::codec::replica::ReplicaName;
 use crate::host::holders::{self, Sight, Writers};
 use crate::host::partition::{Partition, PartitionError};
-use crate::replica::OpenedSource;
+use crate::replica::{OpenedSource, StoreAccess};
 use crate::source::{ArenaSource, ReadAt};
 use crate::status::{Failure, Status};
 
@@ -47,6 +47,7 @@ pub trait Disk: ReadAt {
 pub fn open_all(
     operands: &[Operand],
     read_only: bool,
+    access: &StoreAccess,
     say: &dyn Fn(&str),
 ) -> eyre::Result<Vec<Arc<dyn Disk>>> {
     let mut claimed = Vec::new();
@@ -57,7 +58,7 @@ pub fn open_all(
             .to_str()
             .is_some_and(ReplicaName::is_meant)
         {
-            let replica = open_replica(operand, read_only)?;
+            let replica = open_replica(operand, read_only, access)?;
             replica.source.notes.iter().for_each(|note| say(note));
             disks.push(Arc::new(replica));
             continue;
@@ -77,13 +78,13 @@ struct Replica {
     name: String,
 }
 
-fn open_replica(operand: &Operand, read_only: bool) -> eyre::Result<Replica> {
+fn open_replica(operand: &Operand, read_only: bool, access: &StoreAccess) -> eyre::Result<Replica> {
     if !read_only {
         let cause = format!("{operand}: a replica is only read: serve it with -r");
         return Err(Failure::report(Status::Usage, cause));
     }
     Ok(Replica {
-        source: OpenedSource::named(operand.as_os_str())?,
+        source: OpenedSource::named(operand.as_os_str(), access)?,
         name: operand.to_string(),
     })
 }

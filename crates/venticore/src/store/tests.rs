@@ -267,7 +267,12 @@ fn a_store_is_written_by_one_process_at_a_time() {
     let operand = Operand::try_from(scratch.path.as_os_str()).unwrap();
     let open = |read_only| {
         let operands = std::slice::from_ref(&operand);
-        disk::open_all(operands, read_only, &|line| panic!("{line}"))
+        disk::open_all(
+            operands,
+            read_only,
+            &crate::replica::StoreAccess::default(),
+            &|line| panic!("{line}"),
+        )
     };
     let first = open(false).unwrap();
     let second = open(false).err().unwrap().to_string();

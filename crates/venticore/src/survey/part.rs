@@ -14,7 +14,7 @@ use crate::copy::cursor;
 use crate::host::holders::{Process, Sight, Writers};
 use crate::host::partition::Partition;
 use crate::host::terminal::Terminal;
-use crate::replica::OpenedSource;
+use crate::replica::{OpenedSource, StoreAccess};
 use crate::source::Arena;
 use crate::source::ArenaSource;
 use crate::source::Oddity;
@@ -59,9 +59,10 @@ impl Part {
     pub(crate) fn open(
         name: &str,
         wrcmd: Option<&WrCmd>,
+        access: &StoreAccess,
         terminal: &Terminal,
     ) -> Result<(Self, Status)> {
-        let opened = OpenedSource::named(OsStr::new(name))?;
+        let opened = OpenedSource::named(OsStr::new(name), access)?;
         let wrong = notes::say_wrong(&opened.notes, terminal);
         let head = wrcmd.filter(|wrcmd| wrcmd.file() == name);
         let head = head.and_then(WrCmd::file_offset).unwrap_or(0);

@@ -17,6 +17,7 @@ use venticore::codec::verified::Verdict;
 use venticore::config::Config;
 use venticore::net::client::{Client, ClientError};
 use venticore::net::tree::{Counts, TreeError, Walker};
+use venticore::replica::StoreAccess;
 #[cfg(feature = "serve")]
 use venticore::serve::LocalServer;
 #[cfg(feature = "serve")]
@@ -107,7 +108,7 @@ impl TargetCheck<'_> {
 
     /// Checks one root after the other.
     pub(super) fn run(&self, verdicts: &Verdicts, tick: impl FnMut(&Counts)) {
-        match Reached::of(self.target) {
+        match Reached::of(self.target, &self.config.replicas) {
             Ok(reached) => self.roots_at(reached.dial(), verdicts, tick),
             Err(error) => verdicts.send(Outcome::Lost {
                 target: self.target.clone(),
@@ -183,18 +184,18 @@ enum Reached<'a> {
 }
 
 impl<'a> Reached<'a> {
-    fn of(target: &'a TargetName) -> Result<Self, ClientError> {
+    fn of(target: &'a TargetName, access: &StoreAccess) -> Result<Self, ClientError> {
         match target {
             TargetName::Venti(dial) => Ok(Self::Venti(dial)),
-            TargetName::Replica(name) => Self::replica(name),
+            TargetName::Replica(name) => Self::replica(name, access),
         }
     }
 
     #[cfg(feature = "serve")]
-    fn replica(name: &ReplicaName) -> Result<Self, ClientError> {
+    fn replica(name: &ReplicaName, access: &StoreAccess) -> Result<Self, ClientError> {
         let operand = OsString::from(name.to_string());
         // What is wrong with it shows in the roots.
-        let server = LocalServer::start(&operand, |_| ());
+        let server = LocalServer::start(&operand, access, |_| ());
         let server = server.map_err(|error| match error.downcast::<io::Error>() {
             Ok(error) => error,
             Err(error) => io::Error::other(line_of(&error)),
@@ -203,7 +204,7 @@ impl<'a> Reached<'a> {
     }
 
     #[cfg(not(feature = "serve"))]
-    fn replica(_: &ReplicaName) -> Result<Self, ClientError> {
+    fn replica(_: &ReplicaName, _: &StoreAccess) -> Result<Self, ClientError> {
         Err(io::Error::from(io::ErrorKind::Unsupported).into())
     }
 

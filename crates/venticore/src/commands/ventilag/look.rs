@@ -13,6 +13,7 @@ use crate::copy::cursor::{self, Behind, Cursor};
 use crate::host::terminal::Terminal;
 use crate::net;
 use crate::net::reach::Reach;
+use crate::replica::StoreAccess;
 use crate::status::Status;
 use crate::survey::page::{self, Compared};
 use crate::survey::part::{self, Part, PartsSource};
@@ -64,7 +65,7 @@ pub(super) fn look(
     };
     let new = sought.as_ref().map_or(&[][..], |sought| &sought.names);
     let names = names(&on_record, new, options, config);
-    let (mut parts, absent) = open(&names, new, record, terminal);
+    let (mut parts, absent) = open(&names, new, record, &config.replicas, terminal);
     part::see_writers(&mut parts);
     let mut odd = doubled;
     let mut has_gap = !absent.is_empty();
@@ -119,12 +120,13 @@ fn open(
     names: &[String],
     new: &[String],
     record: &StateFiles,
+    access: &StoreAccess,
     terminal: &Terminal,
 ) -> (Vec<Part>, Vec<String>) {
     let mut lines = terminal.several("partitions that are not here");
     let (mut parts, mut absent) = (Vec::new(), Vec::new());
     for name in names {
-        let error = match Part::open(name, record.wrcmd.as_ref(), terminal) {
+        let error = match Part::open(name, record.wrcmd.as_ref(), access, terminal) {
             Ok((part, _)) => {
                 parts.push(part);
                 continue;

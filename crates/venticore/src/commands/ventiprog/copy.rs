@@ -52,6 +52,7 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[cursor::Start]) {
         .map(|target| target.name.clone())
         .collect();
     let parts = &run.parts;
+    let access = &run.config.replicas;
     let look = |seat: usize, recipient: &mut Recipient| -> Result<_, ClientError> {
         let found = chairs
             .get(seat)
@@ -72,7 +73,7 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[cursor::Start]) {
         terminal: run.terminal,
         dry_run: run.options.dry_run,
     };
-    let outcomes = replicate::run(&jobs, &seats, manner, &look, &mut |event| {
+    let outcomes = replicate::run(&jobs, &seats, manner, access, &look, &mut |event| {
         clerk.enter(event);
     });
     run.terminal.clear();

@@ -159,7 +159,7 @@ impl<'a> Preflight<'a> {
         let mut absent = self.terminal.several("partitions that are not here");
         for name in names {
             let is_on_page = sought.page.iter().any(|listed| listed.name == *name);
-            let opened = Part::open(name, wrcmd, self.terminal);
+            let opened = Part::open(name, wrcmd, &self.config.replicas, self.terminal);
             let opened = match is_on_page {
                 true => opened.map_err(sought::hint),
                 false => opened,

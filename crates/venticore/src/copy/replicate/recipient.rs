@@ -2,7 +2,7 @@
 
 use crate::codec::target::TargetName;
 use crate::net::client::{Client, ClientError, Timeouts};
-use crate::replica::{self, ReplicaWriter};
+use crate::replica::{self, ReplicaWriter, StoreAccess};
 
 /// A target that was reached.
 pub enum Recipient {
@@ -21,13 +21,14 @@ impl Recipient {
         target: &TargetName,
         may_make: bool,
         limits: Timeouts,
+        access: &StoreAccess,
     ) -> Result<Self, ClientError> {
         match target {
             TargetName::Venti(dial) => Ok(Self::Venti(Box::new(Client::dial(dial, limits)?))),
             TargetName::Replica(name) => {
                 let store = match may_make {
-                    true => replica::open_or_make(name),
-                    false => replica::open(name),
+                    true => replica::open_or_make(name, access),
+                    false => replica::open(name, access),
                 };
                 Ok(Self::Replica(ReplicaWriter::new(store?)))
             }

@@ -16,6 +16,7 @@ use super::{
     Trouble,
 };
 use crate::net::client;
+use crate::replica::StoreAccess;
 
 /// How long a target that is ready waits for others that are to start at the
 /// same place: one walk serves all that are there by then.
@@ -47,6 +48,7 @@ pub fn run<F: Send>(
     jobs: &[CopyJob],
     seats: &[Assignment],
     manner: Manner,
+    access: &StoreAccess,
     look: &Look<'_, F>,
     on_event: &mut dyn FnMut(Event<'_, F>),
 ) -> Vec<TargetOutcome> {
@@ -58,6 +60,7 @@ pub fn run<F: Send>(
             jobs,
             seats,
             manner,
+            access,
             look,
             notes,
             arrivals,
@@ -171,6 +174,7 @@ struct Books<'scope, 'env, 'a, F> {
     jobs: &'scope [CopyJob],
     seats: &'scope [Assignment],
     manner: Manner,
+    access: &'scope StoreAccess,
     look: &'scope Look<'scope, F>,
     notes: Sender<Report>,
     arrivals: Sender<Arrival<F>>,
@@ -197,6 +201,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         account.began.get_or_insert_with(Instant::now);
         let look = (!account.looked).then_some(self.look);
         let (arrivals, limits) = (self.arrivals.clone(), self.manner.limits);
+        let access = self.access;
         self.scope.spawn(move || {
             thread::sleep(pause);
             let mut met = false;
@@ -204,7 +209,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
                 let Some(target) = &seat.target else {
                     return Ok((None, None));
                 };
-                let mut recipient = Recipient::reach(target, seat.is_new, limits)?;
+                let mut recipient = Recipient::reach(target, seat.is_new, limits, access)?;
                 met = true;
                 let found = look.map(|look| look(number, &mut recipient)).transpose()?;
                 Ok((Some(recipient), found))
