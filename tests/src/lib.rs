@@ -6,6 +6,7 @@
 //! readers are not checked against themselves.
 
 pub mod arena;
+pub mod bucket;
 pub mod command;
 pub mod decoys;
 pub mod far;

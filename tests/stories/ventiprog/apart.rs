@@ -11,6 +11,7 @@ use venticore::copy::replicate::{
     self, Assignment, Checkpoint, CopyJob, Manner, Recipient, SendFrom, Trouble,
 };
 use venticore::net::client::Timeouts;
+use venticore::replica::StoreAccess;
 use venticore::status::Status;
 
 use crate::fixture::site::Site;
@@ -188,7 +189,14 @@ fn a_panic_in_one_targets_thread_leaves_the_others_alone() {
             0 => panic!("a look that panics"),
             _ => Ok(()),
         };
-        let outcomes = replicate::run(&[job], &seats, manner, &look, &mut |_| ());
+        let outcomes = replicate::run(
+            &[job],
+            &seats,
+            manner,
+            &StoreAccess::default(),
+            &look,
+            &mut |_| (),
+        );
         ended.send(outcomes).unwrap();
     });
     let outcomes = end

@@ -1,6 +1,7 @@
 //! Ventis and arenas: replication, what is listed of it, and the tools of one arena.
 
 mod apart;
+mod buckets;
 mod client;
 mod damage;
 mod external;

@@ -13,7 +13,7 @@ use venti_tests::served::Served;
 use venti_tests::tmpfs::Tmpfs;
 use venti_tests::venti::Venti;
 use venticore::codec::target::TargetName;
-use venticore::replica::ReplicaSource;
+use venticore::replica::{ReplicaSource, StoreAccess};
 use venticore::source::{ArenaSource, ReadAt};
 
 use crate::fixture::site::Site;
@@ -132,7 +132,7 @@ fn assert_covers(site: &Site, target: &str) {
     let TargetName::Replica(name) = target.parse().unwrap() else {
         panic!("{target}");
     };
-    let replica = ReplicaSource::open(&name).unwrap();
+    let replica = ReplicaSource::open(&name, &StoreAccess::default()).unwrap();
     let ArenaSource::Partition(table) = ArenaSource::read(&replica, 0).unwrap() else {
         panic!("a partition");
     };
