@@ -148,12 +148,13 @@ fn keys_of_the_code(table: &str) -> BTreeSet<String> {
 }
 
 /// The subsections of the page that are about a table of its own, and that table.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 8] = [
     ("", ""),
     ("Fossils", "[fossil]\n"),
     ("Limits", "[limits]\n"),
     ("Mount", "[mount]\n"),
     ("Mtools", "[mtools]\n"),
+    ("Object stores", "[s3]\n"),
     ("Remotes", "[remotes.x]\n"),
     ("Undo", "[undo]\n"),
 ];

@@ -172,7 +172,7 @@ fn faults_that_stay_end_the_run_and_the_next_one_goes_on() {
             3,
             "the server answers 200 InternalError",
         ),
-        ("PUT", "/log.", Fault::HalfARequest, 3, "put of arenas"),
+        ("PUT", "/log.", Fault::HalfARequest, 3, ": put: "),
         (
             "GET",
             "/ventiprog",
@@ -211,7 +211,7 @@ fn faults_that_stay_end_the_run_and_the_next_one_goes_on() {
     ] {
         let site = three_arenas();
         let bucket = Bucket::start();
-        bucket.plan(method, of, 3, fault);
+        bucket.plan(method, of, 100, fault);
         let target = bucket.replica("x");
         let output = runs(&site, &target, status);
         assert!(output.stderr.contains(said), "{fault:?}: {output:?}");
@@ -242,10 +242,13 @@ fn a_listing_by_pages_and_one_that_hides_objects_lead_to_the_same() {
         bucket.hide(&format!("x/{key}"));
     }
     // The log was acknowledged and seems to have gone: that is said. What is there stays as
-    // it is.
+    // it is, whatever is written beside it.
     let output = runs(&site, &target, 4);
     assert!(output.stderr.contains("missing"), "{output:?}");
-    assert!(below(&bucket, "x") == objects);
+    let after = below(&bucket, "x");
+    for (name, bytes) in &objects {
+        assert!(after[name] == *bytes, "{name}");
+    }
 }
 
 #[test]
@@ -265,7 +268,7 @@ fn other_bytes_under_a_name_stay_and_are_said() {
         bucket.hide(&format!("x{ignores}/{name}"));
         let output = runs(&site, &target, 4);
         assert!(
-            output.stderr.contains("other bytes are there"),
+            output.stderr.contains("other bytes than the source"),
             "{output:?}"
         );
         assert!(below(&bucket, &format!("x{ignores}"))[&name] == objects[&name]);
@@ -300,26 +303,24 @@ fn a_bucket_is_read_back_and_read_as_a_partition() {
 
 #[test]
 fn damage_in_a_bucket_is_found() {
-    let site = three_arenas();
-    let bucket = Bucket::start();
-    let target = bucket.replica("x");
-    runs(&site, &target, 0);
-    let objects = below(&bucket, "x");
-    let name = has(&objects, &format!("-{:016x}", site.end(2)));
-    let mut bytes = objects[&name].clone();
-    bytes[2000] ^= 1;
-    let key = format!("x/{name}");
-    for (damaged, said) in [
-        (Some(bytes), "is damaged at"),
-        (
-            Some(objects[&name][..5000].to_vec()),
-            "fewer or more than its name says",
-        ),
-        (None, "is missing"),
+    for (kind, said) in [
+        ("flipped", "is damaged at"),
+        ("cut", "fewer or more than its name says"),
+        ("gone", "is missing"),
     ] {
-        match &damaged {
-            Some(bytes) => bucket.set(&key, bytes),
-            None => bucket.remove(&key),
+        let site = three_arenas();
+        let bucket = Bucket::start();
+        let target = bucket.replica("x");
+        runs(&site, &target, 0);
+        let objects = below(&bucket, "x");
+        let name = has(&objects, &format!("-{:016x}", site.end(2)));
+        let key = format!("x/{name}");
+        let mut bytes = objects[&name].clone();
+        bytes[2000] ^= 1;
+        match kind {
+            "flipped" => bucket.set(&key, &bytes),
+            "cut" => bucket.set(&key, &objects[&name][..5000]),
+            _ => bucket.remove(&key),
         }
         let output = runs(&site, &target, 4);
         assert!(output.stderr.contains(said), "{output:?}");

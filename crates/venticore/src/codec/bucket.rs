@@ -1,7 +1,7 @@
 //! The place of a replica in an object store: `s3:URL/BUCKET/PREFIX`.
 
+use core::net::Ipv6Addr;
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use crate::codec::invalid::Invalid;

@@ -13,10 +13,10 @@ use crate::replica::{AccessKey, KeySource, Secret, StoreAccess};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoreKeys {
-    #[serde(default, deserialize_with = "value::one::<value::Token, _, _>")]
+    #[serde(default, deserialize_with = "value::one::<value::PrintableWord, _, _>")]
     region: Option<String>,
     path_style: Option<bool>,
-    #[serde(default, deserialize_with = "value::one::<value::Token, _, _>")]
+    #[serde(default, deserialize_with = "value::one::<value::PrintableWord, _, _>")]
     access_key_id: Option<String>,
     secret_access_key_file: Option<PathBuf>,
     #[serde(default, deserialize_with = "value::program")]

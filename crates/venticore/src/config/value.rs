@@ -54,7 +54,7 @@ pub(super) enum EngineName {}
 pub(super) enum Word {}
 
 /// One word of characters that print.
-pub(super) enum Token {}
+pub(super) enum PrintableWord {}
 
 /// Options of a console's command: one line.
 pub(super) enum Options {}
@@ -139,7 +139,7 @@ impl Kind for Word {
     }
 }
 
-impl Kind for Token {
+impl Kind for PrintableWord {
     fn check(text: &str) -> Result<(), String> {
         match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             true => Ok(()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use md5::{Digest, Md5};
 
-use super::cache::{CHUNK, Chunk};
+use super::cache::{CHUNK, CachedChunk};
 use crate::text::excerpt;
 
 /// Bytes of a code that are told.
@@ -13,7 +13,7 @@ const TOLD: usize = 60;
 
 /// An answer, its body as far as it was wanted.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct StoreReply {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
     pub(super) etag: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct Answer {
     pub(super) is_encrypted: bool,
 }
 
-impl Answer {
+impl StoreReply {
     /// The answer, if it is one that says yes.
     pub(super) fn success(self, subject: &str) -> io::Result<Self> {
         match self.status {
@@ -66,7 +66,7 @@ impl Answer {
     }
 
     /// Its body in chunks.
-    pub(super) fn chunks(&self) -> Vec<Chunk> {
+    pub(super) fn chunks(&self) -> Vec<CachedChunk> {
         let len = usize::try_from(CHUNK).unwrap_or(usize::MAX);
         self.body.chunks(len).map(Arc::from).collect()
     }
@@ -133,11 +133,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, body: &str) -> StoreReply {
+        StoreReply {
             status,
             body: body.as_bytes().to_vec(),
-            ..Answer::default()
+            ..StoreReply::default()
         }
     }
 
@@ -185,17 +185,17 @@ mod tests {
     #[test]
     fn only_a_tag_that_is_a_sum_can_be_wrong() {
         let sum = md5(b"abc");
-        let with = |etag: &str| Answer {
+        let with = |etag: &str| StoreReply {
             etag: Some(etag.to_owned()),
-            ..Answer::default()
+            ..StoreReply::default()
         };
         assert!(with("\"900150983cd24fb0d6963f7d28e17f72\"").has_sum(&sum));
         assert!(with("\"900150983cd24fb0d6963f7d28e17f72-2\"").has_sum(&sum));
-        assert!(with("").has_sum(&sum) && Answer::default().has_sum(&sum));
+        assert!(with("").has_sum(&sum) && StoreReply::default().has_sum(&sum));
         let wrong = with("\"000150983cd24fb0d6963f7d28e17f72\"");
         assert!(!wrong.has_sum(&sum));
         assert!(
-            Answer {
+            StoreReply {
                 is_encrypted: true,
                 ..wrong
             }
@@ -223,7 +223,7 @@ mod tests {
             let mut hostile = b"<Error><Code>".to_vec();
             hostile.extend(body);
             hostile.extend(b"</Code>");
-            let found = Answer { status, body: hostile, ..Answer::default() };
+            let found = StoreReply { status, body: hostile, ..StoreReply::default() };
             let text = found.refusal("x").to_string();
             prop_assert!(!text.chars().any(char::is_control) && text.len() < 1000);
         }

@@ -16,25 +16,25 @@ const AHEAD: u64 = 8;
 const READERS: usize = 16;
 
 /// Bytes of an object.
-pub(super) type Chunk = Arc<[u8]>;
+pub(super) type CachedChunk = Arc<[u8]>;
 
 /// The chunks that were used last. Objects do not change.
 #[derive(Default)]
-pub(super) struct Cache(Mutex<Kept>);
+pub(super) struct ChunkCache(Mutex<KeptChunks>);
 
 #[derive(Default)]
-struct Kept {
+struct KeptChunks {
     /// The newest at the end.
-    chunks: VecDeque<(Arc<str>, u64, Chunk)>,
+    chunks: VecDeque<(Arc<str>, u64, CachedChunk)>,
     /// Where reading would go on, and how many chunks were read at once before.
     readers: VecDeque<(Arc<str>, u64, u64)>,
 }
 
-impl Cache {
+impl ChunkCache {
     /// A chunk, if it is kept.
-    pub(super) fn get(&self, object: &str, number: u64) -> Option<Chunk> {
+    pub(super) fn get(&self, object: &str, number: u64) -> Option<CachedChunk> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |of: &(Arc<str>, u64, Chunk)| &*of.0 == object && of.1 == number;
+        let is_it = |of: &(Arc<str>, u64, CachedChunk)| &*of.0 == object && of.1 == number;
         let at = kept.chunks.iter().position(is_it)?;
         let found = kept.chunks.remove(at)?;
         let chunk = Arc::clone(&found.2);
@@ -51,7 +51,7 @@ impl Cache {
     }
 
     /// Keeps chunks that were read, from one on.
-    pub(super) fn add(&self, object: &str, number: u64, chunks: Vec<Chunk>) {
+    pub(super) fn add(&self, object: &str, number: u64, chunks: Vec<CachedChunk>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = chunks.len() as u64;
         let object: Arc<str> = object.into();
@@ -77,8 +77,8 @@ mod tests {
 
     #[test]
     fn one_that_reads_on_is_given_more_at_once() {
-        let cache = Cache::default();
-        let some = |count| vec![Chunk::from(&b"x"[..]); count];
+        let cache = ChunkCache::default();
+        let some = |count| vec![CachedChunk::from(&b"x"[..]); count];
         let mut at = 0;
         for expected in [1, 2, 4, 8, 8] {
             assert_eq!(cache.ahead("a", at), expected);
@@ -92,13 +92,13 @@ mod tests {
 
     #[test]
     fn what_was_not_used_for_longest_goes_first() {
-        let cache = Cache::default();
-        cache.add("a", 0, vec![Chunk::from(&b"first"[..])]);
+        let cache = ChunkCache::default();
+        cache.add("a", 0, vec![CachedChunk::from(&b"first"[..])]);
         for number in 0..KEPT as u64 - 1 {
-            cache.add("b", number, vec![Chunk::from(&b"x"[..])]);
+            cache.add("b", number, vec![CachedChunk::from(&b"x"[..])]);
         }
         assert!(cache.get("a", 0).is_some());
-        cache.add("c", 0, vec![Chunk::from(&b"x"[..])]);
+        cache.add("c", 0, vec![CachedChunk::from(&b"x"[..])]);
         assert!(cache.get("a", 0).is_some());
         assert!(cache.get("b", 0).is_none());
     }

@@ -14,9 +14,9 @@ use ureq::http::{HeaderMap, Response, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Timeout};
 
-use super::answer::Answer;
+use super::answer::StoreReply;
 use super::keys::key_of;
-use super::range::Range;
+use super::range::ByteRange;
 use crate::codec::bucket::BucketName;
 use crate::host::random;
 use crate::replica::access::{KeySource, StoreAccess};
@@ -39,19 +39,19 @@ const CERTIFICATES: u64 = 16 << 20;
 const SLOWEST: u64 = 16 << 10;
 
 /// What is wanted of an answer.
-pub(super) enum Want<'a> {
+pub(super) enum Wanted<'a> {
     /// Its head.
     Nothing,
-    /// Its body, up to so many bytes.
+    /// Its body, up to this number of bytes.
     Body(u64),
     /// These bytes of an object.
-    Range(Range),
+    Range(ByteRange),
     /// That this is stored.
     Stored(&'a [u8]),
 }
 
 /// How a server is spoken to.
-pub(super) struct Connection {
+pub(super) struct StoreConnection {
     agent: Agent,
     bucket: Bucket,
     keys: KeySource,
@@ -62,7 +62,7 @@ pub(super) struct Connection {
     backoff: Duration,
 }
 
-impl Connection {
+impl StoreConnection {
     /// Without a request.
     pub(super) fn new(name: &BucketName, access: &StoreAccess) -> io::Result<Self> {
         let style = match access.path_style {
@@ -85,7 +85,7 @@ impl Connection {
                 ),
             )
         })?;
-        Ok(Connection {
+        Ok(StoreConnection {
             agent: agent(access)?,
             bucket,
             credentials: Mutex::new(credentials(&access.keys)?),
@@ -142,14 +142,14 @@ impl Connection {
     pub(super) fn ask<'a>(
         &self,
         action: &mut impl S3Action<'a>,
-        want: &Want<'_>,
+        want: &Wanted<'_>,
         subject: &str,
-    ) -> io::Result<Answer> {
+    ) -> io::Result<StoreReply> {
         let url = action.sign(VALID);
         let headers = action.headers_mut().iter();
         let lost = |error: ureq::Error| self.lost(error, subject);
         let response = match want {
-            Want::Stored(bytes) => {
+            Wanted::Stored(bytes) => {
                 let request = headers.fold(self.agent.put(url.as_str()), |of, (key, value)| {
                     of.header(key, value)
                 });
@@ -159,13 +159,13 @@ impl Connection {
             }
             _ => {
                 let start = match want {
-                    Want::Nothing => self.agent.head(url.as_str()),
+                    Wanted::Nothing => self.agent.head(url.as_str()),
                     _ => self.agent.get(url.as_str()),
                 };
                 let request = headers.fold(start, |of, (key, value)| of.header(key, value));
                 let expected = match want {
-                    Want::Range(range) => range.to - range.from,
-                    Want::Body(most) => *most,
+                    Wanted::Range(range) => range.to - range.from,
+                    Wanted::Body(most) => *most,
                     _ => 0,
                 };
                 let whole = self.limit(expected);
@@ -176,18 +176,23 @@ impl Connection {
         self.read(response.map_err(lost)?, want, subject)
     }
 
-    /// How long a request may take in all that has so many bytes.
+    /// How long a request that has this number of bytes may take in all.
     fn limit(&self, bytes: u64) -> Duration {
         self.silence + Duration::from_secs(bytes / SLOWEST)
     }
 
-    fn read(&self, response: Response<Body>, want: &Want<'_>, subject: &str) -> io::Result<Answer> {
+    fn read(
+        &self,
+        response: Response<Body>,
+        want: &Wanted<'_>,
+        subject: &str,
+    ) -> io::Result<StoreReply> {
         let status = response.status().as_u16();
         let headers = response.headers();
         let range = text(headers, header::CONTENT_RANGE.as_str());
         let encryption = text(headers, "x-amz-server-side-encryption");
         let customer = text(headers, "x-amz-server-side-encryption-customer-algorithm");
-        let mut answer = Answer {
+        let mut answer = StoreReply {
             status,
             body: Vec::new(),
             etag: text(headers, header::ETAG.as_str()),
@@ -198,13 +203,13 @@ impl Connection {
         let body = response.into_body();
         let lost = |error: io::Error| self.lost(ureq::Error::from(error), subject);
         match want {
-            Want::Nothing => {}
-            Want::Range(asked) if matches!(status, 200 | 206) => {
+            Wanted::Nothing => {}
+            Wanted::Range(asked) if matches!(status, 200 | 206) => {
                 let named = |error: io::Error| io::Error::other(format!("{subject}: {error}"));
                 let part = asked.of_answer(status, range.as_deref()).map_err(named)?;
                 answer.body = part.of(body.into_reader(), length).map_err(lost)?;
             }
-            Want::Body(most) if status == 200 => {
+            Wanted::Body(most) if status == 200 => {
                 answer.body = up_to(body, *most).map_err(lost)?;
                 if answer.body.len() as u64 > *most {
                     return Err(io::Error::other(format!(
@@ -212,7 +217,7 @@ impl Connection {
                     )));
                 }
             }
-            Want::Stored(_) if status == 200 => {
+            Wanted::Stored(_) if status == 200 => {
                 answer.body = up_to(body, ERROR).map_err(lost)?;
             }
             // The status tells, whatever else may come.

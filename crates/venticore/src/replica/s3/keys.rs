@@ -82,9 +82,9 @@ struct PrintedKey {
 
 /// A stream that the limit on a program's output bounds.
 #[derive(Debug, Default)]
-struct Printed(Vec<u8>);
+struct PrintedText(Vec<u8>);
 
-impl Listen for Printed {
+impl Listen for PrintedText {
     fn hear(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
@@ -104,7 +104,7 @@ fn key_from(words: &[String]) -> io::Result<AccessKey> {
         output: MOST,
     };
     let wrong = |cause: String| refused(format!("{program}, which prints the key: {cause}"));
-    let ended = child::run::<Printed>(command, Vec::new(), &limits);
+    let ended = child::run::<PrintedText>(command, Vec::new(), &limits);
     let ended = ended.map_err(|fault| wrong(fault.to_string()))?;
     if !ended.status.success() {
         return Err(wrong(format!(

@@ -21,9 +21,9 @@ use super::access::StoreAccess;
 use super::{Listed, ObjectStore};
 use crate::codec::bucket::BucketName;
 use crate::codec::replica::{ArenaFolder, ObjectName};
-use cache::{CHUNK, Cache, Chunk};
-use connection::{Connection, Want};
-use range::Range;
+use cache::{CHUNK, CachedChunk, ChunkCache};
+use connection::{StoreConnection, Wanted};
+use range::ByteRange;
 
 /// Pages of one listing at most, of a thousand entries each.
 const PAGES: usize = 1000;
@@ -34,8 +34,8 @@ const PAGE: u64 = 8 << 20;
 /// The objects below a prefix of a bucket.
 pub(super) struct BucketStore {
     name: BucketName,
-    connection: Connection,
-    cache: Cache,
+    connection: StoreConnection,
+    cache: ChunkCache,
 }
 
 impl BucketStore {
@@ -46,16 +46,16 @@ impl BucketStore {
     pub(super) fn new(name: &BucketName, access: &StoreAccess) -> io::Result<Self> {
         Ok(BucketStore {
             name: name.clone(),
-            connection: Connection::new(name, access)?,
-            cache: Cache::default(),
+            connection: StoreConnection::new(name, access)?,
+            cache: ChunkCache::default(),
         })
     }
 
     /// Everything that begins with this below the prefix: the names of objects and their
     /// sizes, and the names of folders, without what they all begin with.
-    fn listing(&self, folder: &str, first_only: bool) -> io::Result<Listing> {
+    fn listing(&self, folder: &str, first_only: bool) -> io::Result<FoundObjects> {
         let start = self.name.key(folder);
-        let mut found = Listing::default();
+        let mut found = FoundObjects::default();
         let mut tokens = HashSet::new();
         let mut token: Option<String> = None;
         for _ in 0..PAGES {
@@ -111,7 +111,7 @@ impl BucketStore {
             }
             let answer = self
                 .connection
-                .ask(&mut action, &Want::Body(PAGE), &subject)?;
+                .ask(&mut action, &Wanted::Body(PAGE), &subject)?;
             let answer = answer.success(&subject)?;
             if answer.error_code().is_some() {
                 return Err(answer.refusal(&subject));
@@ -125,13 +125,12 @@ impl BucketStore {
     /// Whether there is such an object.
     fn has(&self, object: &str) -> io::Result<bool> {
         let key = self.name.key(object);
-        let subject = format!("look for {object}");
         self.connection.again(|credentials| {
             let mut action = HeadObject::new(self.connection.bucket(), Some(credentials), &key);
-            let answer = self.connection.ask(&mut action, &Want::Nothing, &subject)?;
+            let answer = self.connection.ask(&mut action, &Wanted::Nothing, "look")?;
             match answer.status {
                 404 => Ok(false),
-                _ => answer.success(&subject).map(|_| true),
+                _ => answer.success("look").map(|_| true),
             }
         })
     }
@@ -142,26 +141,26 @@ impl BucketStore {
         object: &str,
         bytes: &[u8],
         credentials: &rusty_s3::Credentials,
-    ) -> io::Result<Stored> {
+    ) -> io::Result<PutResult> {
         let key = self.name.key(object);
-        let subject = format!("put of {object}");
+        let subject = "put";
         let mut action = PutObject::new(self.connection.bucket(), Some(credentials), &key);
         let sum = answer::md5(bytes);
         let headers = action.headers_mut();
         headers.insert("content-md5", answer::base64(&sum));
         headers.insert("if-none-match", "*");
-        let want = Want::Stored(bytes);
-        let answer = self.connection.ask(&mut action, &want, &subject)?;
+        let want = Wanted::Stored(bytes);
+        let answer = self.connection.ask(&mut action, &want, subject)?;
         if answer.status == 412 {
-            return Ok(Stored::Before);
+            return Ok(PutResult::Before);
         }
-        let answer = answer.success(&subject)?;
+        let answer = answer.success(subject)?;
         if answer.error_code().is_some() {
-            return Err(answer.refusal(&subject));
+            return Err(answer.refusal(subject));
         }
         match answer.has_sum(&sum) {
-            true => Ok(Stored::Now),
-            false => Ok(Stored::Otherwise),
+            true => Ok(PutResult::Now),
+            false => Ok(PutResult::Otherwise),
         }
     }
 
@@ -169,7 +168,7 @@ impl BucketStore {
     fn holds(&self, object: &str, bytes: &[u8]) -> io::Result<bool> {
         let mut at = 0;
         while at <= bytes.len() as u64 {
-            let chunks = self.fetch(object, Range::of(at, 16 * CHUNK))?;
+            let chunks = self.fetch(object, ByteRange::of(at, 16 * CHUNK))?;
             let got: Vec<u8> = chunks.concat();
             let from = usize::try_from(at).unwrap_or(usize::MAX);
             let rest = bytes.get(from..).unwrap_or_default();
@@ -185,7 +184,7 @@ impl BucketStore {
     }
 
     /// The chunks of a range of an object, as far as it goes.
-    fn fetch(&self, object: &str, range: Range) -> io::Result<Vec<Chunk>> {
+    fn fetch(&self, object: &str, range: ByteRange) -> io::Result<Vec<CachedChunk>> {
         let key = self.name.key(object);
         let subject = format!("get of {object}");
         self.connection.again(|credentials| {
@@ -193,7 +192,7 @@ impl BucketStore {
             action.headers_mut().insert("range", range.header());
             let answer = self
                 .connection
-                .ask(&mut action, &Want::Range(range), &subject)?;
+                .ask(&mut action, &Wanted::Range(range), &subject)?;
             match answer.status {
                 416 => Ok(Vec::new()),
                 _ => Ok(answer.success(&subject)?.chunks()),
@@ -202,12 +201,12 @@ impl BucketStore {
     }
 
     /// A chunk of an object, from the cache or from the server.
-    fn chunk(&self, object: &str, number: u64, wanted: u64) -> io::Result<Option<Chunk>> {
+    fn chunk(&self, object: &str, number: u64, wanted: u64) -> io::Result<Option<CachedChunk>> {
         if let Some(chunk) = self.cache.get(object, number) {
             return Ok(Some(chunk));
         }
         let count = self.cache.ahead(object, number).max(wanted);
-        let range = Range::of(number * CHUNK, count * CHUNK);
+        let range = ByteRange::of(number * CHUNK, count * CHUNK);
         let chunks = self.fetch(object, range)?;
         let first = chunks.first().cloned();
         self.cache.add(object, number, chunks);
@@ -217,13 +216,13 @@ impl BucketStore {
 
 /// What a listing has.
 #[derive(Default)]
-struct Listing {
+struct FoundObjects {
     objects: Vec<(String, u64)>,
     folders: Vec<String>,
 }
 
 /// What became of an object that was put.
-enum Stored {
+enum PutResult {
     /// It is there.
     Now,
     /// There was one already.
@@ -268,15 +267,13 @@ impl ObjectStore for BucketStore {
                 .connection
                 .again(|credentials| self.put_once(object, bytes, credentials))?;
             match stored {
-                Stored::Now => return Ok(()),
-                Stored::Before => {}
-                Stored::Otherwise if self.holds(object, bytes)? => return Ok(()),
-                Stored::Otherwise => {
+                PutResult::Now => return Ok(()),
+                PutResult::Before => {}
+                PutResult::Otherwise if self.holds(object, bytes)? => return Ok(()),
+                PutResult::Otherwise => {
                     return Err(io::Error::new(
                         io::ErrorKind::InvalidData,
-                        format!(
-                            "put of {object}: the server has stored other bytes than were sent"
-                        ),
+                        "the server has stored other bytes than were sent",
                     ));
                 }
             }
@@ -285,9 +282,7 @@ impl ObjectStore for BucketStore {
             true => Ok(()),
             false => Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                format!(
-                    "put of {object}: other bytes are there under the same name, and are not replaced"
-                ),
+                "other bytes are there under the same name, and are not replaced",
             )),
         }
     }

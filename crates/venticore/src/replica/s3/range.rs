@@ -4,16 +4,16 @@ use std::io::{self, Read};
 
 /// Bytes of an object that are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
+pub(super) struct ByteRange {
     pub(super) from: u64,
     /// One past the last byte.
     pub(super) to: u64,
 }
 
-impl Range {
-    /// So many bytes from there on.
+impl ByteRange {
+    /// This number of bytes from there on.
     pub(super) fn of(from: u64, len: u64) -> Self {
-        Range {
+        ByteRange {
             from,
             to: from.saturating_add(len),
         }
@@ -29,11 +29,15 @@ impl Range {
     ///
     /// # Errors
     /// It is another range.
-    pub(super) fn of_answer(self, status: u16, content_range: Option<&str>) -> io::Result<Part> {
+    pub(super) fn of_answer(
+        self,
+        status: u16,
+        content_range: Option<&str>,
+    ) -> io::Result<BodyPart> {
         let Some(text) = content_range else {
             return match status {
                 // The server does not know ranges, and gives everything.
-                200 => Ok(Part {
+                200 => Ok(BodyPart {
                     skip: self.from,
                     take: self.to - self.from,
                     is_exact: false,
@@ -45,7 +49,7 @@ impl Range {
         let is_end = whole.is_none_or(|whole| last + 1 == whole);
         let is_it = first == self.from && last < self.to && (last + 1 == self.to || is_end);
         match is_it {
-            true => Ok(Part {
+            true => Ok(BodyPart {
                 skip: 0,
                 take: last + 1 - first,
                 is_exact: true,
@@ -57,14 +61,14 @@ impl Range {
 
 /// What is taken of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct BodyPart {
     pub(super) skip: u64,
     pub(super) take: u64,
     /// It has just these bytes.
     pub(super) is_exact: bool,
 }
 
-impl Part {
+impl BodyPart {
     /// The bytes of a body. One without ranges may end before them; `length` is what its
     /// header says.
     ///
@@ -112,9 +116,9 @@ mod tests {
 
     #[test]
     fn an_answer_is_the_range_that_was_asked_for() {
-        let range = Range::of(100, 50);
+        let range = ByteRange::of(100, 50);
         assert_eq!(range.header(), "bytes=100-149");
-        let exact = |take| Part {
+        let exact = |take| BodyPart {
             skip: 0,
             take,
             is_exact: true,
@@ -144,7 +148,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_panics(from: u64, len in 1..u64::MAX, text in "(bytes )?[0-9*/ -]{0,40}") {
-            if let Ok(part) = Range::of(from, len).of_answer(206, Some(&text)) {
+            if let Ok(part) = ByteRange::of(from, len).of_answer(206, Some(&text)) {
                 prop_assert!(part.take <= len && part.skip == 0);
             }
         }
