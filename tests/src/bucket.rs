@@ -411,7 +411,7 @@ fn object_or_part(object: &[u8], request: &Request, ignores_ranges: bool) -> Ans
     else {
         return all;
     };
-    let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+    let (from, to): (usize, usize) = (from.parse().unwrap_or(0), to.parse().unwrap_or(0));
     if from >= object.len() {
         return Answer::error(416, "InvalidRange");
     }
@@ -470,7 +470,7 @@ fn from_base64(text: &str) -> Vec<u8> {
         count += 6;
         if count >= 8 {
             count -= 8;
-            bytes.push(u8::try_from(bits >> count & 0xff).unwrap());
+            bytes.push(u8::try_from(bits >> count & 0xff).unwrap_or(0));
         }
     }
     bytes
