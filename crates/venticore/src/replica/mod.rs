@@ -16,6 +16,9 @@ mod s3;
 mod source;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::sync::Arc;
 
