@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `throughput` | `wrarena` and the C one, the same partition into the same null sink, in alternation |
 //! | `targets` | what `ventiprog` itself takes for three null sinks, against one |
+//! | `replica` | `ventiprog` to a replica in a directory, against `cp` and `sync` of the same partition |
 //! | `format` | `fosreset` of a sparse partition of 64 GB, against a dd of as many bytes as its labels have |
 //! | `increment` | a run with about 1 MB that is new on a large partition, against the C tool with the same wrcmd; and runs with nothing new |
 //! | `walk` | `rootcheck` of a root of 200,000 blocks on a real venti, against as many reads sent without a pause |
@@ -23,6 +24,7 @@ mod decode;
 mod format;
 mod halt;
 mod increment;
+mod replica;
 mod serve;
 mod targets;
 mod throughput;
@@ -44,9 +46,10 @@ const BLOCK: usize = 8192;
 const PERCENT_WORDS: usize = 65;
 const DATA: u8 = 13;
 const ARENA: u64 = 512 << 20;
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 10] = [
     "throughput",
     "targets",
+    "replica",
     "increment",
     "walk",
     "format",
@@ -93,7 +96,7 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
     }
     let directory = tempfile::tempdir()?;
     let asks = |part: &str| options.parts.iter().any(|asked| asked == part);
-    if asks("throughput") || asks("targets") {
+    if asks("throughput") || asks("targets") || asks("replica") {
         let path = directory.path().join("arenas");
         let partition = make_partition(&path, options.megabytes)?;
         if asks("throughput") {
@@ -103,6 +106,10 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
         if asks("targets") {
             println!("\ntargets: ventiprog into one null sink and into three");
             targets::run(&partition, options.rounds.min(3))?;
+        }
+        if asks("replica") {
+            println!("\nreplica: ventiprog to a directory, and cp");
+            replica::run(directory.path(), &partition, options.rounds)?;
         }
         std::fs::remove_file(&path)?;
     }
