@@ -582,3 +582,48 @@ fn the_archives_of_real_ventis_are_whole_in_their_replicas() {
     }
     assert!(roots >= 19, "{roots}");
 }
+
+/// What is named is on disk, and so is its name when the next thing is done.
+#[test]
+fn an_object_is_synced_before_it_is_named_and_its_folder_after() {
+    let site = Site::new(20);
+    let (root, target) = disk(&site, "disk");
+    let trace = site.path("trace");
+    let calls = "--trace=fsync,renameat2,mkdir,link,linkat";
+    let tracer = ["strace", "-f", "-y", calls, "-o"].map(Into::into);
+    let tracer = tracer.into_iter().chain([trace.clone().into_os_string()]);
+    if std::process::Command::new("strace")
+        .arg("-V")
+        .output()
+        .is_err()
+    {
+        return skipped("the order of system calls: no strace");
+    }
+    let command = site.ventiprog().through(tracer);
+    let output = command.args(["-p", &site.part(), &target]).run();
+    assert_eq!(output.status, 0, "{output:?}");
+    let trace = fs::read_to_string(&trace).unwrap();
+    let root = root.to_str().unwrap();
+    let calls: Vec<&str> = trace.lines().filter(|line| line.contains(root)).collect();
+    let mut named = 0;
+    for (number, call) in calls.iter().enumerate() {
+        let (before, after) = (number.checked_sub(1), calls.get(number + 1));
+        if call.contains("renameat2(") {
+            let new = call.split('"').nth(1).unwrap();
+            let synced = before.is_some_and(|at| calls[at].contains(&format!("<{new}>")));
+            assert!(synced, "{call}\n{trace}");
+            let folder = Path::new(new).parent().unwrap().display();
+            let folder = format!("<{folder}>");
+            assert!(
+                after.is_some_and(|next| next.contains(&folder)),
+                "{call}\n{trace}"
+            );
+            named += 1;
+        }
+        if call.contains("mkdir(") {
+            let synced = after.is_some_and(|next| next.contains(&format!("<{root}>")));
+            assert!(synced, "{call}\n{trace}");
+        }
+    }
+    assert_eq!(named, 3, "marker, head and log\n{trace}");
+}

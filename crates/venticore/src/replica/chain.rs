@@ -24,10 +24,10 @@ impl Segment {
 pub struct Chain {
     /// By where they start.
     segments: Vec<Segment>,
-    /// Bytes of the head, where it is there.
-    pub(super) head: Option<u64>,
-    /// Bytes of the end, where it is there.
-    pub(super) end: Option<u64>,
+    /// The head is there.
+    pub(super) has_head: bool,
+    /// The end is there, of this size where that is known.
+    pub(super) end: Option<Option<u64>>,
     /// Objects whose size is not what their names say.
     pub(super) cut: Vec<Listed>,
 }
@@ -39,9 +39,9 @@ impl Chain {
         let mut chain = Chain::default();
         for of in listed {
             match of.object {
-                ObjectName::Head => chain.head = Some(of.size),
+                ObjectName::Head => chain.has_head = true,
                 ObjectName::End => chain.end = Some(of.size),
-                ObjectName::Log { from, to } if of.size == to - from => {
+                ObjectName::Log { from, to } if of.size.is_none_or(|size| size == to - from) => {
                     chain.segments.push(Segment { from, to });
                 }
                 ObjectName::Log { .. } => chain.cut.push(of),
@@ -124,7 +124,7 @@ mod tests {
     fn log(from: u64, to: u64, size: u64) -> Listed {
         Listed {
             object: ObjectName::Log { from, to },
-            size,
+            size: Some(size),
         }
     }
 

@@ -16,6 +16,9 @@ use crate::host::random;
 /// Files that are kept open to be read.
 const OPEN: usize = 16;
 
+/// Bytes of an object that is read whole, at most.
+const LONGEST_OBJECT: u64 = 100 << 20;
+
 /// What begins the name of a file that is being written.
 const UNFINISHED: &str = ".unfinished-";
 
@@ -121,7 +124,7 @@ impl ObjectStore for DirectoryStore {
                 meta => meta?,
             };
             if meta.is_file() {
-                let size = meta.len();
+                let size = Some(meta.len());
                 listed.push(Listed { object, size });
             }
         }
@@ -150,6 +153,17 @@ impl ObjectStore for DirectoryStore {
             named => named?,
         }
         File::open(folder)?.sync_all()
+    }
+
+    fn get(&self, object: &str) -> io::Result<Vec<u8>> {
+        let file = self.file(object)?;
+        let size = file.metadata()?.len();
+        let len = usize::try_from(size)
+            .ok()
+            .filter(|_| size <= LONGEST_OBJECT);
+        let mut bytes = vec![0; len.ok_or(io::ErrorKind::FileTooLarge)?];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
     }
 
     fn read(&self, object: &str, buf: &mut [u8], offset: u64) -> io::Result<()> {

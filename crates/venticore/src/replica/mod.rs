@@ -9,6 +9,8 @@
 mod access;
 mod chain;
 mod directory;
+#[expect(dead_code, reason = "")]
+mod filter;
 mod opened;
 mod proof;
 #[cfg(feature = "s3")]
@@ -26,6 +28,7 @@ use crate::codec::replica::{ArenaFolder, FORM, MARKER, ObjectName, ReplicaName};
 
 pub use access::{AccessKey, KeySource, Secret, StoreAccess};
 pub use chain::Chain;
+pub use filter::Filter;
 pub use opened::OpenedSource;
 pub use proof::{Proof, Proven, prove};
 pub use source::ReplicaSource;
@@ -38,8 +41,8 @@ use directory::DirectoryStore;
 pub struct Listed {
     /// Which one.
     pub object: ObjectName,
-    /// Its size in bytes.
-    pub size: u64,
+    /// Its size in bytes, where a listing tells.
+    pub size: Option<u64>,
 }
 
 /// Where objects are kept. Their names are a folder, `/` and an object's name
@@ -73,6 +76,12 @@ pub trait ObjectStore: Send + Sync {
     /// [`io::ErrorKind::AlreadyExists`]: other bytes are there, and stay. Others: it may
     /// be there or not, but never a part of it.
     fn put(&self, object: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// All of an object, of at most some 100 MiB.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::read`]; it is larger.
+    fn get(&self, object: &str) -> io::Result<Vec<u8>>;
 
     /// Fills `buf` from an object, from this offset on.
     ///

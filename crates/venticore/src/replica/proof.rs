@@ -125,11 +125,11 @@ impl Proof {
             self.tell(format!(
                 "{} has {} bytes, fewer or more than its name says: remove it, and the next run writes it again",
                 folder.object(cut.object),
-                cut.size
+                cut.size.unwrap_or(0)
             ));
         }
         let reaches = chain.reaches();
-        if chain.head.is_none() {
+        if !chain.has_head {
             self.missing += 1;
             let head = folder.object(ObjectName::Head);
             self.tell(format!("{head} is missing, but was acknowledged before"));

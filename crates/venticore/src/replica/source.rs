@@ -114,12 +114,17 @@ fn arenas(store: &dyn ObjectStore, notes: &mut Vec<String>) -> io::Result<Vec<Pl
     folders.sort_by(|a, b| by_number(a.name.as_str(), b.name.as_str()).then(a.magic.cmp(&b.magic)));
     let mut arenas: Vec<Placed> = Vec::new();
     for folder in folders {
-        let chain = Chain::of(store.list(&folder)?);
+        let mut chain = Chain::of(store.list(&folder)?);
+        if chain.end == Some(None) {
+            // Behind a filter only reading tells.
+            let end = store.get(&folder.object(ObjectName::End))?;
+            chain.end = Some(Some(end.len() as u64));
+        }
         for cut in &chain.cut {
             notes.push(format!(
                 "{}: has {} bytes, expected as many as its name says",
                 folder.object(cut.object),
-                cut.size
+                cut.size.unwrap_or(0)
             ));
         }
         let head = match head_of(store, &folder) {
@@ -250,19 +255,20 @@ impl Placed {
                 extents.push(self.object(piece.of.object(), start, offset, to - piece.at));
             }
         }
-        match (sealed, self.chain.end) {
-            (Some(used), Some(len)) => {
+        match sealed {
+            Some(used) => {
+                let len = self.size() + block - used;
                 extents.push(self.object(ObjectName::End, self.base() + used, 0, len));
                 None
             }
-            _ => Some(reaches),
+            None => Some(reaches),
         }
     }
 
     /// Where the log of a sealed arena ends, by the size of what follows it.
     fn used(&self) -> Option<u64> {
         let rest = self.size() + u64::from(self.head.block_size);
-        rest.checked_sub(self.chain.end?)
+        rest.checked_sub(self.chain.end??)
     }
 
     /// Makes the directory and the trailer of a log that ends there.

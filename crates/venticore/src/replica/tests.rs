@@ -75,7 +75,7 @@ impl ObjectStore for Shelf {
         let objects = self.objects.lock().unwrap();
         let listed = objects.iter().filter_map(|(name, bytes)| {
             let name = name.strip_prefix(&format!("{arena}/"))?;
-            let (object, size) = (ObjectName::parse(name)?, bytes.len() as u64);
+            let (object, size) = (ObjectName::parse(name)?, Some(bytes.len() as u64));
             Some(Listed { object, size })
         });
         Ok(listed.collect())
@@ -94,6 +94,11 @@ impl ObjectStore for Shelf {
             0 => Ok(()),
             _ => Err(io::ErrorKind::ConnectionReset.into()),
         }
+    }
+
+    fn get(&self, object: &str) -> io::Result<Vec<u8>> {
+        let objects = self.objects.lock().unwrap();
+        Ok(objects.get(object).ok_or(io::ErrorKind::NotFound)?.clone())
     }
 
     fn read(&self, object: &str, buf: &mut [u8], offset: u64) -> io::Result<()> {
