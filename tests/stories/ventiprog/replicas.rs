@@ -627,3 +627,101 @@ fn an_object_is_synced_before_it_is_named_and_its_folder_after() {
     }
     assert_eq!(named, 3, "marker, head and log\n{trace}");
 }
+
+/// A source, its replica behind a filter, and what the filter is.
+struct Filtered {
+    site: Site,
+    root: PathBuf,
+    target: String,
+    config: String,
+}
+
+impl Filtered {
+    fn new(write: &[&str], read: &[&str]) -> Self {
+        let mut site = three_arenas();
+        site.add_root();
+        let (root, target) = disk(&site, "disk");
+        Filtered {
+            site,
+            root,
+            target,
+            config: format!("filter = {{ write = {write:?}, read = {read:?} }}\n"),
+        }
+    }
+
+    fn run(&self, options: &[&str]) -> Output {
+        let command = self.site.ventiprog().config(&self.config).args(options);
+        command.args(["-p", &self.site.part(), &self.target]).run()
+    }
+
+    /// A replica that is filled, grows and is read, with and without the filter.
+    fn tell(&mut self, is_filtered: impl Fn(&[u8]) -> bool) {
+        let output = self.run(&[]);
+        assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+        self.site.add(5);
+        let before = objects(&self.root);
+        let output = self.run(&[]);
+        assert_eq!(output.status, 0, "{output:?}");
+        let found = objects(&self.root);
+        assert_only_added(&before, &found);
+        assert_eq!(found.len(), before.len() + 1);
+        for (name, bytes) in &found {
+            assert!(is_filtered(bytes), "{name}");
+        }
+        let output = self.run(&["--verify"]);
+        assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+        // All of it again, without a record: it is compared.
+        fs::remove_file(self.site.state("wrcmds")).unwrap();
+        let output = self.run(&[]);
+        assert_eq!(output.status, 0, "{output:?}");
+        assert!(objects(&self.root) == found, "nothing was written");
+
+        let venti = Venti::start();
+        let wrarena = || Command::new("wrarena").args(["-h", &venti.dial(), &self.target]);
+        let output = wrarena().config(&self.config).run();
+        assert_eq!((output.status, &*output.remarks()), (0, ""), "{output:?}");
+        assert_eq!(self.site.holes(&venti), 0);
+        let output = wrarena().run();
+        assert_eq!(output.status, 1, "{output:?}");
+        assert!(output.remarks().contains("filter"), "{output:?}");
+    }
+}
+
+#[test]
+fn every_object_passes_the_filter_on_its_way_there_and_back() {
+    let mut filtered = Filtered::new(&["base64"], &["base64", "-d"]);
+    filtered.tell(|bytes| bytes.is_ascii());
+}
+
+#[test]
+fn a_replica_that_age_encrypts_is_read_with_the_identity_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut identities = Vec::new();
+    for name in ["own", "other"] {
+        let path = directory.path().join(name);
+        let made = std::process::Command::new("age-keygen")
+            .arg("-o")
+            .arg(&path)
+            .output();
+        let Some(made) = made.ok().filter(|made| made.status.success()) else {
+            return skipped("encrypted replicas: no age");
+        };
+        let said = String::from_utf8(made.stderr).unwrap();
+        let key = said.trim().rsplit(' ').next().unwrap().to_owned();
+        identities.push((path.to_str().unwrap().to_owned(), key));
+    }
+    let read = |identity: &str| ["age", "-d", "-i", identity].map(str::to_owned);
+    let own = read(&identities[0].0);
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let mut filtered = Filtered::new(&["age", "-r", &identities[0].1], &own);
+    filtered.tell(|bytes| bytes.starts_with(b"age-encryption.org/v1"));
+    let venti = Venti::start();
+    let config = filtered.config.replace(&identities[0].0, &identities[1].0);
+    let command = Command::new("wrarena").config(&config);
+    let output = command.args(["-h", &venti.dial(), &filtered.target]).run();
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(
+        output.remarks().contains("no identity matched"),
+        "{output:?}"
+    );
+}
