@@ -239,7 +239,10 @@ impl Config {
             target_index: file.target_index.unwrap_or_default(),
             hosts: file.hosts.unwrap_or_default(),
             remote_limit: seconds(limits.remote, default.remote_limit),
-            replicas: file.s3.unwrap_or_default().access(environment, &limits),
+            replicas: file
+                .s3
+                .unwrap_or_default()
+                .access(file.filter, environment, &limits),
             limits: limits.of_a_client(),
         })
     }

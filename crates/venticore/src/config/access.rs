@@ -7,7 +7,17 @@ use serde::Deserialize;
 use super::environment::Environment;
 use super::limits::FileLimits;
 use super::value;
-use crate::replica::{AccessKey, KeySource, Secret, StoreAccess};
+use crate::replica::{AccessKey, Filter, KeySource, Secret, StoreAccess};
+
+/// The key `filter`: two programs with their arguments.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilterWords {
+    #[serde(deserialize_with = "value::program")]
+    write: Vec<String>,
+    #[serde(deserialize_with = "value::program")]
+    read: Vec<String>,
+}
 
 /// The table `[s3]`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -62,12 +72,19 @@ impl StoreKeys {
     }
 
     /// How object stores are reached. The environment goes before the file.
-    pub(super) fn access(self, environment: &Environment, limits: &FileLimits) -> StoreAccess {
+    pub(super) fn access(
+        self,
+        filter: Option<FilterWords>,
+        environment: &Environment,
+        limits: &FileLimits,
+    ) -> StoreAccess {
         let default = StoreAccess::default();
         let client = limits.of_a_client();
         let region = environment.text("AWS_REGION");
         let region = region.or_else(|| environment.text("AWS_DEFAULT_REGION"));
+        let filter = filter.map(|FilterWords { write, read }| Filter { write, read });
         StoreAccess {
+            filter,
             region: region.or(self.region).unwrap_or(default.region),
             path_style: self.path_style.unwrap_or(default.path_style),
             keys: match (

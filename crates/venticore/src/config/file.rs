@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::access::StoreKeys;
+use super::access::{FilterWords, StoreKeys};
 use super::limits::FileLimits;
 use super::mtools::Mtools;
 use super::value;
@@ -65,6 +65,7 @@ pub(super) struct File {
     pub(super) fossil: Option<Fossil>,
     pub(super) fossils: Option<HashMap<String, Fossil>>,
     pub(super) s3: Option<StoreKeys>,
+    pub(super) filter: Option<FilterWords>,
     pub(super) limits: Option<FileLimits>,
 }
 
@@ -117,6 +118,7 @@ impl File {
             namespace: self.namespace.or(below.namespace),
             fossil: Some(fossil.over(below.fossil.unwrap_or_default())),
             fossils: merged(self.fossils, below.fossils),
+            filter: self.filter.or(below.filter),
             s3: Some(s3.over(below.s3.unwrap_or_default())),
             limits: Some(limits.over(&below.limits.unwrap_or_default())),
         }

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::Filter;
+
 /// How to reach object stores. Nothing is opened or run before one is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreAccess {
+    /// What objects pass on their way to a store and back; nothing without one.
+    pub filter: Option<Filter>,
     /// The region that requests are signed for.
     pub region: String,
     /// The bucket stands in the path of a URL, and not in the name of the host.
@@ -35,6 +39,7 @@ impl StoreAccess {
 impl Default for StoreAccess {
     fn default() -> Self {
         StoreAccess {
+            filter: None,
             region: "us-east-1".to_owned(),
             path_style: true,
             keys: KeySource::None,

@@ -9,15 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{Listed, ObjectStore};
+use super::{LONGEST_OBJECT, Listed, ObjectStore};
 use crate::codec::replica::{ArenaFolder, ObjectName};
 use crate::host::random;
 
 /// Files that are kept open to be read.
 const OPEN: usize = 16;
-
-/// Bytes of an object that is read whole, at most.
-const LONGEST_OBJECT: u64 = 100 << 20;
 
 /// What begins the name of a file that is being written.
 const UNFINISHED: &str = ".unfinished-";

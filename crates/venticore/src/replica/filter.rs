@@ -28,7 +28,7 @@ const LIMITS: ChildLimits = ChildLimits {
 
 /// The two programs, each with its arguments: bytes on standard input, bytes on standard
 /// output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// What an object passes on its way to the store.
     pub write: Vec<String>,
@@ -74,6 +74,10 @@ impl FilteredStore {
 }
 
 impl ObjectStore for FilteredStore {
+    fn is_empty(&self) -> io::Result<bool> {
+        self.inner.is_empty()
+    }
+
     fn folders(&self) -> io::Result<Vec<ArenaFolder>> {
         self.inner.folders()
     }

@@ -9,7 +9,6 @@
 mod access;
 mod chain;
 mod directory;
-#[expect(dead_code, reason = "")]
 mod filter;
 mod opened;
 mod proof;
@@ -35,6 +34,10 @@ pub use source::ReplicaSource;
 pub use writer::{Appended, ReplicaWriter};
 
 use directory::DirectoryStore;
+use filter::FilteredStore;
+
+/// Bytes of an object that is read whole, at most.
+const LONGEST_OBJECT: u64 = 100 << 20;
 
 /// An object of an arena, as a listing has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,16 +156,17 @@ pub fn open_or_make(name: &ReplicaName, access: &StoreAccess) -> io::Result<Arc<
 }
 
 fn store_of(name: &ReplicaName, access: &StoreAccess) -> io::Result<Arc<dyn ObjectStore>> {
-    match name {
-        ReplicaName::Directory(path) => Ok(Arc::new(DirectoryStore::new(path)?)),
+    let store: Arc<dyn ObjectStore> = match name {
+        ReplicaName::Directory(path) => Arc::new(DirectoryStore::new(path)?),
         #[cfg(feature = "s3")]
-        ReplicaName::Bucket(name) => Ok(Arc::new(s3::BucketStore::new(name, access)?)),
+        ReplicaName::Bucket(name) => Arc::new(s3::BucketStore::new(name, access)?),
         #[cfg(not(feature = "s3"))]
-        ReplicaName::Bucket(_) => {
-            let _ = access;
-            Err(io::ErrorKind::Unsupported.into())
-        }
-    }
+        ReplicaName::Bucket(_) => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    Ok(match &access.filter {
+        Some(filter) => Arc::new(FilteredStore::new(store, filter.clone())),
+        None => store,
+    })
 }
 
 /// Whether a store is a replica of the form that is known here.
@@ -173,7 +177,7 @@ fn see_marker(name: &ReplicaName, store: &dyn ObjectStore) -> io::Result<()> {
         Ok(()) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!(
-                "expected {FORM:?} in {MARKER}, found {:?}",
+                "expected {FORM:?} in {MARKER}, found {:?}; what passed a filter is read with it (filter in the configuration)",
                 String::from_utf8_lossy(&form)
             ),
         )),

@@ -18,7 +18,7 @@ use rusty_s3::S3Action;
 use rusty_s3::actions::{GetObject, HeadObject, ListObjectsV2, PutObject};
 
 use super::access::StoreAccess;
-use super::{Listed, ObjectStore};
+use super::{LONGEST_OBJECT, Listed, ObjectStore};
 use crate::codec::bucket::BucketName;
 use crate::codec::replica::{ArenaFolder, ObjectName};
 use cache::{CHUNK, CachedChunk, ChunkCache};
@@ -237,6 +237,22 @@ fn nonsense(what: &str) -> io::Error {
 }
 
 impl ObjectStore for BucketStore {
+    fn get(&self, object: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        loop {
+            let chunks = self.fetch(object, Range::of(bytes.len() as u64, 16 * CHUNK))?;
+            let before = bytes.len() as u64;
+            chunks
+                .iter()
+                .for_each(|chunk| bytes.extend_from_slice(chunk));
+            match bytes.len() as u64 {
+                after if after > LONGEST_OBJECT => return Err(io::ErrorKind::FileTooLarge.into()),
+                after if after < before + 16 * CHUNK => return Ok(bytes),
+                _ => {}
+            }
+        }
+    }
+
     fn is_empty(&self) -> io::Result<bool> {
         let found = self.listing("", true)?;
         Ok(found.objects.is_empty() && found.folders.is_empty())
@@ -255,7 +271,7 @@ impl ObjectStore for BucketStore {
             let object = ObjectName::parse(name)?;
             Some(Listed {
                 object,
-                size: *size,
+                size: Some(*size),
             })
         });
         Ok(listed.collect())
