@@ -240,7 +240,7 @@ impl ObjectStore for BucketStore {
     fn get(&self, object: &str) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         loop {
-            let chunks = self.fetch(object, Range::of(bytes.len() as u64, 16 * CHUNK))?;
+            let chunks = self.fetch(object, ByteRange::of(bytes.len() as u64, 16 * CHUNK))?;
             let before = bytes.len() as u64;
             chunks
                 .iter()
