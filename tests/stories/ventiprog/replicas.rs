@@ -524,6 +524,9 @@ fn an_archive_comes_back_from_a_replica_alone() {
         !state.join("wrcmd").exists(),
         "scripts cannot read a replica"
     );
+    let command = Command::new("ventiprog").arg("-d").arg(&state);
+    let output = command.args(["-p", &target, &target]).run();
+    output.assert_refused(2, "is the source itself");
     // The roots in it, and a server of it.
     let roots = Command::new("ventiroots").arg(&target).run();
     assert_eq!(

@@ -24,8 +24,8 @@ impl Segment {
 pub struct Chain {
     /// By where they start.
     segments: Vec<Segment>,
-    /// The head is there.
-    pub(super) has_head: bool,
+    /// The head is there, of this size where that is known.
+    pub(super) head: Option<Option<u64>>,
     /// The end is there, of this size where that is known.
     pub(super) end: Option<Option<u64>>,
     /// Objects whose size is not what their names say.
@@ -39,7 +39,7 @@ impl Chain {
         let mut chain = Chain::default();
         for of in listed {
             match of.object {
-                ObjectName::Head => chain.has_head = true,
+                ObjectName::Head => chain.head = Some(of.size),
                 ObjectName::End => chain.end = Some(of.size),
                 ObjectName::Log { from, to } if of.size.is_none_or(|size| size == to - from) => {
                     chain.segments.push(Segment { from, to });

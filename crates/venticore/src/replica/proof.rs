@@ -129,7 +129,7 @@ impl Proof {
             ));
         }
         let reaches = chain.reaches();
-        if !chain.has_head {
+        if chain.head.is_none() {
             self.missing += 1;
             let head = folder.object(ObjectName::Head);
             self.tell(format!("{head} is missing, but was acknowledged before"));
@@ -204,13 +204,13 @@ impl LogCheck<'_> {
     fn compare(
         &self,
         object: ObjectName,
-        len: u64,
+        len: Option<u64>,
         expected: &[u8],
         proof: &mut Proof,
     ) -> io::Result<()> {
         let object = self.folder.object(object);
         let mut found = vec![0; expected.len()];
-        let read = match len == expected.len() as u64 {
+        let read = match len.is_none_or(|len| len == expected.len() as u64) {
             true => self.store.read(&object, &mut found, 0),
             false => Err(io::ErrorKind::InvalidData.into()),
         };

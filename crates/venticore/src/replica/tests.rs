@@ -61,6 +61,10 @@ impl Shelf {
 }
 
 impl ObjectStore for Shelf {
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.objects.lock().unwrap().is_empty())
+    }
+
     fn folders(&self) -> io::Result<Vec<ArenaFolder>> {
         let names = self.names();
         let folders = names.iter().filter_map(|name| name.split_once('/'));

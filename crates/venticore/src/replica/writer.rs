@@ -97,7 +97,7 @@ impl ReplicaWriter {
         source.read_at(&mut head, arena.head)?;
         let chain = Chain::of(self.store.list(&folder)?);
         let object = folder.object(ObjectName::Head);
-        if chain.has_head {
+        if chain.head.is_some() {
             let mut found = vec![0; head.len()];
             self.store.read(&object, &mut found, 0)?;
             if found != head {

@@ -115,6 +115,7 @@ impl<'a> Preflight<'a> {
         let is_sure = parts.iter().all(|part| part.synced);
         let offline = *origin == Origin::Offline;
         let sight = part::see_writers(&mut parts);
+        refuse_itself(&parts, dials)?;
         servers::refuse_holder(&parts, &ventis(dials), reach)?;
         let url = sought.url.as_deref();
         let port = url.and_then(|url| net::page::port_of(url).ok());
@@ -231,6 +232,18 @@ impl<'a> Preflight<'a> {
             (Some(source), _) if !is_another => Copied::Perhaps(source.clone()),
             _ => Copied::Elsewhere,
         }
+    }
+}
+
+/// Refuses a replica that is source and target.
+fn refuse_itself(parts: &[Part], targets: &[TargetName]) -> Result<()> {
+    let is_source = |target: &&TargetName| parts.iter().any(|part| part.name == target.to_string());
+    match targets.iter().find(is_source) {
+        Some(target) => Err(Failure::report(
+            Status::Usage,
+            format!("{target}: is the source itself; name another target, or another source (-p)"),
+        )),
+        None => Ok(()),
     }
 }
 

@@ -42,10 +42,15 @@ impl<'a> ReplicaFeed<'a> {
     /// Puts there the ends of arenas that have been sealed since their logs were copied.
     pub(super) fn seal_earlier(&mut self) -> Result<(), ClientError> {
         let earlier = self.job.arenas.iter().take(self.from.arena).rev();
+        let mut missing = Vec::new();
         for arena in earlier.take_while(|arena| arena.settled) {
             if self.writer.has_end(arena)? {
                 break;
             }
+            missing.push(arena);
+        }
+        // The earliest first: where one has its end, those before it have theirs.
+        for arena in missing.into_iter().rev() {
             self.writer.seal(self.job.source.as_ref(), arena)?;
         }
         Ok(())
