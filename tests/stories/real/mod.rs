@@ -2,6 +2,7 @@
 
 mod arenas;
 mod bothways;
+mod buckets;
 mod conf;
 mod console;
 mod evening;
