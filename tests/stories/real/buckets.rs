@@ -245,37 +245,6 @@ fn story(server: impl Fn(&Path) -> Option<Server>) {
     let output = site.runs(&target, &["--verify"]);
     assert!(output.stderr.contains("read back and right"), "{output:?}");
     restore(&site, &target);
-    if let Server::Rclone { data, .. } = &server {
-        verify_arenas(&site, &data.join("archive/home"));
-    }
-}
-
-/// Each sealed arena is its objects one after the other, and the real tool takes it.
-fn verify_arenas(site: &Site, replica: &Path) {
-    let mut sealed = 0;
-    for folder in fs::read_dir(replica).unwrap() {
-        let folder = folder.unwrap().path();
-        if !folder.join("end").exists() {
-            continue;
-        }
-        let entries = fs::read_dir(&folder).unwrap();
-        let mut logs: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        logs.retain(|path| path.display().to_string().contains("/log."));
-        logs.sort();
-        let mut bytes = fs::read(folder.join("head")).unwrap();
-        for log in logs {
-            bytes.extend(fs::read(log).unwrap());
-        }
-        bytes.extend(fs::read(folder.join("end")).unwrap());
-        let file = site.directory.path().join("arena");
-        fs::write(&file, bytes).unwrap();
-        let verified = site
-            .plan9
-            .run("venti/verifyarena", &[Path::new("-v"), &file]);
-        assert!(verified.stderr.contains("verified score"), "{verified:?}");
-        sealed += 1;
-    }
-    assert!(sealed >= 3, "{sealed}");
 }
 
 /// Everything goes to a new partition, and is the same.
