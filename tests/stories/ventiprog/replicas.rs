@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use venti_tests::arena::{Counters, PartitionBuilder};
 use venti_tests::command::{Command, Output, skipped};
 use venti_tests::golden;
 use venti_tests::random::Random;
 use venti_tests::served::Served;
 use venti_tests::tmpfs::Tmpfs;
 use venti_tests::venti::Venti;
+
 use venticore::codec::target::TargetName;
 use venticore::replica::{ReplicaSource, StoreAccess};
 use venticore::source::{ArenaSource, ReadAt};
@@ -326,7 +328,10 @@ fn a_disk_that_is_not_mounted_is_not_filled() {
     let (root, target) = disk(&site, "disk");
     let absent = format!("{target}/none");
     let output = runs(&site, &absent, 6);
-    assert!(output.remarks().contains("no such file"), "{output:?}");
+    assert!(
+        output.remarks().contains("is the disk mounted?"),
+        "{output:?}"
+    );
     runs(&site, &target, 0);
     let place = site.stands(&target);
     fs::rename(&root, site.path("elsewhere")).unwrap();
@@ -725,6 +730,135 @@ fn a_replica_that_age_encrypts_is_read_with_the_identity_alone() {
     assert_eq!(output.status, 1, "{output:?}");
     assert!(
         output.remarks().contains("no identity matched"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn an_arena_that_ventiserve_sealed_gets_its_end_and_keeps_it() {
+    let mut site = three_arenas();
+    for number in [0, 1] {
+        // Only the written counters move there.
+        let written = site.partition.arenas()[number].counters();
+        let none = Counters::default();
+        site.partition
+            .set_counters(number, none, Some(written))
+            .unwrap();
+        site.partition.score(number).unwrap();
+    }
+    let (root, target) = disk(&site, "disk");
+    runs(&site, &target, 0);
+    let before = objects(&root);
+    for number in [0, 1] {
+        let (name, bytes) = arena(&site, number);
+        assert!(joined(&root, &name) == bytes, "{name}");
+    }
+    // plan9port's venti indexes them, and writes the trailers once more.
+    for number in [0, 1] {
+        let written = site.partition.arenas()[number].counters();
+        site.partition.set_counters(number, written, None).unwrap();
+        site.partition.score(number).unwrap();
+    }
+    let verify = || site.ventiprog().arg("--verify").arg(&target).run();
+    let output = verify();
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(objects(&root) == before);
+    let end = object(&root, "end");
+    let mut bytes = fs::read(&end).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&end, bytes).unwrap();
+    let output = verify();
+    assert_eq!(output.status, 4, "{output:?}");
+
+    // All of it comes back, though the last arena is not sealed there.
+    let venti = Venti::start();
+    let state = site.path("restored");
+    fs::create_dir(&state).unwrap();
+    fs::write(&end, &before[&format!("{}/end", folder(&end))]).unwrap();
+    for name in ["log.", "end"] {
+        let kept = object(&root, name);
+        if name == "end" {
+            fs::remove_file(&kept).unwrap();
+        }
+    }
+    let command = Command::new("ventiprog").arg("-d").arg(&state);
+    let output = command.args(["-p", &target, &venti.dial()]).run();
+    assert_eq!((output.status, site.holes(&venti)), (0, 0), "{output:?}");
+}
+
+/// The folder of an object.
+fn folder(path: &Path) -> String {
+    let folder = path.parent().unwrap().file_name().unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_could_not_be_read_beside_the_others_is_not_written() {
+    let site = Site::new(20);
+    let (root, target) = disk(&site, "disk");
+    runs(&site, &target, 0);
+    let before = objects(&root);
+    // The same names and another magic, and blocks of another size.
+    let again = PartitionBuilder::new().arenas(2, 8 << 20).seed(7);
+    let wide = PartitionBuilder::new().name("wide").block_size(16384);
+    for builder in [again, wide.arenas(2, 8 << 20)] {
+        let mut other = Site::built(&builder);
+        other.add(5);
+        let output = runs(&other, &target, 4);
+        assert!(
+            output.remarks().contains("use another replica"),
+            "{output:?}"
+        );
+        assert!(objects(&root) == before);
+    }
+}
+
+#[test]
+fn what_others_put_there_is_left_out_and_said() {
+    let mut site = Site::new(20);
+    site.add_root();
+    let (root, target) = disk(&site, "disk");
+    runs(&site, &target, 0);
+    let whole = |expected: i32| {
+        let venti = Venti::start();
+        let output = Command::new("wrarena")
+            .args(["-h", &venti.dial(), &target])
+            .run();
+        assert_eq!(
+            (output.status, site.holes(&venti)),
+            (expected, 0),
+            "{output:?}"
+        );
+    };
+    whole(0);
+    // A folder with blocks of another size, and one with a size that cannot be.
+    let own = root.join(folder(&object(&root, "head")));
+    let head = fs::read(own.join("head")).unwrap();
+    for (name, at, byte) in [("aaa", 74, 0x40), ("evil", 76, 0x7f)] {
+        let mut bytes = head.clone();
+        bytes[8..72].fill(0);
+        bytes[8..8 + name.len()].copy_from_slice(name.as_bytes());
+        bytes[at] = byte;
+        let magic = own.to_str().unwrap().rsplit('.').next().unwrap();
+        let foreign = root.join(format!("{name}.{magic}"));
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("head"), bytes).unwrap();
+        whole(3);
+    }
+    // Bytes after the log that are not clumps.
+    let end = site.end(0);
+    let junk = own.join(format!("log.{end:016x}-{:016x}", end + 6));
+    fs::write(&junk, b"sixbyt").unwrap();
+    whole(3);
+    fs::remove_file(junk).unwrap();
+    // A link in place of a folder.
+    fs::rename(&own, site.path("moved")).unwrap();
+    std::os::unix::fs::symlink(site.path("moved"), &own).unwrap();
+    let output = site.ventiprog().arg("--verify").arg(&target).run();
+    assert_ne!(output.status, 0, "{output:?}");
+    assert!(
+        output.remarks().contains("expected a directory"),
         "{output:?}"
     );
 }

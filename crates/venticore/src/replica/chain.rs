@@ -98,6 +98,12 @@ impl Chain {
         pieces
     }
 
+    /// All segments, whether they are needed or not.
+    pub(super) fn all(&self) -> Vec<Piece> {
+        let pieces = self.segments.iter().map(|&of| Piece { at: of.from, of });
+        pieces.collect()
+    }
+
     pub(super) fn add(&mut self, new: Segment) {
         if !self.segments.contains(&new) {
             let place = self

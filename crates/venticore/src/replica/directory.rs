@@ -29,7 +29,14 @@ pub(super) struct DirectoryStore {
 impl DirectoryStore {
     /// In a directory that is there.
     pub(super) fn new(root: &Path) -> io::Result<Self> {
-        if !fs::metadata(root)?.is_dir() {
+        let meta = fs::metadata(root).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::new(
+                io::ErrorKind::NotFound,
+                "no such directory: is the disk mounted?",
+            ),
+            _ => error,
+        })?;
+        if !meta.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         Ok(DirectoryStore {
@@ -56,13 +63,27 @@ impl DirectoryStore {
 
     /// Makes the directory of an object, where it is not there yet.
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        if folder.is_dir() {
+        if is_folder(folder)? {
             return Ok(());
         }
         match DirBuilder::new().mode(0o700).create(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => File::open(&self.root)?.sync_all(),
         }
+    }
+}
+
+/// Whether there is such a directory; a link to one is not one.
+fn is_folder(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => Ok(true),
+        Ok(_) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let text = format!("{name}: expected a directory, found a link or a file");
+            Err(io::Error::new(io::ErrorKind::NotADirectory, text))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -93,6 +114,10 @@ impl ObjectStore for DirectoryStore {
         Ok(true)
     }
 
+    fn lists_at_once(&self) -> bool {
+        true
+    }
+
     fn folders(&self) -> io::Result<Vec<ArenaFolder>> {
         let mut folders = Vec::new();
         for entry in fs::read_dir(&self.root)? {
@@ -106,10 +131,11 @@ impl ObjectStore for DirectoryStore {
     }
 
     fn list(&self, arena: &ArenaFolder) -> io::Result<Vec<Listed>> {
-        let entries = match fs::read_dir(self.root.join(arena.to_string())) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
+        let folder = self.root.join(arena.to_string());
+        if !is_folder(&folder)? {
+            return Ok(Vec::new());
+        }
+        let entries = fs::read_dir(folder)?;
         let mut listed = Vec::new();
         for entry in entries {
             let entry = entry?;
@@ -137,12 +163,13 @@ impl ObjectStore for DirectoryStore {
         let new = Unfinished::write(folder, bytes)?;
         match new.name(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let file = open_regular(&path)?;
+                let other = || {
+                    let text = "other bytes are there under the same name, and are not replaced";
+                    io::Error::new(io::ErrorKind::AlreadyExists, text)
+                };
+                let file = open_regular(&path).map_err(|_| other())?;
                 if !holds(&file, bytes)? {
-                    return Err(io::Error::new(
-                        io::ErrorKind::AlreadyExists,
-                        "other bytes are there under the same name, and are not replaced",
-                    ));
+                    return Err(other());
                 }
                 // Who wrote it may not have lived to see it on disk.
                 file.sync_all()?;

@@ -78,6 +78,10 @@ impl ObjectStore for FilteredStore {
         self.inner.is_empty()
     }
 
+    fn lists_at_once(&self) -> bool {
+        self.inner.lists_at_once()
+    }
+
     fn folders(&self) -> io::Result<Vec<ArenaFolder>> {
         self.inner.folders()
     }

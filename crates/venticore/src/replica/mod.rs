@@ -60,6 +60,11 @@ pub trait ObjectStore: Send + Sync {
     /// It cannot be listed.
     fn is_empty(&self) -> io::Result<bool>;
 
+    /// Whether a listing costs nothing to speak of: then every run looks at all of them.
+    fn lists_at_once(&self) -> bool {
+        false
+    }
+
     /// The folders that are there, without any other thing that may lie beside them.
     ///
     /// # Errors

@@ -19,6 +19,9 @@ use crate::source::{Arena, ReadAt};
 /// Where the first arena starts: after the largest table there can be.
 const BASE: u32 = 8 << 20;
 
+/// Bytes of the largest arena that is read.
+const LARGEST: u64 = 1 << 40;
+
 /// The type of a directory entry whose clump is damaged.
 const CORRUPT: u8 = 255;
 
@@ -90,7 +93,7 @@ impl ReplicaSource {
             notes: Vec::new(),
         });
         for (of, used) in unsealed {
-            of.add_directory(used, &logs, &mut extents);
+            of.add_directory(used, &logs, &mut extents, &mut notes);
         }
         extents.sort_by_key(|of| of.start);
         Ok(ReplicaSource {
@@ -112,7 +115,7 @@ impl ReplicaSource {
 fn arenas(store: &dyn ObjectStore, notes: &mut Vec<String>) -> io::Result<Vec<Placed>> {
     let mut folders = store.folders()?;
     folders.sort_by(|a, b| by_number(a.name.as_str(), b.name.as_str()).then(a.magic.cmp(&b.magic)));
-    let mut arenas: Vec<Placed> = Vec::new();
+    let mut arenas = Vec::new();
     for folder in folders {
         let mut chain = Chain::of(store.list(&folder)?);
         if chain.end == Some(None) {
@@ -134,10 +137,30 @@ fn arenas(store: &dyn ObjectStore, notes: &mut Vec<String>) -> io::Result<Vec<Pl
                 continue;
             }
         };
-        let start = arenas.last().map_or(BASE.into(), |last| last.entry.stop);
-        let other = arenas.first().map(|first| first.head.block_size);
-        let fits = other.is_none_or(|size| size == head.block_size);
-        let Some(stop) = start.checked_add(head.total).filter(|_| fits) else {
+        arenas.push((folder, head, chain));
+    }
+    Ok(place(arenas, notes))
+}
+
+/// Places arenas one after the other. They have blocks of one size, as most of them.
+fn place(arenas: Vec<(ArenaFolder, Head, Chain)>, notes: &mut Vec<String>) -> Vec<Placed> {
+    let count = |size: u32| {
+        arenas
+            .iter()
+            .filter(|(_, head, _)| head.block_size == size)
+            .count()
+    };
+    let most = arenas
+        .iter()
+        .map(|(_, head, _)| head.block_size)
+        .max_by_key(|&size| count(size));
+    let mut placed: Vec<Placed> = Vec::new();
+    for (folder, head, chain) in arenas {
+        let start = placed.last().map_or(BASE.into(), |last| last.entry.stop);
+        let stop = start
+            .checked_add(head.total)
+            .filter(|_| head.total <= LARGEST);
+        let Some(stop) = stop.filter(|_| Some(head.block_size) == most) else {
             notes.push(format!(
                 "arena {folder} is left out: its blocks or its size do not go with the others"
             ));
@@ -148,18 +171,18 @@ fn arenas(store: &dyn ObjectStore, notes: &mut Vec<String>) -> io::Result<Vec<Pl
             start,
             stop,
         };
-        arenas.push(Placed {
+        placed.push(Placed {
             folder,
             head,
             chain,
             entry,
         });
     }
-    Ok(arenas)
+    placed
 }
 
 /// The head of an arena, or what is wrong with it.
-fn head_of(store: &dyn ObjectStore, folder: &ArenaFolder) -> Result<Head, String> {
+pub(super) fn head_of(store: &dyn ObjectStore, folder: &ArenaFolder) -> Result<Head, String> {
     let mut bytes = [0; Head::LEN];
     let object = folder.object(ObjectName::Head);
     let read = store.read(&object, &mut bytes, 0);
@@ -272,13 +295,29 @@ impl Placed {
     }
 
     /// Makes the directory and the trailer of a log that ends there.
-    fn add_directory(&self, used: u64, logs: &Arc<ReplicaSource>, extents: &mut Vec<Extent>) {
+    ///
+    /// What follows the last whole clump is not taken for a part of it.
+    fn add_directory(
+        &self,
+        used: u64,
+        logs: &Arc<ReplicaSource>,
+        extents: &mut Vec<Extent>,
+        notes: &mut Vec<String>,
+    ) {
         let mut made = Made::default();
         let arena = self.arena(used);
         let source = Arc::clone(logs) as Arc<dyn ReadAt>;
         if let Ok(log) = ClumpLog::open(source, &arena, 0, true) {
             log.take_while(|item| item.offset < used)
                 .for_each(|item| made.add(&item));
+        }
+        made.end_at_whole();
+        let end = made.counters.used;
+        if end < used {
+            notes.push(format!(
+                "arena {}: what is there of its log from {end:#x} to {used:#x} is not clumps, and is not read",
+                self.folder
+            ));
         }
         let block_size = self.head.block_size;
         let directory = made.directory(block_size);
@@ -318,9 +357,18 @@ struct Made {
     counters: Counters,
     created: u32,
     modified: u32,
+    /// Entries and counters up to the last clump that is whole.
+    whole: (usize, Counters),
 }
 
 impl Made {
+    /// Forgets what follows the last whole clump.
+    fn end_at_whole(&mut self) {
+        let (entries, counters) = self.whole;
+        self.entries.truncate(entries);
+        self.counters = counters;
+    }
+
     fn add(&mut self, item: &Item) {
         let entry = match &item.what {
             What::Clump { header, .. } => {
@@ -343,6 +391,9 @@ impl Made {
         self.counters.used = item.end();
         self.counters.uncompressed += u64::from(entry.uncompressed);
         self.entries.push(entry);
+        if matches!(item.what, What::Clump { .. }) {
+            self.whole = (self.entries.len(), self.counters);
+        }
     }
 
     /// The blocks of the directory: the first stands last.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::ObjectStore;
 use super::chain::{Chain, Segment};
+use super::source::head_of;
 use crate::codec::replica::{ArenaFolder, LONGEST, ObjectName};
 use crate::source::{Arena, ReadAt};
 use crate::text::in_lower_case;
@@ -104,6 +105,7 @@ impl ReplicaWriter {
                 return Err(other_bytes(&object));
             }
         } else {
+            self.refuse_mixture(&folder, &head)?;
             put(self.store.as_ref(), &object, &head)?;
         }
         if chain.reaches() < at {
@@ -118,6 +120,27 @@ impl ReplicaWriter {
         self.read = None;
         self.open = Some(OpenArena { folder, chain, at });
         Ok(())
+    }
+
+    /// Refuses an arena that nobody could read beside the others: one of the same name is
+    /// there, or they have blocks of another size.
+    fn refuse_mixture(&self, folder: &ArenaFolder, head: &[u8]) -> io::Result<()> {
+        let refused = |what: &str| {
+            let text = format!("{folder}: {what}: use another replica for this source");
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
+        };
+        let folders = self.store.folders()?;
+        let others = || folders.iter().filter(|other| *other != folder);
+        if others().any(|other| other.name == folder.name) {
+            return refused(
+                "an arena of the same name and another source, or another format, is there",
+            );
+        }
+        let other = others().find_map(|other| head_of(self.store.as_ref(), other).ok());
+        match other.is_some_and(|other| other.block_size as usize != head.len()) {
+            true => refused("the other arenas that are there have blocks of another size"),
+            false => Ok(()),
+        }
     }
 
     /// The next bytes of the log, a clump or what stands in its place. Where the replica
@@ -275,7 +298,7 @@ fn end_len(arena: &Arena) -> u64 {
 
 /// Whether nothing of an arena will change any more.
 pub(super) fn is_final(source: &dyn ReadAt, arena: &Arena) -> bool {
-    arena.settled && end_len(arena) <= LONGEST_END && arena.seal_score(source).is_some()
+    arena.sealed && end_len(arena) <= LONGEST_END && arena.seal_score(source).is_some()
 }
 
 /// Stores an object; errors name it.

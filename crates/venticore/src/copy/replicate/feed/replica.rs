@@ -43,7 +43,7 @@ impl<'a> ReplicaFeed<'a> {
     pub(super) fn seal_earlier(&mut self) -> Result<(), ClientError> {
         let earlier = self.job.arenas.iter().take(self.from.arena).rev();
         let mut missing = Vec::new();
-        for arena in earlier.take_while(|arena| arena.settled) {
+        for arena in earlier.take_while(|arena| arena.sealed) {
             if self.writer.has_end(arena)? {
                 break;
             }
