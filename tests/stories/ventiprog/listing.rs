@@ -270,8 +270,8 @@ fn json_shows_places_and_read_back() {
     };
     let lines: Vec<String> = output.stdout.lines().map(seconds).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    {"bytes":0,"damaged":0,"damaged_there":0,"from":"DIR/arenas 794624 0x285f0","log_bytes":0,"missing":0,"present":0,"read_back":40,"schema":1,"seconds":"SECONDS","sent":0,"status":0,"target":"HERE","to":"DIR/arenas 794624 0x285f0","unreadable":0}
-    {"bytes":40960,"damaged":0,"damaged_there":0,"from":"DIR/arenas 794624 0x1e474","log_bytes":41340,"missing":0,"present":0,"read_back":30,"schema":1,"seconds":"SECONDS","sent":10,"status":0,"target":"BEHIND","to":"DIR/arenas 794624 0x285f0","unreadable":0}
+    {"bytes":0,"cured":0,"damaged":0,"damaged_there":0,"from":"DIR/arenas 794624 0x285f0","log_bytes":0,"missing":0,"present":0,"read_back":40,"schema":1,"seconds":"SECONDS","sent":0,"status":0,"target":"HERE","to":"DIR/arenas 794624 0x285f0","unreadable":0}
+    {"bytes":40960,"cured":0,"damaged":0,"damaged_there":0,"from":"DIR/arenas 794624 0x1e474","log_bytes":41340,"missing":0,"present":0,"read_back":30,"schema":1,"seconds":"SECONDS","sent":10,"status":0,"target":"BEHIND","to":"DIR/arenas 794624 0x285f0","unreadable":0}
     {"decoded":10,"dry_run":false,"new":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","old":"wrarena -h HERE -o 794624 DIR/arenas 0x285f0","schema":1,"seconds":"SECONDS","status":0}
     "#);
 }
