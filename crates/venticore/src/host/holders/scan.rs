@@ -245,15 +245,16 @@ pub(super) fn unseen(proc: &Path, name: &str) -> Vec<(Process, u32)> {
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             let directory = entry.path();
-            let is_named = command(&directory) == name;
-            let hidden = fs::read_dir(directory.join("fd"))
-                .is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied);
+            // The name first: there are many others.
+            let hidden = command(&directory) == name
+                && fs::read_dir(directory.join("fd"))
+                    .is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied);
             let user = entry.metadata().ok()?.uid();
             let process = Process {
                 pid,
                 command: name.to_owned(),
             };
-            (is_named && hidden).then_some((process, user))
+            hidden.then_some((process, user))
         })
         .collect();
     found.sort();
