@@ -1,6 +1,6 @@
 //! `ventiserve` beside plan9port's venti: the same blocks over one connection on the loopback,
 //! written to an empty server, written again, probed, and read back by servers that have
-//! nothing in their memory; then how long `ventiserve` takes to start on large directories.
+//! nothing in their memory.
 
 use std::fs;
 use std::ops::ControlFlow;

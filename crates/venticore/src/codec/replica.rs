@@ -25,7 +25,7 @@ pub const MARKER: &str = "ventiprog";
 /// What stands in [`MARKER`].
 pub const FORM: &str = "ventiprog replica 1\n";
 
-/// Bytes of the log in one object at most, unless a single clump is longer.
+/// Bytes of the log in one object at most.
 pub const LONGEST: u64 = 16 << 20;
 
 /// Where a replica is: one word for a shell, since it stands in `wrcmds`.

@@ -1,7 +1,7 @@
 //! What of an arena a replica has, by its listing.
 
 use super::Listed;
-use crate::codec::replica::ObjectName;
+use crate::codec::replica::{LONGEST, ObjectName};
 
 /// Bytes of the log in one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Chain {
     pub(super) head: Option<Option<u64>>,
     /// The end is there, of this size where that is known.
     pub(super) end: Option<Option<u64>>,
-    /// Objects whose size is not what their names say.
+    /// Objects whose size is not what their names say, or more than a name may say.
     pub(super) cut: Vec<Listed>,
 }
 
@@ -41,7 +41,10 @@ impl Chain {
             match of.object {
                 ObjectName::Head => chain.head = Some(of.size),
                 ObjectName::End => chain.end = Some(of.size),
-                ObjectName::Log { from, to } if of.size.is_none_or(|size| size == to - from) => {
+                // What is longer than any that was written would have to be held in memory.
+                ObjectName::Log { from, to }
+                    if to - from <= LONGEST && of.size.is_none_or(|size| size == to - from) =>
+                {
                     chain.segments.push(Segment { from, to });
                 }
                 ObjectName::Log { .. } => chain.cut.push(of),
@@ -144,9 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_cut_does_not_count() {
-        let chain = Chain::of(vec![log(0, 10, 9)]);
-        assert_eq!((chain.reaches(), chain.cut.len()), (0, 1));
+    fn an_object_that_is_cut_or_too_long_does_not_count() {
+        let long = LONGEST + 1;
+        for of in [log(0, 10, 9), log(0, long, long)] {
+            let chain = Chain::of(vec![of]);
+            assert_eq!((chain.reaches(), chain.cut.len()), (0, 1));
+        }
     }
 
     proptest! {

@@ -93,6 +93,13 @@ impl ObjectStore for FilteredStore {
 
     fn put(&self, object: &str, bytes: &[u8]) -> io::Result<()> {
         let filtered = pass(&self.filter.write, bytes.to_vec())?;
+        // What cannot be read back is not a backup, and would be found out a night later.
+        if pass(&self.filter.read, filtered.clone())? != bytes {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the filter does not give back what it was given",
+            ));
+        }
         match self.inner.put(object, &filtered) {
             // What encrypts makes other bytes of the same each time.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
