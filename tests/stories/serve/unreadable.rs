@@ -150,3 +150,20 @@ fn an_arena_with_a_record_that_cannot_be_read_is_closed_and_the_rest_is_served()
         assert_eq!(store.read(&score(number), DATA), Ok(block(number)));
     }
 }
+
+#[test]
+fn a_block_whose_copy_cannot_be_read_is_stored_again_when_it_is_sent() {
+    let disk = disk();
+    let (store, said) = open(&disk, false);
+    let block = block(1).repeat(3);
+    for _ in 0..3 {
+        store.write(DATA, &block).unwrap();
+    }
+    assert_eq!((store.counts().stored, store.counts().duplicates), (1, 2));
+    let base = arenas(&disk)[0].base();
+    disk.spoil(base + 1000..base + 1001);
+    assert_eq!(store.write(DATA, &block), Ok(Score::of(&block)));
+    assert_eq!((store.counts().stored, store.counts().healed), (2, 1));
+    assert_eq!(store.read(&Score::of(&block), DATA), Ok(block));
+    assert_eq!(said, [""; 0]);
+}

@@ -85,7 +85,8 @@ impl Store {
     }
 
     /// Whether the clump at an address holds this very block. False where it is of another
-    /// block. The copy is compared, not hashed: the score is the block's own.
+    /// block. The copy is read, and compared, not hashed: the score is the block's own. What
+    /// is compressed is decoded, unless both are as they were when that was last found right.
     fn holds(
         &self,
         address: u64,
@@ -96,12 +97,18 @@ impl Store {
         let Some(clump) = self.clump(address, score, disk_type)? else {
             return Ok(false);
         };
-        let mut room = vec![0; clump.header.uncompressed.into()];
-        let found = clump.header.unpack(clump.stored(), &mut room)?;
-        match found == block {
-            true => Ok(true),
-            false => Err(ClumpError::WrongScore(Score::of(found)).into()),
+        let (header, stored) = (&clump.header, clump.stored());
+        let sum = self.proven.sum(header, stored, block);
+        if sum.is_some_and(|sum| self.proven.is_noted(address, sum)) {
+            return Ok(true);
         }
+        let mut room = vec![0; header.uncompressed.into()];
+        let found = header.unpack(stored, &mut room)?;
+        if found != block {
+            return Err(ClumpError::WrongScore(Score::of(found)).into());
+        }
+        self.proven.note(address, sum);
+        Ok(true)
     }
 
     /// The block of the clump at an address; none where it is of another block.

@@ -16,6 +16,7 @@ mod ledger;
 mod open;
 mod pack;
 mod place;
+mod proven;
 mod refusal;
 mod seal;
 mod tally;
@@ -39,6 +40,7 @@ use index::Index;
 use ledger::{END_MARK, Flush, Ledger, Packed};
 use pack::Packer;
 use place::Place;
+use proven::Proven;
 use tally::Tally;
 
 pub use disk::Disk;
@@ -66,6 +68,7 @@ pub struct Store {
     /// Why the disk failed, once it has: nothing is written after that.
     failed: OnceLock<String>,
     packers: Mutex<Vec<Packer>>,
+    proven: Proven,
     tally: Tally,
     settings: Settings,
 }
@@ -128,6 +131,7 @@ impl Store {
             synced_upto: AtomicU64::new(0),
             failed: OnceLock::new(),
             packers: Mutex::default(),
+            proven: Proven::default(),
             tally: Tally::default(),
             settings,
         };
@@ -259,6 +263,7 @@ impl Store {
         packed: &Packed<'_>,
     ) -> Result<(), Refusal> {
         let header = &packed.header;
+        let sum = self.proven.sum(header, packed.stored, block);
         let mut ledger = self.ledger();
         if self.index.find(hash) != before
             && self.is_there(&header.score, header.disk_type, block)?
@@ -275,6 +280,7 @@ impl Store {
         });
         let is_due = ledger.is_due();
         drop(ledger);
+        self.proven.note(address, sum);
         self.tally.stored(block.len(), !before.is_empty());
         if is_due {
             self.sync()?;

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::operand::Operand;
+use crate::codec::whack::Compressor;
 use crate::host::partition::Partition;
 use crate::source::log::{ClumpLog, What};
 use crate::source::{ArenaSource, ReadAt};
@@ -197,6 +198,81 @@ fn a_damaged_block_is_refused_and_stored_again_when_it_is_sent() {
         assert_eq!(store.write(DATA, &block), Ok(score));
     }
     assert_eq!(store.counts().stored, 3);
+}
+
+/// A block that compresses, and the bytes that are stored of it.
+fn compressible(seed: u64) -> (Vec<u8>, Vec<u8>) {
+    let block = noise(seed, 1000).repeat(5);
+    let mut stored = vec![0; block.len()];
+    let len = Compressor::new().compress(&block, &mut stored).unwrap();
+    stored.truncate(len);
+    (block, stored)
+}
+
+#[test]
+fn a_block_that_is_damaged_after_it_was_found_right_is_stored_again() {
+    let scratch = Scratch::new(10 << 20, 4 << 20);
+    let (block, stored) = compressible(1);
+    let store = scratch.open();
+    for _ in 0..3 {
+        store.write(DATA, &block).unwrap();
+    }
+    store.sync().unwrap();
+    assert_eq!((store.counts().stored, store.counts().duplicates), (1, 2));
+    scratch.damage(&stored);
+    store.write(DATA, &block).unwrap();
+    assert_eq!((store.counts().stored, store.counts().healed), (2, 1));
+    assert_eq!(store.read(&Score::of(&block), DATA).as_ref(), Ok(&block));
+    // The copy that is whole is newer, and found right.
+    store.write(DATA, &block).unwrap();
+    assert_eq!(store.counts().stored, 2);
+}
+
+#[test]
+fn another_clump_in_the_same_place_is_decoded() {
+    let scratch = Scratch::new(10 << 20, 4 << 20);
+    let (block, stored) = compressible(1);
+    let store = scratch.open();
+    store.write(DATA, &block).unwrap();
+    store.sync().unwrap();
+    let mut all = fs::read(&scratch.path).unwrap();
+    let starts = all.windows(stored.len());
+    let at = starts.enumerate().find(|(_, of)| *of == stored).unwrap().0;
+    // Of the same block, by its time.
+    all[at - 1] ^= 1;
+    fs::write(&scratch.path, &all).unwrap();
+    store.write(DATA, &block).unwrap();
+    assert_eq!((store.counts().stored, store.counts().duplicates), (1, 1));
+    // With what is stored of another block.
+    let (_, other) = compressible(2);
+    let len = other.len().min(stored.len());
+    all[at..at + len].copy_from_slice(&other[..len]);
+    fs::write(&scratch.path, &all).unwrap();
+    store.write(DATA, &block).unwrap();
+    assert_eq!((store.counts().stored, store.counts().healed), (2, 1));
+}
+
+#[test]
+fn another_block_with_the_same_score_is_refused() {
+    let both = include_bytes!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/golden/venti/sha1-collision"
+    ));
+    let (one, other) = both.split_at(both.len() / 2);
+    assert_ne!(one, other);
+    // What follows two blocks with the same SHA-1 changes nothing in that, and compresses.
+    for more in [0, 3000] {
+        let scratch = Scratch::new(10 << 20, 4 << 20);
+        let [one, other] = [one, other].map(|start| [start, &vec![b'x'; more]].concat());
+        let score = Score::of(&one);
+        assert_eq!(Score::of(&other), score);
+        let store = scratch.open();
+        for _ in 0..3 {
+            assert_eq!(store.write(DATA, &one), Ok(score));
+            assert_eq!(store.write(DATA, &other), Err(Refusal::Collision(score)));
+        }
+        assert_eq!(store.read(&score, DATA), Ok(one));
+    }
 }
 
 #[test]
