@@ -7,15 +7,14 @@ set -eu
 run=$1 port=$2 monitor=$3
 export CEPH_CONF=$run/ceph.conf
 mkdir -p "$run/mon" "$run/osd" "$run/rgw" "$run/log"
-id=$(cat /proc/sys/kernel/random/uuid)
-cat >"$CEPH_CONF" <<END
+cluster=$(cat /proc/sys/kernel/random/uuid)
+osd=$(cat /proc/sys/kernel/random/uuid)
+cat >"$CEPH_CONF" <<CONF
 [global]
-fsid = $id
+fsid = $cluster
 mon host = [v1:127.0.0.1:$monitor/0]
 public network = 127.0.0.0/8
-auth cluster required = none
-auth service required = none
-auth client required = none
+keyring = $run/keyring
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 1
@@ -36,6 +35,7 @@ ms bind msgr2 = false
 mon data = $run/mon
 mon initial members = a
 mon data avail crit = 1
+paxos propose interval = 0.1
 [osd]
 osd data = $run/osd
 osd objectstore = bluestore
@@ -46,14 +46,20 @@ osd max object name len = 256
 rgw data = $run/rgw
 rgw frontends = beast endpoint=127.0.0.1:$port
 rgw enable usage log = false
-END
-monmaptool --create --fsid "$id" --addv a "[v1:127.0.0.1:$monitor]" "$run/monmap" >/dev/null
-ceph-mon --mkfs -i a --monmap "$run/monmap"
+CONF
+# With keys: without authentication, a client may send a command before it knows the cluster's
+# id, and is refused.
+keys() { ceph-authtool "$run/keyring" "$@" >/dev/null; }
+keys --create-keyring --gen-key -n mon. --cap mon 'allow *'
+keys --gen-key -n client.admin --cap mon 'allow *' --cap osd 'allow *'
+keys --gen-key -n client.rgw --cap mon 'allow rw' --cap osd 'allow rwx'
+keys --gen-key -n osd.0 --cap mon 'allow profile osd' --cap osd 'allow *'
+monmaptool --create --fsid "$cluster" --addv a "[v1:127.0.0.1:$monitor]" "$run/monmap" >/dev/null
+ceph-mon --mkfs -i a --monmap "$run/monmap" --keyring "$run/keyring"
 ceph-mon -i a
-osd=$(ceph osd new "$(cat /proc/sys/kernel/random/uuid)")
-uuid=$(ceph osd dump -f json | python3 -c 'import json,sys;print(json.load(sys.stdin)["osds"][0]["uuid"])')
-ceph-osd -i "$osd" --mkfs --osd-uuid "$uuid"
-ceph osd crush add "osd.$osd" 1.0 host=localhost root=default
-ceph-osd -i "$osd"
-radosgw -n client.rgw
+ceph osd new "$osd"
+ceph-osd -i 0 --mkfs --osd-uuid "$osd"
+ceph-osd -i 0
+# Before the gateway runs: with both, each waits for the other's answer to a notice.
 radosgw-admin user create --uid=t --display-name=t --access-key="$KEY" --secret-key="$SECRET"
+radosgw -n client.rgw

@@ -25,6 +25,7 @@ pub mod plan9;
 pub mod plan9disk;
 pub mod port;
 pub mod random;
+pub mod realstore;
 pub mod relay;
 pub mod sample;
 pub mod seeds;

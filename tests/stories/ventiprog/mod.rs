@@ -15,6 +15,7 @@ mod memory;
 mod pages;
 mod places_told;
 mod readback;
+mod realstores;
 mod remembered;
 mod replicas;
 mod rollover;
