@@ -14,7 +14,7 @@ use venticore::tool::Tool;
 const TOOL: Tool = Tool {
     name: "ventiserve",
     version: env!("CARGO_PKG_VERSION"),
-    synopsis: "[-rv] [-a address] [-H address] [-c size] [-A size] [--allow network] store ...",
+    synopsis: "[-rv] [-a address] [-H address] [-c size] [-A size] [--cache size] [--allow network] store ...",
     help: "\
 Serve arenas as a venti. A store is a partition or file with arenas, as plan9port's
 fmtarenas makes them, or one arena that rdarena wrote. It is read and written in
@@ -25,6 +25,7 @@ replica, dir:PATH.
   -H, --http ADDR        serve the pages /, /index, /storage and /metrics here
   -c, --create SIZE      make stores that are not there, of this size
   -A, --arena-size SIZE  cut them into arenas of this size; 512m without it
+      --cache SIZE       memory for blocks that are read again; 64m without it, 0 for none
       --allow NETWORK    let in only these addresses, 10.0.0.0/8 or fd00::/8
   -r, --read-only        do not write to the stores
   -v, --verbose          say what it serves, and where
@@ -49,6 +50,7 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
             Short('A') | Long("arena-size") => {
                 options.arena_size = Some(size("--arena-size", parser)?);
             }
+            Long("cache") => options.cache = Some(size("--cache", parser)?),
             Long("allow") => options.allow.push(network(parser)?),
             Short('r') | Long("read-only") => options.read_only = true,
             Short('v') | Long("verbose") => options.verbose = true,

@@ -4,6 +4,7 @@ use venti_tests::command::Command;
 use venti_tests::random::Random;
 use venti_tests::served::Served;
 use venticore::codec::index::Page;
+use venticore::codec::score::Score;
 use venticore::codec::wire::{Request, Version};
 
 /// A server of a store with two arenas in use.
@@ -155,6 +156,37 @@ fn the_page_for_people_is_whole_and_its_text_is_text() {
         assert!(metrics.contains(&format!("# TYPE {name} ")), "{line}");
     }
     assert_eq!(served.metric("stored_total "), 300);
+}
+
+#[test]
+fn reads_that_came_out_of_the_cache_are_counted() {
+    let data = Random::new(1).bytes(3000);
+    let read = Request::Read {
+        score: Score::of(&data),
+        ty: 13,
+        count: 3000,
+    };
+    for (options, hits, misses) in [
+        (&["--cache", "0"][..], 0, 0),
+        (&["--cache", "1m"], 3, 2),
+        (&[], 3, 2),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let options = [&["-c", "8m", "-A", "2m"], options].concat();
+        let served = Served::with(&options, &directory.path().join("store"));
+        let mut client = served.client(Version::V04);
+        client.ask(&Request::Write {
+            ty: 13,
+            data: &data,
+        });
+        for _ in 0..5 {
+            assert!(client.ask(&read).starts_with("Rread "));
+        }
+        assert_eq!(served.metric("cache_hits_total "), hits);
+        assert_eq!(served.metric("cache_misses_total "), misses);
+        assert_eq!(served.metric("cache_bytes ") > 3000, hits > 0);
+        assert_eq!(served.end().status, 0);
+    }
 }
 
 #[test]

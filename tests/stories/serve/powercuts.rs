@@ -254,6 +254,7 @@ impl Schedule {
         let disks = disks.map(|disk| disk as Arc<dyn Disk>).collect();
         let settings = Settings {
             read_only: false,
+            cache: 1 << 20,
             say: Box::new(|_| {}),
         };
         Store::open(disks, settings)

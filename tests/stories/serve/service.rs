@@ -208,6 +208,15 @@ fn options_that_do_not_go_together_are_refused() {
         (&["-c", "1x", "x"], "--create: expected a whole number"),
         (&["-c", "1.5g", "x"], "such as 1536m, found \"1.5g\""),
         (&["-c", "1g", "-A", "100X", "x"], "--arena-size: expected a"),
+        (&["--cache", "1x", "x"], "--cache: expected a whole number"),
+        (
+            &["--cache", "1000k", "x"],
+            "expected 0, or 1m to 64g, found 1024000 bytes",
+        ),
+        (
+            &["--cache", "65g", "x"],
+            "expected 0, or 1m to 64g, found 69793218560 bytes",
+        ),
         (
             &["-c", "09m", "x"],
             "octal digits after the leading 0, found \"09m\"",

@@ -48,6 +48,7 @@ fn open(disk: &Arc<FaultDisk>, read_only: bool) -> (Store, Vec<String>) {
     let lines = Arc::clone(&said);
     let settings = Settings {
         read_only,
+        cache: 1 << 20,
         say: Box::new(move |line| lines.lock().unwrap().push(line.to_owned())),
     };
     let store = Store::open(vec![Arc::clone(disk) as Arc<dyn Disk>], settings);

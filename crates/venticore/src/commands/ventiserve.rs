@@ -23,7 +23,7 @@ use crate::net::addresses;
 use crate::replica::StoreAccess;
 use crate::serve::{Doors, Event, Limits, Server, Signals, Sums};
 use crate::status::Status;
-use crate::store::{Keeper, Settings, Store, create, disk};
+use crate::store::{CACHE_LARGEST, CACHE_SMALLEST, Keeper, Settings, Store, create, disk};
 use crate::text::counted;
 use crate::text::html::bytes;
 
@@ -32,6 +32,9 @@ const WEB: u16 = 8000;
 
 /// How long a name look-up may take.
 const LOOK_UP: Duration = Duration::from_secs(10);
+
+/// Bytes of memory for blocks that were read, without `--cache`.
+const CACHE: u64 = 64 << 20;
 
 /// What sockets for HTTP are called in a socket unit.
 const WEB_SOCKET: &str = "http";
@@ -47,6 +50,8 @@ pub struct Options {
     pub create: Option<u64>,
     /// `-A`: bytes of the arenas in them.
     pub arena_size: Option<u64>,
+    /// `--cache`: bytes of memory for blocks that were read.
+    pub cache: Option<u64>,
     /// `--allow`: who is let in.
     pub allow: Vec<Network>,
     /// `-r`: nothing is written.
@@ -68,6 +73,13 @@ impl Options {
         }
         if self.arena_size.is_some() && self.create.is_none() {
             return Err("-A is for stores that -c makes".to_owned());
+        }
+        if let Some(bytes @ 1..) = self.cache
+            && !(CACHE_SMALLEST..=CACHE_LARGEST).contains(&bytes)
+        {
+            return Err(format!(
+                "--cache: expected 0, or 1m to 64g, found {bytes} bytes"
+            ));
         }
         Ok(())
     }
@@ -147,6 +159,7 @@ fn open(options: &Options, terminal: &Arc<Terminal>) -> Result<Store> {
     let said = Arc::clone(terminal);
     let settings = Settings {
         read_only: options.read_only,
+        cache: options.cache.unwrap_or(CACHE),
         say: Box::new(move |line| said.say(line)),
     };
     Store::open(disks, settings)
@@ -292,13 +305,14 @@ fn listens(doors: &Doors) -> String {
 fn status_line(store: &Store, server: &Server) -> String {
     let (counts, connections) = (store.counts(), server.connections());
     format!(
-        "{}; since the start: {} stored, {}, {} stored again, {} read, {} absent, \
-         {} damaged, {}; {}, {} taken, {} refused, {} closed for others",
+        "{}; since the start: {} stored, {}, {} stored again, {} read, {} from \
+         the cache, {} absent, {} damaged, {}; {}, {} taken, {} refused, {} closed for others",
         holds(store),
         counts.stored,
         counted(counts.duplicates, "duplicate", "duplicates"),
         counts.healed,
         counts.reads,
+        store.cache_counts().hits,
         counts.absent,
         counts.damaged,
         counted(counts.syncs, "sync", "syncs"),

@@ -38,6 +38,7 @@ impl LocalServer {
         let disks = disk::open_all(&[operand], true, access, &say)?;
         let settings = Settings {
             read_only: true,
+            cache: 0,
             say: Box::new(say),
         };
         let store = Arc::new(Store::open(disks, settings)?);

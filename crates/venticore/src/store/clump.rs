@@ -121,7 +121,12 @@ impl Store {
         let Some(clump) = self.clump(address, score, disk_type)? else {
             return Ok(None);
         };
-        Ok(Some(clump.header.block(clump.stored())?.into_owned()))
+        let (header, stored) = (&clump.header, clump.stored());
+        let block = match &self.cache {
+            Some(cache) => cache.block(address, header, stored, &self.proven)?,
+            None => header.block(stored)?.into_owned(),
+        };
+        Ok(Some(block))
     }
 
     /// The clump at an address; none where it is of another block.

@@ -6,6 +6,7 @@
 //! [`Store::sync`] writes what the log needs to be found again: the data is synced, then the
 //! directory, then the trailer.
 
+mod cache;
 mod clump;
 pub mod create;
 pub mod disk;
@@ -35,6 +36,7 @@ use crate::codec::arena::{Name, Version};
 use crate::codec::blocktype::{BLOCK_MAX, BlockType};
 use crate::codec::score::Score;
 
+use cache::Cache;
 use ground::Ground;
 use index::Index;
 use ledger::{END_MARK, Flush, Ledger, Packed};
@@ -43,6 +45,7 @@ use place::Place;
 use proven::Proven;
 use tally::Tally;
 
+pub use cache::{CacheCounts, LARGEST as CACHE_LARGEST, SMALLEST as CACHE_SMALLEST};
 pub use disk::Disk;
 pub use keeper::Keeper;
 pub use refusal::Refusal;
@@ -52,6 +55,8 @@ pub use tally::Counts;
 pub struct Settings {
     /// Nothing is written.
     pub read_only: bool,
+    /// Bytes of memory for blocks that were read; 0 for none.
+    pub cache: u64,
     /// Is told what an operator should know, a line each: what is damaged, and what fails.
     pub say: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -69,6 +74,8 @@ pub struct Store {
     failed: OnceLock<String>,
     packers: Mutex<Vec<Packer>>,
     proven: Proven,
+    /// None where there is to be none.
+    cache: Option<Cache>,
     tally: Tally,
     settings: Settings,
 }
@@ -132,6 +139,7 @@ impl Store {
             failed: OnceLock::new(),
             packers: Mutex::default(),
             proven: Proven::default(),
+            cache: Cache::of(settings.cache),
             tally: Tally::default(),
             settings,
         };
@@ -394,6 +402,13 @@ impl Store {
     #[must_use]
     pub fn index_bytes(&self) -> u64 {
         self.index.bytes()
+    }
+
+    /// What became of the reads; all 0 without a cache.
+    #[must_use]
+    pub fn cache_counts(&self) -> CacheCounts {
+        let counts = self.cache.as_ref().map(Cache::counts);
+        counts.unwrap_or_default()
     }
 
     /// Blocks that were added and are not synced.

@@ -8,6 +8,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use foldhash::SharedSeed;
+use foldhash::quality::FoldHasher;
+
 use crate::codec::arena::clump::{ClumpHeader, Encoding};
 
 /// The number of sums that are noted: 8 MiB, and enough for 8 GiB in blocks of 8 KiB.
@@ -18,12 +21,23 @@ const SLOTS: usize = 1 << 20;
 pub(super) struct Sum(u64);
 
 /// See the module. Of two clumps that have one slot, the later one is noted.
-#[derive(Default)]
 pub(super) struct Proven {
     /// Drawn in each process: nobody can make two blocks with one sum.
     keys: RandomState,
+    seed: SharedSeed,
     /// Made when a sum is noted for the first time. 0 is none.
     slots: OnceLock<Box<[AtomicU64]>>,
+}
+
+impl Default for Proven {
+    fn default() -> Self {
+        let keys = RandomState::new();
+        Proven {
+            seed: SharedSeed::from_u64(keys.hash_one("seed")),
+            keys,
+            slots: OnceLock::new(),
+        }
+    }
 }
 
 impl Proven {
@@ -33,7 +47,7 @@ impl Proven {
         if header.encoding == Encoding::Plain {
             return None;
         }
-        let mut hasher = self.keys.build_hasher();
+        let mut hasher = FoldHasher::with_seed(0, &self.seed);
         // The magic is that of the arena, which the address names.
         hasher.write(&header.to_bytes(0));
         hasher.write(stored);

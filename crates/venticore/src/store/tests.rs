@@ -77,6 +77,7 @@ fn disk(path: &Path) -> Arc<dyn Disk> {
 fn settings(read_only: bool) -> Settings {
     Settings {
         read_only,
+        cache: 1 << 20,
         say: Box::new(|_| {}),
     }
 }
@@ -273,6 +274,81 @@ fn another_block_with_the_same_score_is_refused() {
         }
         assert_eq!(store.read(&score, DATA), Ok(one));
     }
+}
+
+/// Reads a block some times.
+fn read(store: &Store, block: &[u8], times: usize) {
+    for _ in 0..times {
+        assert_eq!(store.read(&Score::of(block), DATA).as_deref(), Ok(block));
+    }
+}
+
+#[test]
+fn a_block_that_is_read_again_is_not_decoded_again() {
+    let scratch = Scratch::new(10 << 20, 4 << 20);
+    let blocks = [compressible(1).0, noise(2, 5000)];
+    let store = scratch.open();
+    for block in &blocks {
+        for _ in 0..3 {
+            store.write(DATA, block).unwrap();
+        }
+        assert_eq!(store.cache_counts(), CacheCounts::default());
+    }
+    for block in &blocks {
+        read(&store, block, 1);
+    }
+    assert_eq!(store.cache_counts().bytes, 0);
+    for block in &blocks {
+        read(&store, block, 4);
+    }
+    let counts = store.cache_counts();
+    assert_eq!((counts.hits, counts.misses), (6, 4));
+    assert!(counts.bytes > 10_000, "{counts:?}");
+    let none = Settings {
+        cache: 0,
+        ..settings(true)
+    };
+    let store = Store::open(vec![disk(&scratch.path)], none).unwrap();
+    read(&store, &blocks[0], 5);
+    assert_eq!(store.cache_counts(), CacheCounts::default());
+}
+
+#[test]
+fn a_block_in_the_cache_that_is_damaged_on_the_disk_is_refused_and_stored_again() {
+    let (compressed, stored) = compressible(1);
+    let plain = noise(2, 5000);
+    for (block, on_disk) in [(&compressed, &stored), (&plain, &plain)] {
+        let scratch = Scratch::new(10 << 20, 4 << 20);
+        let store = scratch.open();
+        store.write(DATA, block).unwrap();
+        store.sync().unwrap();
+        read(&store, block, 4);
+        assert_eq!(store.cache_counts().hits, 2);
+        scratch.damage(on_disk);
+        let refusal = store.read(&Score::of(block), DATA);
+        assert!(matches!(refusal, Err(Refusal::Damaged(_))), "{refusal:?}");
+        store.write(DATA, block).unwrap();
+        assert_eq!(store.counts().healed, 1);
+        read(&store, block, 4);
+        assert_eq!(store.cache_counts().hits, 4);
+    }
+}
+
+#[test]
+fn the_cache_takes_no_more_memory_than_it_is_given() {
+    let scratch = Scratch::new(20 << 20, 4 << 20);
+    let store = scratch.open();
+    let blocks: Vec<Vec<u8>> = (0..400).map(|n| noise(n, 8192)).collect();
+    for block in &blocks {
+        store.write(DATA, block).unwrap();
+        read(&store, block, 2);
+    }
+    let counts = store.cache_counts();
+    assert!((CACHE_SMALLEST / 2..=CACHE_SMALLEST).contains(&counts.bytes));
+    // What is read once leaves it as it is.
+    let kept = blocks.last().unwrap();
+    read(&store, kept, 1);
+    assert_eq!(store.cache_counts().hits, counts.hits + 1);
 }
 
 #[test]

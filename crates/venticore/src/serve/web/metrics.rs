@@ -20,7 +20,7 @@ pub(super) fn text(shared: &Shared) -> String {
 type Sample = (&'static str, &'static str, u64);
 
 #[rustfmt::skip]
-fn gauges(shared: &Shared) -> [Sample; 12] {
+fn gauges(shared: &Shared) -> [Sample; 13] {
     let store = &shared.store;
     let sums = Sums::of(&store.arenas());
     let connections = shared.connections();
@@ -35,6 +35,7 @@ fn gauges(shared: &Shared) -> [Sample; 12] {
         ("blocks_bytes", "Bytes of those blocks.", sums.data),
         ("blocks_stored_bytes", "Bytes of those blocks as they are stored.", sums.stored),
         ("index_bytes", "Memory that the index takes.", store.index_bytes()),
+        ("cache_bytes", "Memory that the cache of blocks takes.", store.cache_counts().bytes),
         ("unsynced", "Blocks added that a power cut would lose.", store.unsynced()),
         ("read_only", "1 if no block can be added.", is_read_only),
         ("connections", "Connections.", connections.open),
@@ -42,8 +43,9 @@ fn gauges(shared: &Shared) -> [Sample; 12] {
 }
 
 #[rustfmt::skip]
-fn counters(shared: &Shared) -> [Sample; 13] {
+fn counters(shared: &Shared) -> [Sample; 15] {
     let (counts, connections) = (shared.store.counts(), shared.connections());
+    let cache = shared.store.cache_counts();
     [
         ("stored_total", "Blocks added.", counts.stored),
         ("stored_bytes_total", "Bytes of blocks added.", counts.stored_bytes),
@@ -51,6 +53,8 @@ fn counters(shared: &Shared) -> [Sample; 13] {
         ("healed_total", "Blocks added that were there damaged.", counts.healed),
         ("reads_total", "Blocks read.", counts.reads),
         ("read_bytes_total", "Bytes of blocks read.", counts.read_bytes),
+        ("cache_hits_total", "Blocks read that were not decoded again.", cache.hits),
+        ("cache_misses_total", "Blocks read that were decoded; 0 without a cache.", cache.misses),
         ("probes_total", "Questions whether a block is there.", counts.probes),
         ("absent_total", "Blocks asked for that are not there.", counts.absent),
         ("syncs_total", "Syncs that reached the disk.", counts.syncs),
