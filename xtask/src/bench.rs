@@ -1,4 +1,4 @@
-//! `cargo xtask bench [PART ...] [--rounds N] [--megabytes N] [--log N] [--blocks N]`: what the
+//! `cargo xtask bench [PART ...] [--rounds N] [--megabytes N] [--log N] [--blocks N] [--clumps N]`: what the
 //! commands cost, beside the C tools where `$PLAN9` is set.
 //!
 //! | part | measures |
@@ -11,11 +11,13 @@
 //! | `walk` | `rootcheck` of a root of 200,000 blocks on a real venti, against as many reads sent without a pause |
 //! | `halt` | `foshalt`, and `fosreset` of a fossil that runs, against the fixed sleeps of the rc scripts |
 //! | `serve` | `ventiserve` and plan9port's venti: writes, duplicate writes, probes, reads |
+//! | `start` | how soon `ventiserve` serves a store of 20 million clumps, against reading their directories |
 //! | `decode` | our whack decoder and plan9port's: three kinds of text and one of binaries |
 //! | `whack` | our whack encoder and plan9port's: speed, and size of what comes out |
 //!
 //! Without a part, all of them. `--megabytes` is what the blocks of the first
-//! two add up to, `--log` the megabytes of log of the third, `--blocks` the leaves of `walk`.
+//! two add up to, `--log` the megabytes of log of the third, `--blocks` the leaves of `walk`,
+//! `--clumps` what the store of `start` holds.
 //!
 //! The sinks are processes of their own, so that their processor time is not
 //! counted as the client's; they say how many blocks they took.
@@ -26,6 +28,7 @@ mod halt;
 mod increment;
 mod replica;
 mod serve;
+mod start;
 mod targets;
 mod throughput;
 mod walk;
@@ -46,7 +49,7 @@ const BLOCK: usize = 8192;
 const PERCENT_WORDS: usize = 65;
 const DATA: u8 = 13;
 const ARENA: u64 = 512 << 20;
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "throughput",
     "targets",
     "replica",
@@ -57,6 +60,7 @@ const PARTS: [&str; 10] = [
     "whack",
     "decode",
     "serve",
+    "start",
 ];
 
 /// What was asked for.
@@ -66,6 +70,7 @@ struct Options {
     megabytes: u64,
     log: u64,
     blocks: usize,
+    clumps: u64,
 }
 
 pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
@@ -145,6 +150,10 @@ pub(crate) fn run(arguments: &[OsString]) -> eyre::Result<()> {
             options.rounds.min(3),
         )?;
     }
+    if asks("start") {
+        println!("\nstart: ventiserve with {} clumps", options.clumps);
+        start::run(directory.path(), options.clumps, options.rounds.min(3))?;
+    }
     if asks("format") {
         println!("\nformat: a sparse partition of 64 GB");
         format::run(directory.path(), options.rounds.min(3))?;
@@ -160,6 +169,7 @@ impl Options {
             megabytes: 840,
             log: 2100,
             blocks: 200_000,
+            clumps: 20_000_000,
         };
         let mut parser = Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
@@ -167,6 +177,7 @@ impl Options {
                 Arg::Long("rounds") => options.rounds = parser.value()?.parse()?,
                 Arg::Long("megabytes") => options.megabytes = parser.value()?.parse()?,
                 Arg::Long("log") => options.log = parser.value()?.parse()?,
+                Arg::Long("clumps") => options.clumps = parser.value()?.parse()?,
                 Arg::Long("blocks") => options.blocks = parser.value()?.parse()?,
                 Arg::Value(part) => options.parts.push(part.string()?),
                 other => return Err(other.unexpected().into()),

@@ -5,10 +5,14 @@
 //! in shards, each with a lock of its own, and grows a shard at a time, so that it never
 //! takes more than 12 bytes a clump for long.
 
+mod maker;
+
 use std::sync::{PoisonError, RwLock};
 
 use crate::codec::score::Score;
 use crate::host::random;
+
+pub(super) use maker::{Gatherer, Maker};
 
 /// The largest address, in bytes of all data sections: 16 TiB.
 pub(super) const ADDRESS_MAX: u64 = (1 << ADDRESS_BITS) - 2;
@@ -16,6 +20,8 @@ pub(super) const ADDRESS_MAX: u64 = (1 << ADDRESS_BITS) - 2;
 const ADDRESS_BITS: u32 = 44;
 const TAG_BITS: u32 = 64 - ADDRESS_BITS;
 const SHARD_BITS: u32 = 12;
+const SHARDS: usize = 1 << SHARD_BITS;
+const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
 
 /// A shard grows when more than this part of its slots is taken, by `GROWTH`.
 const FULL: (usize, usize) = (17, 20);
@@ -27,8 +33,12 @@ const COPIES: usize = 4;
 /// Where the clumps of blocks are, by score and type.
 pub(super) struct Index {
     shards: Box<[RwLock<Shard>]>,
-    keys: [u64; 2],
+    keys: Keys,
 }
+
+/// What nobody outside knows of the hashes.
+#[derive(Clone, Copy)]
+struct Keys([u64; 2]);
 
 /// The hash of a block's score and type.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,27 +47,20 @@ pub(super) struct Hash {
     tag: u32,
 }
 
-impl Index {
-    /// An index with room for this many clumps before it grows.
-    pub(super) fn with_room(clumps: u64) -> Self {
-        let shards = 1 << SHARD_BITS;
-        let each = usize::try_from(clumps / shards as u64).unwrap_or(0);
-        let shard = |_| RwLock::new(Shard::with_room(each));
-        Index {
-            shards: (0..shards).map(shard).collect(),
-            keys: [random::number() | 1, random::number() | 1],
-        }
+impl Keys {
+    fn random() -> Self {
+        Keys([random::number() | 1, random::number() | 1])
     }
 
     /// A keyed hash: nobody who does not see the keys can make blocks that fall together.
-    pub(super) fn hash(&self, score: &Score, disk_type: u8) -> Hash {
+    fn hash(&self, score: &Score, disk_type: u8) -> Hash {
         let (first, rest) = score
             .as_bytes()
             .split_first_chunk()
             .unwrap_or((&[0; 8], &[]));
         let (second, rest) = rest.split_first_chunk().unwrap_or((&[0; 8], &[]));
         let third = rest.first_chunk().unwrap_or(&[0; 4]);
-        let [one, two] = self.keys;
+        let [one, two] = self.0;
         let (first, second) = (u64::from_be_bytes(*first), u64::from_be_bytes(*second));
         let first = folded(first ^ one, second ^ two);
         let last = u64::from(u32::from_be_bytes(*third)) << 8 | u64::from(disk_type);
@@ -67,6 +70,29 @@ impl Index {
             shard: low(hash, SHARD_BITS),
             tag: low(hash >> SHARD_BITS, TAG_BITS),
         }
+    }
+}
+
+impl Hash {
+    /// The slot of a clump with this hash.
+    fn slot(self, address: u64) -> u64 {
+        u64::from(self.tag) << ADDRESS_BITS | (address + 1)
+    }
+
+    /// The hash of a clump in this shard with this slot.
+    fn of(shard: usize, slot: u64) -> Self {
+        let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        Hash {
+            shard: number(shard as u64),
+            tag: number(slot >> ADDRESS_BITS),
+        }
+    }
+}
+
+impl Index {
+    /// The hash of a block.
+    pub(super) fn hash(&self, score: &Score, disk_type: u8) -> Hash {
+        self.keys.hash(score, disk_type)
     }
 
     /// The addresses at which the block may be, the newest first.
@@ -113,30 +139,11 @@ impl Index {
         }
     }
 
-    /// Adds many clumps, and leaves those for which [`Index::insert`] would have to ask. They
-    /// are sorted first: a shard fits into a processor's cache, the table does not.
-    pub(super) fn insert_all(&self, clumps: &mut Vec<(Hash, u64)>) {
-        clumps.sort_unstable_by_key(|(hash, _)| hash.shard);
-        let mut crowded = Vec::new();
-        for group in clumps.chunk_by(|(one, _), (other, _)| one.shard == other.shard) {
-            let shard = group
-                .first()
-                .and_then(|(hash, _)| self.shards.get(hash.shard as usize));
-            let Some(shard) = shard else { continue };
-            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            let refused = group
-                .iter()
-                .filter(|(hash, at)| !shard.add(u64::from(hash.tag), *at));
-            crowded.extend(refused);
-        }
-        *clumps = crowded;
-    }
-
     /// Bytes of its slots.
     pub(super) fn bytes(&self) -> u64 {
         let len = |shard: &RwLock<Shard>| {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            shard.slots.len() as u64
+            shard.slots.capacity() as u64
         };
         self.shards.iter().map(len).sum::<u64>() * size_of::<u64>() as u64
     }
@@ -153,17 +160,14 @@ fn folded(a: u64, b: u64) -> u64 {
 /// Slots with open addressing. A tag's place is its share of the range of tags, so that
 /// the tag alone says where a slot goes when the shard grows. An empty slot is 0.
 struct Shard {
-    slots: Box<[u64]>,
+    slots: Vec<u64>,
     taken: usize,
 }
 
 impl Shard {
-    fn with_room(clumps: usize) -> Self {
-        let slots = clumps.saturating_mul(FULL.1) / FULL.0 + clumps / 32;
-        Shard {
-            slots: vec![0; slots].into(),
-            taken: 0,
-        }
+    /// Slots for this many clumps, before it grows.
+    fn room_for(clumps: usize) -> usize {
+        clumps.saturating_mul(FULL.1).div_ceil(FULL.0) + clumps / 32
     }
 
     fn place(&self, tag: u64) -> usize {
@@ -184,7 +188,7 @@ impl Shard {
         let with_tag = self
             .run(tag)
             .filter(move |(_, slot)| slot >> ADDRESS_BITS == tag);
-        with_tag.map(|(at, slot)| (at, (slot & ((1 << ADDRESS_BITS) - 1)) - 1))
+        with_tag.map(|(at, slot)| (at, (slot & ADDRESS_MASK) - 1))
     }
 
     /// Adds a clump; false where there are [`COPIES`] with its tag already.
@@ -205,7 +209,8 @@ impl Shard {
 
     fn put(&mut self, slot: u64, copies: usize) -> bool {
         let tag = slot >> ADDRESS_BITS;
-        let (before, after) = self.slots.split_at_mut(self.place(tag));
+        let place = self.place(tag);
+        let (before, after) = self.slots.split_at_mut(place);
         let mut same = 0;
         for free in after.iter_mut().chain(before) {
             if *free == 0 {
@@ -223,7 +228,7 @@ impl Shard {
 
     fn grow(&mut self) {
         let len = (self.slots.len() * GROWTH.0 / GROWTH.1).max(8);
-        let old = std::mem::replace(&mut self.slots, vec![0; len].into());
+        let old = std::mem::replace(&mut self.slots, vec![0; len]);
         self.taken = 0;
         for slot in old.into_iter().filter(|&slot| slot != 0) {
             self.put(slot, usize::MAX);
@@ -247,13 +252,32 @@ mod tests {
         Score::of(&n.to_be_bytes())
     }
 
+    fn empty() -> Index {
+        Maker::with_room(0).index().0
+    }
+
+    /// Half of the clumps by a maker with room for `expected`, half one by one.
+    fn both_ways(expected: u64, clumps: u64) -> Index {
+        let maker = Maker::with_room(expected);
+        let mut halves = [maker.gatherer(), maker.gatherer()];
+        for n in 0..clumps / 2 {
+            let [one, other] = &mut halves;
+            let half = if n % 3 == 0 { one } else { other };
+            half.push(&score(n), 13, n * 100);
+        }
+        halves.into_iter().for_each(Gatherer::finish);
+        let (index, crowded) = maker.index();
+        assert!(crowded.is_empty());
+        for n in clumps / 2..clumps {
+            index.insert(index.hash(&score(n), 13), n * 100, |_| false);
+        }
+        index
+    }
+
     #[test]
     fn what_was_put_in_is_found_and_it_takes_at_most_12_bytes_a_clump() {
-        for room in [0, 200_000, 300_000] {
-            let index = Index::with_room(room);
-            for n in 0..300_000 {
-                index.insert(index.hash(&score(n), 13), n * 100, |_| false);
-            }
+        for expected in [0, 150_000, 300_000] {
+            let index = both_ways(expected, 300_000);
             for n in 0..300_000 {
                 assert!(index.find(index.hash(&score(n), 13)).contains(&(n * 100)));
             }
@@ -268,15 +292,35 @@ mod tests {
 
     #[test]
     fn types_are_told_apart() {
-        let index = Index::with_room(0);
+        let index = empty();
         index.insert(index.hash(&score(1), 13), 7, |_| false);
         assert_eq!(index.find(index.hash(&score(1), 13)), [7]);
         assert!(index.find(index.hash(&score(1), 2)).is_empty());
     }
 
     #[test]
+    fn of_many_copies_a_maker_takes_a_few_and_gives_back_the_rest() {
+        let maker = Maker::with_room(10);
+        let mut clumps = maker.gatherer();
+        for n in 0..1000 {
+            clumps.push(&score(1), 13, n);
+            clumps.push(&score(1), 13, n);
+        }
+        clumps.finish();
+        let (index, crowded) = maker.index();
+        assert_eq!(index.find(index.hash(&score(1), 13)), [3, 2, 1, 0]);
+        let rest: Vec<u64> = crowded.iter().map(|(_, at)| *at).collect();
+        assert_eq!(rest, (4..1000).collect::<Vec<_>>());
+        for (hash, address) in crowded {
+            index.insert(hash, address, |_| true);
+        }
+        let found = index.find(index.hash(&score(1), 13));
+        assert_eq!(found, [999, 998, 997, 996]);
+    }
+
+    #[test]
     fn of_many_copies_the_newest_stay() {
-        let index = Index::with_room(0);
+        let index = empty();
         for n in 0..100_000 {
             index.insert(index.hash(&score(1), 13), n, |_| true);
         }

@@ -13,7 +13,7 @@ use eyre::{OptionExt, WrapErr, bail};
 
 use super::Disk;
 use super::ground::Ground;
-use super::index::{ADDRESS_MAX, Hash, Index};
+use super::index::{ADDRESS_MAX, Gatherer, Index, Maker};
 use super::ledger::{Account, DirectoryEnd, Piece};
 use super::place::Place;
 use crate::codec::arena::Version;
@@ -125,7 +125,7 @@ impl Found {
     fn load_and_enter(
         &mut self,
         disks: &[Arc<dyn Disk>],
-        clumps: &mut Clumps<'_>,
+        clumps: &mut Gatherer<'_>,
     ) -> eyre::Result<Vec<Piece>> {
         let disk = disks.get(self.place.disk).ok_or_eyre("no such disk")?;
         let beyond = self.load(disk, clumps)?;
@@ -144,7 +144,7 @@ impl Found {
     }
 
     /// Gives what the arena holds, and returns what it has beyond its trailer.
-    fn load(&mut self, disk: &Arc<dyn Disk>, clumps: &mut Clumps<'_>) -> eyre::Result<Beyond> {
+    fn load(&mut self, disk: &Arc<dyn Disk>, clumps: &mut Gatherer<'_>) -> eyre::Result<Beyond> {
         let mut arena = self.arena.clone();
         arena.live = self.account.written;
         let source: Arc<dyn ReadAt> = Arc::clone(disk) as Arc<dyn ReadAt>;
@@ -152,7 +152,7 @@ impl Found {
         let start = self.place.address;
         let adds_up = !self.is_damaged
             && directory.each(arena.live.used, |at, entry| {
-                clumps.push(start + at, &entry.score, entry.disk_type);
+                gather(clumps, &entry.score, entry.disk_type, start + at);
             });
         if !adds_up {
             self.is_damaged = true;
@@ -166,18 +166,18 @@ impl Found {
         }
         let beyond = self.scan(disk.as_ref());
         for (at, header) in &beyond.clumps {
-            clumps.push(start + at, &header.score, header.disk_type);
+            gather(clumps, &header.score, header.disk_type, start + at);
         }
         Ok(beyond)
     }
 
     /// An arena whose directory does not lead through it: clump by clump.
-    fn walk(&self, source: Arc<dyn ReadAt>, clumps: &mut Clumps<'_>) -> eyre::Result<()> {
+    fn walk(&self, source: Arc<dyn ReadAt>, clumps: &mut Gatherer<'_>) -> eyre::Result<()> {
         let log = ClumpLog::open(source, &self.arena, 0, true);
         for item in log.wrap_err_with(|| self.place.name.to_string())? {
             if let What::Clump { header, .. } = &item.what {
                 let address = self.place.address + item.offset;
-                clumps.push(address, &header.score, header.disk_type);
+                gather(clumps, &header.score, header.disk_type, address);
             }
         }
         Ok(())
@@ -248,50 +248,17 @@ impl Found {
     }
 }
 
+/// Takes a clump that a client can ask for.
+fn gather(clumps: &mut Gatherer<'_>, score: &Score, disk_type: u8, address: u64) {
+    if BlockType::from_disk(disk_type).is_some() {
+        clumps.push(score, disk_type, address);
+    }
+}
+
 fn head_version(disk: &dyn Disk, arena: &Arena) -> Option<Version> {
     let mut bytes = [0; Head::LEN];
     disk.read_at(&mut bytes, arena.head).ok()?;
     Head::parse(&bytes).ok().map(|head| head.version)
-}
-
-/// Clumps that go into the index together.
-struct Clumps<'a> {
-    ground: &'a Ground,
-    index: &'a Index,
-    held: Vec<(Hash, u64)>,
-}
-
-impl<'a> Clumps<'a> {
-    /// The number that go into the index at once: 16 MiB.
-    const MOST: usize = 1 << 20;
-
-    fn new(ground: &'a Ground, index: &'a Index) -> Self {
-        Clumps {
-            ground,
-            index,
-            held: Vec::new(),
-        }
-    }
-
-    fn push(&mut self, address: u64, score: &Score, disk_type: u8) {
-        if BlockType::from_disk(disk_type).is_some() {
-            self.held.push((self.index.hash(score, disk_type), address));
-        }
-        if self.held.len() >= Self::MOST {
-            self.insert();
-        }
-    }
-
-    fn insert(&mut self) {
-        self.index.insert_all(&mut self.held);
-        for (hash, address) in self.held.drain(..) {
-            let header = self.ground.header(address).ok();
-            self.index.insert(hash, address, |at| {
-                let header = header.as_ref();
-                header.is_some_and(|of| self.ground.is_of(at, &of.score, of.disk_type))
-            });
-        }
-    }
 }
 
 /// Whole clumps beyond a trailer, with where they begin in the data section.
@@ -315,24 +282,25 @@ pub(super) struct Loaded {
 /// The log of an arena cannot be walked at all.
 pub(super) fn load(found: &mut [Found], ground: &Ground) -> eyre::Result<Loaded> {
     let clumps = found.iter().map(|of| u64::from(of.account.written.clumps));
-    let index = Index::with_room(clumps.sum());
+    let maker = Maker::with_room(clumps.sum());
     let work: Vec<_> = found.iter_mut().map(Mutex::new).collect();
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     let one = || {
-        let mut clumps = Clumps::new(ground, &index);
+        let mut clumps = maker.gatherer();
         let mut done = Vec::new();
         while let Some(found) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             done.push(found.load_and_enter(&ground.disks, &mut clumps));
         }
-        clumps.insert();
+        clumps.finish();
         let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
         results.extend(done);
     };
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    // Half of them read while the others work.
+    let threads = 2 * thread::available_parallelism().map_or(1, NonZeroUsize::get);
     thread::scope(|scope| {
-        for _ in 1..cores {
+        for _ in 1..threads {
             scope.spawn(one);
         }
         one();
@@ -341,6 +309,14 @@ pub(super) fn load(found: &mut [Found], ground: &Ground) -> eyre::Result<Loaded>
     let mut pieces = Vec::new();
     for done in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
         pieces.extend(done?);
+    }
+    let (index, crowded) = maker.index();
+    for (hash, address) in crowded {
+        let header = ground.header(address).ok();
+        index.insert(hash, address, |at| {
+            let header = header.as_ref();
+            header.is_some_and(|of| ground.is_of(at, &of.score, of.disk_type))
+        });
     }
     Ok(Loaded {
         index,

@@ -1,8 +1,5 @@
 //! The clump directory at the end of an arena's data section (venti.md 3).
 
-use nom::Parser;
-use nom::number::complete::{be_u8, be_u16};
-
 use crate::codec::score::Score;
 
 /// One directory entry: what the clump's own header should say too.
@@ -25,13 +22,15 @@ impl DirectoryEntry {
     /// Reads an entry; `None` when there are fewer than [`DirectoryEntry::LEN`] bytes.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let (_, (disk_type, size, uncompressed, score)) =
-            (be_u8, be_u16, be_u16, Score::read).parse(bytes).ok()?;
+        // Read by hand: at a start millions are read, and nom takes a score byte by byte.
+        let bytes: &[u8; Self::LEN] = bytes.first_chunk()?;
+        let [disk_type, size @ .., _, _] = bytes.first_chunk::<5>()?;
+        let [_, _, _, uncompressed @ ..] = bytes.first_chunk::<5>()?;
         Some(DirectoryEntry {
-            disk_type,
-            size,
-            uncompressed,
-            score,
+            disk_type: *disk_type,
+            size: u16::from_be_bytes(*size),
+            uncompressed: u16::from_be_bytes(*uncompressed),
+            score: Score::from_bytes(*bytes.last_chunk()?),
         })
     }
 
