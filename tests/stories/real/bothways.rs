@@ -300,9 +300,10 @@ fn schedule(theirs: &Venti, scores: bool) {
     }
 }
 
-/// Has plan9port's venti score what is sealed.
-fn scores(theirs: &Venti) {
+/// Has plan9port's venti index everything, and score what is sealed.
+pub(super) fn scores(theirs: &Venti) {
     schedule(theirs, true);
+    let _ = theirs.page("/flushicache");
     patience::until("their scores", || {
         theirs.sync();
         have_scores(theirs.partition())

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use fossilcore::archive::Archive;
 use fossilcore::format::{Format, Standing, Tag, write};
 use tempfile::TempDir;
-use venti_tests::command::{Command, Output};
+use venti_tests::command::{Command, Output, skipped};
 use venti_tests::fossil::{self, Fossil};
 use venti_tests::golden;
 use venti_tests::plan9::{Plan9, Venti, fed};
 use venti_tests::port;
 use venti_tests::random::Random;
+use venti_tests::realstore::RealStore;
 use venti_tests::served::Served as Ventiserve;
 
 use crate::fixture::archives::{ARCHIVES, C_TAG};
@@ -28,7 +29,7 @@ struct Site {
     plan9: Plan9,
     /// The address of the venti.
     host: String,
-    _venti: Option<Venti>,
+    venti: Option<Venti>,
 }
 
 impl Site {
@@ -38,7 +39,7 @@ impl Site {
             directory,
             plan9,
             host: venti.address(),
-            _venti: Some(venti),
+            venti: Some(venti),
         }
     }
 
@@ -48,7 +49,7 @@ impl Site {
             directory: tempfile::tempdir().unwrap(),
             plan9: Plan9::expect(),
             host,
-            _venti: None,
+            venti: None,
         }
     }
 
@@ -285,6 +286,62 @@ fn real_fossil_archives_to_ventiserve_and_is_reset_from_it() {
     assert_comes_back(&site, 8192, 20 << 20);
     let output = ventiserve.end();
     assert_eq!((output.status, output.remarks().as_str()), (0, ""));
+}
+
+/// A fossil's archive in a bucket. The fossil and the venti are lost.
+fn assert_comes_back_from(store: Result<RealStore, String>) {
+    let store = match store {
+        Ok(store) => store,
+        Err(why) => return skipped(&format!("a real object store: {why}")),
+    };
+    let mut site = Site::new();
+    let original = fossil::format(&site.plan9, &site.place("one"), 12 << 20, 8192);
+    let mut fossil = site.start(&original);
+    fill(&mut fossil, 8192);
+    let before = fossil.files("main/active");
+    fossil.fossil.ask("fsys main snap -a");
+    let score = fossil.fossil.archived();
+    fossil.fossil.ask("fsys main sync");
+    drop(fossil);
+    let mut venti = site.venti.take().unwrap();
+    venti.sync();
+    let target = store.replica("home");
+    let command = Command::new("ventiprog")
+        .arg("-d")
+        .arg(site.place("nightly"));
+    let command = command
+        .args(["-s", &site.host, "-p"])
+        .arg(venti.partition());
+    let output = RealStore::with_key(command.arg(&target), "").run();
+    assert_eq!(output.status, 0, "{output:?}");
+    venti.stop();
+    fs::remove_file(venti.partition()).unwrap();
+    fs::remove_file(&original).unwrap();
+
+    let port = port::free();
+    let command = Command::new("ventiserve").args(["-r", "-a"]);
+    let command = command.args([&format!("127.0.0.1:{port}"), &target]);
+    let served = Ventiserve::of(RealStore::with_key(command, "").start(), port, 0);
+    site.host = served.dial();
+    let partition = fossil::format(&site.plan9, &site.place("two"), 20 << 20, 8192);
+    let output = site.reset(&["-c"], &score, &partition);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(site.flchk(&partition), Vec::<String>::new());
+    let fossil = site.start(&partition);
+    let after = fossil.files("main/active");
+    assert_eq!(after, before);
+}
+
+#[test]
+#[ignore = "needs plan9port: cargo xtask test --real"]
+fn real_fossil_is_reset_from_a_bucket_of_rclone_alone() {
+    assert_comes_back_from(RealStore::rclone());
+}
+
+#[test]
+#[ignore = "needs plan9port: cargo xtask test --real"]
+fn real_fossil_is_reset_from_a_bucket_of_ceph_alone() {
+    assert_comes_back_from(RealStore::ceph());
 }
 
 #[test]
