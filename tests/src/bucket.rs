@@ -1,7 +1,7 @@
 //! An object store in a thread: one bucket that speaks S3, and does what servers do when they
 //! are at fault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,6 +64,8 @@ struct Store {
     page: usize,
     ignores_ranges: bool,
     ignores_conditions: bool,
+    /// The host and the token of each request.
+    addressed: BTreeSet<(String, Option<String>)>,
     /// What a request had that it should not have, or lacked.
     wrong: Vec<String>,
 }
@@ -109,6 +111,12 @@ impl Bucket {
     #[must_use]
     pub fn replica(&self, prefix: &str) -> String {
         format!("s3:http://{}/{NAME}/{prefix}", self.address)
+    }
+
+    /// The same where the bucket is the first word of the host's name, and this the rest.
+    #[must_use]
+    pub fn replica_at(&self, host: &str, prefix: &str) -> String {
+        format!("s3:http://{host}:{}/{NAME}/{prefix}", self.address.port())
     }
 
     /// Its objects.
@@ -169,6 +177,12 @@ impl Bucket {
         std::mem::take(&mut self.lock().requests)
     }
 
+    /// The hosts and the tokens that requests had.
+    #[must_use]
+    pub fn addressed(&self) -> BTreeSet<(String, Option<String>)> {
+        self.lock().addressed.clone()
+    }
+
     /// What was wrong with requests.
     #[must_use]
     pub fn wrong(&self) -> Vec<String> {
@@ -194,6 +208,12 @@ struct Request {
     query: BTreeMap<String, String>,
     headers: BTreeMap<String, String>,
     body: Vec<u8>,
+}
+
+impl Request {
+    fn host(&self) -> &str {
+        self.headers.get("host").map_or("", String::as_str)
+    }
 }
 
 /// An answer.
@@ -347,7 +367,12 @@ fn encoded(text: &str) -> String {
 
 /// The key that a request is about; nothing for the bucket itself.
 fn key_of(request: &Request) -> Option<&str> {
-    let key = request.path.strip_prefix('/')?.strip_prefix(NAME)?;
+    let path = request.path.strip_prefix('/')?;
+    let host = request.host().strip_prefix(NAME);
+    if host.is_some_and(|rest| rest.starts_with('.')) {
+        return Some(path);
+    }
+    let key = path.strip_prefix(NAME)?;
     Some(key.strip_prefix('/').unwrap_or(key))
 }
 
@@ -383,6 +408,8 @@ fn check(store: &mut Store, request: &Request) {
 
 fn answer_to(store: &mut Store, request: &Request, fault: Option<Fault>) -> Answer {
     check(store, request);
+    let token = request.query.get("X-Amz-Security-Token").cloned();
+    store.addressed.insert((request.host().to_owned(), token));
     let Some(key) = key_of(request) else {
         return Answer::error(404, "NoSuchBucket");
     };

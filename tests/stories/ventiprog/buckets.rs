@@ -10,7 +10,7 @@ use venti_tests::command::{Command, Output};
 use crate::fixture::site::{LIMITS, Site};
 
 /// Three arenas: two sealed, one in use.
-fn three_arenas() -> Site {
+pub(super) fn three_arenas() -> Site {
     let mut site = Site::empty(4);
     site.add(300);
     site.seal();
@@ -21,7 +21,7 @@ fn three_arenas() -> Site {
 }
 
 /// Gives a command the key of the bucket, and further attempts.
-fn with_key(command: Command) -> Command {
+pub(super) fn with_key(command: Command) -> Command {
     command
         .config(&LIMITS.replace("retries = 0", "retries = 2"))
         .env("AWS_ACCESS_KEY_ID", KEY)
@@ -34,7 +34,7 @@ fn run(site: &Site, target: &str) -> Output {
 }
 
 /// A run that ends with this status, and says nothing that could be a key.
-fn runs(site: &Site, target: &str, status: i32) -> Output {
+pub(super) fn runs(site: &Site, target: &str, status: i32) -> Output {
     let output = run(site, target);
     assert_eq!(output.status, status, "{output:?}\n{}", site.file("wrcmds"));
     assert_tells_no_key(site, &output);
@@ -42,7 +42,7 @@ fn runs(site: &Site, target: &str, status: i32) -> Output {
 }
 
 /// No key, secret, signature or signed URL is in what was said, or in a state file.
-fn assert_tells_no_key(site: &Site, output: &Output) {
+pub(super) fn assert_tells_no_key(site: &Site, output: &Output) {
     let mut texts = vec![output.stdout.clone(), output.stderr.clone()];
     for entry in fs::read_dir(site.path("state")).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
@@ -56,7 +56,7 @@ fn assert_tells_no_key(site: &Site, output: &Output) {
 }
 
 /// The objects below a prefix, without it.
-fn below(bucket: &Bucket, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn below(bucket: &Bucket, prefix: &str) -> BTreeMap<String, Vec<u8>> {
     let start = format!("{prefix}/");
     let objects = bucket.objects().into_iter();
     let named = objects.map(|(key, bytes)| {
@@ -67,7 +67,7 @@ fn below(bucket: &Bucket, prefix: &str) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// What the same run writes to a directory.
-fn expected(site: &Site) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn expected(site: &Site) -> BTreeMap<String, Vec<u8>> {
     let beside = tempfile::tempdir().unwrap();
     let root = beside.path().join("replica");
     fs::create_dir(&root).unwrap();

@@ -3,6 +3,7 @@
 mod apart;
 mod buckets;
 mod client;
+mod credentials;
 mod damage;
 mod external;
 mod faults;

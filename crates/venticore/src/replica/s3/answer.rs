@@ -89,7 +89,8 @@ fn meaning(status: u16, code: &str) -> (io::ErrorKind, &'static str) {
             _,
             "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable" | "BadDigest",
         ) => (ConnectionAborted, ""),
-        (401 | 403, _) => (
+        // A key that has expired is 400, and the answer to HEAD has no code.
+        (401 | 403, _) | (400, "") => (
             PermissionDenied,
             ": check the key, its secret, the region and the rights of its owner",
         ),
@@ -157,6 +158,12 @@ mod tests {
                 "put of x: the server answers 403 RequestTimeTooSkewed: the clock of this machine and of the server differ: set the one that is wrong",
             ),
             (
+                400,
+                "ExpiredToken",
+                io::ErrorKind::PermissionDenied,
+                "put of x: the server answers 400 ExpiredToken: the key is not valid any more: get a new one",
+            ),
+            (
                 404,
                 "NoSuchBucket",
                 io::ErrorKind::NotADirectory,
@@ -175,6 +182,12 @@ mod tests {
             let error = answer(status, &body).success("put of x").unwrap_err();
             assert_eq!((error.kind(), &*error.to_string()), (kind, text));
         }
+        let error = StoreReply {
+            status: 400,
+            ..StoreReply::default()
+        };
+        let error = error.refusal("look");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
         let error = answer(500, "<Error><Code>a\n\u{1b}[31m</Code>").refusal("x");
         assert_eq!(
             error.to_string(),
