@@ -91,7 +91,7 @@ impl Compressor {
             if stream.is_full || end > size / 2 && stream.at >= end {
                 return None;
             }
-            for place in [at + 1, at + 2, end - 2, end - 1] {
+            for place in [at + 1, end - 2, end - 1] {
                 self.note(block, place);
             }
             (at, written) = (end, end);
