@@ -154,17 +154,17 @@ impl Writers {
     }
 }
 
-/// The processes with this command name whose open files cannot be seen, and the
+/// The processes with one of these command names whose open files cannot be seen, and the
 /// user of each.
 #[must_use]
-pub fn unseen(command: &str) -> Vec<(Process, u32)> {
-    scan::unseen(&Roots::default().proc, command)
+pub fn unseen(commands: &[&str]) -> Vec<(Process, u32)> {
+    scan::unseen(&Roots::default().proc, commands)
 }
 
-/// The numbers of the processes with this command name.
+/// The processes with one of these command names.
 #[must_use]
-pub fn named(command: &str) -> Vec<u32> {
-    scan::named(&Roots::default().proc, command)
+pub fn named(commands: &[&str]) -> Vec<Process> {
+    scan::named(&Roots::default().proc, commands)
 }
 
 /// A file or block device that a process has open for writing.

@@ -170,7 +170,7 @@ fn unseen(writers: Result<&Writers, &io::Error>) -> Option<String> {
         Sight::Full | Sight::Contained => None,
         Sight::Hidden => Some(sight.to_string()),
         Sight::Part(_) => {
-            let (server, user) = holders::unseen(SERVER).into_iter().next()?;
+            let (server, user) = holders::unseen(&[SERVER]).into_iter().next()?;
             Some(format!(
                 "the open files of {server}, of user {user}, cannot be seen"
             ))

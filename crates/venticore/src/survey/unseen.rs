@@ -26,19 +26,12 @@ pub(crate) fn is_server(process: &Process) -> bool {
 
 /// The venti servers of this machine.
 pub(crate) fn servers() -> Vec<Process> {
-    let named = |command: &'static str| {
-        let pids = holders::named(command).into_iter();
-        pids.map(|pid| Process {
-            pid,
-            command: command.to_owned(),
-        })
-    };
-    SERVERS.into_iter().flat_map(named).collect()
+    holders::named(&SERVERS)
 }
 
 /// Those whose open files cannot be seen, and the user of each.
 pub(crate) fn unseen_servers() -> Vec<(Process, u32)> {
-    SERVERS.into_iter().flat_map(holders::unseen).collect()
+    holders::unseen(&SERVERS)
 }
 
 /// Says which arenas have more clumps by the index page than on disk.

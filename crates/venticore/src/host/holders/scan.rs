@@ -237,23 +237,17 @@ fn holds(thread: &Path, wanted: &Overlap) -> io::Result<Option<bool>> {
     }
 }
 
-/// The processes with this command name whose descriptors cannot be seen, and
+/// The processes with one of these command names whose descriptors cannot be seen, and
 /// the user of each.
-pub(super) fn unseen(proc: &Path, name: &str) -> Vec<(Process, u32)> {
-    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
-    let mut found: Vec<_> = entries
-        .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            let directory = entry.path();
-            // The name first: there are many others.
-            let hidden = command(&directory) == name
-                && fs::read_dir(directory.join("fd"))
-                    .is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied);
-            let user = entry.metadata().ok()?.uid();
-            let process = Process {
-                pid,
-                command: name.to_owned(),
-            };
+pub(super) fn unseen(proc: &Path, names: &[&str]) -> Vec<(Process, u32)> {
+    // The name first: there are many others.
+    let mut found: Vec<_> = named(proc, names)
+        .into_iter()
+        .filter_map(|process| {
+            let directory = proc.join(process.pid.to_string());
+            let hidden = fs::read_dir(directory.join("fd"))
+                .is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied);
+            let user = fs::metadata(directory).ok()?.uid();
             hidden.then_some((process, user))
         })
         .collect();
@@ -261,14 +255,16 @@ pub(super) fn unseen(proc: &Path, name: &str) -> Vec<(Process, u32)> {
     found
 }
 
-/// The processes with this command name.
-pub(super) fn named(proc: &Path, name: &str) -> Vec<u32> {
+/// The processes with one of these command names.
+pub(super) fn named(proc: &Path, names: &[&str]) -> Vec<Process> {
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| {
+    let processes = entries.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
-        (command(&entry.path()) == name).then_some(pid)
+        let command = command(&entry.path());
+        let is_named = names.contains(&command.as_str());
+        is_named.then_some(Process { pid, command })
     });
-    pids.collect()
+    processes.collect()
 }
 
 /// Whether one of the descriptors of what is wanted is for writing; `None` where
