@@ -345,7 +345,17 @@ impl Command {
     /// When it cannot be started.
     #[must_use]
     pub fn start(self) -> Running {
-        self.start_onto(Stdio::piped())
+        self.start_with(Stdio::piped(), Stdio::piped())
+    }
+
+    /// Starts it with this as its standard input.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_on(self, stdin: impl Into<Stdio>) -> Running {
+        self.start_with(stdin.into(), Stdio::piped())
     }
 
     /// Runs it with a standard output that nobody reads any more.
@@ -357,7 +367,7 @@ impl Command {
     pub fn run_into_closed_pipe(self) -> Output {
         let (reader, writer) = io::pipe().expect("a pipe");
         drop(reader);
-        self.start_onto(writer.into()).wait()
+        self.start_with(Stdio::piped(), writer.into()).wait()
     }
 
     /// Prepares it to be started by the test.
@@ -391,12 +401,9 @@ impl Command {
         command
     }
 
-    fn start_onto(self, stdout: Stdio) -> Running {
+    fn start_with(self, stdin: Stdio, stdout: Stdio) -> Running {
         let mut command = self.to_process();
-        command
-            .stdin(Stdio::piped())
-            .stdout(stdout)
-            .stderr(Stdio::piped());
+        command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let call = format!("{} {:?}", self.name, self.arguments);
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{call}: {e}"));
         if let Some(mut stdin) = child.stdin.take() {

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
-use venti_tests::command::{Command, Prepared};
+use venti_tests::command::{Command, Running};
 use venti_tests::patience::{self, PATIENCE};
 use venti_tests::port;
 use venti_tests::random::Random;
@@ -272,14 +272,14 @@ fn only_those_who_are_allowed_are_let_in() {
 }
 
 /// It with this listener as descriptor 3.
-fn handed(listener: &TcpListener, names: &str, store: &Path, notify: &Path) -> Prepared {
+fn handed(listener: &TcpListener, names: &str, store: &Path, notify: &Path) -> Running {
     let script = "exec 3<&0 </dev/null; exec \"$0\" \"$@\"";
     let command = Command::new("ventiserve").through(["sh", "-c", script]);
     let command = command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", names);
     let command = command.env("NOTIFY_SOCKET", notify.as_os_str());
-    let mut prepared = command.args(["-c", "8m"]).arg(store).prepare();
-    prepared.stdin(OwnedFd::from(listener.try_clone().unwrap()));
-    prepared
+    let listener = listener.try_clone().unwrap();
+    let command = command.args(["-c", "8m"]).arg(store);
+    command.start_on(OwnedFd::from(listener))
 }
 
 #[test]
@@ -296,15 +296,14 @@ fn a_socket_that_is_handed_over_is_served_and_the_supervisor_is_told() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let store = directory.path().join("store");
-    let mut command = handed(&listener, "venti", &store, &path);
-    let mut child = command.spawn().unwrap();
+    let server = handed(&listener, "venti", &store, &path);
     assert_eq!(told(), "READY=1");
     let mut client = WireClient::hello(port, Version::V04).unwrap();
     write(&mut client, b"through a socket that somebody else made");
-    let pid = rustix::process::Pid::from_child(&child);
+    let pid = rustix::process::Pid::from_raw(server.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(told(), "STOPPING=1");
-    assert!(child.wait().unwrap().success());
+    assert_eq!(server.wait().status, 0);
 }
 
 #[test]
@@ -314,6 +313,9 @@ fn a_signal_prints_how_it_is_without_a_score() {
     let mut client = served.client(Version::V04);
     write(&mut client, b"one");
     write(&mut client, b"one");
+    patience::until("the first connection is gone", || {
+        served.metric("connections") == 1
+    });
     served.signal(Signal::USR1);
     // It goes on.
     write(&mut client, b"one");

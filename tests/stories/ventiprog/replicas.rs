@@ -104,6 +104,21 @@ fn arena(site: &Site, number: usize) -> (String, Vec<u8>) {
 }
 
 #[test]
+fn a_replica_under_two_names_is_one_copy() {
+    let site = three_arenas();
+    let (root, target) = disk(&site, "disk");
+    let other = site.path("other");
+    std::os::unix::fs::symlink(&root, &other).unwrap();
+    let other = format!("dir:{}", other.display());
+    let command = site.ventiprog().args(["-p", &site.part(), &target, &other]);
+    let output = command.run();
+    assert_eq!(output.status, 3, "{output:?}");
+    let said = format!("{other}: the same replica as {target}: that is one copy");
+    assert!(output.stderr.contains(&said), "{output:?}");
+    assert!(!site.file("wrcmds").contains("/other"), "{output:?}");
+}
+
+#[test]
 fn the_objects_of_a_sealed_arena_are_the_arena_byte_for_byte() {
     let site = three_arenas();
     let (root, target) = disk(&site, "disk");

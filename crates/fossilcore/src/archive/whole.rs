@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use venticore::codec::blocktype::{BLOCK_MAX, BlockType};
+use venticore::codec::blocktype::{BLOCK_MAX, BlockName, BlockType};
 use venticore::codec::score::Score;
 use venticore::codec::tree::{Entry, Root};
 use venticore::net::client::Client;
@@ -63,7 +63,7 @@ impl fmt::Display for NamedBlock {
         let BadBlock {
             ty, score, fault, ..
         } = &self.block;
-        write!(f, "{}: {ty} block {score}", self.place)?;
+        write!(f, "{}: {}", self.place, BlockName(*ty, *score))?;
         match self.block.at {
             Some(at) if at > 0 => write!(f, " at byte {at}: {fault}"),
             _ => write!(f, ": {fault}"),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::codec::score::Score;
+
 /// Bytes of the largest block that a venti stores.
 pub const BLOCK_MAX: u32 = 56 * 1024;
 
@@ -67,9 +69,33 @@ impl fmt::Display for BlockType {
     }
 }
 
+/// A block as messages call it. A root score opens a whole archive, and messages go into
+/// logs and mail: of a root block there are only the first eight digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockName(pub BlockType, pub Score);
+
+impl fmt::Display for BlockName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BlockName(block_type, score) = self;
+        match block_type {
+            BlockType::Root => write!(f, "{block_type} block {:.8}", score.to_string()),
+            _ => write!(f, "{block_type} block {score}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_has_no_root_score() {
+        let score = Score::of(b"an archive");
+        let name = BlockName(BlockType::Root, score).to_string();
+        assert_eq!(name, format!("root block {}", &score.to_string()[..8]));
+        let name = BlockName(BlockType::Data, score).to_string();
+        assert_eq!(name, format!("data block {score}"));
+    }
 
     #[test]
     fn every_number_goes_both_ways_or_is_refused() {

@@ -156,7 +156,9 @@ fn pass(words: &[String], bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         return Err(failed(&why));
     }
     if !ended.status.success() {
-        let said = excerpt(ended.stderr.bytes.trim_ascii(), TOLD);
+        let said = ended.stderr.bytes.trim_ascii();
+        let said = said.split(|&byte| byte == b'\n').next().unwrap_or(said);
+        let said = excerpt(said, TOLD);
         return Err(failed(&format!("{}: {said}", ended.status)));
     }
     Ok(ended.stdout.bytes)

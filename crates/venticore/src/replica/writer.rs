@@ -315,7 +315,7 @@ pub(super) fn other_bytes(object: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::AlreadyExists,
         format!(
-            "{object} has other bytes than the source: if the source is right, remove that object, and the next run writes it again"
+            "object {object} has other bytes than the source: if the source was set back, it may be the only copy of what was archived since, so keep this replica and begin another in an empty place; if the object is damaged, which --verify tells, move it away, and the next run writes it again"
         ),
     )
 }

@@ -9,6 +9,9 @@ use crate::codec::score::Score;
 /// So much is read with a header, in the hope that it is the whole clump.
 const AHEAD: usize = HEADER_LEN + 8192;
 
+/// Damaged clumps that the operator is told of. Where there are more it is the disk.
+const NAMED: usize = 100;
+
 /// Why a clump cannot be had.
 pub(super) enum ClumpFault {
     Read(io::Error),
@@ -177,9 +180,18 @@ impl Store {
             ClumpFault::Clump(error) => format!("loadclump {name} {at}: {error}"),
             ClumpFault::Read(error) => format!("loadclump {name} {at}: {error}"),
         };
-        if self.tally.damaged(address) {
+        let number = self.tally.damaged(address).unwrap_or(usize::MAX);
+        if number <= NAMED {
             // Without the score, which is a key.
-            (self.settings.say)(&format!("arena {name}: the clump at {at} is damaged"));
+            (self.settings.say)(&match fault {
+                ClumpFault::Read(error) => {
+                    format!("arena {name}: the clump at {at} cannot be read: {error}")
+                }
+                ClumpFault::Clump(_) => format!("arena {name}: the clump at {at} is damaged"),
+            });
+        }
+        if number == NAMED {
+            (self.settings.say)("further damaged clumps are counted, and not named");
         }
         Refusal::Damaged(text)
     }

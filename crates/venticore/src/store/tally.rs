@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Damaged clumps that are remembered as said.
-const SAID: usize = 10_000;
+/// Damaged clumps that are remembered, so that each counts once.
+const COUNTED: usize = 10_000;
 
 /// What became of the requests of a store since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,10 +75,11 @@ impl Tally {
         add(&self.syncs, 1);
     }
 
-    /// Whether the damage at an address was not counted before.
-    pub(super) fn damaged(&self, address: u64) -> bool {
+    /// Counts the damage at an address: how many there are now, if it was not counted before.
+    pub(super) fn damaged(&self, address: u64) -> Option<usize> {
         let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
-        damaged.len() < SAID && damaged.insert(address)
+        let is_new = damaged.len() < COUNTED && damaged.insert(address);
+        is_new.then(|| damaged.len())
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 
 use eyre::{Report, Result, WrapErr};
 
@@ -159,8 +160,9 @@ pub(crate) fn add(names: &mut Vec<String>, more: impl IntoIterator<Item = String
 }
 
 /// Whether two paths are of one file or device.
-pub(crate) fn is_same_node(one: &str, other: &str) -> bool {
-    let node = |path: &str| {
+pub(crate) fn is_same_node(one: impl AsRef<Path>, other: impl AsRef<Path>) -> bool {
+    let (one, other) = (one.as_ref(), other.as_ref());
+    let node = |path: &Path| {
         let meta = fs::metadata(path).ok()?;
         Some(match meta.file_type().is_block_device() {
             true => (None, meta.rdev()),

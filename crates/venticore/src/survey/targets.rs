@@ -3,7 +3,9 @@
 use eyre::{Result, WrapErr};
 
 use super::Scope;
+use super::sought::is_same_node;
 use crate::codec::dial::Dial;
+use crate::codec::replica::ReplicaName;
 use crate::codec::target::TargetName;
 use crate::codec::wrcmd::WrCmd;
 use crate::config::Config;
@@ -72,15 +74,16 @@ pub(crate) fn one_each(
     let mut status = Status::Done;
     let (mut kept, mut given): (Vec<TargetName>, Vec<TargetName>) = (Vec::new(), Vec::new());
     for dial in dials {
-        let is_same = |other: &&TargetName| match (other.dial(), dial.dial()) {
-            (Some(other), Some(dial)) => reach.same(other, dial) != Same::No,
-            _ => **other == dial,
-        };
+        let is_same = |other: &&TargetName| is_same(other, &dial, reach);
         let doubled = given.iter().find(is_same);
         if let Some(first) = doubled {
+            let (what, another) = match dial.dial() {
+                Some(_) => ("server", "venti"),
+                None => ("replica", "place"),
+            };
             terminal.say(&format!(
-                "{dial}: the same server as {first}: that is one copy, not two; \
-                 leave one of the names out, or name another venti"
+                "{dial}: the same {what} as {first}: that is one copy, not two; \
+                 leave one of the names out, or name another {another}"
             ));
             status = Status::Partly;
             continue;
@@ -97,4 +100,15 @@ pub(crate) fn one_each(
         }
     }
     (kept, status)
+}
+
+fn is_same(one: &TargetName, other: &TargetName, reach: &Reach) -> bool {
+    use ReplicaName::Directory;
+    match (one, other) {
+        (TargetName::Venti(one), TargetName::Venti(other)) => reach.same(one, other) != Same::No,
+        (TargetName::Replica(Directory(one)), TargetName::Replica(Directory(other))) => {
+            is_same_node(one, other)
+        }
+        _ => one == other,
+    }
 }

@@ -70,8 +70,8 @@ pub(crate) fn say_unnamed(
         written.map(move |of| (venti.clone(), of))
     };
     for (venti, written) in ventis.into_iter().flat_map(written_by) {
-        let descriptor = written.descriptor.to_string_lossy();
-        let is_named = named.iter().any(|name| is_same_node(name, &descriptor));
+        let mut named = named.iter();
+        let is_named = named.any(|name| is_same_node(name, &written.descriptor));
         if is_named || !is_another(&written.descriptor, parts) {
             continue;
         }

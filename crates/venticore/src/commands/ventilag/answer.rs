@@ -151,7 +151,8 @@ impl RestoreAnswer {
     pub(super) fn is_late(&self, hours: u64, now: SystemTime) -> bool {
         let is_old = |time| age::of(time, now).is_none_or(|age| age >= age::hours(hours));
         let is_recorded = self.has_roots && self.partition.is_some();
-        is_recorded && (self.word == Certainty::No || self.as_of.is_some_and(is_old))
+        // What has no date may be of any age.
+        is_recorded && (self.word == Certainty::No || self.as_of.is_none_or(is_old))
     }
 
     /// What would be restored.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::readback::{Broken, ReadBack};
 use crate::codec::arena::clump::ClumpHeader;
-use crate::codec::blocktype::BlockType;
+use crate::codec::blocktype::{BlockName, BlockType};
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::codec::wrcmds::Unreadable;
@@ -40,14 +40,15 @@ pub(super) fn cure(dial: &Dial, limits: Timeouts, part: &Part, read_back: &mut R
             block_type,
             why,
         } = &block;
-        let damaged = format!("{block_type} block {score} is damaged there ({why})");
+        let name = BlockName(*block_type, *score);
+        let damaged = format!("{name} is damaged there ({why})");
         let told = match &sent {
             Err(error) => format!("{damaged}; it could not be sent again: {error}"),
             Ok(sent) => match sent.get(&block.block()) {
                 Some(Sent::Whole) => {
                     read_back.is_cured(*score, *block_type);
                     format!(
-                        "{block_type} block {score} was damaged there ({why}); it was sent again, \
+                        "{name} was damaged there ({why}); it was sent again, \
                          and is whole now"
                     )
                 }

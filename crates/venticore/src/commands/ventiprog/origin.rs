@@ -3,7 +3,7 @@
 use eyre::{Result, WrapErr};
 
 use super::Options;
-use crate::codec::blocktype::BLOCK_MAX;
+use crate::codec::blocktype::{BLOCK_MAX, BlockName};
 use crate::codec::dial::Dial;
 use crate::config::Config;
 use crate::host::terminal::Terminal;
@@ -167,8 +167,9 @@ impl Contact {
             Err(error) if error.is_absent() => {
                 terminal.say(&format!(
                     "source {source}: it does not have the newest block of {name} \
-                     ({block_type} block {score}): that is the partition of another venti; \
+                     ({}): that is the partition of another venti; \
                      name the right source (-s) or partition (-p){}",
+                    BlockName(block_type, score),
                     part.if_by_mistake
                 ));
                 (false, Status::Partly)

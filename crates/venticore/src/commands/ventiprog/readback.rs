@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::codec::arena::clump::ClumpHeader;
 use crate::codec::arena::directory::DirectoryEntry;
-use crate::codec::blocktype::BlockType;
+use crate::codec::blocktype::{BlockName, BlockType};
 use crate::codec::score::Score;
 use crate::codec::wrcmds::{DamagedStretch, Unreadable};
 use crate::copy::cursor::Cursor;
@@ -191,7 +191,8 @@ impl ReadBack {
     fn missing(&mut self, score: Score, block_type: BlockType) {
         self.missing += 1;
         self.tell(format!(
-            "{block_type} block {score} is missing, but was acknowledged before"
+            "{} is missing, but was acknowledged before",
+            BlockName(block_type, score)
         ));
     }
 

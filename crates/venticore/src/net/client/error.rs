@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use crate::codec::blocktype::BlockType;
+use crate::codec::blocktype::{BlockName, BlockType};
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::codec::wire::WireError;
@@ -34,9 +34,9 @@ impl fmt::Display for Operation {
         match self {
             Self::Version => f.write_str("version line"),
             Self::Hello => f.write_str("hello"),
-            Self::Write(ty, score) => write!(f, "write of {ty} block {score}"),
-            Self::Read(ty, score) => write!(f, "read of {ty} block {score}"),
-            Self::Probe(ty, score) => write!(f, "probe for {ty} block {score}"),
+            Self::Write(ty, score) => write!(f, "write of {}", BlockName(*ty, *score)),
+            Self::Read(ty, score) => write!(f, "read of {}", BlockName(*ty, *score)),
+            Self::Probe(ty, score) => write!(f, "probe for {}", BlockName(*ty, *score)),
             Self::Sync => f.write_str("sync"),
         }
     }

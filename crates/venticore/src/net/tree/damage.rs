@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::codec::blocktype::BlockType;
+use crate::codec::blocktype::{BlockName, BlockType};
 use crate::codec::score::Score;
 use crate::net::client;
 
@@ -90,7 +90,7 @@ impl fmt::Display for BadBlock {
         if !path.is_empty() {
             write!(f, "entry {}: ", Path(path))?;
         }
-        write!(f, "{ty} block {score}: {}", self.fault)
+        write!(f, "{}: {}", BlockName(*ty, *score), self.fault)
     }
 }
 
