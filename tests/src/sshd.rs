@@ -74,6 +74,14 @@ impl Ssh {
         )
     }
 
+    /// The client's words before those that say where to.
+    #[must_use]
+    pub fn client(&self) -> Vec<String> {
+        let client = self.client.display().to_string();
+        let words = ["ssh", "-F", &client, "-o", "BatchMode=yes"];
+        words.map(str::to_owned).into()
+    }
+
     /// Ends the server of one machine, connections and all.
     pub fn stop(&mut self, number: usize) {
         if let Some(server) = self.servers.get_mut(number) {

@@ -15,7 +15,7 @@ use venti_tests::venti::Venti;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::dial::Dial;
 use venticore::codec::score::Score;
-use venticore::net::client::{Client, Timeouts};
+use venticore::net::client::{Client, Dialer};
 use venticore::state::{Stamp, StateDir};
 
 mod machine;
@@ -205,7 +205,7 @@ impl Archive {
     /// Writes it to a venti, and records its root, which is the key to it.
     fn store(&self, venti: &str, directory: &Path) -> eyre::Result<()> {
         let dial = Dial::parse(venti, None, Dial::VENTI)?;
-        let mut client = Client::dial(&dial, Timeouts::default())?;
+        let mut client = Client::dial(&dial, &Dialer::default())?;
         for (ty, score) in &self.blocks {
             let block = self.memory.get(*ty, score).ok_or_eyre("a block is gone")?;
             client.write(*ty, score, &block)?;

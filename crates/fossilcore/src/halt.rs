@@ -22,7 +22,7 @@ use venticore::config::Config;
 use venticore::host::holders::Process;
 use venticore::host::partition::Partition;
 use venticore::host::terminal::Terminal;
-use venticore::net::client::{Client, Timeouts};
+use venticore::net::client::{Client, Dialer};
 use venticore::status::{Failure, Status};
 use venticore::text::line_of;
 use venticore::tool::status_of;
@@ -42,8 +42,8 @@ pub struct Halt {
     pub force: bool,
     /// Whether only to say what would be done.
     pub dry_run: bool,
-    /// Limits of the connection to a venti.
-    pub limits: Timeouts,
+    /// How a venti is reached.
+    pub dialer: Dialer,
     /// Whether to sync the venti that a fossil was started with.
     pub own_venti: bool,
     /// The venti of a file system of which no other is known.
@@ -98,7 +98,7 @@ impl Halt {
             archive: config.archive,
             force: false,
             dry_run: false,
-            limits: config.limits,
+            dialer: config.dialer.clone(),
             own_venti: true,
             venti: config.venti.clone().or_else(|| config.source.clone()),
         }
@@ -214,7 +214,7 @@ impl Halt {
         for venti in ventis {
             let dial = Dial::parse_with(&venti, self.venti.as_deref());
             let synced = dial.wrap_err_with(|| format!("venti {venti}"));
-            if let Err(error) = synced.and_then(|dial| sync_venti(&dial, self.limits)) {
+            if let Err(error) = synced.and_then(|dial| sync_venti(&dial, &self.dialer)) {
                 let error =
                     Failure::report(Status::Partly, format!("{}, not synced", line_of(&error)));
                 let text = error.to_string();
@@ -272,9 +272,9 @@ fn systems(console: &mut Console) -> Result<Vec<System>> {
 ///
 /// # Errors
 /// It does not.
-pub fn sync_venti(venti: &Dial, limits: Timeouts) -> Result<()> {
+pub fn sync_venti(venti: &Dial, dialer: &Dialer) -> Result<()> {
     let at = |error| eyre::Report::new(error).wrap_err(format!("venti {venti}"));
-    Client::dial(venti, limits).map_err(at)?.sync().map_err(at)
+    Client::dial(venti, dialer).map_err(at)?.sync().map_err(at)
 }
 
 /// What a file system is, asked by a command that changes nothing.
@@ -401,7 +401,7 @@ pub fn in_order(console: &Path, limit: Duration) -> Result<()> {
         archive: Duration::ZERO,
         force: true,
         dry_run: false,
-        limits: Timeouts::default(),
+        dialer: Dialer::default(),
         own_venti: false,
         venti: None,
     };

@@ -87,7 +87,7 @@ pub(crate) fn written(text: &str, config: &Config) -> Result<RecordedVenti> {
                 .wrap_err("address")?;
             Some(named.to_string())
         }
-        (None, true) => own_name(dial.port(), config.limits.connect),
+        (None, true) => own_name(dial.port(), config.dialer.limits.connect),
     };
     Ok(RecordedVenti {
         is_loopback: known.is_none(),

@@ -16,6 +16,7 @@ mod remote;
 mod service;
 mod undo;
 mod value;
+mod via;
 
 use crate::codec::invalid::Invalid;
 use std::borrow::Cow;
@@ -39,7 +40,7 @@ use crate::codec::index;
 use crate::codec::operand::Operand;
 use crate::codec::target::TargetName;
 use crate::copy::replicate::Checkpoint;
-use crate::net::client::Timeouts;
+use crate::net::client::Dialer;
 use crate::replica::StoreAccess;
 use crate::state::StateDir;
 use crate::status::{Failure, Status};
@@ -118,8 +119,8 @@ pub struct Config {
     pub archive: Duration,
     /// `[s3]` of the file, and the usual variables: how object stores are reached.
     pub replicas: StoreAccess,
-    /// `[limits]` of the file.
-    pub limits: Timeouts,
+    /// `[limits]` and `[via]` of the file: how ventis are reached.
+    pub dialer: Dialer,
     /// `retries` of `[limits]`: how often a target that was lost in the middle
     /// is dialled again.
     pub retries: u32,
@@ -172,7 +173,7 @@ impl Default for Config {
             console: Duration::from_secs(120),
             archive: Duration::from_secs(30 * 60),
             replicas: StoreAccess::default(),
-            limits: Timeouts::default(),
+            dialer: Dialer::default(),
             retries: 5,
             checkpoint_bytes: Checkpoint::default().bytes,
             backoff: Duration::from_millis(250),
@@ -243,7 +244,7 @@ impl Config {
                 .s3
                 .unwrap_or_default()
                 .access(file.filter, environment, &limits),
-            limits: limits.of_a_client(),
+            dialer: Dialer::new(limits.of_a_client(), file.via.unwrap_or_default().0),
         })
     }
 

@@ -17,13 +17,13 @@ use tempfile::TempDir;
 use venti_tests::golden;
 use venti_tests::random::Random;
 use venticore::codec::score::Score;
-use venticore::net::client::{Client, Timeouts};
+use venticore::net::client::{Client, Dialer};
 use venticore::source::ReadAt;
 
 fn archive(score: &str) -> Archive {
     let venti = golden::archives();
     let dial = venti.dial().parse().unwrap();
-    let mut client = Client::dial(&dial, Timeouts::default()).unwrap();
+    let mut client = Client::dial(&dial, &Dialer::default()).unwrap();
     Archive::read(&mut client, &score.parse().unwrap()).unwrap()
 }
 

@@ -13,7 +13,7 @@ use venti_tests::sshd::Ssh;
 use venti_tests::standin::Script;
 use venti_tests::venti::Venti;
 use venticore::codec::score::Score;
-use venticore::net::client::{Client, Timeouts};
+use venticore::net::client::{Client, Dialer};
 use venticore::net::tree;
 
 use crate::fixture::archives::ARCHIVES;
@@ -25,7 +25,7 @@ type File = (Vec<u8>, u32, u32, Option<Score>);
 
 /// Every file of an archive, by its path.
 fn files(venti: &Venti, score: &str) -> BTreeMap<String, File> {
-    let mut client = Client::dial(&venti.dial().parse().unwrap(), Timeouts::default()).unwrap();
+    let mut client = Client::dial(&venti.dial().parse().unwrap(), &Dialer::default()).unwrap();
     let archive = Archive::read(&mut client, &score.parse().unwrap()).unwrap();
     let mut found = BTreeMap::new();
     list(&mut client, &archive.directory(), "", &mut found);
@@ -233,7 +233,7 @@ fn the_session_of_the_page_runs_as_it_is_written() {
 
 /// A partition holds the root directory of an archive for its live tree.
 fn assert_is_root_of(partition: &str, venti: &Venti, score: &str) {
-    let mut client = Client::dial(&venti.dial().parse().unwrap(), Timeouts::default()).unwrap();
+    let mut client = Client::dial(&venti.dial().parse().unwrap(), &Dialer::default()).unwrap();
     let archive = Archive::read(&mut client, &score.parse().unwrap()).unwrap();
     let root = archive.directory().entry.score;
     let image = fs::read(partition).unwrap();

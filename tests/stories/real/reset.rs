@@ -21,7 +21,7 @@ use crate::fixture::archives::{ARCHIVES, C_TAG};
 use venticore::codec::operand::Operand;
 use venticore::codec::score::Score;
 use venticore::host::partition::Partition;
-use venticore::net::client::{Client, Timeouts};
+use venticore::net::client::{Client, Dialer};
 
 /// A venti, and fossils that archive to it.
 struct Site {
@@ -391,7 +391,7 @@ fn the_image_is_the_c_tools_byte_for_byte() {
     let arenas = directory.path().join("golden.arenas");
     fs::write(&arenas, golden::bytes("fossil/arenas.part")).unwrap();
     let venti = Venti::on(&plan9, &arenas);
-    let mut client = Client::dial(&venti.address().parse().unwrap(), Timeouts::default()).unwrap();
+    let mut client = Client::dial(&venti.address().parse().unwrap(), &Dialer::default()).unwrap();
     let mut random = Random::new(11);
     let mut compared = 0;
     let layouts = golden::json("fossil/cases.json")["layout"].clone();

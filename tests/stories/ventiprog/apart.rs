@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
 use venticore::codec::blocktype::BlockType;
 use venticore::copy::replicate::{
-    self, Assignment, Checkpoint, CopyJob, Manner, Recipient, SendFrom, Trouble,
+    self, Assignment, Checkpoint, CopyJob, Manner, Recipient, SendFrom, TargetAccess, Trouble,
 };
-use venticore::net::client::Timeouts;
+use venticore::net::client::Dialer;
 use venticore::replica::StoreAccess;
 use venticore::status::Status;
 
@@ -175,7 +175,6 @@ fn a_panic_in_one_targets_thread_leaves_the_others_alone() {
         tell_blocks: false,
     };
     let manner = Manner {
-        limits: Timeouts::default(),
         retries: 3,
         backoff: Duration::ZERO,
         probe: true,
@@ -193,7 +192,10 @@ fn a_panic_in_one_targets_thread_leaves_the_others_alone() {
             &[job],
             &seats,
             manner,
-            &StoreAccess::default(),
+            TargetAccess {
+                ventis: &Dialer::default(),
+                replicas: &StoreAccess::default(),
+            },
             &look,
             &mut |_| (),
         );

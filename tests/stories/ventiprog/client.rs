@@ -38,11 +38,11 @@ fn patient() -> Timeouts {
 }
 
 fn dial(venti: &Venti) -> Client {
-    Client::dial(&venti.dial().parse().unwrap(), patient()).unwrap()
+    Client::dial(&venti.dial().parse().unwrap(), &patient().into()).unwrap()
 }
 
 fn dial_short(text: &str) -> Result<Client, ClientError> {
-    Client::dial(&text.parse().unwrap(), limits())
+    Client::dial(&text.parse().unwrap(), &limits().into())
 }
 
 /// `n` different blocks of `size` bytes.
@@ -854,7 +854,7 @@ fn limits_may_be_endless() {
         progress: Duration::MAX,
         ..Timeouts::default()
     };
-    let mut client = Client::dial(&venti.dial().parse().unwrap(), endless).unwrap();
+    let mut client = Client::dial(&venti.dial().parse().unwrap(), &endless.into()).unwrap();
     write_and_sync(&mut client, &blocks(500, 100)).unwrap();
 }
 

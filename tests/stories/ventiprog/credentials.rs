@@ -9,7 +9,7 @@ use venti_tests::command::{Command, skipped};
 use venti_tests::port;
 use venti_tests::served::Served;
 use venticore::codec::blocktype::BLOCK_MAX;
-use venticore::net::client::{Client, Timeouts};
+use venticore::net::client::{Client, Dialer};
 
 use super::buckets::{assert_tells_no_key, below, expected, runs, three_arenas, with_key};
 use crate::fixture::site::{LIMITS, Site};
@@ -149,7 +149,7 @@ fn readers_beside_each_other_get_what_is_there() {
             let (served, data) = (&served, &site.data);
             scope.spawn(move || {
                 let dial = served.dial().parse().unwrap();
-                let mut client = Client::dial(&dial, Timeouts::default()).unwrap();
+                let mut client = Client::dial(&dial, &Dialer::default()).unwrap();
                 let count = data.len();
                 for (score, (ty, block)) in data.iter().cycle().skip(reader * count / 6).take(count)
                 {

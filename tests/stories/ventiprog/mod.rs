@@ -29,5 +29,6 @@ mod tree;
 mod uncovered;
 mod unmet;
 mod ventilag;
+mod via;
 mod witnesses;
 mod wrarena;

@@ -15,7 +15,7 @@ use venti_tests::realstore::RealStore;
 use venti_tests::served::Served;
 use venti_tests::venti::Venti;
 use venticore::codec::blocktype::BLOCK_MAX;
-use venticore::net::client::{Client, Timeouts};
+use venticore::net::client::{Client, Dialer};
 
 use crate::fixture::archives::ARCHIVES;
 use crate::fixture::reset::{self, is_blind};
@@ -134,7 +134,7 @@ fn gives_all_back(site: &Site, target: &str) {
 
     let served = serve(target);
     let dial = served.dial().parse().unwrap();
-    let mut client = Client::dial(&dial, Timeouts::default()).unwrap();
+    let mut client = Client::dial(&dial, &Dialer::default()).unwrap();
     for (score, (block_type, block)) in &site.data {
         let read = client.read(score, *block_type, BLOCK_MAX).unwrap();
         assert!(read == *block, "{score}");

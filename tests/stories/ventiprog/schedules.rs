@@ -424,8 +424,8 @@ impl<'a> Schedule<'a> {
             let first = asked + self.random.below(40) as u64;
             self.servers[server].fault(Fault::at(On::Request, first, How::Silence));
             let limit = Duration::from_millis(30);
-            config.limits.silence = limit;
-            config.limits.sync = limit;
+            config.dialer.limits.silence = limit;
+            config.dialer.limits.sync = limit;
             self.tell(format!("{server}: silent at request {first}"));
         }
         let steps = self.chance(50).then(|| self.random.below(70));
@@ -444,7 +444,7 @@ impl<'a> Schedule<'a> {
         config.retries = u32::try_from(self.random.below(3)).unwrap();
         config.backoff = Duration::from_millis(1);
         config.checkpoint_bytes = 1 + self.random.below(6000) as u64;
-        config.limits = Timeouts {
+        config.dialer.limits = Timeouts {
             connect: limit,
             silence: limit,
             sync: limit,

@@ -14,14 +14,14 @@ use crate::fixture::archives::manifest_blocks;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 use venticore::codec::tree::{Entry, Root, block_type, truncated};
-use venticore::net::client::{Client, Timeouts};
+use venticore::net::client::{Client, Dialer};
 use venticore::net::tree;
 use venticore::net::tree::{
     BadBlock, BlockFault as Wrong, Counts, Leaf, LeafPlan, StreamRequest, Visitor, Walker,
 };
 
 fn client(venti: &Venti) -> Client {
-    Client::dial(&venti.dial().parse().unwrap(), Timeouts::default()).unwrap()
+    Client::dial(&venti.dial().parse().unwrap(), &Dialer::default()).unwrap()
 }
 
 /// What a walk told.

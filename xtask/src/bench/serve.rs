@@ -13,7 +13,7 @@ use venti_tests::plan9::{Plan9, Venti};
 use venti_tests::served::Served;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
-use venticore::net::client::{Client, Presence, Timeouts};
+use venticore::net::client::{Client, Dialer, Presence};
 
 use super::{ARENA, BLOCK, spread};
 
@@ -134,7 +134,7 @@ fn ours(directory: &Path, blocks: &[Block]) -> eyre::Result<[Duration; 4]> {
 }
 
 fn dial(address: &str) -> eyre::Result<Client> {
-    Ok(Client::dial(&address.parse()?, Timeouts::default())?)
+    Ok(Client::dial(&address.parse()?, &Dialer::default())?)
 }
 
 fn write(address: &str, blocks: &[Block]) -> eyre::Result<Duration> {

@@ -17,7 +17,7 @@ use venti_tests::venti;
 use venticore::codec::blocktype::BlockType;
 use venticore::codec::score::Score;
 use venticore::codec::tree::{Entry, Root};
-use venticore::net::client::{Client, Timeouts, WINDOW};
+use venticore::net::client::{Client, Dialer, WINDOW};
 
 use super::{BLOCK, PERCENT_WORDS, spread};
 use crate::measure::measure;
@@ -113,7 +113,7 @@ pub(super) fn far(rounds: usize) -> eyre::Result<()> {
 }
 
 fn dial(address: &str) -> eyre::Result<Client> {
-    Ok(Client::dial(&address.parse()?, Timeouts::default())?)
+    Ok(Client::dial(&address.parse()?, &Dialer::default())?)
 }
 
 /// The time that the server takes for all of these.

@@ -161,7 +161,7 @@ fn take(
     };
     let last = archive.take()?;
     let dial = config.dial(&venti).wrap_err("venti")?;
-    halt::sync_venti(&dial, config.limits).wrap_err_with(|| {
+    halt::sync_venti(&dial, &config.dialer).wrap_err_with(|| {
         format!(
             "{}: archived, but the venti is not synced: run again without -s",
             partition.operand()

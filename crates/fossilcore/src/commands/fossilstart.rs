@@ -258,7 +258,7 @@ impl StartPlan {
             return Err(Failure::report(Status::Failed, text));
         }
         // Without its venti a fossil opens, and never archives.
-        Client::dial(&self.venti, config.limits)
+        Client::dial(&self.venti, &config.dialer)
             .wrap_err_with(|| format!("venti {}", self.venti))?;
         StateDir::open(&self.job.directory)?;
         Ok(())

@@ -104,7 +104,7 @@ fn blocks_of(
     let path = replica.or_else(|| host?.strip_prefix(PARTITION));
     let Some(path) = path else {
         let (_, dial) = venti::chosen(host, "give -h HOST", config)?;
-        let client = Client::dial(&dial, config.limits).wrap_err_with(|| dial.to_string())?;
+        let client = Client::dial(&dial, &config.dialer).wrap_err_with(|| dial.to_string())?;
         return Ok((dial.to_string(), Box::new(client)));
     };
     let subject = || printable(path.as_bytes());

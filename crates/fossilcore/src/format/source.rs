@@ -55,7 +55,7 @@ pub(crate) struct ArchiveSource<'a> {
 impl ArchiveSource<'_> {
     /// Connects to the venti.
     pub(crate) fn dial(&self, config: &Config) -> Result<Client> {
-        Client::dial(self.dial, config.limits).wrap_err_with(|| self.dial.to_string())
+        Client::dial(self.dial, &config.dialer).wrap_err_with(|| self.dial.to_string())
     }
 
     /// Reads the root and what a format needs, and lays out the partition.

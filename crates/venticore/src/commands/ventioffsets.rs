@@ -79,7 +79,7 @@ impl OffsetsRun<'_> {
     fn of_page(&self, url: Option<String>) -> Result<Status> {
         let url = url.or_else(|| self.config.index.clone());
         let url = url.unwrap_or_else(|| self.config.default_index.clone());
-        let page = page::fetch(&url, self.config.limits).wrap_err_with(|| url.clone())?;
+        let page = page::fetch(&url, self.config.dialer.limits).wrap_err_with(|| url.clone())?;
         if page.arenas.is_empty() {
             self.terminal
                 .detail(|| format!("{url}: no arena has clumps"));

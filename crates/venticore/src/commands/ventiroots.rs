@@ -76,7 +76,7 @@ fn reach(host: &str, config: &Config) -> Result<(Dial, Client)> {
     let dial = config
         .dial(host)
         .wrap_err_with(|| format!("host {host:?}"))?;
-    let client = Client::dial(&dial, config.limits).wrap_err_with(|| dial.to_string())?;
+    let client = Client::dial(&dial, &config.dialer).wrap_err_with(|| dial.to_string())?;
     Ok((dial, client))
 }
 

@@ -17,7 +17,8 @@ use crate::codec::arena::table::TableEntry;
 use crate::codec::target::TargetName;
 use crate::config::Config;
 use crate::copy::replicate::{
-    self, Assignment, Checkpoint, CopyJob, Event, Manner, SendFrom, TargetOutcome, Trouble,
+    self, Assignment, Checkpoint, CopyJob, Event, Manner, SendFrom, TargetAccess, TargetOutcome,
+    Trouble,
 };
 use crate::host::terminal::Output;
 use crate::host::terminal::Terminal;
@@ -105,7 +106,6 @@ fn send(
 ) -> TargetOutcome {
     let target = seat.target.clone();
     let manner = Manner {
-        limits: config.limits,
         retries: 0,
         backoff: Duration::ZERO,
         probe: false,
@@ -113,12 +113,16 @@ fn send(
         checkpoint: Checkpoint::NEVER,
         told: replicate::TOLD,
     };
+    let access = TargetAccess {
+        ventis: &config.dialer,
+        replicas: &config.replicas,
+    };
     let whole = jobs[0].bytes_from(seat.start.from);
     let outcomes = replicate::run(
         jobs,
         &[seat],
         manner,
-        &config.replicas,
+        access,
         &|_, _| Ok(()),
         &mut |event| match event {
             Event::Block(score) => {

@@ -9,6 +9,7 @@ use super::access::{FilterWords, StoreKeys};
 use super::limits::FileLimits;
 use super::mtools::Mtools;
 use super::value;
+use super::via::Via;
 use super::{Fossil, Mount, Remote, Undo};
 
 /// The configuration file, TOML. A key that is not listed here is an error.
@@ -53,6 +54,7 @@ pub(super) struct File {
         deserialize_with = "value::table::<value::Address, value::TargetPage, _>"
     )]
     pub(super) target_index: Option<HashMap<String, String>>,
+    pub(super) via: Option<Via>,
     #[serde(
         default,
         deserialize_with = "value::table::<value::Word, value::Word, _>"
@@ -113,6 +115,11 @@ impl File {
             remote: self.remote.or(below.remote),
             remotes: merged(self.remotes, below.remotes),
             target_index: merged(self.target_index, below.target_index),
+            via: Some(
+                self.via
+                    .unwrap_or_default()
+                    .over(below.via.unwrap_or_default()),
+            ),
             hosts: merged(self.hosts, below.hosts),
             consoles: self.consoles.or(below.consoles),
             namespace: self.namespace.or(below.namespace),

@@ -3,6 +3,7 @@
 use super::file::File;
 use super::limits::FileLimits;
 use super::*;
+use crate::net::client::Timeouts;
 use std::fs;
 
 fn config(text: &str, env: &[(&str, &str)]) -> eyre::Result<Config> {
@@ -29,8 +30,8 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.targets, ["a", "b"]);
     assert_eq!(config.source.as_deref(), Some("s"));
     assert_eq!(config.venti.as_deref(), Some("v"));
-    assert_eq!(config.limits.silence, Duration::from_secs(3));
-    assert_eq!(config.limits.connect, Timeouts::default().connect);
+    assert_eq!(config.dialer.limits.silence, Duration::from_secs(3));
+    assert_eq!(config.dialer.limits.connect, Timeouts::default().connect);
     assert_eq!(config.state_dir(None), Path::new("/d"));
     assert_eq!(config.state_dir(Some(Path::new("/o"))), Path::new("/o"));
 }
@@ -356,6 +357,22 @@ fn a_value_that_is_wrong_is_found_when_the_file_is_read_with_line_and_key() {
             "line 3: key `'a!'`: expected a port from 1 to 65535 or one of venti, 9fs, fossil, found \"\"",
         ),
         (
+            "[via]\n'dir:/mnt' = ['ssh']\n",
+            "line 2: key `'dir:/mnt'`: expected the address of a venti, found the replica \"dir:/mnt\", which no command leads to",
+        ),
+        (
+            "[via]\na = ['ssh']\n'tcp!a!venti' = ['ssh']\n",
+            "line 1: [via]: \"a\" and \"tcp!a!venti\" name one venti: expected each once",
+        ),
+        (
+            "[via]\na = []\n",
+            "line 2: key `a`: expected a program and its arguments, found []",
+        ),
+        (
+            "[via]\n'$venti' = ['ssh']\n",
+            "line 2: key `'$venti'`: expected a host name or address, found \"$venti\"",
+        ),
+        (
             "[partitions]\n'/dev/a' = ''\n",
             "line 2: key `'/dev/a'`: expected a partition, found an empty word",
         ),
@@ -400,6 +417,7 @@ fn the_nearer_file_wins_key_by_key() {
     let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     let near = File {
         dir: Some("/near".into()),
+        via: toml::from_str("'tcp!a!venti' = ['near']").unwrap(),
         partitions: Some([("a", "near")].map(owned).into()),
         limits: Some(FileLimits {
             sync: Some(1),
@@ -409,6 +427,7 @@ fn the_nearer_file_wins_key_by_key() {
     };
     let far = File {
         dir: Some("/far".into()),
+        via: toml::from_str("a = ['far']\nb = ['far']").unwrap(),
         source: Some("far".into()),
         index: Some("far".into()),
         partitions: Some([("a", "far"), ("b", "far")].map(owned).into()),
@@ -421,6 +440,8 @@ fn the_nearer_file_wins_key_by_key() {
     };
     let both = near.over(far);
     assert_eq!(both.dir, Some("/near".into()));
+    let words = both.via.unwrap().0.into_values().collect::<Vec<_>>();
+    assert_eq!(words, [["near"], ["far"]], "a and b");
     assert_eq!(both.source.as_deref(), Some("far"));
     assert_eq!(both.index.as_deref(), Some("far"));
     let partitions = both.partitions.unwrap();

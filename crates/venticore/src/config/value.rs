@@ -34,6 +34,10 @@ pub(super) enum Address {}
 /// A venti's address, or a replica.
 pub(super) enum TargetText {}
 
+/// The address of a venti itself: `$venti` may stand for another one each time.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) enum VentiName {}
+
 /// A name by which other machines reach this one, without a port.
 pub(super) enum HostName {}
 
@@ -76,6 +80,18 @@ impl Kind for TargetText {
             }
             false => Address::check(text),
         }
+    }
+}
+
+impl Kind for VentiName {
+    fn check(text: &str) -> Result<(), String> {
+        if ReplicaName::is_meant(text) {
+            return Err(format!(
+                "expected the address of a venti, found the replica {text:?}, which no command leads to"
+            ));
+        }
+        let dial = text.parse::<Dial>();
+        dial.map(drop).map_err(|error| error.to_string())
     }
 }
 
@@ -159,7 +175,7 @@ impl Kind for Options {
 
 /// A text that was checked.
 #[derive(PartialEq, Eq, Hash)]
-struct Checked<K>(String, PhantomData<K>);
+pub(super) struct Checked<K>(pub(super) String, PhantomData<K>);
 
 /// Checks a text where it is read: the parser then knows its line, also in a list.
 struct Check<K>(PhantomData<K>);
@@ -183,7 +199,7 @@ impl<'de, K: Kind> Deserialize<'de> for Checked<K> {
     }
 }
 
-fn wrong<E: Error>(cause: impl fmt::Display) -> E {
+pub(super) fn wrong<E: Error>(cause: impl fmt::Display) -> E {
     E::custom(format!("{WRONG}{cause}"))
 }
 
@@ -219,6 +235,11 @@ pub(super) fn directory<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Pat
         false => Ok(Some(path)),
     }
 }
+
+/// The words of a program, where a table has one for each of its keys.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct ProgramWords(#[serde(deserialize_with = "program")] pub(super) Vec<String>);
 
 /// The words of a program: its name and its arguments.
 pub(super) fn program<'de, T: From<Vec<String>>, D: Deserializer<'de>>(

@@ -222,18 +222,23 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.ended {
-            return;
+        if !self.ended {
+            kill_group(&mut self.child);
         }
-        // It has not been waited for, so its group is still its own.
-        if let Some(group) = pid(self.child.id()) {
-            let _ = rustix::process::kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.child.kill();
-        let deadline = Instant::now() + GRACE;
-        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
-            thread::sleep(Duration::from_millis(5));
-        }
+    }
+}
+
+/// Kills a program that leads a process group, and all of that group, and waits a little
+/// while until it is gone. It must not have been waited for: its group is its own until
+/// then.
+pub(super) fn kill_group(child: &mut Child) {
+    if let Some(group) = pid(child.id()) {
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.kill();
+    let deadline = Instant::now() + GRACE;
+    while Instant::now() < deadline && matches!(child.try_wait(), Ok(None)) {
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

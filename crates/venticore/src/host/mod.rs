@@ -6,6 +6,7 @@ pub mod lock;
 pub mod partition;
 pub mod publish;
 pub mod random;
+pub mod relay;
 #[cfg(feature = "serve")]
 pub mod supervisor;
 pub mod terminal;

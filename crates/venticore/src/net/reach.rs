@@ -15,6 +15,7 @@ pub use listeners::{Listeners, LocalListener};
 
 use crate::codec::dial::Dial;
 use crate::net::addresses::look_up;
+use crate::net::client::Dialer;
 
 /// The most addresses of one name that are looked at.
 const ADDRESSES: usize = 64;
@@ -23,6 +24,9 @@ const ADDRESSES: usize = 64;
 #[derive(Debug)]
 pub struct Reach {
     found: Vec<ReachedVenti>,
+    /// Those that are reached through a command. Their addresses are another machine's
+    /// business, so they say nothing of who they are.
+    via: BTreeSet<Dial>,
 }
 
 /// One venti, and where it is.
@@ -59,13 +63,20 @@ pub enum Same {
 }
 
 impl Reach {
-    /// Looks all of them up, and waits `limit` at most. What is not known by
-    /// then counts as unknown.
+    /// Looks up all of them that are not reached through a command, and waits as long as
+    /// for a connection at most. What is not known by then counts as unknown.
     #[must_use]
-    pub fn look_up<'a>(dials: impl IntoIterator<Item = &'a Dial>, limit: Duration) -> Self {
+    pub fn look_up<'a>(dials: impl IntoIterator<Item = &'a Dial>, dialer: &Dialer) -> Self {
         let resolve = |dial: &Dial| look_up(dial);
         let listeners = Listeners::here;
-        Self::look_up_by(dials, limit, resolve, &Here { is_own, listeners })
+        let is_via = |dial: &&Dial| dialer.via(dial).is_some();
+        let (via, dials): (Vec<_>, Vec<_>) = dials.into_iter().partition(is_via);
+        let limit = dialer.limits.connect;
+        let direct = Self::look_up_by(dials, limit, resolve, &Here { is_own, listeners });
+        Reach {
+            via: via.into_iter().cloned().collect(),
+            ..direct
+        }
     }
 
     fn look_up_by<'a>(
@@ -101,7 +112,15 @@ impl Reach {
         });
         Reach {
             found: found.collect(),
+            via: BTreeSet::new(),
         }
+    }
+
+    /// Whether a venti is reached through a command, so that only what it is asked can tell
+    /// who it is.
+    #[must_use]
+    pub fn is_via(&self, dial: &Dial) -> bool {
+        self.via.contains(dial)
     }
 
     /// Why one of those that were looked up has no address, if it has none.
@@ -128,6 +147,16 @@ impl Reach {
             (Some(_), Some(_)) => Same::Perhaps,
             _ => Same::No,
         }
+    }
+
+    /// An address of one of those looked up that is in no private network: whatever is sent
+    /// there passes through others' hands.
+    #[must_use]
+    pub fn public(&self, dial: &Dial) -> Option<IpAddr> {
+        self.ends(dial)?.iter().find_map(|end| match end {
+            Endpoint::Elsewhere(at) if !is_private(at.ip()) => Some(at.ip()),
+            _ => None,
+        })
     }
 
     /// The addresses of one of those looked up that are of this machine.
@@ -209,6 +238,19 @@ fn ends(own: &[SocketAddr], others: Vec<SocketAddr>, listeners: &Listeners) -> B
     ends
 }
 
+/// Whether an address is used within somebody's own network: every network may give it out,
+/// it is of one link only, or it is of a provider's own network (100.64.0.0/10), which private
+/// networks over others use too.
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            shared || ip.is_private() || ip.is_link_local() || ip.is_loopback()
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
+    }
+}
+
 /// Whether a connection to this address stays on this machine: then it is also the
 /// address from which this machine would connect. Nothing is sent.
 fn is_own(ip: IpAddr) -> bool {
@@ -265,6 +307,57 @@ mod tests {
         for other in ["203.0.113.7", "2001:db8::7", "255.255.255.255", "224.0.0.1"] {
             assert!(!is_own(other.parse().unwrap()), "{other}");
         }
+    }
+
+    #[test]
+    fn an_address_of_a_private_network_is_told_from_a_public_one() {
+        let private = [
+            "10.0.0.1",
+            "172.31.0.1",
+            "192.168.7.7",
+            "169.254.1.1",
+            "100.127.0.1",
+            "127.0.0.1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ];
+        for text in private {
+            assert!(is_private(text.parse().unwrap()), "{text}");
+        }
+        for text in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2001:db8::1",
+            "::ffff:8.8.8.8",
+        ] {
+            assert!(!is_private(text.parse().unwrap()), "{text}");
+        }
+        let dials = ["both", "own", "unknown"].map(dial);
+        let reach = reach(&dials, Listeners::default);
+        let public = dials.each_ref().map(|dial| reach.public(dial));
+        assert_eq!(public, [Some("192.0.2.1".parse().unwrap()), None, None]);
+    }
+
+    #[test]
+    fn what_is_reached_through_a_command_is_not_looked_up_and_not_compared() {
+        let dials = ["localhost:1", "127.0.0.1:1"].map(dial);
+        let words = vec!["ssh".to_owned()];
+        let via = [(dials[0].clone(), words)].into();
+        let dialer = Dialer::new(crate::net::client::Timeouts::default(), via);
+        let reach = Reach::look_up(&dials, &dialer);
+        assert_eq!(reach.same(&dials[0], &dials[1]), Same::No);
+        assert_eq!(reach.same(&dials[0], &dials[0]), Same::Yes);
+        assert_eq!(
+            dials.each_ref().map(|dial| reach.is_via(dial)),
+            [true, false]
+        );
+        assert_eq!(dials.each_ref().map(|dial| reach.own(dial).len()), [0, 1]);
+        assert_eq!(
+            dials.each_ref().map(|dial| reach.unknown(dial)),
+            [None, None]
+        );
     }
 
     fn reach(dials: &[Dial], listeners: fn() -> Listeners) -> Reach {

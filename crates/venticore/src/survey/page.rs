@@ -132,7 +132,7 @@ pub(crate) fn say_behind(
     if behind(&sought.page, parts).is_empty() {
         return Status::Done;
     }
-    let page = match net::page::fetch(url, config.limits) {
+    let page = match net::page::fetch(url, config.dialer.limits) {
         Ok(page) => {
             let known: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
             sought::listed(&page, &known, config)

@@ -184,7 +184,7 @@ fn page(
     config: &Config,
     terminal: &Terminal,
 ) -> Result<Option<(Vec<Listed>, Status)>> {
-    match net::page::fetch(url, config.limits) {
+    match net::page::fetch(url, config.dialer.limits) {
         Ok(page) => Ok(Some(on_page(&page, recorded, config, terminal))),
         Err(error) if is_known && error.status() != Status::Usage => {
             let rest = "going on with the partitions that are known without it";

@@ -238,7 +238,7 @@ impl Connection<'_> {
         loop {
             let mut client = match self.client.take() {
                 Some(client) => client,
-                None => Client::dial(self.dial, self.config.limits)?,
+                None => Client::dial(self.dial, &self.config.dialer)?,
             };
             let (done, moved) = part(&mut client);
             let error = match done {

@@ -52,10 +52,7 @@ pub(super) fn look(
     terminal: &Terminal,
 ) -> Result<Seen> {
     let scope = &options.scope;
-    let reach = Reach::look_up(
-        asked.iter().filter_map(TargetName::dial),
-        config.limits.connect,
-    );
+    let reach = Reach::look_up(asked.iter().filter_map(TargetName::dial), &config.dialer);
     let own = unlisted_host(record.wrcmd.as_ref(), scope, config)?;
     let (asked, doubled) = targets::one_each(asked, own.as_ref(), &reach, terminal);
     let on_record = on_record(record);
@@ -184,7 +181,7 @@ fn of_page(
         all_named: false,
         status: Status::Partly,
     };
-    match net::page::fetch(url, config.limits) {
+    match net::page::fetch(url, config.dialer.limits) {
         Ok(page) => {
             (sought.page, sought.status) = sought::on_page(&page, on_record, config, terminal);
             sought.url = Some(url.clone());

@@ -16,7 +16,7 @@ use crate::codec::wrcmds::{DamagedStretch, Progress, Unreadable, Wrcmds};
 use crate::copy::cursor::{self, Cursor};
 use crate::copy::replicate::Recipient;
 use crate::host::terminal::Terminal;
-use crate::net::client::{Client, ClientError, Timeouts};
+use crate::net::client::{Client, ClientError, Dialer};
 use crate::replica::{self, ObjectStore};
 use crate::status::Status;
 
@@ -40,7 +40,7 @@ pub(super) struct CheckPolicy<'a> {
     /// Believe a line that nothing confirms.
     pub(super) trust: bool,
     /// How long a target may take.
-    pub(super) limits: Timeouts,
+    pub(super) dialer: &'a Dialer,
 }
 
 /// What a check means for where a target starts.
@@ -133,7 +133,7 @@ pub(super) fn check_venti(
         unreadable: &unreadable,
     };
     let mut read_back = readback::read_back(client, part, to, how.all, &known, on_read)?;
-    cure::cure(dial, how.limits, part, &mut read_back);
+    cure::cure(dial, how.dialer, part, &mut read_back);
     let spared = how.wrcmds.spared(target, &part.name).cloned().collect();
     let retried = again::try_again(client, part, damages, spared, how.all)?;
     read_back.lacks_too(&retried.missing);

@@ -13,7 +13,7 @@ use crate::codec::target::TargetName;
 use crate::copy::cursor::{self, Cursor};
 use crate::copy::replicate::{
     self, Assignment, Checkpoint, CopyJob, Event, Manner, ReachedPlace, Recipient, SendFrom,
-    TargetOutcome, Trouble,
+    TargetAccess, TargetOutcome, Trouble,
 };
 use crate::host::terminal::Terminal;
 use crate::net::client::{ClientError, Operation, Timeouts};
@@ -44,7 +44,7 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[cursor::Start]) {
         wrcmds: &wrcmds,
         all: run.options.verify,
         trust: run.options.trust,
-        limits: run.config.limits,
+        dialer: &run.config.dialer,
     };
     let dials: Vec<_> = run
         .targets
@@ -52,7 +52,12 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[cursor::Start]) {
         .map(|target| target.name.clone())
         .collect();
     let parts = &run.parts;
-    let access = &run.config.replicas;
+    let limits = limits(run.config.dialer.limits, run.options.rate);
+    let dialer = run.config.dialer.within(limits);
+    let access = TargetAccess {
+        ventis: &dialer,
+        replicas: &run.config.replicas,
+    };
     let look = |seat: usize, recipient: &mut Recipient| -> Result<_, ClientError> {
         let found = chairs
             .get(seat)
@@ -139,7 +144,6 @@ fn limits(limits: Timeouts, rate: Option<u64>) -> Timeouts {
 
 fn manner(run: &Run<'_>) -> Manner {
     Manner {
-        limits: limits(run.config.limits, run.options.rate),
         retries: run.config.retries,
         backoff: run.config.backoff,
         probe: true,

@@ -12,7 +12,7 @@ use crate::codec::blocktype::{BlockName, BlockType};
 use crate::codec::dial::Dial;
 use crate::codec::score::Score;
 use crate::codec::wrcmds::Unreadable;
-use crate::net::client::{Client, ClientError, Timeouts};
+use crate::net::client::{Client, ClientError, Dialer};
 use crate::source::Arena;
 use crate::source::log::{ClumpLog, Directory, What};
 use crate::survey::part::Part;
@@ -28,12 +28,12 @@ enum Sent {
 /// Sends again what reading back has found damaged, and reads it back. This has a
 /// connection of its own: a server that refuses the blocks is checked to the end all
 /// the same.
-pub(super) fn cure(dial: &Dial, limits: Timeouts, part: &Part, read_back: &mut ReadBack) {
+pub(super) fn cure(dial: &Dial, dialer: &Dialer, part: &Part, read_back: &mut ReadBack) {
     let broken = std::mem::take(&mut read_back.broken);
     if broken.is_empty() {
         return;
     }
-    let sent = send_again(dial, limits, part, &broken);
+    let sent = send_again(dial, dialer, part, &broken);
     for block in broken {
         let Broken {
             score,
@@ -70,11 +70,11 @@ pub(super) fn cure(dial: &Dial, limits: Timeouts, part: &Part, read_back: &mut R
 /// Sends blocks of which the source has a whole copy, and reads them back.
 fn send_again(
     dial: &Dial,
-    limits: Timeouts,
+    dialer: &Dialer,
     part: &Part,
     broken: &[Broken],
 ) -> Result<HashMap<(Score, BlockType), Sent>, ClientError> {
-    let mut client = Client::dial(dial, limits)?;
+    let mut client = Client::dial(dial, dialer)?;
     let mut sought: HashSet<(Score, BlockType)> = broken.iter().map(Broken::block).collect();
     let mut sent = Vec::new();
     for arena in &part.arenas {

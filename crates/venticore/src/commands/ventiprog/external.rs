@@ -18,7 +18,7 @@ use crate::copy::cursor::{Cursor, Start};
 use crate::copy::external::{self, ArenaRest, Program};
 use crate::copy::replicate::ReachedPlace;
 use crate::host::terminal::Terminal;
-use crate::net::client::{self, Client, Timeouts};
+use crate::net::client::{self, Client, Dialer};
 use crate::source::Arena;
 use crate::status::Status;
 
@@ -42,17 +42,16 @@ struct Why(Status, String);
 pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
     let uncounted = part::say_uncounted(&run.parts, run.terminal);
     run.status = run.status.worst(uncounted);
-    refuse_replicas(&mut run.targets, run.terminal);
+    refuse_others(&mut run.targets, &run.config.dialer, run.terminal);
     let wrcmds = run.record.wrcmds.clone();
     let server = Server {
         program,
         parts: &run.parts,
-        limits: run.config.limits,
         how: CheckPolicy {
             wrcmds: &wrcmds,
             all: run.options.verify,
             trust: run.options.trust,
-            limits: run.config.limits,
+            dialer: &run.config.dialer,
         },
     };
     let (steps, inbox) = mpsc::channel();
@@ -98,9 +97,16 @@ pub(super) fn copy(run: &mut Run<'_>, starts: &[Start], program: &Program) {
 }
 
 /// An external wrarena sends blocks, and a replica takes clumps as they stand in the log.
-fn refuse_replicas(targets: &mut [Target], terminal: &Terminal) {
-    for target in targets.iter_mut().filter(|of| of.name.dial().is_none()) {
-        let why = "only the native engine writes replicas (-e native)";
+/// It dials by itself, and knows nothing of commands.
+fn refuse_others(targets: &mut [Target], dialer: &Dialer, terminal: &Terminal) {
+    for target in targets {
+        let why = match target.name.dial() {
+            None => "only the native engine writes replicas (-e native)",
+            Some(dial) if dialer.via(dial).is_some() => {
+                "only the native engine reaches a venti through a command, as [via] has it (-e native)"
+            }
+            Some(_) => continue,
+        };
         terminal.say(&format!("{}: {why}", target.name));
         target.fail(Status::Failed, why.to_owned());
     }
@@ -144,7 +150,6 @@ fn enter(
 struct Server<'a> {
     program: &'a Program,
     parts: &'a [Part],
-    limits: Timeouts,
     how: CheckPolicy<'a>,
 }
 
@@ -194,7 +199,7 @@ impl Server<'_> {
         if self.how.wrcmds.get(&name, &part.name).is_none() {
             return Ok(None);
         }
-        let mut client = Client::dial(target, self.limits)?;
+        let mut client = Client::dial(target, self.how.dialer)?;
         check::check_venti(&mut client, target, part, self.how, &|_, _| ())
     }
 

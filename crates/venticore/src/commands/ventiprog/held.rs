@@ -98,7 +98,7 @@ fn is_of_another(url: &str, target: &Dial, config: &Config) -> bool {
     let Ok(page) = format!("tcp!{}!{port}", venti.host()).parse::<Dial>() else {
         return false;
     };
-    let reach = Reach::look_up([target, &page], config.limits.connect);
+    let reach = Reach::look_up([target, &page], &config.dialer);
     let venti_at = |dial: &Dial| servers::venti_at(reach.own(dial));
     match (venti_at(target), venti_at(&page)) {
         (Some(target), Some(page)) => target != page,
@@ -148,7 +148,7 @@ fn page_of<'a>(config: &'a Config, target: &TargetName) -> Option<&'a str> {
 
 /// Whether its caches are empty now; if not, that is said.
 fn empty(target: &mut Target, url: &str, config: &Config, terminal: &Terminal) -> bool {
-    let emptied = net::page::empty_caches(url, config.limits);
+    let emptied = net::page::empty_caches(url, config.dialer.limits);
     if let Err(error) = &emptied {
         terminal.say(&format!(
             "{}: its caches were not emptied, so a loss may go unseen: {error}",
@@ -160,7 +160,7 @@ fn empty(target: &mut Target, url: &str, config: &Config, terminal: &Terminal) -
 }
 
 fn compare(target: &mut Target, url: &str, parts: &[Part], config: &Config, terminal: &Terminal) {
-    let (status, cause) = match net::page::fetch(url, config.limits) {
+    let (status, cause) = match net::page::fetch(url, config.dialer.limits) {
         Ok(page) => {
             let held = held(&page);
             // Few sources have a block twice, so this is the fast way.
@@ -187,7 +187,7 @@ fn read_back(
     let Some(dial) = target.name.dial().cloned() else {
         return;
     };
-    let mut client = match Client::dial(&dial, config.limits) {
+    let mut client = match Client::dial(&dial, &config.dialer) {
         Ok(client) => client,
         Err(error) => return not_read(target, &error, terminal),
     };
@@ -208,7 +208,7 @@ fn read_back(
         };
         match readback::read_back(&mut client, part, to, all, &known, &|_, _| ()) {
             Ok(mut found) => {
-                cure::cure(&dial, config.limits, part, &mut found);
+                cure::cure(&dial, &config.dialer, part, &mut found);
                 check::take_in_last(found, target, part, record, terminal);
             }
             Err(error) => return not_read(target, &error, terminal),

@@ -120,7 +120,7 @@ impl Origin {
 }
 
 fn synced(dial: &Dial, config: &Config) -> Result<Client, ClientError> {
-    let mut client = Client::dial(dial, config.limits)?;
+    let mut client = Client::dial(dial, &config.dialer)?;
     client.sync()?;
     Ok(client)
 }

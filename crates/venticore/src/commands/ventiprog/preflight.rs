@@ -62,11 +62,12 @@ impl<'a> Preflight<'a> {
         let recorded: Vec<Dial> = ventis(&recorded);
         let all = ventis(&dials);
         let all = all.iter().chain(origin.dial()).chain(&recorded);
-        let reach = Reach::look_up(all, config.limits.connect);
+        let reach = Reach::look_up(all, &config.dialer);
         servers::refuse_source(&origin, &ventis(&dials), &reach)?;
         servers::refuse_recorded(&origin, &recorded, &reach)?;
         let own = unlisted_host(record.wrcmd.as_ref(), &options.scope, config)?;
         let (dials, doubled) = targets::one_each(dials, own.as_ref(), &reach, terminal);
+        servers::say_public(&ventis(&dials), &reach, terminal);
         Ok(Preflight {
             options,
             config,

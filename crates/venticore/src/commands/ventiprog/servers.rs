@@ -29,6 +29,19 @@ pub(super) fn refuse_source(origin: &Origin, targets: &[Dial], reach: &Reach) ->
     }
 }
 
+/// Names the targets, once, that are reached in clear text over networks of others.
+pub(super) fn say_public(targets: &[Dial], reach: &Reach, terminal: &Terminal) {
+    let at = |target: &Dial| Some(format!("{target} ({})", reach.public(target)?));
+    let public: Vec<String> = targets.iter().filter_map(at).collect();
+    if !public.is_empty() {
+        terminal.report(&format!(
+            "{}: a public address, and ventis speak in clear text and know no password: \
+             reach it through ssh, by [via] in the configuration",
+            public.join(", ")
+        ));
+    }
+}
+
 fn is_the_source(target: &Dial, origin: &Origin) -> eyre::Report {
     let source = origin.shown();
     let cause = format!(
@@ -184,8 +197,11 @@ pub(super) fn refuse_holder(parts: &[Part], targets: &[Dial], reach: &Reach) -> 
 
 /// Whether a target is certainly another server than the source: one at other
 /// addresses, elsewhere or of a venti of its own here. What else listens here may be
-/// a tunnel.
+/// a tunnel, and so may a command.
 pub(super) fn is_another(source: &Dial, target: &Dial, reach: &Reach) -> bool {
+    if reach.is_via(source) || reach.is_via(target) {
+        return false;
+    }
     let own = reach.own(target);
     if own.is_empty() {
         return reach.same(source, target) == Same::No && reach.unknown(target).is_none();
@@ -225,7 +241,7 @@ fn lacks(target: &Dial, block: Option<(Score, BlockType)>, config: &Config) -> b
     let Some((score, block_type)) = block else {
         return false;
     };
-    let client = Client::dial(target, config.limits);
+    let client = Client::dial(target, &config.dialer);
     let found = client.and_then(|mut client| client.read(&score, block_type, BLOCK_MAX));
     let clears = |error: ClientError| error.is_absent() || error.status() == Status::Unreachable;
     found.is_err_and(clears)

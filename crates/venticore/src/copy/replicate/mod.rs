@@ -30,10 +30,10 @@ use crate::codec::blocktype::BlockType;
 use crate::codec::score::Score;
 use crate::codec::target::TargetName;
 use crate::copy::cursor::Cursor;
-use crate::net::client::{self, Timeouts};
+use crate::net::client;
 use crate::source::{Arena, ReadAt};
 
-pub use recipient::Recipient;
+pub use recipient::{Recipient, TargetAccess};
 pub use schedule::{Look, run};
 
 /// What to copy.
@@ -114,8 +114,6 @@ pub struct Assignment {
 /// How to deal with targets.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
-    /// Time limits.
-    pub limits: Timeouts,
     /// How often a target lost in the middle is dialled again without having
     /// acknowledged anything in between.
     pub retries: u32,

@@ -1,8 +1,17 @@
 //! Who gets what is copied: a venti, or a replica.
 
 use crate::codec::target::TargetName;
-use crate::net::client::{Client, ClientError, Timeouts};
+use crate::net::client::{Client, ClientError, Dialer};
 use crate::replica::{self, ReplicaWriter, StoreAccess};
+
+/// How targets are reached.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetAccess<'a> {
+    /// Ventis.
+    pub ventis: &'a Dialer,
+    /// Replicas.
+    pub replicas: &'a StoreAccess,
+}
 
 /// A target that was reached.
 pub enum Recipient {
@@ -20,15 +29,16 @@ impl Recipient {
     pub(super) fn reach(
         target: &TargetName,
         may_make: bool,
-        limits: Timeouts,
-        access: &StoreAccess,
+        access: TargetAccess<'_>,
     ) -> Result<Self, ClientError> {
         match target {
-            TargetName::Venti(dial) => Ok(Self::Venti(Box::new(Client::dial(dial, limits)?))),
+            TargetName::Venti(dial) => {
+                Ok(Self::Venti(Box::new(Client::dial(dial, access.ventis)?)))
+            }
             TargetName::Replica(name) => {
                 let store = match may_make {
-                    true => replica::open_or_make(name, access),
-                    false => replica::open(name, access),
+                    true => replica::open_or_make(name, access.replicas),
+                    false => replica::open(name, access.replicas),
                 };
                 Ok(Self::Replica(ReplicaWriter::new(store?)))
             }

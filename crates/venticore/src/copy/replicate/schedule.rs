@@ -10,13 +10,12 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 use super::collect;
 use super::note::{Departure, How, Member, Report};
 use super::pipeline::Share;
-use super::recipient::Recipient;
+use super::recipient::{Recipient, TargetAccess};
 use super::{
     Assignment, CopyJob, Event, Manner, ReachedPlace, SendFrom, SourceDamage, TargetOutcome,
     Trouble,
 };
 use crate::net::client;
-use crate::replica::StoreAccess;
 
 /// How long a target that is ready waits for others that are to start at the
 /// same place: one walk serves all that are there by then.
@@ -48,7 +47,7 @@ pub fn run<F: Send>(
     jobs: &[CopyJob],
     seats: &[Assignment],
     manner: Manner,
-    access: &StoreAccess,
+    access: TargetAccess<'_>,
     look: &Look<'_, F>,
     on_event: &mut dyn FnMut(Event<'_, F>),
 ) -> Vec<TargetOutcome> {
@@ -174,7 +173,7 @@ struct Books<'scope, 'env, 'a, F> {
     jobs: &'scope [CopyJob],
     seats: &'scope [Assignment],
     manner: Manner,
-    access: &'scope StoreAccess,
+    access: TargetAccess<'scope>,
     look: &'scope Look<'scope, F>,
     notes: Sender<Report>,
     arrivals: Sender<Arrival<F>>,
@@ -200,8 +199,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
         account.approaching = true;
         account.began.get_or_insert_with(Instant::now);
         let look = (!account.looked).then_some(self.look);
-        let (arrivals, limits) = (self.arrivals.clone(), self.manner.limits);
-        let access = self.access;
+        let (arrivals, access) = (self.arrivals.clone(), self.access);
         self.scope.spawn(move || {
             thread::sleep(pause);
             let mut met = false;
@@ -209,7 +207,7 @@ impl<'scope, F: Send + 'scope> Books<'scope, '_, '_, F> {
                 let Some(target) = &seat.target else {
                     return Ok((None, None));
                 };
-                let mut recipient = Recipient::reach(target, seat.is_new, limits, access)?;
+                let mut recipient = Recipient::reach(target, seat.is_new, access)?;
                 met = true;
                 let found = look.map(|look| look(number, &mut recipient)).transpose()?;
                 Ok((Some(recipient), found))

@@ -1,10 +1,11 @@
-//! A connection: frames over a socket, every wait with a limit.
+//! A connection: frames over a stream, every wait with a limit.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::error::{ClientError, Operation};
+use super::stream::VentiStream;
 use crate::codec::wire::{REPLY_MAX, Reply, VERSION_LINE_MAX, Version, VersionLine, unframe};
 use crate::text::printable;
 
@@ -18,7 +19,7 @@ const INSTANT: Duration = Duration::from_millis(1);
 const COMMENT: &str = "ventiprog";
 
 pub(super) struct Conn {
-    stream: TcpStream,
+    stream: VentiStream,
     version: Version,
     buf: Box<[u8]>,
     /// `buf[start..end]` has come and is not used yet.
@@ -35,11 +36,24 @@ impl Conn {
         limit: Duration,
     ) -> Result<Self, ClientError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let stream = TcpStream::connect_timeout(address, left.max(INSTANT))
-            .map_err(ClientError::Unreachable)?;
-        stream.set_nodelay(true).map_err(ClientError::Lost)?;
+        let stream =
+            VentiStream::connect(address, left.max(INSTANT)).map_err(ClientError::Unreachable)?;
+        Self::greet(stream, deadline, limit)
+    }
+
+    /// The same through a command: whatever keeps it from a connection is in what it says.
+    pub(super) fn start(
+        words: &[String],
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Self, ClientError> {
+        let stream = VentiStream::start(words).map_err(ClientError::Unreachable)?;
+        Self::greet(stream, deadline, limit)
+    }
+
+    fn greet(stream: VentiStream, deadline: Instant, limit: Duration) -> Result<Self, ClientError> {
         stream
-            .set_write_timeout(Some(limit.max(INSTANT)))
+            .set_write_timeout(limit.max(INSTANT))
             .map_err(ClientError::Lost)?;
         let mut conn = Conn {
             stream,
@@ -48,9 +62,36 @@ impl Conn {
             start: 0,
             end: 0,
         };
-        conn.version = conn.receive_version(deadline, limit)?;
-        conn.send_version().map_err(ClientError::Lost)?;
+        let greeted = conn.receive_version(deadline, limit);
+        conn.version = greeted.map_err(|error| conn.not_connected(error))?;
+        conn.send_version().map_err(|error| conn.lost(error))?;
         Ok(conn)
+    }
+
+    /// A command that ends or is silent before the version line has not connected.
+    fn not_connected(&self, error: ClientError) -> ClientError {
+        match (self.stream.relay(), error) {
+            (Some(_), ClientError::Lost(error)) => ClientError::Unreachable(error),
+            (Some(relay), ClientError::Silent { limit, .. }) => {
+                let said = relay.said();
+                let said = said.map_or(String::new(), |said| format!("; it said: {said}"));
+                let text = format!(
+                    "{}: no venti version line within {limit:?}{said} \
+                     (nobody is there to answer a question for a password)",
+                    relay.name()
+                );
+                ClientError::Unreachable(io::Error::new(ErrorKind::TimedOut, text))
+            }
+            (_, error) => error,
+        }
+    }
+
+    /// An error of the stream; where a program carries it, what that said.
+    fn lost(&self, error: io::Error) -> ClientError {
+        ClientError::Lost(match self.stream.relay() {
+            Some(relay) => io::Error::new(error.kind(), relay.farewell()),
+            None => error,
+        })
     }
 
     pub(super) fn version(&self) -> Version {
@@ -159,11 +200,10 @@ impl Conn {
         if left.is_zero() {
             return Err(ClientError::Silent { asked, limit });
         }
-        let wait = Some(left.max(INSTANT));
         self.stream
-            .set_read_timeout(wait)
+            .set_read_timeout(left.max(INSTANT))
             .map_err(ClientError::Lost)?;
-        self.fill().map_err(ClientError::Lost)
+        self.fill().map_err(|error| self.lost(error))
     }
 
     /// One read that does not wait.
@@ -175,7 +215,7 @@ impl Conn {
         self.stream
             .set_nonblocking(false)
             .map_err(ClientError::Lost)?;
-        result.map_err(ClientError::Lost)
+        result.map_err(|error| self.lost(error))
     }
 
     /// One read into the free part of the buffer. It is not an error that nothing came
@@ -201,9 +241,8 @@ impl Conn {
 
     /// Sets how long [`Conn::send_some`] may take.
     pub(super) fn block_at_most(&self, limit: Duration) -> Result<(), ClientError> {
-        let wait = Some(limit.max(INSTANT));
         self.stream
-            .set_write_timeout(wait)
+            .set_write_timeout(limit.max(INSTANT))
             .map_err(ClientError::Lost)
     }
 
@@ -217,7 +256,7 @@ impl Conn {
             Ok(0) if !data.is_empty() => Err(ClientError::Lost(ErrorKind::WriteZero.into())),
             Ok(n) => Ok(n),
             Err(error) if is_wait_over(&error) => Ok(0),
-            Err(error) => Err(ClientError::Lost(error)),
+            Err(error) => Err(self.lost(error)),
         }
     }
 }

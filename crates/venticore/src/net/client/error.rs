@@ -45,7 +45,8 @@ impl fmt::Display for Operation {
 /// An error of the client. Displayed as one line without control characters.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The name has no address, or no address could be connected to.
+    /// The name has no address, no address could be connected to, or the command that leads
+    /// there did not.
     #[error("cannot connect: {}", in_lower_case(.0))]
     Unreachable(#[source] io::Error),
     /// No complete reply came within the limit.

@@ -13,10 +13,12 @@
 
 mod acknowledged;
 mod conn;
+mod dialer;
 mod error;
 mod limits;
 mod line;
 mod presence;
+mod stream;
 mod verdict;
 mod window;
 mod words;
@@ -30,6 +32,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 pub use acknowledged::Acknowledged;
+pub use dialer::Dialer;
 pub use error::{ClientError, Operation};
 pub use limits::Timeouts;
 pub use presence::Presence;
@@ -132,16 +135,19 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the first address that answers, agrees on a version and
-    /// says hello.
+    /// Connects to the first address that answers, or through a command, agrees on a
+    /// version and says hello.
     ///
     /// # Errors
     /// [`ClientError::Unreachable`], [`ClientError::Silent`] and [`ClientError::Lost`] when no
     /// address gave a connection, [`ClientError::Protocol`] and [`ClientError::Refused`]
     /// when something answered that will not do.
-    pub fn dial(dial: &Dial, limits: Timeouts) -> Result<Self, ClientError> {
-        let limits = limits.clamped();
+    pub fn dial(dial: &Dial, dialer: &Dialer) -> Result<Self, ClientError> {
+        let limits = dialer.limits.clamped();
         let deadline = Instant::now() + limits.connect;
+        if let Some(words) = dialer.via(dial) {
+            return Self::hello(Conn::start(words, deadline, limits.connect)?, limits);
+        }
         let addresses =
             addresses::within(dial, limits.connect).map_err(ClientError::Unreachable)?;
         let mut count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
