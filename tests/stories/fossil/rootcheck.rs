@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use venti_tests::command::{Command, Output};
 use venti_tests::golden;
 use venti_tests::venti::{Fault, How, On, Venti, closed_port};
-use venticore::codec::blocktype::BlockType;
+use venticore::codec::blocktype::{BlockName, BlockType};
 use venticore::codec::score::Score;
 
 use crate::fixture::archives::{ARCHIVES, manifest_blocks};
@@ -148,7 +148,7 @@ fn each_block_that_is_missing_or_damaged_is_named_with_its_file() {
                 None | Some(0) => String::new(),
                 Some(at) => format!(" at byte {at}"),
             };
-            let said = format!("{path}: {ty} block {bad}{at}: {fault}");
+            let said = format!("{path}: {}{at}: {fault}", BlockName(ty, bad));
             assert!(output.stderr.contains(&said), "{output:?}");
             // Above the root directory there are no names.
             let has_name = path.starts_with('/') && !path.contains("entry");

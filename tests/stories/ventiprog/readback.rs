@@ -8,7 +8,7 @@ use venti_tests::command::{Output, program};
 use venti_tests::http::{Answer, Http};
 use venti_tests::index;
 use venti_tests::venti::{Fault, How, On, Venti};
-use venticore::codec::blocktype::BlockType;
+use venticore::codec::blocktype::{BlockName, BlockType};
 use venticore::codec::score::Score;
 
 use crate::fixture::site::{LIMITS, Site};
@@ -31,8 +31,9 @@ fn assert_sent_again(site: &Site, venti: &Venti, lost: &[(BlockType, Score)], ve
     assert_eq!(output.status, 4, "{output:?}");
     for (block_type, score) in lost {
         let named = format!(
-            "ventiprog: {}: {block_type} block {score} is missing, but was acknowledged before\n",
-            venti.dial()
+            "ventiprog: {}: {} is missing, but was acknowledged before\n",
+            venti.dial(),
+            BlockName(block_type, score)
         );
         assert!(output.stderr.contains(&named), "{output:?}");
     }
