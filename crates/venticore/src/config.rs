@@ -62,6 +62,8 @@ const FOSSIL: &str = "/dev/sdC0/fossil";
 /// empty environment without a file.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The files that were read: the one whose keys go before first.
+    pub files: Vec<PathBuf>,
     /// `$venti`: the venti that commands talk to unless told otherwise.
     pub venti: Option<String>,
     /// `$targetventis`, otherwise `targets` of the file.
@@ -146,6 +148,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
+            files: Vec::new(),
             venti: None,
             targets: Vec::new(),
             source: None,
@@ -202,6 +205,7 @@ impl Config {
         let default = Config::default();
         let fossil = file.fossil.unwrap_or_default();
         Ok(Config {
+            files: file.read_from,
             venti: environment.list("venti")?.into_iter().next(),
             targets: if targets.is_empty() {
                 file.targets.unwrap_or_default()

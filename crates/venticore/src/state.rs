@@ -14,6 +14,7 @@
 mod keep;
 mod lock;
 mod log;
+mod permitted;
 mod replace;
 mod rootscor;
 mod step;

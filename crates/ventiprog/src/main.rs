@@ -15,7 +15,7 @@ const TOOL: Tool = Tool {
     name: "ventiprog",
     version: env!("CARGO_PKG_VERSION"),
     synopsis: "\
-[-jnqv] [--verify] [--trust] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition ...] [-s sourceventi] [--offline] [--9fat image] [ventilist ...]
+[-jnqv] [--check] [--verify] [--trust] [-b rate] [-d dir] [-e engine] [-i indexurl] [-p partition ...] [-s sourceventi] [--offline] [--9fat image] [ventilist ...]
 --forget target [-qv] [-d dir] [--9fat image]",
     help: "\
 Bring the host of the wrcmd and every venti of the list up to date with the
@@ -33,6 +33,8 @@ venti, dir:PATH is a replica: the arenas as files in a directory.
                          $venti, or the host of the index page
       --offline          no server writes the partitions: nothing is synced
   -n, --dry-run          say what would be sent, write nothing
+      --check            say of each thing that a run needs whether it is there,
+                         and what the run would send; write nothing
   -j, --json             one JSON object a target, and one for the run
   -q, --quiet            no output at all when everything succeeds
   -v, --verbose          say more
@@ -71,6 +73,7 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
             Short('s') | Long("source") => options.source = Some(parser.value()?.string()?),
             Long("offline") => options.scope.offline = true,
             Short('n') | Long("dry-run") => options.dry_run = true,
+            Long("check") => (options.check, options.dry_run) = (true, true),
             Short('j') | Long("json") => options.json = true,
             Short('q') | Long("quiet") => quiet = true,
             Short('v') | Long("verbose") => verbose = true,
@@ -86,5 +89,9 @@ fn run(tool: &Tool, parser: lexopt::Parser) -> Result<Status> {
     options.scope.targets = operands.texts()?;
     options.task = Task::of(forget, &options).map_err(|cause| tool.usage(&cause))?;
     let terminal = Terminal::new(tool.name, quiet, verbose);
-    ventiprog::run(tool.name, &options, &Config::load()?, &terminal)
+    let config = Config::load();
+    if options.check {
+        return ventiprog::check_all(tool.name, &options, config, &terminal);
+    }
+    ventiprog::run(tool.name, &options, &config?, &terminal)
 }

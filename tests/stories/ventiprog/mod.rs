@@ -2,6 +2,7 @@
 
 mod apart;
 mod buckets;
+mod checklist;
 mod client;
 mod credentials;
 mod damage;

@@ -16,6 +16,9 @@ use super::{Fossil, Mount, Remote, Undo};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
+    /// Where it was read from: the files whose keys go before first.
+    #[serde(skip)]
+    pub(super) read_from: Vec<PathBuf>,
     #[serde(rename = "9fat", default)]
     #[serde(deserialize_with = "value::one::<value::PartitionText, _, _>")]
     pub(super) nine_fat: Option<String>,
@@ -97,6 +100,7 @@ impl File {
         let undo = self.undo.unwrap_or_default();
         let s3 = self.s3.unwrap_or_default();
         File {
+            read_from: [self.read_from, below.read_from].concat(),
             nine_fat: self.nine_fat.or(below.nine_fat),
             mount: self.mount.or(below.mount),
             mtools: self.mtools.or(below.mtools),

@@ -58,8 +58,9 @@ fn read(path: &Path) -> eyre::Result<Option<File>> {
     if text.len() as u64 > MOST {
         return Err(wrong(format!("expected at most {MOST} bytes, found more")));
     }
-    let file: File = toml::from_str(&text).map_err(|error| wrong(explain(&text, &error)))?;
+    let mut file: File = toml::from_str(&text).map_err(|error| wrong(explain(&text, &error)))?;
     file.check().map_err(wrong)?;
+    file.read_from = vec![path.to_owned()];
     Ok(Some(file))
 }
 

@@ -144,7 +144,12 @@ pub fn open_or_make(name: &ReplicaName, access: &StoreAccess) -> io::Result<Arc<
     if store.is_empty()? {
         store.put(MARKER, FORM.as_bytes())?;
     }
-    match see_marker(name, store.as_ref()) {
+    see_own_marker(name, store.as_ref()).map(|()| store)
+}
+
+/// Whether a store that has something in it is a replica, and not something else.
+fn see_own_marker(name: &ReplicaName, store: &dyn ObjectStore) -> io::Result<()> {
+    match see_marker(name, store) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
             io::ErrorKind::DirectoryNotEmpty,
             match name {
@@ -156,7 +161,20 @@ pub fn open_or_make(name: &ReplicaName, access: &StoreAccess) -> io::Result<Arc<
                 ),
             },
         )),
-        seen => seen.map(|()| store),
+        seen => seen,
+    }
+}
+
+/// Looks whether a replica of this name is there, and writes nothing: false where nothing is,
+/// and one may be made.
+///
+/// # Errors
+/// As [`open_or_make`].
+pub fn is_made(name: &ReplicaName, access: &StoreAccess) -> io::Result<bool> {
+    let store = store_of(name, access)?;
+    match store.is_empty()? {
+        true => Ok(false),
+        false => see_own_marker(name, store.as_ref()).map(|()| true),
     }
 }
 

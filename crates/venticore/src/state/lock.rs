@@ -53,6 +53,22 @@ impl StateDir {
     }
 }
 
+impl StateDir {
+    /// Looks whether another run has the lock, and takes none.
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] where it has; [`StateError::Read`].
+    pub fn refuse_locked(&self) -> Result<(), StateError> {
+        let Some((_, file, meta)) = self.open_to_read(Self::LOCK)? else {
+            return Ok(());
+        };
+        match read_pid(&file).filter(|&pid| lock::is_held(&meta, pid)) {
+            Some(pid) => Err(StateError::Locked { pid: Some(pid) }),
+            None => Ok(()),
+        }
+    }
+}
+
 fn write_pid(path: &Path, file: &mut File) -> Result<(), StateError> {
     let pid = format!("{}\n", std::process::id());
     file.set_len(0)

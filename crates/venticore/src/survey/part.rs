@@ -112,6 +112,16 @@ impl Part {
         Some((header.score, header.block_type()?))
     }
 
+    /// When the last clump was written, by the server's clock; none where there is none, or
+    /// its header cannot be read.
+    pub(crate) fn written_last(&self) -> Option<SystemTime> {
+        let mut arenas = self.arenas.iter().rev();
+        let arena = arenas.find(|arena| arena.live.used > 0)?;
+        let header = self.before(arena, arena.live.used)?;
+        let time = Duration::from_secs(header.time.into());
+        UNIX_EPOCH.checked_add(time).filter(|_| header.time > 0)
+    }
+
     /// How many arenas have clumps from a point on.
     pub(crate) fn arenas_from(&self, at: cursor::Cursor) -> u64 {
         let ahead = self.arenas.iter().enumerate().skip(at.arena);

@@ -45,14 +45,23 @@ impl StateFiles {
         let wrcmds = wrcmds.map(|bytes| Wrcmds::parse(&bytes)).transpose();
         let wrcmds = wrcmds.wrap_err_with(|| path(StateDir::WRCMDS)(&state))?;
         Ok(StateFiles {
-            tool: tool.to_owned(),
-            state,
             wrcmd,
             wrcmds: wrcmds.unwrap_or_default(),
+            ..Self::nothing(tool, state)
+        })
+    }
+
+    /// Nothing is on record, or what is cannot be read.
+    pub(crate) fn nothing(tool: &str, state: StateDir) -> Self {
+        StateFiles {
+            tool: tool.to_owned(),
+            state,
+            wrcmd: None,
+            wrcmds: Wrcmds::default(),
             host: None,
             unsaved: None,
             refused: None,
-        })
+        }
     }
 
     /// The state directory.

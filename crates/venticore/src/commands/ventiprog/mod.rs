@@ -7,6 +7,7 @@
 
 mod again;
 mod check;
+mod checklist;
 mod copy;
 mod cure;
 mod engine;
@@ -37,6 +38,7 @@ use crate::state::StateDir;
 use crate::status::{Failure, Status};
 use crate::survey;
 use crate::survey::record::StateFiles;
+pub use checklist::check_all;
 pub use options::{Options, Task};
 use run::Run;
 

@@ -10,6 +10,8 @@ use crate::survey::Scope;
 pub struct Options {
     /// `-n`: say what would be sent, and write nothing.
     pub dry_run: bool,
+    /// `--check`: say of each thing that a run needs whether it is there. Then `-n` too.
+    pub check: bool,
     /// `-j`: one JSON object for each target and one for the run.
     pub json: bool,
     /// `-d`: the state directory.
@@ -62,7 +64,7 @@ impl Task {
         match forget {
             None => Ok(Task::Replicate),
             Some(_) if options.dry_run || !options.scope.targets.is_empty() => {
-                Err("--forget takes one target, but neither -n nor a ventilist".into())
+                Err("--forget takes one target, but neither -n, --check nor a ventilist".into())
             }
             Some(target) => Ok(Task::Forget(target)),
         }
@@ -89,7 +91,10 @@ fn meaningless(forgets: bool, options: &Options) -> Option<String> {
         ),
         false => {
             let verify = (options.dry_run && options.verify, "--verify");
-            ("-n asks no target", vec![verify])
+            match options.check {
+                true => ("--check reads nothing back", vec![verify]),
+                false => ("-n asks no target", vec![verify]),
+            }
         }
     };
     let (_, option) = refused.into_iter().find(|(is_given, _)| *is_given)?;

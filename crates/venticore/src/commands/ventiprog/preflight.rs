@@ -127,7 +127,7 @@ impl<'a> Preflight<'a> {
         let own = origin.dial().map_or(&[][..], |source| reach.own(source));
         let at_source = servers::venti_at(own);
         gaps = gaps.worst(unseen::say_unnamed(&names, &parts, at_source, terminal));
-        if !options.dry_run {
+        if !options.dry_run || options.check {
             servers::refuse_suspect(origin, &parts, &ventis(dials), reach, config)?;
         }
         gaps = gaps.worst(unsynced::say_unsynced(origin, &parts, sight, terminal));

@@ -26,7 +26,10 @@ pub(super) fn tell(
 ) -> Result<()> {
     for target in &run.targets {
         if run.options.dry_run {
-            run.terminal.say(&would_send(target));
+            // What keeps a target out of a run was said with what was checked.
+            if target.failure.is_none() {
+                run.terminal.say(&would_send(target));
+            }
         } else {
             run.terminal.detail(|| was_sent(target));
         }
