@@ -284,7 +284,7 @@ impl Check<'_> {
         let url = sought::page_url(record, scope, config);
         if let Some(url) = url.filter(|_| scope.partitions.is_empty()) {
             let what = format!("index page {url}");
-            match net::page::fetch(url, config.limits) {
+            match net::page::fetch(url, config.dialer.limits) {
                 Ok(page) => {
                     let arenas = counted(page.arenas.len() as u64, "arena", "arenas");
                     list.ok(&what, &arenas)?;
@@ -296,7 +296,7 @@ impl Check<'_> {
         pages.sort();
         for (target, url) in pages {
             let what = format!("index page {url} of target {target}");
-            match net::page::fetch(url, config.limits) {
+            match net::page::fetch(url, config.dialer.limits) {
                 Ok(_) => list.ok(&what, "answers")?,
                 // As a run that cannot compare.
                 Err(error) => {
@@ -327,7 +327,7 @@ impl Check<'_> {
             return list.ok("source", why);
         };
         let ventis = targets.iter().filter_map(TargetName::dial);
-        let reach = Reach::look_up(ventis.chain([dial]), self.config.limits.connect);
+        let reach = Reach::look_up(ventis.chain([dial]), &self.config.dialer);
         let (silent, kept) = Terminal::keeping("ventiprog");
         let what = format!("source {}", origin.shown());
         match origin.sync(&reach, self.config, &silent) {
@@ -437,7 +437,7 @@ impl Check<'_> {
         record: &StateFiles,
         parts: &[Part],
     ) -> Result<String, Unfit> {
-        let mut client = Client::dial(dial, self.config.limits)?;
+        let mut client = Client::dial(dial, &self.config.dialer)?;
         let last = parts.iter().rev().find_map(|part| {
             let place = record.wrcmds.get(target, &part.name)?;
             let mut arenas = part.arenas.iter();
