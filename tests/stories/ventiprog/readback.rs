@@ -33,7 +33,7 @@ fn assert_sent_again(site: &Site, venti: &Venti, lost: &[(BlockType, Score)], ve
         let named = format!(
             "ventiprog: {}: {} is missing, but was acknowledged before\n",
             venti.dial(),
-            BlockName(block_type, score)
+            BlockName(*block_type, *score)
         );
         assert!(output.stderr.contains(&named), "{output:?}");
     }
