@@ -13,7 +13,7 @@ use venti_tests::hashtree::HashTree;
 use venti_tests::random::Random;
 use venti_tests::vac::{Item, Shape, Writer};
 use venti_tests::venti::Venti;
-use venticore::codec::blocktype::BlockType;
+use venticore::codec::blocktype::{BlockName, BlockType};
 use venticore::codec::score::Score;
 
 /// The memory that a run may take, KiB.
@@ -71,7 +71,7 @@ proptest! {
         let is_gone = venti.forget(ty, &bad);
         prop_assert!(is_gone);
         let output = check(&venti, &["-c"], &tree.score);
-        prop_assert!(output.stderr.contains(&format!("{ty} block {bad}")), "{:?}", output);
+        prop_assert!(output.stderr.contains(&BlockName(ty, bad).to_string()), "{:?}", output);
         let is_missing = output.stderr.contains(": not on this venti\n");
         prop_assert!(output.status == 4 && is_missing, "{:?}", output);
         let _ = other;

@@ -11,7 +11,7 @@ use venti_tests::fossil::{self, Fossil};
 use venti_tests::golden;
 use venti_tests::plan9::{Plan9, Venti, fed};
 use venti_tests::random::Random;
-use venticore::codec::blocktype::BlockType;
+use venticore::codec::blocktype::{BlockName, BlockType};
 use venticore::codec::operand::Operand;
 use venticore::codec::score::Score;
 use venticore::host::partition::Partition;
@@ -75,7 +75,7 @@ fn damage(venti: &mut Venti, root: &str, (ty, data): (BlockType, &[u8]), place: 
     let output = check(venti, &[root]);
     assert_eq!(output.status, 4, "{output:?}");
     assert!(output.stdout.contains(" damaged "), "{output:?}");
-    let said = format!("{place}: {ty} block {}", Score::of(data));
+    let said = format!("{place}: {}", BlockName(ty, Score::of(data)));
     assert!(output.stderr.contains(&said), "{said}: {output:?}");
     assert!(output.stderr.contains(": cannot be read: "), "{output:?}");
     // Its index knows nothing of that.

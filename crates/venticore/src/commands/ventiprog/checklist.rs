@@ -13,6 +13,7 @@ use super::engine::Engine;
 use super::origin::{Contact, Origin};
 use super::run::Run;
 use super::target::some_asked_for;
+use crate::codec::blocktype::BlockName;
 use crate::codec::dial::Dial;
 use crate::codec::target::TargetName;
 use crate::codec::utc::Utc;
@@ -453,7 +454,8 @@ impl Check<'_> {
             Presence::Absent => Err(Unfit {
                 status: Status::Unverified,
                 cause: format!(
-                    "{block_type} block {score} is missing, but was acknowledged before"
+                    "{} is missing, but was acknowledged before",
+                    BlockName(block_type, score)
                 ),
             }),
             _ => Ok("answers, and has the block acknowledged last".to_owned()),
