@@ -435,7 +435,7 @@ fn forget_is_not_mixed_with_what_only_looks() {
         let output = site.ventiprog().args(options).run();
         output.assert_refused(
             2,
-            "--forget takes one target, but neither -n nor a ventilist",
+            "--forget takes one target, but neither -n, --check nor a ventilist",
         );
         assert_eq!(site.file("wrcmds"), before, "{options:?}");
     }

@@ -19,7 +19,7 @@ use venti_tests::random::Random;
 use venti_tests::sample::Sample;
 use venti_tests::seeds;
 use venti_tests::venti::{Fault, How, On, Venti};
-use venticore::codec::blocktype::BlockType;
+use venticore::codec::blocktype::{BlockName, BlockType};
 use venticore::codec::score::Score;
 use venticore::codec::target::TargetName;
 use venticore::codec::wrcmd::WrCmd;
@@ -572,7 +572,7 @@ impl<'a> Schedule<'a> {
         let moved = run.before.places[target] != self.place(wrcmds, target);
         let missing = run.blocks(dial, " is missing, ");
         let damaged = run.blocks(dial, " is damaged there ");
-        let noticed: HashSet<Score> = missing.union(&damaged).copied().collect();
+        let noticed: HashSet<&String> = missing.union(&damaged).collect();
         let unheeded = run.killed || missing.is_empty();
         for key in self.lacking(wrcmds, target) {
             // What cannot be read is told, and nothing here can cure it.
@@ -598,8 +598,9 @@ impl<'a> Schedule<'a> {
         let said = run.kept.said();
         let more = format!("{dial}: and ");
         let all_told = !said.iter().any(|line| line.starts_with(&more));
-        for (_, score) in gone.iter().filter(|_| all_told) {
-            assert!(noticed.contains(score), "{target}: {score} was not missed");
+        for &(block_type, score) in gone.iter().filter(|_| all_told) {
+            let name = BlockName(block_type, score).to_string();
+            assert!(noticed.contains(&name), "{target}: {name} was not missed");
         }
         assert_eq!(run.status.0, Status::Unverified);
         self.seen.push("a loss noticed");
@@ -734,17 +735,15 @@ struct Run {
 }
 
 impl Run {
-    /// The blocks of a target of which this was said.
-    fn blocks(&self, dial: &TargetName, what: &str) -> HashSet<Score> {
+    /// The names of the blocks of a target of which this was said.
+    fn blocks(&self, dial: &TargetName, what: &str) -> HashSet<String> {
         let start = format!("{dial}: ");
         let said = self.kept.said();
         let of_target = said.iter().filter_map(|line| line.strip_prefix(&start));
         of_target
-            .filter(|line| line.contains(what) && line.contains(" block "))
-            .map(|line| {
-                let (_, after) = line.split_once(" block ").unwrap();
-                after.split(' ').next().unwrap().parse().unwrap()
-            })
+            .filter_map(|line| Some(line.split_once(what)?.0))
+            .filter(|name| name.contains(" block "))
+            .map(str::to_owned)
             .collect()
     }
 
