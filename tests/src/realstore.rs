@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::bucket::{KEY, SECRET};
-use crate::command::{self, Command};
+use crate::command::{self, Command, Running};
 use crate::patience;
 use crate::plan9::fed;
 use crate::port;
@@ -195,6 +195,29 @@ impl RealStore {
         fed(&mut curl, config.as_bytes())
     }
 
+    /// Runs that fill a replica in the bucket and are killed before they are done, three
+    /// times, or whose store is, once. Each has stored an object more by then.
+    ///
+    /// # Panics
+    ///
+    /// When one is done too soon, or the last does not end with 0.
+    pub fn fill_through_kills(&mut self, prefix: &str, run: impl Fn() -> Running) {
+        for is_ours in [true, true, true, false] {
+            let before = self.names(prefix).len();
+            let mut running = run();
+            patience::until("the next object", || self.names(prefix).len() > before);
+            assert!(running.is_running(), "{:?}", running.wait());
+            if is_ours {
+                running.kill();
+                assert_eq!(running.wait().status, 137);
+            } else {
+                self.kill_and_start();
+                let output = running.wait();
+                assert_eq!(output.status, 0, "{output:?}");
+            }
+        }
+    }
+
     /// Kills it, as `kill -9` does, and starts it again. Of Ceph, the gateway and the disk.
     ///
     /// # Panics
@@ -202,16 +225,11 @@ impl RealStore {
     /// When it does not come up again.
     pub fn kill_and_start(&mut self) {
         let run = self.run();
+        let killed = self.server.kill(&run, &["client.rgw", "osd.0"]);
+        assert!(killed, "not killed");
         match &mut self.server {
-            Server::Rclone(child) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                *child = run_rclone(self.directory.path(), self.port);
-            }
+            Server::Rclone(child) => *child = run_rclone(self.directory.path(), self.port),
             Server::Ceph => {
-                for name in ["client.rgw", "osd.0"] {
-                    assert!(kill(&run.join(format!("{name}.pid"))), "{name}: not killed");
-                }
                 for words in [["ceph-osd", "-i", "0"], ["radosgw", "-n", "client.rgw"]] {
                     let mut program = process::Command::new("timeout");
                     program.arg(START).args(words).stdin(Stdio::null());
@@ -231,15 +249,19 @@ impl RealStore {
 impl Drop for RealStore {
     fn drop(&mut self) {
         let run = self.run();
-        match &mut self.server {
-            Server::Rclone(child) => {
-                let _ = child.kill();
-                let _ = child.wait();
-            }
+        let _ = self.server.kill(&run, &["client.rgw", "osd.0", "mon.a"]);
+    }
+}
+
+impl Server {
+    /// Kills it; of Ceph, the daemons with these names. Whether all of them ran.
+    fn kill(&mut self, run: &Path, daemons: &[&str]) -> bool {
+        match self {
+            Server::Rclone(child) => child.kill().and_then(|()| child.wait()).is_ok(),
             Server::Ceph => {
-                for name in ["client.rgw", "osd.0", "mon.a"] {
-                    let _ = kill(&run.join(format!("{name}.pid")));
-                }
+                let kill = |name: &&str| kill(&run.join(format!("{name}.pid")));
+                let killed: Vec<bool> = daemons.iter().map(kill).collect();
+                killed.into_iter().all(|killed| killed)
             }
         }
     }

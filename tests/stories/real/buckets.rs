@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use venti_tests::bucket::SECRET;
 use venti_tests::command::{Command, Output, skipped};
-use venti_tests::patience;
 use venti_tests::plan9::{Plan9, Venti};
 use venti_tests::port;
 use venti_tests::realstore::RealStore;
@@ -71,24 +70,6 @@ impl Site {
         output
     }
 
-    /// Runs that end before they are done, since they are killed or the store is.
-    fn runs_through_kills(&self, store: &mut RealStore, target: &str) {
-        for is_ours in [true, true, true, false] {
-            let before = store.names("home").len();
-            let mut running = self.ventiprog(target, &SLOW).start();
-            patience::until("the next object", || store.names("home").len() > before);
-            assert!(running.is_running(), "{:?}", running.wait());
-            if is_ours {
-                running.kill();
-                assert_eq!(running.wait().status, 137);
-            } else {
-                store.kill_and_start();
-                let output = running.wait();
-                assert_eq!(output.status, 0, "{output:?}");
-            }
-        }
-    }
-
     /// What plan9port's venti or ours gives of the tree is the tree.
     fn assert_has_the_tree(&self, venti: &str) {
         let back = self.plan9.unvac(self.directory.path(), venti);
@@ -135,7 +116,7 @@ fn story(store: Result<RealStore, String>) {
     let mut site = Site::new();
     let target = store.replica("home");
     site.archive("first", 21);
-    site.runs_through_kills(&mut store, &target);
+    store.fill_through_kills("home", || site.ventiprog(&target, &SLOW).start());
     assert_eq!(arenas(&store), 6);
     site.archive("second", 4);
     site.runs(&target, &[]);

@@ -9,7 +9,6 @@ use std::process;
 use venti_tests::arena::PartitionBuilder;
 use venti_tests::command::{Command, Output, skipped};
 use venti_tests::golden;
-use venti_tests::patience;
 use venti_tests::port;
 use venti_tests::realstore::RealStore;
 use venti_tests::served::Served;
@@ -68,22 +67,9 @@ fn goes_through_kills_and_back(store: &mut RealStore) {
     }
     site.add(80);
     let target = store.replica("home");
-    let mut before = 0;
-    for is_ours in [true, true, true, false] {
-        let mut running = ventiprog(&site, &target, &SLOW).start();
-        patience::until("the next object", || store.names("home").len() > before);
-        assert!(running.is_running(), "{:?}", running.wait());
-        if is_ours {
-            running.kill();
-            assert_eq!(running.wait().status, 137);
-        } else {
-            store.kill_and_start();
-            let output = running.wait();
-            assert_eq!(output.status, 0, "{output:?}");
-        }
-        before = store.names("home").len();
-    }
+    store.fill_through_kills("home", || ventiprog(&site, &target, &SLOW).start());
     assert_eq!(site.stands(&target), Some((5, site.end(5))));
+    let before = store.names("home").len();
 
     // What is new is one object, and a rollover the end of an arena and the next.
     site.add(5);

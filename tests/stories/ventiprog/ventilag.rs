@@ -334,6 +334,10 @@ fn the_status_is_3_exactly_where_something_is_late_or_not_seen() {
     // The newest root that could be restored.
     site.write("rootscor", &entry(root(1), FOSSIL, ago(50 * HOUR)));
     assert_eq!(statuses(&site, &[]), [0, 3, 3], "an old root");
+    let recent = entry(root(1), FOSSIL, ago(2 * HOUR));
+    let undated = recent.lines().find(|line| line.starts_with("vac:"));
+    site.write("rootscor", &format!("{}\n", undated.unwrap()));
+    assert_eq!(statuses(&site, &[]), [0, 3, 3], "a root of an unknown age");
     let entries = [
         entry(root(1), FOSSIL, ago(50 * HOUR)),
         entry(root(2), FOSSIL, ago(2 * HOUR)),

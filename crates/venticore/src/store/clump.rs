@@ -164,7 +164,8 @@ impl Store {
         Ok(Some(Clump { header, bytes }))
     }
 
-    /// What a client is told of a clump that is not whole. The operator is told once.
+    /// What a client is told of a clump that is not whole, which is then decoded before it is
+    /// believed again. The operator is told once.
     pub(super) fn damaged(&self, address: u64, score: &Score, fault: &ClumpFault) -> Refusal {
         let (name, at) = match self.ground.locate(address) {
             Ok((place, _, at)) => (place.name.to_string(), at),
@@ -180,6 +181,7 @@ impl Store {
             ClumpFault::Clump(error) => format!("loadclump {name} {at}: {error}"),
             ClumpFault::Read(error) => format!("loadclump {name} {at}: {error}"),
         };
+        self.proven.forget(address);
         let number = self.tally.damaged(address).unwrap_or(usize::MAX);
         if number <= NAMED {
             // Without the score, which is a key.

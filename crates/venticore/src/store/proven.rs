@@ -69,6 +69,14 @@ impl Proven {
         }
     }
 
+    /// Notes nothing of the clump at an address any more: it does not hold its block.
+    pub(super) fn forget(&self, address: u64) {
+        let slots = self.slots.get();
+        if let Some(slot) = slots.and_then(|slots| slots.get(self.slot(address))) {
+            slot.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Whether this was noted of the clump at an address.
     pub(super) fn is_noted(&self, address: u64, sum: Sum) -> bool {
         let slots = self.slots.get();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::arena::clump::ClumpHeader;
 use crate::codec::operand::Operand;
 use crate::codec::whack::Compressor;
 use crate::host::partition::Partition;
@@ -227,6 +228,31 @@ fn a_block_that_is_damaged_after_it_was_found_right_is_stored_again() {
     // The copy that is whole is newer, and found right.
     store.write(DATA, &block).unwrap();
     assert_eq!(store.counts().stored, 2);
+}
+
+/// As if the memory, or the encoder, had made a mistake before the block was written.
+#[test]
+fn a_block_that_was_written_wrong_is_stored_again_once_it_was_read() {
+    let scratch = Scratch::new(10 << 20, 4 << 20);
+    let (block, stored) = compressible(1);
+    let score = Score::of(&block);
+    let store = scratch.open();
+    store.write(DATA, &block).unwrap();
+    store.sync().unwrap();
+    scratch.damage(&stored);
+    let address = store.index.find(store.index.hash(&score, DATA))[0];
+    let mut bytes = vec![0; HEADER_LEN + stored.len()];
+    let (place, disk, at) = store.ground.locate(address).unwrap_or_else(|_| panic!());
+    disk.read_at(&mut bytes, place.base() + at).unwrap();
+    let header = ClumpHeader::parse(&bytes, place.clump_magic).unwrap();
+    let sum = store.proven.sum(&header, &bytes[HEADER_LEN..], &block);
+    store.proven.note(address, sum);
+    store.write(DATA, &block).unwrap();
+    assert_eq!(store.counts().stored, 1);
+    assert!(store.read(&score, DATA).is_err());
+    store.write(DATA, &block).unwrap();
+    assert_eq!(store.counts().stored, 2);
+    assert_eq!(store.read(&score, DATA).as_ref(), Ok(&block));
 }
 
 #[test]
